@@ -1,0 +1,119 @@
+# What every test can use inside the guest. Descriptor 5 leads to the host half: each line on it is a verb with its arguments, and the verbs
+# that ask something get one line back.
+# shellcheck shell=sh
+
+# The function under test sits behind the first root port.
+BDF=0000:01:00.0
+DEV=/sys/bus/pci/devices/$BDF
+
+# --- talking to the host ---------------------------------------------------------------------------------------------------------------
+
+tell() { printf '%s\n' "$*" >&5; }
+
+ask() {
+    tell "$@"
+    read -r answer <&5
+    printf '%s\n' "$answer"
+}
+
+# ctl VERB...: asks the daemon's control socket; prints its JSON on one line, or "failed: " and why.
+ctl() { ask ctl "$@"; }
+
+# field NAME JSON: the first value of that name, strings without their quotes.
+field() { printf '%s\n' "$2" | grep -o "\"$1\": *\(\"[^\"]*\"\|[^],}]*\)" | head -n 1 | sed 's/^[^:]*: *//; s/"//g; s/ *$//'; }
+
+# served NAME: that field of the daemon's status.
+served() { field "$1" "$(ctl status)"; }
+
+# --- checks ----------------------------------------------------------------------------------------------------------------------------
+
+ok() { tell ok "$1"; }
+fail() { tell "fail $1	$(printf '%s' "$2" | tr '\n\t' '  ')"; }
+
+# is TEXT WANT GOT
+is() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "want '$2', got '$3'"; fi; }
+
+# like TEXT PATTERN GOT: PATTERN is a shell pattern.
+like() {
+    # shellcheck disable=SC2254
+    case $3 in
+    $2) ok "$1" ;;
+    *) fail "$1" "want '$2', got '$3'" ;;
+    esac
+}
+
+# check TEXT COMMAND...: the command succeeds.
+check() {
+    text=$1
+    shift
+    if output=$("$@" 2>&1); then ok "$text"; else fail "$text" "'$*' said: $output"; fi
+}
+
+# settles WANT COMMAND...: repeats the command until it prints WANT, for at most 5 s; prints what it printed last.
+settles() {
+    want=$1
+    shift
+    tries=0
+    while got=$("$@" 2>&1) && [ "$got" != "$want" ] && [ $tries -lt 100 ]; do
+        usleep 50000
+        tries=$((tries + 1))
+    done
+    printf '%s\n' "$got"
+}
+
+# --- the function, without a driver ----------------------------------------------------------------------------------------------------
+
+power_state() { cat "$DEV/power_state"; }
+runtime_status() { cat "$DEV/power/runtime_status"; }
+
+# config REGISTER[=VALUE]: setpci on the function under test.
+config() { setpci -s "$BDF" "$1"; }
+pmcsr() { config CAP_PM+4.w; }
+
+# bar_address BAR
+bar_address() { awk -v line="$(($1 + 1))" 'NR == line { print $1 }' "$DEV/resource"; }
+
+# memory BAR OFFSET [VALUE]: a 32-bit access to a memory BAR of the enabled function.
+memory() {
+    if [ $# = 3 ]; then
+        devmem $(($(bar_address "$1") + $2)) 32 "$3"
+    else
+        devmem $(($(bar_address "$1") + $2)) 32
+    fi
+}
+
+# --- testdev's registers, offsets in BAR 0 -----------------------------------------------------------------------------------------------
+
+MAGIC=0x00 SCRATCH=0x04 IRQ_TRIGGER=0x08 PME_AFTER_MS=0x10 RESETS=0x18 IRQ_ACK=0x1c
+DMA_SRC=0x20 DMA_DST=0x28 DMA_LEN=0x30 DMA_COUNT=0x34 DMA_CTRL=0x38 DMA_STATUS=0x3c
+MAGIC_VALUE=0x504d4456
+
+# --- the guest's vfio-pci --------------------------------------------------------------------------------------------------------------
+
+bind_vfio() {
+    echo vfio-pci >"$DEV/driver_override"
+    echo "$BDF" >/sys/bus/pci/drivers_probe
+}
+
+# vfio_open: starts the client; `v COMMAND...` then sends it one command and prints the answer (see vfio_client.c), vfio_close ends it.
+vfio_open() {
+    rm -f /tmp/to_client /tmp/from_client
+    mkfifo /tmp/to_client /tmp/from_client
+    vfio_client "$BDF" </tmp/to_client >/tmp/from_client 5>&- &
+    vfio_client=$!
+    exec 6>/tmp/to_client 7</tmp/from_client
+    read -r answer <&7
+    is "${1:-vfio-pci opens the function}" ok "$answer"
+}
+
+v() {
+    printf '%s\n' "$*" >&6
+    answer="no answer, the client is gone"
+    read -r answer <&7
+    printf '%s\n' "$answer"
+}
+
+vfio_close() {
+    exec 6>&- 7<&-
+    wait "$vfio_client"
+}
