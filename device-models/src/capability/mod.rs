@@ -1,0 +1,96 @@
+//! Capabilities: one file each, every one a block of registers plus the effects of writing them.
+//!
+//! A capability never reaches into another. What a write causes beyond its own registers comes out
+//! as a [`ConfigEffect`], and the function acts on it.
+
+mod pm;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use pm::{DataRegister, PmConfig, Pmc, Pmcsr, PowerManagement};
+
+use crate::config::ConfigEffect;
+use crate::register::{Block, DwordWrite, ResetKind};
+
+/// Which list a capability is in, and its id there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CapabilityId {
+    /// The list that starts at the Capabilities Pointer (34h), ids of PCIe Base §7.5 and §7.7.
+    Conventional(u8),
+    /// The list that starts at 100h (PCIe Base §7.6.3).
+    Extended {
+        /// Capability id.
+        id: u16,
+        /// Capability version, four bits.
+        version: u8,
+    },
+}
+
+impl CapabilityId {
+    /// Whether the capability lives at 100h and beyond.
+    #[must_use]
+    pub const fn is_extended(self) -> bool {
+        matches!(self, Self::Extended { .. })
+    }
+
+    /// The bits of a header DWORD that hold id, version and next pointer.
+    #[must_use]
+    pub const fn header_mask(self) -> u32 {
+        match self {
+            Self::Conventional(_) => 0xffff,
+            Self::Extended { .. } => 0xffff_ffff,
+        }
+    }
+
+    /// The header's bits with the next capability at `next` (0 ends the list).
+    #[must_use]
+    pub const fn header(self, next: u16) -> u32 {
+        match self {
+            Self::Conventional(id) => id as u32 | (next as u32 & 0xfc) << 8,
+            Self::Extended { id, version } => {
+                id as u32 | (version as u32 & 0xf) << 16 | (next as u32 & 0xffc) << 20
+            }
+        }
+    }
+}
+
+/// A capability structure in config space.
+///
+/// The bounds make sure that what cannot be inspected, reset or saved does not exist: registers are
+/// a [`Block`], everything else a capability holds must be visible in [`Capability::inspect`].
+pub trait Capability: fmt::Debug + Send {
+    /// Id and list.
+    fn id(&self) -> CapabilityId;
+
+    /// The specification's name in lower case with dashes: `"power-management"`.
+    fn name(&self) -> &'static str;
+
+    /// The registers from the header on. The header's own bits (id, version, next) are zero here:
+    /// the list they form belongs to the config space.
+    fn registers(&self) -> &Block;
+
+    /// As [`Self::registers`].
+    fn registers_mut(&mut self) -> &mut Block;
+
+    /// The value of DWORD `index` as software reads it.
+    fn read(&self, index: usize) -> u32 {
+        self.registers().read(index)
+    }
+
+    /// A write by software to DWORD `index`. Effects are appended in the order in which they happen.
+    fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
+        let _ = effects;
+        self.registers_mut().write(index, write);
+    }
+
+    /// Loses what a reset of this kind loses.
+    fn reset(&mut self, kind: ResetKind) {
+        self.registers_mut().reset(kind);
+    }
+
+    /// The state field by field, for people and snapshots.
+    fn inspect(&self) -> serde_json::Value;
+}

@@ -1,0 +1,376 @@
+//! The whole config space: header, conventional list, extended list.
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::header::{self, Header, HeaderConfig};
+use super::ConfigEffect;
+use crate::capability::{
+    AdvancedErrorReporting, Capability, DynamicPowerAllocation, Msi, Msix, PciExpress,
+    PowerManagement,
+};
+use crate::register::{DwordWrite, ResetKind, split};
+
+/// A capability of any kind. Those that the function itself works with keep their type.
+#[derive(Debug)]
+pub enum AnyCapability {
+    /// Power management.
+    PowerManagement(PowerManagement),
+    /// MSI.
+    Msi(Msi),
+    /// MSI-X.
+    Msix(Msix),
+    /// PCI Express.
+    PciExpress(PciExpress),
+    /// Advanced error reporting.
+    AdvancedErrorReporting(AdvancedErrorReporting),
+    /// Dynamic power allocation.
+    DynamicPowerAllocation(DynamicPowerAllocation),
+    /// Any other: registers and effects are all there is to it.
+    Other(Box<dyn Capability>),
+}
+
+impl AnyCapability {
+    /// The capability as such.
+    #[must_use]
+    pub fn get(&self) -> &dyn Capability {
+        match self {
+            Self::PowerManagement(capability) => capability,
+            Self::Msi(capability) => capability,
+            Self::Msix(capability) => capability,
+            Self::PciExpress(capability) => capability,
+            Self::AdvancedErrorReporting(capability) => capability,
+            Self::DynamicPowerAllocation(capability) => capability,
+            Self::Other(capability) => capability.as_ref(),
+        }
+    }
+
+    /// As [`Self::get`].
+    pub fn get_mut(&mut self) -> &mut dyn Capability {
+        match self {
+            Self::PowerManagement(capability) => capability,
+            Self::Msi(capability) => capability,
+            Self::Msix(capability) => capability,
+            Self::PciExpress(capability) => capability,
+            Self::AdvancedErrorReporting(capability) => capability,
+            Self::DynamicPowerAllocation(capability) => capability,
+            Self::Other(capability) => capability.as_mut(),
+        }
+    }
+}
+
+/// A capability and where it goes.
+#[derive(Debug)]
+pub struct Placement {
+    /// Byte offset in config space, DWORD aligned.
+    pub offset: u16,
+    /// Whether the lists lead to it. Real functions carry structures that no pointer names.
+    pub linked: bool,
+    /// The capability.
+    pub capability: AnyCapability,
+}
+
+/// Why capabilities cannot be laid out as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LayoutError {
+    /// Capabilities are DWORD aligned.
+    #[error("{name} at {offset:#x} is not aligned to 4 bytes")]
+    Unaligned {
+        /// Capability.
+        name: &'static str,
+        /// Offset asked for.
+        offset: u16,
+    },
+    /// Outside the part of config space in which its list lives.
+    #[error("{name} at {offset:#x} with {len:#x} bytes is outside {start:#x} to {end:#x}")]
+    OutOfRange {
+        /// Capability.
+        name: &'static str,
+        /// Offset asked for.
+        offset: u16,
+        /// Length in bytes.
+        len: usize,
+        /// First byte of the area.
+        start: u16,
+        /// End of the area.
+        end: u16,
+    },
+    /// Two capabilities claim the same bytes.
+    #[error("{name} at {offset:#x} overlaps {other} at {other_offset:#x}, which ends at {other_end:#x}")]
+    Overlap {
+        /// Capability.
+        name: &'static str,
+        /// Its offset.
+        offset: u16,
+        /// The one that lies there already.
+        other: &'static str,
+        /// Where that one starts.
+        other_offset: u16,
+        /// Where that one ends.
+        other_end: u16,
+    },
+    /// At most one of PM, MSI, MSI-X, PCI Express.
+    #[error("there are two {name} capabilities; a function has at most one")]
+    Duplicate {
+        /// Capability.
+        name: &'static str,
+    },
+    /// The extended list always starts at 100h.
+    #[error("the extended list starts with {name} at {offset:#x}; its first capability must be at 0x100")]
+    FirstExtended {
+        /// First capability of the list.
+        name: &'static str,
+        /// Its offset.
+        offset: u16,
+    },
+}
+
+/// The config space of a function: 256 bytes, or 4096 with extended capabilities.
+#[derive(Debug)]
+pub struct ConfigSpace {
+    size: u16,
+    header: Header,
+    /// By offset.
+    capabilities: Vec<Placement>,
+}
+
+/// Generates typed access to a capability that the function works with.
+macro_rules! typed_capability {
+    ($($get:ident, $get_mut:ident, $variant:ident: $capability:ty;)*) => {$(
+        #[doc = concat!("The function's [`", stringify!($capability), "`] capability.")]
+        #[must_use]
+        pub fn $get(&self) -> Option<&$capability> {
+            self.capabilities.iter().find_map(|placed| match &placed.capability {
+                AnyCapability::$variant(capability) => Some(capability),
+                _ => None,
+            })
+        }
+
+        #[doc = concat!("As [`Self::", stringify!($get), "`].")]
+        pub fn $get_mut(&mut self) -> Option<&mut $capability> {
+            self.capabilities.iter_mut().find_map(|placed| match &mut placed.capability {
+                AnyCapability::$variant(capability) => Some(capability),
+                _ => None,
+            })
+        }
+    )*};
+}
+
+impl ConfigSpace {
+    /// Lays out a config space. Placements are linked in the order given, so lists need not be
+    /// sorted by offset. The space has 4096 bytes if `extended`, else 256.
+    ///
+    /// # Errors
+    /// Says which capabilities are in each other's way or out of place.
+    pub fn new(
+        config: &HeaderConfig,
+        mut placements: Vec<Placement>,
+        extended: bool,
+    ) -> Result<Self, LayoutError> {
+        let size = if extended { 4096 } else { 256 };
+        check_layout(&placements, size)?;
+        let mut header = Header::new(config);
+        let first = link(&mut placements, false);
+        header.set_capabilities_pointer(first as u8);
+        link(&mut placements, true);
+        placements.sort_by_key(|placed| placed.offset);
+        Ok(Self {
+            size,
+            header,
+            capabilities: placements,
+        })
+    }
+
+    typed_capability! {
+        pm, pm_mut, PowerManagement: PowerManagement;
+        msi, msi_mut, Msi: Msi;
+        msix, msix_mut, Msix: Msix;
+        pcie, pcie_mut, PciExpress: PciExpress;
+        aer, aer_mut, AdvancedErrorReporting: AdvancedErrorReporting;
+        dpa, dpa_mut, DynamicPowerAllocation: DynamicPowerAllocation;
+    }
+
+    /// Size in bytes: 256 or 4096.
+    #[must_use]
+    pub const fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// As [`Self::header`].
+    pub fn header_mut(&mut self) -> &mut Header {
+        &mut self.header
+    }
+
+    /// The capabilities by offset.
+    pub fn capabilities(&self) -> impl Iterator<Item = &Placement> {
+        self.capabilities.iter()
+    }
+
+    /// Reads bytes from `offset` on. What lies beyond the end reads as all ones, as from a bus.
+    pub fn read(&self, offset: u64, data: &mut [u8]) {
+        for piece in split(offset, data.len()) {
+            piece.fill(self.read_dword(piece.offset), data);
+        }
+    }
+
+    /// The DWORD at `offset`.
+    #[must_use]
+    pub fn read_dword(&self, offset: u64) -> u32 {
+        if offset >= u64::from(self.size) {
+            return u32::MAX;
+        }
+        let index = offset as usize / 4;
+        if index < header::DWORDS {
+            return self.header.read(index);
+        }
+        self.find(offset).map_or(0, |(at, index)| {
+            self.capabilities
+                .get(at)
+                .map_or(0, |placed| placed.capability.get().read(index))
+        })
+    }
+
+    /// Writes `data` from `offset` on, DWORD by DWORD in ascending order. What lies beyond the end
+    /// is dropped.
+    pub fn write(&mut self, offset: u64, data: &[u8], effects: &mut Vec<ConfigEffect>) {
+        for piece in split(offset, data.len()) {
+            self.write_dword(piece.offset, piece.write(data), effects);
+        }
+    }
+
+    /// Writes the DWORD at `offset`.
+    pub fn write_dword(
+        &mut self,
+        offset: u64,
+        write: DwordWrite,
+        effects: &mut Vec<ConfigEffect>,
+    ) {
+        let index = offset as usize / 4;
+        if index < header::DWORDS {
+            self.header.write(index, write, effects);
+        } else if let Some((at, index)) = self.find(offset)
+            && let Some(placed) = self.capabilities.get_mut(at)
+        {
+            placed.capability.get_mut().write(index, write, effects);
+        }
+    }
+
+    /// Loses what a reset of this kind loses.
+    pub fn reset(&mut self, kind: ResetKind) {
+        self.header.reset(kind);
+        for placed in &mut self.capabilities {
+            placed.capability.get_mut().reset(kind);
+        }
+    }
+
+    /// Header and capabilities field by field.
+    #[must_use]
+    pub fn inspect(&self) -> Value {
+        let capabilities: serde_json::Map<String, Value> = self
+            .capabilities
+            .iter()
+            .map(|placed| {
+                let capability = placed.capability.get();
+                let name = format!("{:03x}-{}", placed.offset, capability.name());
+                (name, capability.inspect())
+            })
+            .collect();
+        json!({ "header": self.header.inspect(), "capabilities": capabilities })
+    }
+
+    /// The capability that holds `offset` (its position) and the DWORD's index in it.
+    fn find(&self, offset: u64) -> Option<(usize, usize)> {
+        let after = self
+            .capabilities
+            .partition_point(|placed| u64::from(placed.offset) <= offset);
+        let at = after.checked_sub(1)?;
+        let placed = self.capabilities.get(at)?;
+        let index = (offset - u64::from(placed.offset)) as usize / 4;
+        (index < placed.capability.get().registers().len()).then_some((at, index))
+    }
+}
+
+/// Chains the linked capabilities of one list and returns the offset of the first, or 0.
+fn link(placements: &mut [Placement], extended: bool) -> u16 {
+    let mut next = 0;
+    for placed in placements.iter_mut().rev() {
+        let id = placed.capability.get().id();
+        if id.is_extended() != extended {
+            continue;
+        }
+        let header = id.header(if placed.linked { next } else { 0 });
+        let block = placed.capability.get_mut().registers_mut();
+        if let Some(dword) = block.dword_mut(0) {
+            dword.define(id.header_mask(), header);
+        }
+        if placed.linked {
+            next = placed.offset;
+        }
+    }
+    next
+}
+
+fn check_layout(placements: &[Placement], size: u16) -> Result<(), LayoutError> {
+    let mut extents: Vec<(u16, u16, &'static str)> = Vec::with_capacity(placements.len());
+    let mut unique: Vec<&'static str> = Vec::new();
+    let mut extended_starts = None;
+    for placed in placements {
+        let capability = placed.capability.get();
+        let (name, offset) = (capability.name(), placed.offset);
+        let len = 4 * capability.registers().len();
+        let (start, end) = if capability.id().is_extended() {
+            if placed.linked {
+                extended_starts.get_or_insert((name, offset));
+            }
+            (0x100, size)
+        } else {
+            (0x40, 0x100)
+        };
+        if offset % 4 != 0 {
+            return Err(LayoutError::Unaligned { name, offset });
+        }
+        if offset < start || usize::from(offset) + len > usize::from(end) {
+            return Err(LayoutError::OutOfRange {
+                name,
+                offset,
+                len,
+                start,
+                end,
+            });
+        }
+        let this = (offset, offset + len as u16, name);
+        if let Some((other_offset, other_end, other)) = extents
+            .iter()
+            .copied()
+            .find(|(from, to, _)| *from < this.1 && this.0 < *to)
+        {
+            return Err(LayoutError::Overlap {
+                name,
+                offset,
+                other,
+                other_offset,
+                other_end,
+            });
+        }
+        extents.push(this);
+        if !matches!(placed.capability, AnyCapability::Other(_)) {
+            if unique.contains(&name) {
+                return Err(LayoutError::Duplicate { name });
+            }
+            unique.push(name);
+        }
+    }
+    match extended_starts {
+        Some((name, offset)) if offset != 0x100 => Err(LayoutError::FirstExtended { name, offset }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

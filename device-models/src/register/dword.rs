@@ -1,0 +1,212 @@
+//! The 32-bit unit of storage and access, and blocks of them.
+
+use super::{DwordWrite, Register, RegisterBits, ResetKind};
+
+/// A DWORD of registers: its value, what software may change and what each reset keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dword {
+    value: u32,
+    reset: u32,
+    rw: u32,
+    rw1c: u32,
+    hot: u32,
+    flr: u32,
+    soft: u32,
+    aux: u32,
+}
+
+/// The value of a DWORD before and after a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Value before.
+    pub before: u32,
+    /// Value after.
+    pub after: u32,
+}
+
+impl Written {
+    /// The bits that changed.
+    #[must_use]
+    pub const fn changed(self) -> u32 {
+        self.before ^ self.after
+    }
+}
+
+impl Dword {
+    /// Four reserved bytes: they read zero and ignore writes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A read-only DWORD.
+    #[must_use]
+    pub fn read_only(value: u32) -> Self {
+        Self::new().with(0, Register::new(value))
+    }
+
+    /// Places `register` at byte `byte` (0 to 3). Bits beyond the DWORD are cut off.
+    #[must_use]
+    pub fn with<T: RegisterBits>(mut self, byte: u32, register: Register<T>) -> Self {
+        let shift = 8 * byte.min(3);
+        self.reset |= register.reset.to_bits() << shift;
+        self.value = self.reset;
+        self.rw |= register.rw << shift;
+        self.rw1c |= register.rw1c << shift;
+        self.hot |= register.hot << shift;
+        self.flr |= register.flr << shift;
+        self.soft |= register.soft << shift;
+        self.aux |= register.aux << shift;
+        self
+    }
+
+    /// The current value.
+    #[must_use]
+    pub const fn value(&self) -> u32 {
+        self.value
+    }
+
+    /// The register at byte `byte` in its own type.
+    #[must_use]
+    pub fn get<T: RegisterBits>(&self, byte: u32) -> T {
+        T::of_bits(self.value >> (8 * byte.min(3)))
+    }
+
+    /// Hardware's own change of the register at byte `byte`, beyond what software may write.
+    pub fn set<T: RegisterBits>(&mut self, byte: u32, register: T) {
+        let shift = 8 * byte.min(3);
+        let mask = (u32::MAX >> (32 - T::WIDTH)) << shift;
+        self.value = (self.value & !mask) | (register.to_bits() << shift);
+    }
+
+    /// A change of what the DWORD is rather than of what it holds: reset value, value and RW mask
+    /// of the bits in `mask` become read-only zero or storage. Resizable BARs move the boundary.
+    pub fn set_writable(&mut self, mask: u32, rw: u32) {
+        self.rw = (self.rw & !mask) | (rw & mask);
+        self.value &= !(mask & !rw);
+    }
+
+    /// Makes the bits in `mask` read-only with these values, for good.
+    pub fn define(&mut self, mask: u32, value: u32) {
+        self.reset = (self.reset & !mask) | (value & mask);
+        self.value = (self.value & !mask) | (value & mask);
+        self.rw &= !mask;
+        self.rw1c &= !mask;
+    }
+
+    /// The bits that software may store to.
+    #[must_use]
+    pub const fn rw(&self) -> u32 {
+        self.rw
+    }
+
+    /// The bits that software clears by writing one.
+    #[must_use]
+    pub const fn rw1c(&self) -> u32 {
+        self.rw1c
+    }
+
+    /// A write by software: stores to RW bits, clears RW1C bits written as one, ignores the rest.
+    pub fn write(&mut self, write: DwordWrite) -> Written {
+        let before = self.value;
+        let rw = self.rw & write.lanes().mask();
+        self.value = (self.value & !rw) | (write.value() & rw);
+        self.value &= !(write.value() & self.rw1c);
+        Written {
+            before,
+            after: self.value,
+        }
+    }
+
+    /// The bits that a reset of this kind leaves alone.
+    #[must_use]
+    pub const fn kept(&self, kind: ResetKind) -> u32 {
+        match kind {
+            ResetKind::PowerOn => 0,
+            ResetKind::Fundamental => self.aux,
+            ResetKind::Hot => self.hot,
+            ResetKind::Flr => self.flr,
+            ResetKind::SoftD3hot => self.soft,
+        }
+    }
+
+    /// Returns to the reset value but for the bits that this kind of reset keeps.
+    pub fn reset(&mut self, kind: ResetKind) {
+        let kept = self.kept(kind);
+        self.value = (self.value & kept) | (self.reset & !kept);
+    }
+}
+
+/// Consecutive DWORDs, for example those of a capability or of a device's register page.
+#[derive(Clone, Debug, Default)]
+pub struct Block(Vec<Dword>);
+
+impl Block {
+    /// A block of these DWORDs.
+    #[must_use]
+    pub fn new(dwords: impl Into<Vec<Dword>>) -> Self {
+        Self(dwords.into())
+    }
+
+    /// Length in DWORDs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the block has no DWORD.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of DWORD `index`, zero beyond the end.
+    #[must_use]
+    pub fn read(&self, index: usize) -> u32 {
+        self.0.get(index).map_or(0, Dword::value)
+    }
+
+    /// A write by software; beyond the end it is ignored.
+    pub fn write(&mut self, index: usize, write: DwordWrite) -> Written {
+        self.0.get_mut(index).map_or(
+            Written {
+                before: 0,
+                after: 0,
+            },
+            |dword| dword.write(write),
+        )
+    }
+
+    /// The register at byte offset `offset` of the block.
+    #[must_use]
+    pub fn get<T: RegisterBits>(&self, offset: usize) -> T {
+        let byte = (offset % 4) as u32;
+        self.0
+            .get(offset / 4)
+            .map_or_else(|| T::of_bits(0), |dword| dword.get(byte))
+    }
+
+    /// Hardware's own change of the register at byte offset `offset`.
+    pub fn set<T: RegisterBits>(&mut self, offset: usize, register: T) {
+        if let Some(dword) = self.0.get_mut(offset / 4) {
+            dword.set((offset % 4) as u32, register);
+        }
+    }
+
+    /// DWORD `index`, to change what it is.
+    pub fn dword_mut(&mut self, index: usize) -> Option<&mut Dword> {
+        self.0.get_mut(index)
+    }
+
+    /// The DWORDs in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Dword> {
+        self.0.iter()
+    }
+
+    /// Resets every DWORD.
+    pub fn reset(&mut self, kind: ResetKind) {
+        for dword in &mut self.0 {
+            dword.reset(kind);
+        }
+    }
+}

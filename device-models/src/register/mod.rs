@@ -1,0 +1,57 @@
+//! Registers are data: a reset value and masks, written in the register's own bitfield type.
+//!
+//! A [`Register`] says what a register is; [`Dword`] packs registers into the 32-bit unit in which a
+//! function sees every access, with [`Lanes`] for the bytes that an access covers. Accesses of one,
+//! two and four bytes, aligned or not, are thus one path ([`split`]).
+//!
+//! Attributes (PCIe Base §7.4) map to masks like this:
+//!
+//! | attribute | mask |
+//! |---|---|
+//! | RO, HwInit, RsvdP, RsvdZ | in no mask |
+//! | RW | [`Register::rw`] |
+//! | RW1C | [`Register::rw1c`] |
+//! | sticky (ROS, RWS, RW1CS) | [`Register::sticky`] besides |
+//! | not touched by FLR | [`Register::kept_by_flr`] besides |
+//! | backed by auxiliary power | [`Register::aux_backed`] besides |
+
+mod dword;
+mod lanes;
+mod typed;
+
+pub use dword::{Block, Dword, Written};
+pub use lanes::{DwordWrite, Lanes, Piece, split};
+pub use typed::{Register, RegisterBits};
+pub(crate) use typed::register_bits;
+
+/// Why a function loses state, from the deepest loss to the mildest (PCIe Base §6.6, §5.3.1.4).
+///
+/// A reset is a choice among the masks of each register: what a mask names keeps its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetKind {
+    /// Main and auxiliary power were lost: nothing is kept.
+    PowerOn,
+    /// Fundamental reset (PERST#, or main power back while auxiliary power stayed).
+    Fundamental,
+    /// Hot reset or `DL_Down`, the effect of a secondary bus reset above the function.
+    Hot,
+    /// Function Level Reset.
+    Flr,
+    /// The internal reset on D3hot→D0 of a function without `No_Soft_Reset`.
+    SoftD3hot,
+}
+
+impl ResetKind {
+    /// All kinds, deepest first.
+    pub const ALL: [Self; 5] = [
+        Self::PowerOn,
+        Self::Fundamental,
+        Self::Hot,
+        Self::Flr,
+        Self::SoftD3hot,
+    ];
+}
+
+#[cfg(test)]
+mod tests;
