@@ -1,0 +1,41 @@
+//! Feature LOW_POWER_ENTRY_WITH_WAKEUP (4), SET: allow the device to sleep, with notice when it is woken.
+//!
+//! | Off | Size | Field |
+//! |---|---|---|
+//! | 0 | 4 | wakeup_eventfd, signed |
+//! | 4 | 4 | reserved, never looked at |
+//!
+//! On a socket the eventfd travels beside the message, and the field says only whether there is one: negative is none, any other value
+//! names the one that came.
+
+use crate::command::Subject;
+use crate::error::MessageError;
+use crate::wire::{Put, Structure};
+
+const SUBJECT: Subject = super::REQUEST.part("LOW_POWER_ENTRY_WITH_WAKEUP");
+
+/// Data of LOW_POWER_ENTRY_WITH_WAKEUP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowPowerEntryWithWakeup {
+    /// Negative: no eventfd.
+    pub wakeup_eventfd: i32,
+    /// Kept so that the reply can repeat it.
+    pub reserved: u32,
+}
+
+impl LowPowerEntryWithWakeup {
+    /// Reads the data.
+    pub fn parse(data: &[u8]) -> Result<Self, MessageError> {
+        let fields = Structure::<8>::read(SUBJECT, data)?;
+        Ok(Self {
+            wakeup_eventfd: fields.u32::<0>().cast_signed(),
+            reserved: fields.u32::<4>(),
+        })
+    }
+
+    /// Appends the data.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u32(self.wakeup_eventfd.cast_unsigned());
+        out.put_u32(self.reserved);
+    }
+}
