@@ -16,6 +16,7 @@ pub mod region_access;
 pub mod region_info;
 pub mod region_io_fds;
 pub mod set_irqs;
+pub mod version;
 pub mod write_multi;
 
 #[cfg(test)]

@@ -193,13 +193,13 @@ pub struct RegionIoFds {
 
 impl RegionIoFds {
     /// Bytes in the full reply.
-    pub const fn full_size(&self, layout: Layout) -> u32 {
+    pub fn full_size(&self, layout: Layout) -> u32 {
         let entries = self.entries.len().saturating_mul(layout.entry_size());
         len_u32(entries.saturating_add(SIZE))
     }
 
     /// Whether a client with this argsz gets the entries (or there are none).
-    pub const fn fits(&self, layout: Layout, argsz: u32) -> bool {
+    pub fn fits(&self, layout: Layout, argsz: u32) -> bool {
         self.full_size(layout) <= argsz
     }
 
