@@ -6,6 +6,7 @@
 
 use crate::errno::Errno;
 use crate::header::{HEADER_SIZE, Header, MessageType};
+use crate::messages::version::MAX_TEXT;
 
 /// What the receiver is willing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +16,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Room for a message that carries `data` bytes behind the largest fixed structure that data follows (DMA_UNMAP with a bitmap).
+    /// Room for a message that carries `data` bytes behind the largest fixed structure that data follows (DMA_UNMAP with a bitmap),
+    /// and in any case for the longest text that VERSION may have.
     pub const fn for_transfers(data: u32) -> Self {
-        const LARGEST_FIXED_PART: u32 = 40;
+        const FIXED_PART: u32 = HEADER_SIZE as u32 + 40;
+        const TEXT: u32 = MAX_TEXT as u32;
+        let largest = if data > TEXT { data } else { TEXT };
         Self {
-            max_message_size: data.saturating_add(HEADER_SIZE as u32 + LARGEST_FIXED_PART),
+            max_message_size: largest.saturating_add(FIXED_PART),
         }
     }
 }

@@ -122,6 +122,18 @@ fn a_batch_says_how_much_has_to_come() {
 }
 
 #[test]
+fn limits_leave_room_for_what_comes_with_the_data() {
+    for (data, size) in [
+        (0, 65_536 + 56),
+        (65_537, 65_537 + 56),
+        (1 << 20, (1 << 20) + 56),
+        (u32::MAX, u32::MAX),
+    ] {
+        assert_eq!(Limits::for_transfers(data).max_message_size, size);
+    }
+}
+
+#[test]
 fn errors_say_what_came_and_what_would_be_right() {
     for (error, text) in [
         (

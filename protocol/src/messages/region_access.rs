@@ -110,6 +110,8 @@ impl<'a> ReadReply<'a> {
     }
 
     /// Appends the reply to `access` with zeroes for data, and returns these to be filled in place.
+    ///
+    /// The count decides how much memory this takes: it has to be checked against the server's limit before.
     pub fn reserve<'v>(access: &Access, out: &'v mut Vec<u8>) -> &'v mut [u8] {
         access.write(out);
         let start = out.len();
