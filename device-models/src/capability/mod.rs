@@ -3,13 +3,44 @@
 //! A capability never reaches into another. What a write causes beyond its own registers comes out
 //! as a [`ConfigEffect`], and the function acts on it.
 
+mod aer;
+mod dpa;
+mod dsn;
+mod l1ss;
+mod ltr;
+mod msi;
+mod msix;
+mod pcie;
 mod pm;
+mod power_budgeting;
+mod raw;
+mod rebar;
+mod vendor;
 
 use std::fmt;
 
 use serde::Serialize;
 
-pub use pm::{DataRegister, PmConfig, Pmc, Pmcsr, PowerManagement};
+pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError};
+pub use dpa::{DpaConfig, DpaConfigError, DynamicPowerAllocation};
+pub use msi::{Msi, MsiConfig, MsiConfigError};
+pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixRegister};
+pub use pcie::{PciExpress, PcieConfig, PcieConfigError, PcieType};
+pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, PowerManagement};
+pub use dsn::{DeviceSerialNumber, DsnConfig, DsnConfigError};
+pub use l1ss::{
+    L1PmSubstates, L1ssCapabilities, L1ssConfig, L1ssConfigError, L1ssControl1, L1ssControl2,
+};
+pub use ltr::{LatencyToleranceReporting, LtrConfig, MaxLatency};
+pub use power_budgeting::{
+    PowerBudget, PowerBudgeting, PowerBudgetingConfig, PowerBudgetingConfigError,
+};
+pub use raw::{Raw, RawConfig, RawConfigError};
+pub use rebar::{
+    ResizableBar, ResizableBarCapability, ResizableBarConfig, ResizableBarConfigError,
+    ResizableBarControl, ResizableBarSizes,
+};
+pub use vendor::{VendorConfig, VendorConfigError, VendorSpecific};
 
 use crate::config::ConfigEffect;
 use crate::register::{Block, DwordWrite, ResetKind};

@@ -10,6 +10,7 @@
 use bitfield_struct::bitfield;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
@@ -60,7 +61,7 @@ const PMCSR: usize = 4;
 const PMCSR_DWORD: usize = PMCSR / 4;
 const DATA: usize = 7;
 
-/// What the Data register shows for each `Data_Select` value (PCIe Base §7.5.2.3): 0 to 3 power
+/// What the Data register shows for one `Data_Select` value (PCIe Base §7.5.2.3): 0 to 3 power
 /// consumed in D0 to D3, 4 to 7 power dissipated, 8 common logic of a multi-function device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -73,16 +74,180 @@ pub struct DataRegister {
     pub value: u8,
 }
 
-/// What a power management capability can do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a power management capability can do: the table `[capabilities.pm]` of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PmConfig {
-    /// PMC as software reads it. `pme_support` bit 4 (D3cold) and `aux_current` must be clear
-    /// where there is no auxiliary power.
-    pub pmc: Pmc,
-    /// PMCSR `No_Soft_Reset`.
+    /// Byte offset in config space.
+    pub offset: Option<u16>,
+    /// PMC Version, 1 to 3; PCI Express functions have 3.
+    pub version: u8,
+    /// The states from which the function can signal PME.
+    pub pme_from: Vec<PowerState>,
+    /// Whether D1 exists.
+    pub d1: bool,
+    /// Whether D2 exists.
+    pub d2: bool,
+    /// Whether D3hot→D0 keeps all state.
     pub no_soft_reset: bool,
+    /// Current drawn from 3.3 V auxiliary power while PME is armed in D3cold, in mA: one of
+    /// [`AUX_CURRENT_MA`].
+    pub aux_current_ma: u16,
+    /// Whether the function needs initialisation of its own kind after a reset.
+    pub dsi: bool,
+    /// Whether the function is ready at once after a return to D0.
+    pub immediate_readiness: bool,
     /// Operating points of the Data register; none: no Data register.
     pub data: Vec<DataRegister>,
+}
+
+impl Default for PmConfig {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            version: 3,
+            pme_from: Vec::new(),
+            d1: false,
+            d2: false,
+            no_soft_reset: false,
+            aux_current_ma: 0,
+            dsi: false,
+            immediate_readiness: false,
+            data: Vec::new(),
+        }
+    }
+}
+
+/// The auxiliary currents in mA that PMC can express, by their encoding (PCIe Base §7.5.2.1).
+pub const AUX_CURRENT_MA: [u16; 8] = [0, 55, 100, 160, 220, 270, 320, 375];
+
+/// Why a power management capability cannot be as described (PCIe Base §7.5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PmConfigError {
+    /// Versions in use are 1 to 3.
+    #[error("version {version} does not exist; PCI Express functions have 3, older ones 1 or 2")]
+    Version {
+        /// Version asked for.
+        version: u8,
+    },
+    /// PME from a state that the function does not have.
+    #[error("PME is signalled from {state}, which the function does not have; set {key} = true or leave it out of pme-from")]
+    PmeFromAbsentState {
+        /// D1 or D2.
+        state: PowerState,
+        /// The key that gives the function this state.
+        key: &'static str,
+    },
+    /// Not one of the eight currents.
+    #[error("no encoding for {ma} mA; the choice is {AUX_CURRENT_MA:?}")]
+    AuxCurrent {
+        /// Current asked for.
+        ma: u16,
+    },
+    /// Auxiliary current is what wake-up from D3cold draws.
+    #[error("{ma} mA of auxiliary current serve nothing without PME from D3cold; add \"d3cold\" to pme-from or set 0")]
+    AuxCurrentWithoutD3cold {
+        /// Current asked for.
+        ma: u16,
+    },
+    /// With a Data register `Aux_Current` is zero.
+    #[error("{ma} mA of auxiliary current exclude a Data register; set 0 or remove data")]
+    AuxCurrentWithData {
+        /// Current asked for.
+        ma: u16,
+    },
+    /// Selects 9 to 15 are reserved.
+    #[error("data select {select} is reserved; selects are 0 to 8")]
+    DataSelect {
+        /// Select asked for.
+        select: u8,
+    },
+    /// `Data_Scale` has two bits.
+    #[error("data scale {scale} does not exist; 0 is unknown, 1 is 0.1 W, 2 is 0.01 W, 3 is 0.001 W")]
+    DataScale {
+        /// Scale asked for.
+        scale: u8,
+    },
+    /// Two values for one select.
+    #[error("data select {select} is given twice; leave one")]
+    DataDuplicate {
+        /// The select.
+        select: u8,
+    },
+}
+
+impl PmConfigError {
+    /// The key of the table at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Version { .. } => "version",
+            Self::PmeFromAbsentState { .. } => "pme-from",
+            Self::AuxCurrent { .. }
+            | Self::AuxCurrentWithoutD3cold { .. }
+            | Self::AuxCurrentWithData { .. } => "aux-current-ma",
+            Self::DataSelect { .. } | Self::DataScale { .. } | Self::DataDuplicate { .. } => "data",
+        }
+    }
+}
+
+impl PmConfig {
+    /// PMC as a slot with auxiliary power shows it.
+    fn pmc(&self) -> Result<Pmc, PmConfigError> {
+        let ma = self.aux_current_ma;
+        let aux_current = (0..)
+            .zip(AUX_CURRENT_MA)
+            .find_map(|(code, current)| (current == ma).then_some(code))
+            .ok_or(PmConfigError::AuxCurrent { ma })?;
+        let pme_support = self
+            .pme_from
+            .iter()
+            .fold(0, |support, state| support | state.pme_support_bit());
+        Ok(Pmc::new()
+            .with_version(self.version & 0x7)
+            .with_immediate_readiness_on_return_to_d0(self.immediate_readiness)
+            .with_dsi(self.dsi)
+            .with_aux_current(aux_current)
+            .with_d1_support(self.d1)
+            .with_d2_support(self.d2)
+            .with_pme_support(pme_support))
+    }
+
+    fn validate(&self) -> Result<(), PmConfigError> {
+        let version = self.version;
+        if !(1..=3).contains(&version) {
+            return Err(PmConfigError::Version { version });
+        }
+        for (state, exists, key) in [
+            (PowerState::D1, self.d1, "d1"),
+            (PowerState::D2, self.d2, "d2"),
+        ] {
+            if self.pme_from.contains(&state) && !exists {
+                return Err(PmConfigError::PmeFromAbsentState { state, key });
+            }
+        }
+        let ma = self.aux_current_ma;
+        if ma != 0 && !self.pme_from.contains(&PowerState::D3cold) {
+            return Err(PmConfigError::AuxCurrentWithoutD3cold { ma });
+        }
+        if ma != 0 && !self.data.is_empty() {
+            return Err(PmConfigError::AuxCurrentWithData { ma });
+        }
+        let mut seen = 0_u16;
+        for &DataRegister { select, scale, .. } in &self.data {
+            if select > 8 {
+                return Err(PmConfigError::DataSelect { select });
+            }
+            if scale > 3 {
+                return Err(PmConfigError::DataScale { scale });
+            }
+            if seen & 1 << select != 0 {
+                return Err(PmConfigError::DataDuplicate { select });
+            }
+            seen |= 1 << select;
+        }
+        Ok(())
+    }
 }
 
 /// The power management capability of a function.
@@ -93,19 +258,23 @@ pub struct PowerManagement {
 }
 
 impl PowerManagement {
-    /// Makes the capability in D0.
-    #[must_use]
-    pub fn new(config: PmConfig) -> Self {
-        let PmConfig {
-            pmc,
-            no_soft_reset,
-            data,
-        } = config;
+    /// Makes the capability in D0. Without auxiliary power in the slot PMC offers no PME from
+    /// D3cold and no auxiliary current, as silicon does that samples an `AUX_PWR` pin.
+    ///
+    /// # Errors
+    /// Says which rule of PCIe Base §7.5.2 the table breaks.
+    pub fn new(config: &PmConfig, aux_power: bool) -> Result<Self, PmConfigError> {
+        config.validate()?;
+        let mut pmc = config.pmc()?;
+        if !aux_power {
+            let support = pmc.pme_support() & !PowerState::D3cold.pme_support_bit();
+            pmc = pmc.with_pme_support(support).with_aux_current(0);
+        }
         let pme = pmc.pme_support() != 0;
         let from_d3cold = pmc.pme_support() & PowerState::D3cold.pme_support_bit() != 0;
-        let has_data = !data.is_empty();
+        let has_data = !config.data.is_empty();
         let pme_context = Pmcsr::new().with_pme_en(pme).with_pme_status(pme);
-        let mut pmcsr = Register::new(Pmcsr::new().with_no_soft_reset(no_soft_reset))
+        let mut pmcsr = Register::new(Pmcsr::new().with_no_soft_reset(config.no_soft_reset))
             .rw(Pmcsr::new()
                 .with_power_state(PowerState::D3hot.bits())
                 .with_pme_en(pme)
@@ -120,10 +289,10 @@ impl PowerManagement {
                 Dword::new().with(2, Register::new(pmc)),
                 Dword::new().with(0, pmcsr),
             ]),
-            data,
+            data: config.data.clone(),
         };
         pm.show_data();
-        pm
+        Ok(pm)
     }
 
     /// PMC.

@@ -1,0 +1,244 @@
+//! Advanced Error Reporting, extended id 0001h (PCIe Base §7.8.4).
+//!
+//! All state is sticky: only a fundamental reset clears it.
+//!
+//! | offset | register | attributes |
+//! |---|---|---|
+//! | +4 | Uncorrectable Error Status | RW1CS |
+//! | +8 | Uncorrectable Error Mask | RWS |
+//! | +C | Uncorrectable Error Severity | RWS |
+//! | +10 | Correctable Error Status | RW1CS |
+//! | +14 | Correctable Error Mask | RWS |
+//! | +18 | Advanced Error Capabilities and Control | First Error Pointer ROS |
+//! | +1C | Header Log, four DWORDs | ROS |
+//! | +38 | TLP Prefix Log, four DWORDs | ROS |
+
+use bitfield_struct::bitfield;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Capability, CapabilityId};
+use crate::register::{Block, Dword, Register, register_bits};
+
+/// Advanced Error Capabilities and Control, +18.
+#[bitfield(u32)]
+#[derive(PartialEq, Eq)]
+pub struct AerControl {
+    #[bits(5)]
+    pub first_error_pointer: u8,
+    pub ecrc_generation_capable: bool,
+    pub ecrc_generation_enable: bool,
+    pub ecrc_check_capable: bool,
+    pub ecrc_check_enable: bool,
+    #[bits(23)]
+    __: u32,
+}
+
+register_bits!(AerControl: u32);
+
+const UNCORRECTABLE_STATUS: usize = 0x04;
+const UNCORRECTABLE_MASK: usize = 0x08;
+const UNCORRECTABLE_SEVERITY: usize = 0x0c;
+const CORRECTABLE_STATUS: usize = 0x10;
+const CORRECTABLE_MASK: usize = 0x14;
+const CONTROL: usize = 0x18;
+
+/// Unsupported Request Error, in the uncorrectable registers.
+const UNSUPPORTED_REQUEST: u32 = 1 << UNSUPPORTED_REQUEST_BIT;
+const UNSUPPORTED_REQUEST_BIT: u8 = 20;
+/// Advisory Non-Fatal Error, in the correctable registers.
+const ADVISORY_NON_FATAL: u32 = 1 << 13;
+
+/// The `[capabilities.aer]` table of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct AerConfig {
+    /// Offset in config space.
+    pub offset: Option<u16>,
+    /// Capability version, 1 or 2.
+    pub version: u8,
+    /// Errors the function can report: the bits that exist in the uncorrectable registers.
+    pub uncorrectable: u32,
+    /// Reset value of Uncorrectable Error Mask.
+    pub uncorrectable_mask: u32,
+    /// Reset value of Uncorrectable Error Severity.
+    pub uncorrectable_severity: u32,
+    /// The bits that exist in the correctable registers.
+    pub correctable: u32,
+    /// Reset value of Correctable Error Mask.
+    pub correctable_mask: u32,
+    /// ECRC generation and checking.
+    pub ecrc: bool,
+}
+
+impl Default for AerConfig {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            version: 2,
+            // Data link protocol, poisoned TLP, flow control, completion time-out, completer
+            // abort, unexpected completion, overflow, malformed TLP, ECRC, unsupported request,
+            // uncorrectable internal error.
+            uncorrectable: 0x007f_f010,
+            uncorrectable_mask: 0x0040_0000,
+            uncorrectable_severity: 0x0046_2030,
+            // Receiver error, bad TLP, bad DLLP, replay roll-over, replay time-out, advisory
+            // non-fatal, corrected internal error, header log overflow.
+            correctable: 0x0000_f1c1,
+            correctable_mask: 0x0000_e000,
+            ecrc: false,
+        }
+    }
+}
+
+/// What is wrong with an [`AerConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AerConfigError {
+    /// There are two versions.
+    #[error("version {0}: AER has versions 1 and 2")]
+    Version(u8),
+}
+
+impl AerConfigError {
+    /// The key at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Version(_) => "version",
+        }
+    }
+}
+
+/// The AER capability of a function.
+#[derive(Debug)]
+pub struct AdvancedErrorReporting {
+    registers: Block,
+    version: u8,
+}
+
+impl AdvancedErrorReporting {
+    /// Makes the capability, no error logged.
+    ///
+    /// # Errors
+    /// [`AerConfigError`] says which key is wrong.
+    pub fn new(config: &AerConfig) -> Result<Self, AerConfigError> {
+        let AerConfig {
+            offset: _,
+            version,
+            uncorrectable,
+            uncorrectable_mask,
+            uncorrectable_severity,
+            correctable,
+            correctable_mask,
+            ecrc,
+        } = *config;
+        if !(1..=2).contains(&version) {
+            return Err(AerConfigError::Version(version));
+        }
+        let status = |bits: u32| {
+            let register = Register::new(0_u32).rw1c(bits).sticky(u32::MAX);
+            Dword::new().with(0, register)
+        };
+        let storage = |reset: u32, bits: u32| {
+            let register = Register::new(reset).rw(bits | reset).sticky(u32::MAX);
+            Dword::new().with(0, register)
+        };
+        let control = Register::new(
+            AerControl::new()
+                .with_ecrc_generation_capable(ecrc)
+                .with_ecrc_check_capable(ecrc),
+        )
+        .rw(AerControl::new()
+            .with_ecrc_generation_enable(ecrc)
+            .with_ecrc_check_enable(ecrc))
+        .sticky(AerControl::from(u32::MAX));
+        let log = || Dword::new().with(0, Register::new(0_u32).sticky(u32::MAX));
+        let mut dwords = vec![
+            Dword::new(),
+            status(uncorrectable),
+            storage(uncorrectable_mask, uncorrectable),
+            storage(uncorrectable_severity, uncorrectable),
+            status(correctable),
+            storage(correctable_mask, correctable),
+            Dword::new().with(0, control),
+        ];
+        dwords.extend((0..4).map(|_| log()));
+        if version == 2 {
+            // 2Ch to 37h belong to root ports.
+            dwords.extend((0..3).map(|_| Dword::new()));
+            dwords.extend((0..4).map(|_| log()));
+        }
+        Ok(Self {
+            registers: Block::new(dwords),
+            version,
+        })
+    }
+
+    /// Whether an Unsupported Request is a fatal error here.
+    #[must_use]
+    pub fn unsupported_request_is_fatal(&self) -> bool {
+        self.registers.get::<u32>(UNCORRECTABLE_SEVERITY) & UNSUPPORTED_REQUEST != 0
+    }
+
+    /// Logs an Unsupported Request that the function received (PCIe Base §6.2.3.2.4): an advisory
+    /// one as correctable, and as uncorrectable only where advisory errors are not masked.
+    pub fn record_unsupported_request(&mut self, advisory: bool) {
+        if advisory {
+            let status: u32 = self.registers.get(CORRECTABLE_STATUS);
+            self.registers
+                .set(CORRECTABLE_STATUS, status | ADVISORY_NON_FATAL);
+            if self.registers.get::<u32>(CORRECTABLE_MASK) & ADVISORY_NON_FATAL != 0 {
+                return;
+            }
+        }
+        let status: u32 = self.registers.get(UNCORRECTABLE_STATUS);
+        let mask: u32 = self.registers.get(UNCORRECTABLE_MASK);
+        if status & !mask == 0 && mask & UNSUPPORTED_REQUEST == 0 {
+            let control: AerControl = self.registers.get(CONTROL);
+            self.registers.set(
+                CONTROL,
+                control.with_first_error_pointer(UNSUPPORTED_REQUEST_BIT),
+            );
+        }
+        self.registers
+            .set(UNCORRECTABLE_STATUS, status | UNSUPPORTED_REQUEST);
+    }
+}
+
+impl Capability for AdvancedErrorReporting {
+    fn id(&self) -> CapabilityId {
+        CapabilityId::Extended {
+            id: 0x0001,
+            version: self.version,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "advanced-error-reporting"
+    }
+
+    fn registers(&self) -> &Block {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Block {
+        &mut self.registers
+    }
+
+    fn inspect(&self) -> Value {
+        let register = |offset| self.registers.get::<u32>(offset);
+        let control: AerControl = self.registers.get(CONTROL);
+        json!({
+            "uncorrectable_status": register(UNCORRECTABLE_STATUS),
+            "uncorrectable_mask": register(UNCORRECTABLE_MASK),
+            "uncorrectable_severity": register(UNCORRECTABLE_SEVERITY),
+            "correctable_status": register(CORRECTABLE_STATUS),
+            "correctable_mask": register(CORRECTABLE_MASK),
+            "first_error_pointer": control.first_error_pointer(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Message Signalled Interrupts, id 05h (PCIe Base §7.7.1, §6.1.4).
+//!
+//! | offset | 32-bit | 32-bit, mask | 64-bit | 64-bit, mask |
+//! |---|---|---|---|---|
+//! | +2 | Message Control | Message Control | Message Control | Message Control |
+//! | +4 | Address | Address | Address, low half | Address, low half |
+//! | +8 | Data | Data | Address, high half | Address, high half |
+//! | +C | | Mask | Data | Data |
+//! | +10 | | Pending | | Mask |
+//! | +14 | | | | Pending |
+
+use bitfield_struct::bitfield;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Capability, CapabilityId};
+use crate::config::ConfigEffect;
+use crate::register::{Block, Dword, DwordWrite, Register, register_bits};
+
+/// Message Control, +2.
+#[bitfield(u16)]
+#[derive(PartialEq, Eq)]
+pub struct MsiControl {
+    pub enable: bool,
+    /// Vectors the function can use, as a power of two.
+    #[bits(3)]
+    pub multiple_message_capable: u8,
+    /// Vectors software allocated, as a power of two.
+    #[bits(3)]
+    pub multiple_message_enable: u8,
+    pub address_64: bool,
+    pub per_vector_masking: bool,
+    #[bits(7)]
+    __: u8,
+}
+
+register_bits!(MsiControl: u16);
+
+const CONTROL: usize = 2;
+const CONTROL_DWORD: usize = 0;
+
+/// The `[capabilities.msi]` table of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MsiConfig {
+    /// Offset in config space.
+    pub offset: Option<u16>,
+    /// Vectors: 1, 2, 4, 8, 16 or 32.
+    pub vectors: u16,
+    /// 64-bit address; mandatory for a PCI Express endpoint that is not a legacy one.
+    pub address_64: bool,
+    /// Mask and pending bits.
+    pub per_vector_mask: bool,
+}
+
+impl Default for MsiConfig {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            vectors: 1,
+            address_64: true,
+            per_vector_mask: false,
+        }
+    }
+}
+
+/// What is wrong with an [`MsiConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MsiConfigError {
+    /// Vectors come in powers of two.
+    #[error("{0} vectors: MSI has 1, 2, 4, 8, 16 or 32")]
+    Vectors(u16),
+}
+
+impl MsiConfigError {
+    /// The key at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Vectors(_) => "vectors",
+        }
+    }
+}
+
+/// The MSI capability of a function.
+#[derive(Debug)]
+pub struct Msi {
+    registers: Block,
+    /// Byte offset of the Mask register; Pending follows it.
+    mask: Option<usize>,
+}
+
+impl Msi {
+    /// Makes the capability, disabled.
+    ///
+    /// # Errors
+    /// [`MsiConfigError`] says which key is wrong.
+    pub fn new(config: &MsiConfig) -> Result<Self, MsiConfigError> {
+        let MsiConfig {
+            offset: _,
+            vectors,
+            address_64,
+            per_vector_mask,
+        } = *config;
+        if !vectors.is_power_of_two() || vectors > 32 {
+            return Err(MsiConfigError::Vectors(vectors));
+        }
+        let control = Register::new(
+            MsiControl::new()
+                .with_multiple_message_capable(vectors.trailing_zeros() as u8)
+                .with_address_64(address_64)
+                .with_per_vector_masking(per_vector_mask),
+        )
+        .rw(MsiControl::new()
+            .with_enable(true)
+            .with_multiple_message_enable(0b111));
+        let mut dwords = vec![
+            Dword::new().with(2, control),
+            Dword::new().with(0, Register::new(0_u32).rw(0xffff_fffc)),
+        ];
+        if address_64 {
+            dwords.push(Dword::new().with(0, Register::new(0_u32).rw(u32::MAX)));
+        }
+        dwords.push(Dword::new().with(0, Register::new(0_u16).rw(u16::MAX)));
+        let mask = per_vector_mask.then(|| {
+            let at = 4 * dwords.len();
+            let implemented = u32::MAX >> (32 - u32::from(vectors));
+            dwords.push(Dword::new().with(0, Register::new(0_u32).rw(implemented)));
+            dwords.push(Dword::new());
+            at
+        });
+        Ok(Self {
+            registers: Block::new(dwords),
+            mask,
+        })
+    }
+
+    fn control(&self) -> MsiControl {
+        self.registers.get(CONTROL)
+    }
+
+    /// MSI Enable.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.control().enable()
+    }
+
+    /// Vectors that the function can use.
+    #[must_use]
+    pub fn vectors(&self) -> u16 {
+        1 << self.control().multiple_message_capable()
+    }
+
+    /// Vectors that software allocated.
+    #[must_use]
+    pub fn allocated(&self) -> u16 {
+        1 << self.control().multiple_message_enable()
+    }
+
+    fn masked(&self) -> u32 {
+        self.mask.map_or(0, |mask| self.registers.get(mask))
+    }
+
+    fn pending(&self) -> u32 {
+        self.mask.map_or(0, |mask| self.registers.get(mask + 4))
+    }
+
+    fn set_pending(&mut self, pending: u32) {
+        if let Some(mask) = self.mask {
+            self.registers.set(mask + 4, pending);
+        }
+    }
+
+    /// The function raises `vector`. Returns the vector whose message goes out now; vectors beyond
+    /// the allocated ones share those. A masked one becomes pending, as does one that may not be
+    /// sent for want of bus mastering; without pending bits the latter is lost.
+    pub fn raise(&mut self, vector: u16, bus_master: bool) -> Option<u16> {
+        if !self.enabled() {
+            return None;
+        }
+        let vector = vector % self.allocated();
+        let bit = 1_u32 << vector;
+        if bus_master && self.masked() & bit == 0 {
+            return Some(vector);
+        }
+        self.set_pending(self.pending() | bit);
+        None
+    }
+
+    /// The cause of `vector` is gone: a message not yet sent is not sent any more.
+    pub fn withdraw(&mut self, vector: u16) {
+        let bit = 1_u32 << (vector % self.allocated());
+        self.set_pending(self.pending() & !bit);
+    }
+
+    /// Takes one pending vector whose message can go now.
+    pub fn next_pending(&mut self, bus_master: bool) -> Option<u16> {
+        if !self.enabled() || !bus_master {
+            return None;
+        }
+        let ready = self.pending() & !self.masked();
+        if ready == 0 {
+            return None;
+        }
+        let vector = ready.trailing_zeros();
+        self.set_pending(self.pending() & !(1 << vector));
+        Some(vector as u16)
+    }
+}
+
+impl Capability for Msi {
+    fn id(&self) -> CapabilityId {
+        CapabilityId::Conventional(0x05)
+    }
+
+    fn name(&self) -> &'static str {
+        "msi"
+    }
+
+    fn registers(&self) -> &Block {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Block {
+        &mut self.registers
+    }
+
+    /// More vectors than the function has cannot be allocated: Multiple Message Enable is clamped,
+    /// which the specification leaves undefined.
+    fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
+        let changed = self.registers.write(index, write).changed();
+        let control = self.control();
+        if control.multiple_message_enable() > control.multiple_message_capable() {
+            let clamped =
+                control.with_multiple_message_enable(control.multiple_message_capable());
+            self.registers.set(CONTROL, clamped);
+        }
+        let is_mask = self.mask == Some(4 * index);
+        if changed != 0 && (index == CONTROL_DWORD || is_mask) {
+            effects.push(ConfigEffect::Messages);
+        }
+    }
+
+    fn inspect(&self) -> Value {
+        let control = self.control();
+        json!({
+            "enable": control.enable(),
+            "vectors": self.vectors(),
+            "allocated": self.allocated(),
+            "address_64": control.address_64(),
+            "per_vector_masking": control.per_vector_masking(),
+            "masked": self.masked(),
+            "pending": self.pending(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

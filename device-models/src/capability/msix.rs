@@ -1,0 +1,417 @@
+//! MSI-X, id 11h (PCIe Base §7.7.2, §6.1.4): the capability, and the table and Pending Bit Array it
+//! points to.
+//!
+//! | offset | register | attributes |
+//! |---|---|---|
+//! | +2 | Message Control | Table Size RO; Function Mask, Enable RW |
+//! | +4 | Table Offset and BIR | RO |
+//! | +8 | PBA Offset and BIR | RO |
+//!
+//! A table entry is address low, address high, data, vector control; of the last only the mask bit
+//! exists, and it resets to one.
+
+use bitfield_struct::bitfield;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Capability, CapabilityId};
+use crate::config::{ConfigEffect, MAX_BARS};
+use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
+
+/// Message Control, +2.
+#[bitfield(u16)]
+#[derive(PartialEq, Eq)]
+pub struct MsixControl {
+    /// Number of vectors less one.
+    #[bits(11)]
+    pub table_size: u16,
+    #[bits(3)]
+    __: u8,
+    pub function_mask: bool,
+    pub enable: bool,
+}
+
+register_bits!(MsixControl: u16);
+
+const CONTROL: usize = 2;
+const CONTROL_DWORD: usize = 0;
+const ENTRY_SIZE: u64 = 16;
+const VECTOR_CONTROL: usize = 3;
+const MASK: u32 = 1;
+
+/// The `[capabilities.msix]` table of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct MsixConfig {
+    /// Offset in config space.
+    pub offset: Option<u16>,
+    /// Vectors, 1 to 2048.
+    pub vectors: u16,
+    /// BAR that holds the table.
+    pub table_bar: u8,
+    /// Where in that BAR, a multiple of 8.
+    pub table_offset: u32,
+    /// BAR that holds the Pending Bit Array; left out: that of the table.
+    pub pba_bar: Option<u8>,
+    /// Where in that BAR, a multiple of 8; left out: behind the table, at a multiple of 2 KiB.
+    pub pba_offset: Option<u32>,
+}
+
+impl Default for MsixConfig {
+    fn default() -> Self {
+        Self {
+            offset: None,
+            vectors: 1,
+            table_bar: 4,
+            table_offset: 0,
+            pba_bar: None,
+            pba_offset: None,
+        }
+    }
+}
+
+/// What is wrong with an [`MsixConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MsixConfigError {
+    /// The table has 1 to 2048 entries.
+    #[error("{0} vectors: MSI-X has 1 to 2048")]
+    Vectors(u16),
+    /// Table and PBA are in a BAR.
+    #[error("BAR {bar} does not exist; {key} is 0 to 5")]
+    Bar {
+        /// Key at fault.
+        key: &'static str,
+        /// BAR asked for.
+        bar: u8,
+    },
+    /// The low three bits of an offset hold the BAR.
+    #[error("{offset:#x} is no multiple of 8")]
+    Unaligned {
+        /// Key at fault.
+        key: &'static str,
+        /// Offset asked for.
+        offset: u32,
+    },
+    /// Table and PBA may share pages but not bytes.
+    #[error(
+        "the Pending Bit Array at {pba:#x} overlaps the table, which ends at {table_end:#x}; move it behind"
+    )]
+    Overlap {
+        /// Offset of the PBA.
+        pba: u32,
+        /// End of the table.
+        table_end: u64,
+    },
+}
+
+impl MsixConfigError {
+    /// The key at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Vectors(_) => "vectors",
+            Self::Bar { key, .. } | Self::Unaligned { key, .. } => key,
+            Self::Overlap { .. } => "pba-offset",
+        }
+    }
+}
+
+/// A range of a BAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// BAR index.
+    pub bar: u8,
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+impl Extent {
+    fn dword(&self, bar: u8, offset: u64) -> Option<usize> {
+        (bar == self.bar && (self.start..self.end).contains(&offset))
+            .then(|| ((offset - self.start) / 4) as usize)
+    }
+}
+
+/// A DWORD of the table or of the Pending Bit Array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MsixRegister {
+    /// DWORD of the table.
+    Table(usize),
+    /// DWORD of the PBA.
+    Pba(usize),
+}
+
+/// The MSI-X capability of a function.
+#[derive(Debug)]
+pub struct Msix {
+    registers: Block,
+    table: Extent,
+    pba: Extent,
+    /// Four DWORDs an entry.
+    entries: Vec<u32>,
+    pending: Vec<u64>,
+}
+
+impl Msix {
+    /// Makes the capability, disabled, every vector masked.
+    ///
+    /// # Errors
+    /// [`MsixConfigError`] says which key is wrong.
+    pub fn new(config: &MsixConfig) -> Result<Self, MsixConfigError> {
+        let MsixConfig {
+            offset: _,
+            vectors,
+            table_bar,
+            table_offset,
+            pba_bar,
+            pba_offset,
+        } = *config;
+        if vectors == 0 || vectors > 2048 {
+            return Err(MsixConfigError::Vectors(vectors));
+        }
+        let table_end = u64::from(table_offset) + ENTRY_SIZE * u64::from(vectors);
+        let pba_bar = pba_bar.unwrap_or(table_bar);
+        let pba_offset = pba_offset.unwrap_or(table_end.next_multiple_of(0x800) as u32);
+        for (key, bar) in [("table-bar", table_bar), ("pba-bar", pba_bar)] {
+            if usize::from(bar) >= MAX_BARS {
+                return Err(MsixConfigError::Bar { key, bar });
+            }
+        }
+        for (key, offset) in [("table-offset", table_offset), ("pba-offset", pba_offset)] {
+            if offset % 8 != 0 {
+                return Err(MsixConfigError::Unaligned { key, offset });
+            }
+        }
+        let words = usize::from(vectors).div_ceil(64);
+        let table = Extent {
+            bar: table_bar,
+            start: u64::from(table_offset),
+            end: table_end,
+        };
+        let pba = Extent {
+            bar: pba_bar,
+            start: u64::from(pba_offset),
+            end: u64::from(pba_offset) + 8 * words as u64,
+        };
+        if table.bar == pba.bar && table.start < pba.end && pba.start < table.end {
+            return Err(MsixConfigError::Overlap {
+                pba: pba_offset,
+                table_end,
+            });
+        }
+        let control = Register::new(MsixControl::new().with_table_size(vectors - 1)).rw(
+            MsixControl::new()
+                .with_function_mask(true)
+                .with_enable(true),
+        );
+        let mut msix = Self {
+            registers: Block::new([
+                Dword::new().with(2, control),
+                Dword::read_only(table_offset | u32::from(table_bar)),
+                Dword::read_only(pba_offset | u32::from(pba_bar)),
+            ]),
+            table,
+            pba,
+            entries: vec![0; 4 * usize::from(vectors)],
+            pending: vec![0; words],
+        };
+        msix.reset_table();
+        Ok(msix)
+    }
+
+    fn control(&self) -> MsixControl {
+        self.registers.get(CONTROL)
+    }
+
+    fn reset_table(&mut self) {
+        self.pending.fill(0);
+        for entry in self.entries.chunks_exact_mut(4) {
+            entry.copy_from_slice(&[0, 0, 0, MASK]);
+        }
+    }
+
+    /// MSI-X Enable.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.control().enable()
+    }
+
+    /// Function Mask.
+    #[must_use]
+    pub fn function_masked(&self) -> bool {
+        self.control().function_mask()
+    }
+
+    /// Vectors in the table.
+    #[must_use]
+    pub fn vectors(&self) -> u16 {
+        self.control().table_size() + 1
+    }
+
+    /// The table's place.
+    #[must_use]
+    pub const fn table_extent(&self) -> Extent {
+        self.table
+    }
+
+    /// The Pending Bit Array's place.
+    #[must_use]
+    pub const fn pba_extent(&self) -> Extent {
+        self.pba
+    }
+
+    /// Whether table or PBA lie in `bar`.
+    #[must_use]
+    pub const fn uses_bar(&self, bar: u8) -> bool {
+        self.table.bar == bar || self.pba.bar == bar
+    }
+
+    /// The register at the DWORD-aligned `offset` of `bar`, if table or PBA lie there.
+    #[must_use]
+    pub fn window(&self, bar: u8, offset: u64) -> Option<MsixRegister> {
+        self.table
+            .dword(bar, offset)
+            .map(MsixRegister::Table)
+            .or_else(|| self.pba.dword(bar, offset).map(MsixRegister::Pba))
+    }
+
+    /// Reads a DWORD of table or PBA.
+    #[must_use]
+    pub fn table_read(&self, register: MsixRegister) -> u32 {
+        match register {
+            MsixRegister::Table(index) => self.entries.get(index).copied().unwrap_or(0),
+            MsixRegister::Pba(index) => {
+                let word = self.pending.get(index / 2).copied().unwrap_or(0);
+                (word >> (32 * (index % 2))) as u32
+            }
+        }
+    }
+
+    /// Writes a DWORD of the table; the PBA ignores writes. Returns whether a mask bit changed.
+    pub fn table_write(&mut self, register: MsixRegister, write: DwordWrite) -> bool {
+        let MsixRegister::Table(index) = register else {
+            return false;
+        };
+        let Some(dword) = self.entries.get_mut(index) else {
+            return false;
+        };
+        let writable = match index % 4 {
+            0 => 0xffff_fffc,
+            VECTOR_CONTROL => MASK,
+            _ => u32::MAX,
+        };
+        let before = *dword;
+        *dword = (before & !writable) | (write.merge(before) & writable);
+        index % 4 == VECTOR_CONTROL && *dword != before
+    }
+
+    /// Whether the table masks `vector`; one that does not exist is masked.
+    #[must_use]
+    pub fn vector_masked(&self, vector: u16) -> bool {
+        self.entries
+            .get(4 * usize::from(vector) + VECTOR_CONTROL)
+            .is_none_or(|control| control & MASK != 0)
+    }
+
+    /// Masks or unmasks `vector` in the table.
+    pub fn set_vector_masked(&mut self, vector: u16, masked: bool) {
+        if let Some(control) = self
+            .entries
+            .get_mut(4 * usize::from(vector) + VECTOR_CONTROL)
+        {
+            *control = (*control & !MASK) | u32::from(masked);
+        }
+    }
+
+    fn set_pending(&mut self, vector: u16, pending: bool) {
+        if let Some(word) = self.pending.get_mut(usize::from(vector) / 64) {
+            let bit = 1 << (vector % 64);
+            *word = if pending { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// The function raises `vector`. Returns it if its message goes out now; a masked one, or one
+    /// that may not be sent for want of bus mastering, becomes pending.
+    pub fn raise(&mut self, vector: u16, bus_master: bool) -> Option<u16> {
+        if !self.enabled() || vector >= self.vectors() {
+            return None;
+        }
+        if bus_master && !self.function_masked() && !self.vector_masked(vector) {
+            return Some(vector);
+        }
+        self.set_pending(vector, true);
+        None
+    }
+
+    /// The cause of `vector` is gone: a message not yet sent is not sent any more.
+    pub fn withdraw(&mut self, vector: u16) {
+        self.set_pending(vector, false);
+    }
+
+    /// Takes one pending vector whose message can go now.
+    pub fn next_pending(&mut self, bus_master: bool) -> Option<u16> {
+        if !self.enabled() || !bus_master || self.function_masked() {
+            return None;
+        }
+        let vector = (0_u16..).zip(&self.pending).find_map(|(index, word)| {
+            let bits = (0..64).filter(|bit| word >> bit & 1 == 1);
+            bits.map(|bit| 64 * index + bit)
+                .find(|vector| !self.vector_masked(*vector))
+        })?;
+        self.set_pending(vector, false);
+        Some(vector)
+    }
+}
+
+impl Capability for Msix {
+    fn id(&self) -> CapabilityId {
+        CapabilityId::Conventional(0x11)
+    }
+
+    fn name(&self) -> &'static str {
+        "msix"
+    }
+
+    fn registers(&self) -> &Block {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Block {
+        &mut self.registers
+    }
+
+    fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
+        let changed = self.registers.write(index, write).changed();
+        if index == CONTROL_DWORD && changed != 0 {
+            effects.push(ConfigEffect::Messages);
+        }
+    }
+
+    fn reset(&mut self, kind: ResetKind) {
+        self.registers.reset(kind);
+        self.reset_table();
+    }
+
+    fn inspect(&self) -> Value {
+        let vectors = |keep: &dyn Fn(u16) -> bool| -> Vec<u16> {
+            (0..self.vectors()).filter(|vector| keep(*vector)).collect()
+        };
+        let is_pending = |vector: u16| {
+            let word = self.pending.get(usize::from(vector) / 64);
+            word.is_some_and(|word| word >> (vector % 64) & 1 == 1)
+        };
+        json!({
+            "enable": self.enabled(),
+            "function_mask": self.function_masked(),
+            "vectors": self.vectors(),
+            "unmasked": vectors(&|vector| !self.vector_masked(vector)),
+            "pending": vectors(&is_pending),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! A structure given as bytes: what this crate has no model of, and what real functions keep in
+//! config space without a pointer to it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Capability, CapabilityId};
+use crate::register::{Block, Dword, Register};
+
+/// A structure as bytes: one element of the array `[[capabilities.raw]]` of a profile.
+///
+/// Byte 0 of `bytes` and of every mask is the first one after the list header: +2 in the
+/// conventional list, +4 in the extended one. Masks may be shorter than `bytes`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RawConfig {
+    /// What people call the structure.
+    pub name: String,
+    /// Capability id; at most 0xff in the conventional list.
+    pub id: u16,
+    /// Whether it belongs to the extended list.
+    pub extended: bool,
+    /// Version of an extended capability, 0 to 15.
+    pub version: u8,
+    /// Byte offset in config space.
+    pub offset: Option<u16>,
+    /// Whether the list leads to it.
+    pub linked: bool,
+    /// Reset values.
+    pub bytes: Vec<u8>,
+    /// Bits that software reads and writes.
+    pub rw: Vec<u8>,
+    /// Bits that software clears by writing one.
+    pub rw1c: Vec<u8>,
+    /// Bits that only a fundamental reset touches.
+    pub sticky: Vec<u8>,
+    /// Bits that FLR leaves alone though they are not sticky.
+    pub kept_by_flr: Vec<u8>,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            id: 0,
+            extended: false,
+            version: 1,
+            offset: None,
+            linked: true,
+            bytes: Vec::new(),
+            rw: Vec::new(),
+            rw1c: Vec::new(),
+            sticky: Vec::new(),
+            kept_by_flr: Vec::new(),
+        }
+    }
+}
+
+/// Why bytes are no capability.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RawConfigError {
+    /// Ids of the conventional list have eight bits.
+    #[error("id {id:#x} does not fit the conventional list; set extended = true or an id up to 0xff")]
+    Id {
+        /// Id asked for.
+        id: u16,
+    },
+    /// Versions have four bits.
+    #[error("version {version} does not fit four bits; at most 15")]
+    Version {
+        /// Version asked for.
+        version: u8,
+    },
+    /// A mask reaches beyond the bytes.
+    #[error("{mask} has {len} bytes for a structure of {bytes}; shorten it or give more bytes")]
+    MaskTooLong {
+        /// The mask.
+        mask: &'static str,
+        /// Its length.
+        len: usize,
+        /// Length of the structure.
+        bytes: usize,
+    },
+    /// A bit is either stored or cleared by writing one.
+    #[error("byte {at} is both RW and RW1C in the bits {bits:#04x}; clear them in one of the masks")]
+    Overlap {
+        /// Index in `bytes`.
+        at: usize,
+        /// The bits.
+        bits: u8,
+    },
+}
+
+impl RawConfigError {
+    /// The key of the table at fault.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Id { .. } => "id",
+            Self::Version { .. } => "version",
+            Self::MaskTooLong { mask, .. } => mask,
+            Self::Overlap { .. } => "rw1c",
+        }
+    }
+}
+
+/// A structure given as bytes.
+#[derive(Debug)]
+pub struct Raw {
+    id: CapabilityId,
+    given_name: String,
+    registers: Block,
+}
+
+impl Raw {
+    /// Makes the structure.
+    ///
+    /// # Errors
+    /// Id, version or a mask does not fit.
+    pub fn new(config: &RawConfig) -> Result<Self, RawConfigError> {
+        let id = id(config)?;
+        for (mask, bytes) in [
+            ("rw", &config.rw),
+            ("rw1c", &config.rw1c),
+            ("sticky", &config.sticky),
+            ("kept-by-flr", &config.kept_by_flr),
+        ] {
+            if bytes.len() > config.bytes.len() {
+                return Err(RawConfigError::MaskTooLong {
+                    mask,
+                    len: bytes.len(),
+                    bytes: config.bytes.len(),
+                });
+            }
+        }
+        let mut registers = Vec::with_capacity(config.bytes.len());
+        for (at, byte) in config.bytes.iter().enumerate() {
+            let of = |mask: &[u8]| mask.get(at).copied().unwrap_or(0);
+            let (rw, rw1c) = (of(&config.rw), of(&config.rw1c));
+            let bits = rw & rw1c;
+            if bits != 0 {
+                return Err(RawConfigError::Overlap { at, bits });
+            }
+            registers.push(
+                Register::new(*byte)
+                    .rw(rw)
+                    .rw1c(rw1c)
+                    .sticky(of(&config.sticky))
+                    .kept_by_flr(of(&config.kept_by_flr)),
+            );
+        }
+        let header = if config.extended { 4 } else { 2 };
+        Ok(Self {
+            id,
+            given_name: config.name.clone(),
+            registers: byte_block(header, registers),
+        })
+    }
+}
+
+fn id(config: &RawConfig) -> Result<CapabilityId, RawConfigError> {
+    let RawConfig { id, version, .. } = *config;
+    if version > 15 {
+        return Err(RawConfigError::Version { version });
+    }
+    if config.extended {
+        Ok(CapabilityId::Extended { id, version })
+    } else {
+        u8::try_from(id)
+            .map(CapabilityId::Conventional)
+            .map_err(|_| RawConfigError::Id { id })
+    }
+}
+
+/// A block of single bytes behind a list header of `header` bytes.
+pub(super) fn byte_block(
+    header: usize,
+    registers: impl IntoIterator<Item = Register<u8>>,
+) -> Block {
+    let mut dwords = vec![Dword::new()];
+    for (position, register) in (header..).zip(registers) {
+        if position / 4 == dwords.len() {
+            dwords.push(Dword::new());
+        }
+        if let Some(dword) = dwords.last_mut() {
+            *dword = std::mem::take(dword).with((position % 4) as u32, register);
+        }
+    }
+    Block::new(dwords)
+}
+
+/// The registers of `block` as hexadecimal DWORDs, for structures without a finer view.
+pub(super) fn hex_dwords(block: &Block) -> Vec<String> {
+    block
+        .iter()
+        .map(|dword| format!("{:08x}", dword.value()))
+        .collect()
+}
+
+impl Capability for Raw {
+    fn id(&self) -> CapabilityId {
+        self.id
+    }
+
+    /// The same for all: the name a profile gives is in [`Self::inspect`].
+    fn name(&self) -> &'static str {
+        "raw"
+    }
+
+    fn registers(&self) -> &Block {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Block {
+        &mut self.registers
+    }
+
+    fn inspect(&self) -> Value {
+        json!({
+            "name": self.given_name,
+            "id": self.id,
+            "dwords": hex_dwords(&self.registers),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

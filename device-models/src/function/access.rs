@@ -1,0 +1,235 @@
+//! Accesses that reach the function: config space, BARs, expansion ROM.
+
+use super::core::Core;
+use super::{BarContent, Delays, Function, Target};
+use crate::config::BarKind;
+use crate::model::Context;
+use crate::power::PowerState;
+use crate::register::split;
+use crate::time::Time;
+use crate::violation::Violation;
+
+/// What the requester reads where nothing answers.
+const ALL_ONES: u8 = 0xff;
+
+impl Function {
+    /// Reads config space. Without power, and where delays are enforced before they are over, all
+    /// bits read one.
+    pub fn config_read(&mut self, now: Time, offset: u64, data: &mut [u8]) {
+        if self.core.answers(now) {
+            self.core.config.read(offset, data);
+        } else {
+            data.fill(ALL_ONES);
+        }
+    }
+
+    /// Writes config space, DWORD by DWORD; each acts before the next is written.
+    pub fn config_write(&mut self, now: Time, offset: u64, data: &[u8]) {
+        if !self.core.answers(now) {
+            return;
+        }
+        for piece in split(offset, data.len()) {
+            let mut effects = std::mem::take(&mut self.core.config_effects);
+            self.core
+                .config
+                .write_dword(piece.offset, piece.write(data), &mut effects);
+            for effect in effects.drain(..) {
+                self.apply(now, effect);
+            }
+            self.core.config_effects = effects;
+        }
+    }
+
+    /// Reads from a BAR or the ROM. What does not decode the access reads all ones.
+    pub fn read(&mut self, now: Time, target: Target, offset: u64, data: &mut [u8]) {
+        if !self.core.decodes(now, target, false) {
+            data.fill(ALL_ONES);
+            return;
+        }
+        match target {
+            Target::Rom => read_bytes(&self.core.rom, offset, data),
+            Target::Bar(bar) => self.read_bar(now, bar, offset, data),
+        }
+    }
+
+    /// Writes to a BAR. What does not decode the access loses it, so does the ROM.
+    pub fn write(&mut self, now: Time, target: Target, offset: u64, data: &[u8]) {
+        if self.core.decodes(now, target, true)
+            && let Target::Bar(bar) = target
+        {
+            self.write_bar(now, bar, offset, data);
+        }
+    }
+
+    fn read_bar(&mut self, now: Time, bar: u8, offset: u64, data: &mut [u8]) {
+        if self.core.is_plain_ram(bar) {
+            read_bytes(self.core.ram_of(bar), offset, data);
+            return;
+        }
+        for piece in split(offset, data.len()) {
+            let window = self.core.config.msix().and_then(|msix| {
+                let register = msix.window(bar, piece.offset)?;
+                Some(msix.table_read(register))
+            });
+            let value = match window {
+                Some(value) => value,
+                None if self.core.content(bar) == BarContent::Ram => {
+                    let mut bytes = [0; 4];
+                    read_bytes(self.core.ram_of(bar), piece.offset, &mut bytes);
+                    u32::from_le_bytes(bytes)
+                }
+                None => {
+                    let cx = &mut Context::new(now, &mut self.core);
+                    self.model.read(cx, bar, piece.offset, piece.lanes())
+                }
+            };
+            piece.fill(value, data);
+        }
+    }
+
+    fn write_bar(&mut self, now: Time, bar: u8, offset: u64, data: &[u8]) {
+        if self.core.is_plain_ram(bar) {
+            self.core.write_ram(bar, offset, data);
+            return;
+        }
+        for piece in split(offset, data.len()) {
+            let write = piece.write(data);
+            if let Some(msix) = self.core.config.msix_mut()
+                && let Some(register) = msix.window(bar, piece.offset)
+            {
+                if msix.table_write(register, write) {
+                    self.core.deliver_messages();
+                }
+            } else if self.core.content(bar) == BarContent::Ram {
+                let bytes = data.get(piece.at..piece.at + piece.len);
+                let at = piece.offset + piece.first as u64;
+                self.core.write_ram(bar, at, bytes.unwrap_or_default());
+            } else {
+                let cx = &mut Context::new(now, &mut self.core);
+                self.model.write(cx, bar, piece.offset, write);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Whether anything answers at all, and the record of who came too early.
+    fn answers(&mut self, now: Time) -> bool {
+        if !self.powered {
+            return false;
+        }
+        if now < self.ready_at && self.delays != Delays::Off {
+            let nanos = self.ready_at.as_nanos() - now.as_nanos();
+            self.violate(now, Violation::TooEarly { nanos });
+            return self.delays == Delays::Report;
+        }
+        true
+    }
+
+    /// Whether the function decodes an access to `target`. If not, it is an Unsupported Request and
+    /// is logged as one (PCIe Base §7.5.3.5, §7.8.4).
+    fn decodes(&mut self, now: Time, target: Target, write: bool) -> bool {
+        if self.state != PowerState::D0 {
+            self.counters.outside_d0 = self.counters.outside_d0.saturating_add(1);
+        }
+        if !self.answers(now) {
+            return false;
+        }
+        let refusal = if self.state == PowerState::D0 {
+            if self.decoding_enabled(target) {
+                return true;
+            }
+            Violation::DecodeOff
+        } else {
+            Violation::AccessOutsideD0 { state: self.state }
+        };
+        self.violate(now, refusal);
+        self.log_unsupported_request(write);
+        false
+    }
+
+    fn decoding_enabled(&self, target: Target) -> bool {
+        let header = self.config.header();
+        let command = header.command();
+        match target {
+            Target::Rom => {
+                header.rom_size().is_some()
+                    && command.memory_space_enable()
+                    && header.rom_enabled()
+            }
+            Target::Bar(bar) => match header.bar(usize::from(bar)).map(|bar| bar.kind) {
+                Some(BarKind::Io) => command.io_space_enable(),
+                Some(_) => command.memory_space_enable(),
+                None => false,
+            },
+        }
+    }
+
+    /// A non-posted request of non-fatal severity is an advisory non-fatal error, everything else
+    /// is reported with its severity.
+    fn log_unsupported_request(&mut self, posted: bool) {
+        let fatal = self
+            .config
+            .aer()
+            .is_some_and(|aer| aer.unsupported_request_is_fatal());
+        let advisory = !posted && !fatal;
+        if let Some(aer) = self.config.aer_mut() {
+            aer.record_unsupported_request(advisory);
+        }
+        if let Some(pcie) = self.config.pcie_mut() {
+            pcie.record_unsupported_request(fatal, advisory);
+        }
+    }
+
+    fn content(&self, bar: u8) -> BarContent {
+        self.contents
+            .get(usize::from(bar))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn is_plain_ram(&self, bar: u8) -> bool {
+        self.content(bar) == BarContent::Ram
+            && self.config.msix().is_none_or(|msix| !msix.uses_bar(bar))
+    }
+
+    /// What was written to a RAM BAR so far; beyond its end it holds zeroes.
+    fn ram_of(&self, bar: u8) -> &[u8] {
+        self.ram.get(usize::from(bar)).map_or(&[], Vec::as_slice)
+    }
+
+    fn write_ram(&mut self, bar: u8, offset: u64, data: &[u8]) {
+        let size = self
+            .config
+            .header()
+            .bar(usize::from(bar))
+            .map_or(0, |bar| bar.size);
+        let (Some(ram), Ok(size), Ok(start)) = (
+            self.ram.get_mut(usize::from(bar)),
+            usize::try_from(size),
+            usize::try_from(offset),
+        ) else {
+            return;
+        };
+        let end = start.saturating_add(data.len()).min(size);
+        // Taken only when something is stored: many functions never touch theirs.
+        if ram.len() < end {
+            *ram = vec![0; size];
+        }
+        if let Some(to) = ram.get_mut(start..end) {
+            to.copy_from_slice(data.get(..end - start).unwrap_or_default());
+        }
+    }
+}
+
+/// Reads from `memory` at `offset`; what lies beyond its end reads zero.
+fn read_bytes(memory: &[u8], offset: u64, data: &mut [u8]) {
+    let from = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| memory.get(offset..))
+        .unwrap_or_default();
+    let len = from.len().min(data.len());
+    let (copied, rest) = data.split_at_mut(len);
+    copied.copy_from_slice(&from[..len]);
+    rest.fill(0);
+}

@@ -1,0 +1,236 @@
+//! Everything of a function but its device model.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::interrupt::Interrupts;
+use super::pme::Pme;
+use super::{BarContent, Delays};
+use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
+use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp, DmaRequest};
+use crate::effect::{Effect, Event};
+use crate::power::PowerState;
+use crate::time::{Time, earliest};
+use crate::violation::{Violation, Violations};
+
+/// What a function counts since power-on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// BAR and ROM accesses that came while the function was not in D0.
+    pub outside_d0: u32,
+    /// Resets of any kind.
+    pub resets: u32,
+    /// `PM_PME` messages sent.
+    pub pm_pme: u32,
+}
+
+/// A function without its device model: config space and all the logic that hangs on it.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) config: ConfigSpace,
+    pub(super) contents: [BarContent; MAX_BARS],
+    pub(super) ram: [Vec<u8>; MAX_BARS],
+    pub(super) rom: Vec<u8>,
+    pub(super) delays: Delays,
+    pub(super) aux_power: bool,
+    /// Main power is on.
+    pub(super) powered: bool,
+    /// Cached from PMCSR and [`Self::powered`], since every access asks for it.
+    pub(super) state: PowerState,
+    pub(super) interrupts: Interrupts,
+    pub(super) pme: Pme,
+    pub(super) dma: DmaLedger,
+    /// When the recovery time of the last transition or reset is over.
+    pub(super) ready_at: Time,
+    /// When the last requested Dynamic Power Allocation substate is reached.
+    pub(super) allocation_at: Option<Time>,
+    pub(super) counters: Counters,
+    /// Config effects of the write at hand; kept for its capacity.
+    pub(super) config_effects: Vec<ConfigEffect>,
+    effects: VecDeque<Effect>,
+    violations: Violations,
+    residency: [Duration; PowerState::ALL.len()],
+    state_since: Time,
+}
+
+impl Core {
+    pub(super) fn new(
+        config: ConfigSpace,
+        contents: [BarContent; MAX_BARS],
+        rom: Vec<u8>,
+        delays: Delays,
+        aux_power: bool,
+    ) -> Self {
+        let vectors = config
+            .msix()
+            .map_or(0, |msix| msix.vectors())
+            .max(config.msi().map_or(0, |msi| msi.vectors()));
+        Self {
+            config,
+            contents,
+            ram: Default::default(),
+            rom,
+            delays,
+            aux_power,
+            powered: true,
+            state: PowerState::D0,
+            interrupts: Interrupts::new(vectors),
+            pme: Pme::default(),
+            dma: DmaLedger::default(),
+            ready_at: Time::ZERO,
+            allocation_at: None,
+            counters: Counters::default(),
+            config_effects: Vec::new(),
+            effects: VecDeque::new(),
+            violations: Violations::default(),
+            residency: Default::default(),
+            state_since: Time::ZERO,
+        }
+    }
+
+    pub(super) const fn config(&self) -> &ConfigSpace {
+        &self.config
+    }
+
+    pub(super) const fn config_mut(&mut self) -> &mut ConfigSpace {
+        &mut self.config
+    }
+
+    /// The power state, D3cold included.
+    #[must_use]
+    pub const fn power_state(&self) -> PowerState {
+        self.state
+    }
+
+    /// What the function has counted since power-on.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn bus_master(&self) -> bool {
+        self.config.header().command().bus_master_enable()
+    }
+
+    pub(super) fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    pub(super) fn emit(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(super) fn violate(&mut self, now: Time, violation: Violation) {
+        self.violations.record(now, violation);
+        self.emit(Effect::Event(Event::Violation { violation }));
+    }
+
+    pub(super) fn violations(&self) -> Value {
+        self.violations.inspect()
+    }
+
+    /// Moves to another power state and accounts for the time spent in the last one.
+    pub(super) fn enter(&mut self, now: Time, to: PowerState) {
+        let from = self.state;
+        if from == to {
+            return;
+        }
+        if let Some(total) = self.residency.get_mut(from as usize) {
+            *total += now.since(self.state_since);
+        }
+        self.state_since = now;
+        self.state = to;
+        self.emit(Effect::Event(Event::DState { from, to }));
+    }
+
+    /// Starts a recovery time unless one that ends later is running.
+    pub(super) fn recover(&mut self, now: Time, span: Duration) {
+        self.ready_at = self.ready_at.max(now.after(span));
+    }
+
+    pub(super) fn residency(&self, now: Time, state: PowerState) -> Duration {
+        let past = self.residency.get(state as usize).copied();
+        let current = if state == self.state {
+            now.since(self.state_since)
+        } else {
+            Duration::ZERO
+        };
+        past.unwrap_or_default() + current
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        earliest(self.pme.deadline(), self.allocation_at)
+    }
+
+    pub(super) fn advance(&mut self, now: Time) {
+        if self.pme.deadline().is_some_and(|due| due <= now) {
+            self.send_pm_pme(now);
+        }
+        if self.allocation_at.is_some_and(|due| due <= now) {
+            self.allocation_at = None;
+            if let Some(dpa) = self.config.dpa_mut() {
+                dpa.settle();
+            }
+        }
+    }
+
+    pub(crate) fn start_dma(&mut self, tag: u32, op: DmaOp) -> Result<(), DmaError> {
+        if self.state != PowerState::D0 || self.dma.is_aborting() {
+            return Err(DmaError::Aborted);
+        }
+        if !self.bus_master() {
+            return Err(DmaError::BusMasterOff);
+        }
+        let id = self.dma.start(tag);
+        self.show_transactions_pending();
+        self.emit(Effect::Dma(DmaRequest { id, op }));
+        Ok(())
+    }
+
+    pub(super) fn finish_dma(&mut self, id: DmaId) -> Option<bool> {
+        let counts = self.dma.finish(id);
+        self.show_transactions_pending();
+        counts
+    }
+
+    pub(super) fn show_transactions_pending(&mut self) {
+        let pending = self.dma.pending();
+        if let Some(pcie) = self.config.pcie_mut() {
+            pcie.set_transactions_pending(pending);
+        }
+    }
+
+    /// A request of the function ended as Unsupported Request (PCIe Base §7.5.1.1.4).
+    pub(super) fn received_master_abort(&mut self) {
+        let status = self.config.header().status();
+        self.config
+            .header_mut()
+            .set_status(status.with_received_master_abort(true));
+    }
+
+    pub(super) fn inspect(&self, now: Time) -> Value {
+        let residency: serde_json::Map<String, Value> = PowerState::ALL
+            .into_iter()
+            .map(|state| {
+                let nanos = self.residency(now, state).as_nanos();
+                let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+                (state.to_string(), nanos.into())
+            })
+            .collect();
+        json!({
+            "power_state": self.state,
+            "powered": self.powered,
+            "aux_power": self.aux_power,
+            "ready": now >= self.ready_at,
+            "transactions_pending": self.dma.pending(),
+            "intx": self.interrupts.inspect(),
+            "pme": self.pme.inspect(),
+            "counters": self.counters,
+            "residency_nanos": residency,
+            "violations": self.violations.total(),
+        })
+    }
+}

@@ -1,0 +1,256 @@
+//! The function: silicon.
+//!
+//! A [`Function`] is its config space, what its BARs decode, its power state, its interrupt and PME
+//! logic and a device model. It is told the time and what comes over the bus; what it does to the
+//! world comes out of [`Function::next_effect`].
+//!
+//! # Lifecycle
+//!
+//! ```text
+//!            power_on                   PMCSR write
+//!  D3cold ───────────────▶ D0 ◀──────────────────────▶ D1, D2, D3hot
+//!    ▲    reset to D0          D3hot→D0 without No_Soft_Reset
+//!    └──── power_off ◀───────── any      resets inside
+//! ```
+//!
+//! Order of work when the function leaves D0 (PCIe Base §5.3.1, §5.3.2.1): the write completes, no
+//! new DMA starts and what is under way drains (Transactions Pending), decoding stops, INTx is
+//! released. Back in D0 decoding comes first, then interrupts that still have a cause.
+
+mod access;
+mod core;
+mod interrupt;
+mod pme;
+mod reset;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use self::core::{Core, Counters};
+
+use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
+use crate::dma::{DmaError, DmaId, DmaOutcome};
+use crate::effect::Effect;
+use crate::model::{Context, Model};
+use crate::power::PowerState;
+use crate::time::{Time, earliest};
+
+/// What answers behind a BAR. An MSI-X table or PBA lies over either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BarContent {
+    /// The device model.
+    #[default]
+    Model,
+    /// Memory, lost when the function loses its internal state.
+    Ram,
+}
+
+/// What the function does about software that does not wait as long as PCIe Base §5.9 demands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delays {
+    /// Nothing.
+    Off,
+    /// Answers, and records who came too early.
+    #[default]
+    Report,
+    /// Is not ready: reads give all ones, writes are lost; records it as well.
+    Enforce,
+}
+
+/// A place that an access goes to, other than config space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// BAR 0 to 5.
+    Bar(u8),
+    /// The expansion ROM.
+    Rom,
+}
+
+/// What a function is made of.
+#[derive(Debug)]
+pub struct FunctionParts {
+    /// Config space in power-on state.
+    pub config: ConfigSpace,
+    /// What answers behind each BAR.
+    pub contents: [BarContent; MAX_BARS],
+    /// The image behind the expansion ROM BAR.
+    pub rom: Vec<u8>,
+    /// What happens to accesses that come too early.
+    pub delays: Delays,
+    /// Whether the slot provides auxiliary power.
+    pub aux_power: bool,
+    /// The device.
+    pub model: Box<dyn Model>,
+}
+
+/// A PCI Express function.
+pub struct Function {
+    core: Core,
+    model: Box<dyn Model>,
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("state", &self.core.power_state())
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Function {
+    /// A function that has just been powered on and is ready.
+    #[must_use]
+    pub fn new(parts: FunctionParts) -> Self {
+        let FunctionParts {
+            config,
+            contents,
+            rom,
+            delays,
+            aux_power,
+            model,
+        } = parts;
+        Self {
+            core: Core::new(config, contents, rom, delays, aux_power),
+            model,
+        }
+    }
+
+    /// Config space, to look at.
+    #[must_use]
+    pub fn config(&self) -> &ConfigSpace {
+        self.core.config()
+    }
+
+    /// The power state, D3cold included.
+    #[must_use]
+    pub fn power_state(&self) -> PowerState {
+        self.core.power_state()
+    }
+
+    /// What the function has counted since power-on.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.core.counters()
+    }
+
+    /// What BAR `index` decodes now.
+    #[must_use]
+    pub fn bar(&self, index: usize) -> Option<&BarConfig> {
+        self.core.config().header().bar(index)
+    }
+
+    /// The next effect, oldest first.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.core.next_effect()
+    }
+
+    /// When [`Self::advance`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        earliest(self.core.next_deadline(), self.model.deadline())
+    }
+
+    /// Does everything that is due by `now`.
+    pub fn advance(&mut self, now: Time) {
+        self.core.advance(now);
+        // A model's timer may set itself again; what it sets for now or earlier is done at once.
+        // The bound keeps a model that always does so from holding up everything else.
+        for _ in 0..1024 {
+            if self.model.deadline().is_none_or(|due| due > now) {
+                break;
+            }
+            self.model.timer(&mut Context::new(now, &mut self.core));
+        }
+    }
+
+    /// A wake event of the device (PCIe Base §5.3.3.4).
+    pub fn pme_event(&mut self, now: Time) {
+        self.core.pme_event(now);
+    }
+
+    /// Sets the level of the INTx cause, as the device would.
+    pub fn set_intx(&mut self, asserted: bool) {
+        self.core.set_intx_cause(asserted);
+    }
+
+    /// Raises interrupt `vector` as the device would: a message, or INTx where none is enabled.
+    pub fn interrupt(&mut self, vector: u16) {
+        self.core.interrupt(vector);
+    }
+
+    /// Takes back an interrupt whose cause is gone before it was delivered.
+    pub fn withdraw(&mut self, vector: u16) {
+        self.core.withdraw(vector);
+    }
+
+    /// A host driver masks or unmasks an MSI-X vector in the table.
+    pub fn set_msix_masked(&mut self, vector: u16, masked: bool) {
+        if let Some(msix) = self.core.config_mut().msix_mut() {
+            msix.set_vector_masked(vector, masked);
+        }
+        self.core.deliver_messages();
+    }
+
+    /// The slot's power limit message (PCIe Base §7.5.3.3): value and scale as in Device
+    /// Capabilities.
+    pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
+        if let Some(pcie) = self.core.config_mut().pcie_mut() {
+            pcie.set_slot_power_limit(value, scale);
+        }
+    }
+
+    /// Whether a transfer may still touch memory. One that may not ends as
+    /// [`DmaError::Aborted`], whatever outcome is given.
+    #[must_use]
+    pub fn dma_is_live(&self, id: DmaId) -> bool {
+        self.core.dma.is_live(id)
+    }
+
+    /// The outcome of a transfer. One that began in an earlier life of the function is dropped.
+    pub fn dma_done(&mut self, now: Time, id: DmaId, outcome: DmaOutcome<'_>) {
+        let Some(counts) = self.core.finish_dma(id) else {
+            return;
+        };
+        let outcome = if counts {
+            if let Err(DmaError::Unmapped { .. }) = outcome {
+                self.core.received_master_abort();
+            }
+            outcome
+        } else {
+            Err(DmaError::Aborted)
+        };
+        let cx = &mut Context::new(now, &mut self.core);
+        self.model.dma_done(cx, id.tag, outcome);
+    }
+
+    /// The whole state field by field.
+    #[must_use]
+    pub fn inspect(&self, now: Time) -> Value {
+        json!({
+            "config": self.core.config().inspect(),
+            "state": self.core.inspect(now),
+            "model": self.model.inspect(),
+        })
+    }
+
+    /// What software did wrong.
+    #[must_use]
+    pub fn violations(&self) -> Value {
+        self.core.violations()
+    }
+
+    /// Time spent in `state` until `now`.
+    #[must_use]
+    pub fn residency(&self, now: Time, state: PowerState) -> Duration {
+        self.core.residency(now, state)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Changes of power state and resets.
+
+use std::time::Duration;
+
+use super::Function;
+use super::core::Core;
+use crate::config::ConfigEffect;
+use crate::effect::{Effect, Event};
+use crate::model::Context;
+use crate::power::{PowerState, Transition};
+use crate::register::ResetKind;
+use crate::time::Time;
+use crate::violation::Violation;
+
+/// Time after a conventional reset or FLR before software may access the function (PCIe Base §6.6.1,
+/// §6.6.2).
+const RESET_RECOVERY: Duration = Duration::from_millis(100);
+
+impl Function {
+    /// Acts on what a config write caused.
+    pub(super) fn apply(&mut self, now: Time, effect: ConfigEffect) {
+        match effect {
+            ConfigEffect::Command | ConfigEffect::Messages => {
+                self.core.update_intx();
+                self.core.deliver_messages();
+            }
+            ConfigEffect::Pme => self.core.update_pme(now),
+            ConfigEffect::PowerState {
+                from,
+                to,
+                transition,
+            } => match transition {
+                Transition::Same => {}
+                Transition::Legal => self.change_state(now, from, to),
+                Transition::Unsupported => {
+                    self.core.violate(now, Violation::UnsupportedState { to });
+                }
+                Transition::Illegal => {
+                    self.core
+                        .violate(now, Violation::IllegalTransition { from, to });
+                }
+            },
+            ConfigEffect::FunctionLevelReset => {
+                self.reset(now, ResetKind::Flr);
+                self.core.start_reset_recovery(now);
+            }
+            ConfigEffect::BarSize { bar, size } => self.core.resize_bar(bar, size),
+            ConfigEffect::PowerAllocation => {
+                let latency = self.core.config.dpa().and_then(|dpa| dpa.transition_latency());
+                self.core.allocation_at = latency.map(|latency| now.after(latency));
+            }
+        }
+    }
+
+    /// PMCSR says `to` already; the rest of the function follows.
+    fn change_state(&mut self, now: Time, from: PowerState, to: PowerState) {
+        let pm = self.core.config.pm();
+        let immediate = pm.is_some_and(|pm| pm.pmc().immediate_readiness_on_return_to_d0());
+        let soft_reset = from == PowerState::D3hot
+            && to == PowerState::D0
+            && pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset());
+        if from == PowerState::D0 && self.core.dma.pending() {
+            self.core.dma.abort();
+            self.core.violate(now, Violation::TransactionsPending);
+        }
+        if soft_reset {
+            self.reset(now, ResetKind::SoftD3hot);
+        } else {
+            self.core.enter(now, to);
+            self.settle(now);
+        }
+        let cx = &mut Context::new(now, &mut self.core);
+        self.model.power_changed(cx, from, to);
+        if !(to == PowerState::D0 && immediate) {
+            self.core.recover(now, from.recovery_time(to));
+        }
+    }
+
+    /// Resets the function. Whoever asked for it does the waiting, or starts it.
+    pub fn reset(&mut self, now: Time, kind: ResetKind) {
+        // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
+        self.core.interrupts.clear();
+        self.core.update_intx();
+        self.core.dma.forget();
+        self.core.config.reset(kind);
+        for ram in &mut self.core.ram {
+            // Released rather than cleared: the next access finds zeroes.
+            *ram = Vec::new();
+        }
+        self.core.allocation_at = None;
+        self.core.counters.resets = self.core.counters.resets.saturating_add(1);
+        self.core.emit(Effect::Event(Event::Reset { kind }));
+        if self.core.powered {
+            self.core.enter(now, PowerState::D0);
+        }
+        self.model
+            .reset(&mut Context::new(now, &mut self.core), kind);
+        self.core.show_transactions_pending();
+        self.settle(now);
+        self.core.emit(Effect::Reset(kind));
+    }
+
+    /// Main power goes away after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
+    pub fn power_off(&mut self, now: Time) {
+        if !self.core.powered {
+            return;
+        }
+        let from = self.core.state;
+        self.core.emit(Effect::Event(Event::PmeToAck));
+        self.core.powered = false;
+        self.core.interrupts.clear();
+        self.core.enter(now, PowerState::D3cold);
+        self.core.dma.abort();
+        self.core.emit(Effect::Event(Event::Rail { on: false }));
+        let cx = &mut Context::new(now, &mut self.core);
+        self.model.power_changed(cx, from, PowerState::D3cold);
+        self.settle(now);
+    }
+
+    /// Main power is back: fundamental reset, of everything if auxiliary power was missing.
+    pub fn power_on(&mut self, now: Time) {
+        if self.core.powered {
+            return;
+        }
+        self.core.powered = true;
+        self.core.emit(Effect::Event(Event::Rail { on: true }));
+        let kind = if self.core.aux_power {
+            ResetKind::Fundamental
+        } else {
+            ResetKind::PowerOn
+        };
+        self.reset(now, kind);
+        self.core.start_reset_recovery(now);
+    }
+
+    /// A conventional reset from above, by PERST# or in-band, after which software has to wait.
+    pub fn conventional_reset(&mut self, now: Time, kind: ResetKind) {
+        self.reset(now, kind);
+        self.core.start_reset_recovery(now);
+    }
+
+    /// Brings all that depends on state and registers in line.
+    fn settle(&mut self, now: Time) {
+        self.core.update_intx();
+        self.core.update_pme(now);
+        self.core.deliver_messages();
+    }
+}
+
+impl Core {
+    fn start_reset_recovery(&mut self, now: Time) {
+        if !self.config.header().status().immediate_readiness() {
+            self.recover(now, RESET_RECOVERY);
+        }
+    }
+
+    /// Another size for a BAR: what it held is gone (PCIe Base §7.8.6 leaves it undefined).
+    fn resize_bar(&mut self, bar: u8, size: u64) {
+        self.config.header_mut().resize_bar(usize::from(bar), size);
+        if let Some(ram) = self.ram.get_mut(usize::from(bar)) {
+            *ram = Vec::new();
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! VFIO interrupts: triggers, and the INTx masking that vfio-pci does on top of the wire.
+//!
+//! INTx is automasked (`vfio_pci_intrs.c`, `vfio_intx_handler`): when the wire rises while unmasked,
+//! the line is masked and its trigger signalled once. Unmasking, by request or by the resample
+//! eventfd, starts over: if the wire is still high it masks and signals again.
+
+use std::collections::VecDeque;
+
+use bitflags::bitflags;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Output;
+use super::error::HostError;
+use crate::effect::MessageKind;
+use crate::function::Function;
+
+/// Irq index of a PCI device (`VFIO_PCI_*_IRQ_INDEX` of the VFIO uAPI).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IrqIndex {
+    /// The INTx line.
+    Intx,
+    /// MSI.
+    Msi,
+    /// MSI-X.
+    Msix,
+    /// Unrecoverable error.
+    Err,
+    /// Request to give the device back.
+    Req,
+}
+
+impl IrqIndex {
+    /// All indexes in their order.
+    pub const ALL: [Self; 5] = [Self::Intx, Self::Msi, Self::Msix, Self::Err, Self::Req];
+}
+
+impl From<MessageKind> for IrqIndex {
+    fn from(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Msi => Self::Msi,
+            MessageKind::Msix => Self::Msix,
+        }
+    }
+}
+
+bitflags! {
+    /// `VFIO_IRQ_INFO_*`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct IrqFlags: u32 {
+        /// Signals an eventfd.
+        const EVENTFD = 1 << 0;
+        /// Can be masked and unmasked.
+        const MASKABLE = 1 << 1;
+        /// Masks itself when it fires.
+        const AUTOMASKED = 1 << 2;
+        /// The number of vectors cannot change while it is enabled.
+        const NORESIZE = 1 << 3;
+    }
+}
+
+/// What an irq index can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IrqInfo {
+    /// Properties.
+    pub flags: IrqFlags,
+    /// Vectors.
+    pub count: u32,
+}
+
+/// What is to be done to vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrqAction {
+    /// Mask them, or bind who is told.
+    Mask,
+    /// Unmask them, or bind the resample eventfd.
+    Unmask,
+    /// Fire them, or bind who is told.
+    Trigger,
+}
+
+/// To which of the vectors it is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrqData<'a> {
+    /// To all. With count 0: disable the index.
+    None,
+    /// To those whose byte is not zero.
+    Bool(&'a [u8]),
+    /// An eventfd for each is bound (`true`), or all are unbound.
+    Eventfd {
+        /// Eventfds came with the request.
+        bind: bool,
+    },
+}
+
+/// A `VFIO_DEVICE_SET_IRQS` request without its file descriptors.
+#[derive(Clone, Copy, Debug)]
+pub struct SetIrqs<'a> {
+    /// Irq index.
+    pub index: u32,
+    /// What to do.
+    pub action: IrqAction,
+    /// First vector.
+    pub start: u32,
+    /// Number of vectors.
+    pub count: u32,
+    /// Which of them.
+    pub data: IrqData<'a>,
+}
+
+/// The triggers of an index: which vectors have one.
+#[derive(Debug)]
+struct Triggers {
+    count: u32,
+    bound: Vec<bool>,
+}
+
+impl Triggers {
+    fn new(count: u32) -> Self {
+        Self {
+            count,
+            bound: Vec::new(),
+        }
+    }
+
+    fn bind(&mut self, vector: u32, bound: bool) {
+        let vector = vector as usize;
+        if bound && self.bound.len() <= vector {
+            self.bound.resize(vector + 1, false);
+        }
+        if let Some(slot) = self.bound.get_mut(vector) {
+            *slot = bound;
+        }
+    }
+
+    fn is_bound(&self, vector: u32) -> bool {
+        self.bound.get(vector as usize).copied().unwrap_or(false)
+    }
+
+    fn vectors(&self) -> impl Iterator<Item = u32> {
+        (0..).zip(&self.bound).filter(|(_, bound)| **bound).map(|(vector, _)| vector)
+    }
+}
+
+/// The interrupts of a device as its client set them up.
+#[derive(Debug)]
+pub(super) struct Irqs {
+    triggers: [Triggers; IrqIndex::ALL.len()],
+    /// Level of the INTx wire.
+    level: bool,
+    /// INTx is masked, by the client or because it fired.
+    masked: bool,
+}
+
+impl Irqs {
+    pub(super) fn new(function: &Function) -> Self {
+        let config = function.config();
+        let intx = u32::from(config.header().interrupt_pin() != 0);
+        let msi = config.msi().map_or(0, |msi| u32::from(msi.vectors()));
+        let msix = config.msix().map_or(0, |msix| u32::from(msix.vectors()));
+        Self {
+            triggers: [intx, msi, msix, 1, 1].map(Triggers::new),
+            level: false,
+            masked: false,
+        }
+    }
+
+    pub(super) fn info(&self, index: u32) -> Result<IrqInfo, HostError> {
+        let (index, triggers) = self.find(index)?;
+        let flags = match index {
+            IrqIndex::Intx => IrqFlags::EVENTFD | IrqFlags::MASKABLE | IrqFlags::AUTOMASKED,
+            IrqIndex::Msi | IrqIndex::Msix | IrqIndex::Err | IrqIndex::Req => {
+                IrqFlags::EVENTFD | IrqFlags::NORESIZE
+            }
+        };
+        Ok(IrqInfo {
+            flags,
+            count: triggers.count,
+        })
+    }
+
+    fn find(&self, index: u32) -> Result<(IrqIndex, &Triggers), HostError> {
+        IrqIndex::ALL
+            .into_iter()
+            .zip(&self.triggers)
+            .nth(index as usize)
+            .ok_or(HostError::NoSuchIrq { index })
+    }
+
+    fn triggers(&mut self, index: IrqIndex) -> &mut Triggers {
+        &mut self.triggers[index as usize]
+    }
+
+    pub(super) fn set(
+        &mut self,
+        request: SetIrqs<'_>,
+        function: &mut Function,
+        outputs: &mut VecDeque<Output>,
+    ) -> Result<(), HostError> {
+        let index = self.check(&request)?;
+        let range = request.start..request.start.saturating_add(request.count);
+        match (request.action, request.data) {
+            (IrqAction::Trigger, IrqData::None) if request.count == 0 => {
+                self.disable(index, function);
+            }
+            (IrqAction::Trigger, IrqData::Eventfd { bind }) => {
+                for vector in range {
+                    self.bind(index, vector, bind, function);
+                }
+                self.deliver(outputs);
+            }
+            (IrqAction::Trigger, data) => outputs.extend(
+                chosen(range, data).map(|vector| Output::Trigger { index, vector }),
+            ),
+            (IrqAction::Mask, data) => {
+                if chosen(range, data).next().is_some() {
+                    self.masked = true;
+                }
+            }
+            // The resample eventfd is the caller's to keep and to watch.
+            (IrqAction::Unmask, IrqData::Eventfd { .. }) => {}
+            (IrqAction::Unmask, data) => {
+                if chosen(range, data).next().is_some() {
+                    self.unmask_intx(outputs);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, request: &SetIrqs<'_>) -> Result<IrqIndex, HostError> {
+        let (index, triggers) = self.find(request.index)?;
+        let form = |what| {
+            Err(HostError::IrqForm {
+                index: request.index,
+                what,
+            })
+        };
+        let disable = request.count == 0 && request.start == 0;
+        let end = request.start.checked_add(request.count);
+        if !disable && end.is_none_or(|end| end > triggers.count || request.count == 0) {
+            return Err(HostError::IrqRange {
+                index: request.index,
+                start: request.start,
+                count: request.count,
+                available: triggers.count,
+            });
+        }
+        match (request.action, request.data) {
+            (IrqAction::Trigger, IrqData::None) => Ok(index),
+            _ if disable => form("a count of 0 disables the index: action TRIGGER, no data"),
+            (IrqAction::Trigger, _) => Ok(index),
+            _ if index != IrqIndex::Intx => form("only INTx can be masked and unmasked"),
+            (IrqAction::Mask, IrqData::Eventfd { .. }) => {
+                form("masking by eventfd does not exist; UNMASK takes the resample eventfd")
+            }
+            _ => Ok(index),
+        }
+    }
+
+    fn bind(&mut self, index: IrqIndex, vector: u32, bound: bool, function: &mut Function) {
+        let was_bound = self.triggers(index).is_bound(vector);
+        self.triggers(index).bind(vector, bound);
+        if index == IrqIndex::Msix
+            && let Ok(vector) = u16::try_from(vector)
+        {
+            // Binding a trigger is how a client of vfio-pci enables a vector; the driver then
+            // programs the table, which the client itself need not see.
+            function.set_msix_masked(vector, !bound);
+        }
+        // Enabling INTx starts unmasked; another trigger for it changes nothing else.
+        if index == IrqIndex::Intx && bound != was_bound {
+            self.masked = false;
+        }
+    }
+
+    fn disable(&mut self, index: IrqIndex, function: &mut Function) {
+        let count = self.triggers(index).bound.len();
+        for vector in (0..).take(count) {
+            if self.triggers(index).is_bound(vector) {
+                self.bind(index, vector, false, function);
+            }
+        }
+    }
+
+    pub(super) fn drop_all(&mut self, function: &mut Function) {
+        for index in IrqIndex::ALL {
+            self.disable(index, function);
+        }
+    }
+
+    /// After a reset: unmasks the MSI-X vectors that have a trigger, as the driver restores the
+    /// table.
+    pub(super) fn reprogram(&self, function: &mut Function) {
+        for vector in self.triggers[IrqIndex::Msix as usize].vectors() {
+            if let Ok(vector) = u16::try_from(vector) {
+                function.set_msix_masked(vector, false);
+            }
+        }
+    }
+
+    pub(super) fn set_level(&mut self, level: bool, outputs: &mut VecDeque<Output>) {
+        self.level = level;
+        self.deliver(outputs);
+    }
+
+    pub(super) fn unmask_intx(&mut self, outputs: &mut VecDeque<Output>) {
+        self.masked = false;
+        self.deliver(outputs);
+    }
+
+    /// Signals INTx if it is due, and masks it.
+    fn deliver(&mut self, outputs: &mut VecDeque<Output>) {
+        if self.level && !self.masked && self.triggers(IrqIndex::Intx).is_bound(0) {
+            self.masked = true;
+            outputs.push_back(Output::Trigger {
+                index: IrqIndex::Intx,
+                vector: 0,
+            });
+        }
+    }
+
+    pub(super) fn inspect(&self) -> Value {
+        let bound: serde_json::Map<String, Value> = ["intx", "msi", "msix", "err", "req"]
+            .into_iter()
+            .zip(&self.triggers)
+            .map(|(name, triggers)| (name.to_owned(), triggers.vectors().count().into()))
+            .collect();
+        json!({ "bound": bound, "intx_level": self.level, "intx_masked": self.masked })
+    }
+}
+
+/// The vectors of a range that the data chooses.
+fn chosen(range: std::ops::Range<u32>, data: IrqData<'_>) -> impl Iterator<Item = u32> {
+    let flags = match data {
+        IrqData::Bool(flags) => Some(flags),
+        IrqData::None | IrqData::Eventfd { .. } => None,
+    };
+    range.enumerate().filter_map(move |(at, vector)| {
+        let wanted = flags.is_none_or(|flags| flags.get(at).is_some_and(|flag| *flag != 0));
+        wanted.then_some(vector)
+    })
+}

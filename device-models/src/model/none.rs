@@ -1,0 +1,24 @@
+//! No device: the BARs decode, read zero and ignore writes.
+
+use serde_json::{Value, json};
+
+use super::{Context, Model};
+use crate::register::{DwordWrite, Lanes, ResetKind};
+
+/// A config-space shell with nothing behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct None;
+
+impl Model for None {
+    fn read(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: Lanes) -> u32 {
+        0
+    }
+
+    fn write(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: DwordWrite) {}
+
+    fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {}
+
+    fn inspect(&self) -> Value {
+        json!({})
+    }
+}

@@ -1,0 +1,198 @@
+//! The `testdev` model: registers that make a function do what a test asks for.
+//!
+//! BAR0, 32-bit registers, little-endian:
+//!
+//! | offset | register | |
+//! |---|---|---|
+//! | 00 | `MAGIC` | RO 504D4456h |
+//! | 04 | `SCRATCH` | RW; 0 after any reset |
+//! | 08 | `IRQ_TRIGGER` | W: message N if MSI-X or MSI is enabled, else INTx |
+//! | 0C | `D_STATE` | RO: 0, since it can be read in D0 only |
+//! | 10 | `PME_AFTER_MS` | W: wake event N ms from now, in whatever state the function then is |
+//! | 14 | `OUTSIDE_D0` | RO: BAR and ROM accesses outside D0 since power-on |
+//! | 18 | `RESETS` | RO: resets of any kind since power-on |
+//! | 1C | `IRQ_ACK` | W: INTx is released |
+//! | 20/24 | `DMA_SRC` | RW, 64 bits |
+//! | 28/2C | `DMA_DST` | RW, 64 bits |
+//! | 30 | `DMA_LEN` | RW, bytes |
+//! | 34 | `DMA_COUNT` | RW, how many times |
+//! | 38 | `DMA_CTRL` | W, see [`DmaControl`] |
+//! | 3C | `DMA_STATUS` | RO, see [`DmaStatus`] |
+//!
+//! What is write-only reads zero.
+
+mod dma;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::dma::{CopyEngine, Job};
+use super::{Context, Model};
+use crate::dma::DmaOutcome;
+use crate::power::PowerState;
+use crate::register::{Block, Dword, DwordWrite, Lanes, Register, ResetKind};
+use crate::time::Time;
+
+pub use self::dma::{DmaControl, DmaStatus};
+
+/// What `MAGIC` reads.
+pub const MAGIC_VALUE: u32 = 0x504d_4456;
+
+const MAGIC: u64 = 0x00;
+const SCRATCH: u64 = 0x04;
+const IRQ_TRIGGER: u64 = 0x08;
+const D_STATE: u64 = 0x0c;
+const PME_AFTER_MS: u64 = 0x10;
+const OUTSIDE_D0: u64 = 0x14;
+const RESETS: u64 = 0x18;
+const IRQ_ACK: u64 = 0x1c;
+const DMA_SRC: u64 = 0x20;
+const DMA_DST: u64 = 0x28;
+const DMA_LEN: u64 = 0x30;
+const DMA_COUNT: u64 = 0x34;
+const DMA_CTRL: u64 = 0x38;
+const DMA_STATUS: u64 = 0x3c;
+
+/// The BAR with the registers.
+const REGISTER_BAR: u8 = 0;
+const DWORDS: usize = 0x40 / 4;
+
+/// The test device.
+#[derive(Debug)]
+pub struct TestDevice {
+    /// What is storage: `MAGIC`, `SCRATCH` and the parameters of the copy engine.
+    registers: Block,
+    engine: CopyEngine,
+    /// When the wake event is due. Wake logic runs on auxiliary power, apart from all the rest.
+    pme_at: Option<Time>,
+}
+
+impl TestDevice {
+    /// The device after power-on.
+    #[must_use]
+    pub fn new() -> Self {
+        let storage = [SCRATCH, DMA_SRC, DMA_SRC + 4, DMA_DST, DMA_DST + 4, DMA_LEN, DMA_COUNT];
+        let dword = |index| match 4 * index as u64 {
+            MAGIC => Dword::read_only(MAGIC_VALUE),
+            offset if storage.contains(&offset) => {
+                Dword::new().with(0, Register::new(0_u32).rw(u32::MAX))
+            }
+            _ => Dword::new(),
+        };
+        Self {
+            registers: Block::new((0..DWORDS).map(dword).collect::<Vec<_>>()),
+            engine: CopyEngine::default(),
+            pme_at: None,
+        }
+    }
+
+    fn stored(&self, offset: u64) -> u32 {
+        usize::try_from(offset / 4).map_or(0, |index| self.registers.read(index))
+    }
+
+    fn stored_u64(&self, offset: u64) -> u64 {
+        u64::from(self.stored(offset + 4)) << 32 | u64::from(self.stored(offset))
+    }
+
+    fn control(&mut self, cx: &mut Context<'_>, control: DmaControl) {
+        if control.stop() {
+            self.engine.stop();
+        } else if control.go() {
+            let job = Job {
+                from: self.stored_u64(DMA_SRC),
+                to: self.stored_u64(DMA_DST),
+                len: self.stored(DMA_LEN),
+                count: self.stored(DMA_COUNT),
+                vector: control.interrupt().then(|| u16::from(control.vector())),
+            };
+            self.engine.start(cx, job);
+        }
+    }
+}
+
+impl Default for TestDevice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Model for TestDevice {
+    fn read(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, _: Lanes) -> u32 {
+        if bar != REGISTER_BAR {
+            return 0;
+        }
+        match offset {
+            D_STATE => u32::from(cx.power_state().bits()),
+            OUTSIDE_D0 => cx.counters().outside_d0,
+            RESETS => cx.counters().resets,
+            DMA_STATUS => self.engine.status().into(),
+            _ => self.stored(offset),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, write: DwordWrite) {
+        if bar != REGISTER_BAR {
+            return;
+        }
+        let value = write.value();
+        match offset {
+            IRQ_TRIGGER => cx.interrupt(u16::try_from(value).unwrap_or(u16::MAX)),
+            IRQ_ACK => cx.set_intx(false),
+            PME_AFTER_MS => {
+                let delay = Duration::from_millis(u64::from(value));
+                self.pme_at = Some(cx.now().after(delay));
+            }
+            DMA_CTRL => self.control(cx, DmaControl::from(value)),
+            _ => {
+                if let Ok(index) = usize::try_from(offset / 4) {
+                    self.registers.write(index, write);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
+        self.registers.reset(kind);
+        self.engine.reset();
+        if kind == ResetKind::PowerOn {
+            self.pme_at = None;
+        }
+    }
+
+    fn power_changed(&mut self, cx: &mut Context<'_>, _: PowerState, to: PowerState) {
+        if to != PowerState::D0 {
+            self.engine.abort(cx);
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.pme_at
+    }
+
+    fn timer(&mut self, cx: &mut Context<'_>) {
+        self.pme_at = None;
+        cx.pme();
+    }
+
+    fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
+        self.engine.slice_done(cx, tag, outcome);
+    }
+
+    fn inspect(&self) -> Value {
+        json!({
+            "scratch": self.stored(SCRATCH),
+            "pme_at_nanos": self.pme_at.map(Time::as_nanos),
+            "dma": {
+                "src": self.stored_u64(DMA_SRC),
+                "dst": self.stored_u64(DMA_DST),
+                "len": self.stored(DMA_LEN),
+                "count": self.stored(DMA_COUNT),
+                "engine": self.engine.inspect(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

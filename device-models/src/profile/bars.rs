@@ -1,0 +1,180 @@
+//! BARs, and what other keys say about them.
+
+use super::error::Mistake;
+use super::tables::{Bar, Tables};
+use crate::capability::{Extent, Msix};
+use crate::config::{BarConfig, BarError, BarKind, MAX_BARS};
+use crate::function::BarContent;
+
+/// The most memory behind a BAR with content "ram": it is the daemon's own.
+const MAX_RAM: u64 = 1 << 30;
+
+/// What the BARs decode and what answers there.
+#[derive(Debug)]
+pub(super) struct Bars {
+    pub decoded: [Option<BarConfig>; MAX_BARS],
+    pub contents: [BarContent; MAX_BARS],
+}
+
+impl Bars {
+    pub(super) fn new(tables: &Tables) -> Result<Self, Mistake> {
+        let mut bars = Self {
+            decoded: [None; MAX_BARS],
+            contents: [BarContent::Model; MAX_BARS],
+        };
+        let default = if tables.model == super::RAM {
+            BarContent::Ram
+        } else {
+            BarContent::Model
+        };
+        for (position, table) in tables.bar.iter().enumerate() {
+            let at = format!("{}.{position}", super::BAR);
+            let content = table.content.unwrap_or(default);
+            bars.add(&at, table, content)?;
+        }
+        bars.check_pairs(&tables.bar)?;
+        Ok(bars)
+    }
+
+    fn add(&mut self, at: &str, table: &Bar, content: BarContent) -> Result<(), Mistake> {
+        let index = usize::from(table.index);
+        let mistake = |key: &str, message: String| Mistake::new(format!("{at}.{key}"), message);
+        let (Some(decoded), Some(to)) =
+            (self.decoded.get_mut(index), self.contents.get_mut(index))
+        else {
+            return Err(mistake("index", format!("there is no BAR {index}; BARs are 0 to 5")));
+        };
+        if decoded.is_some() {
+            let message = format!("there is a BAR {index} already; take another index");
+            return Err(mistake("index", message));
+        }
+        let config = BarConfig {
+            kind: table.kind,
+            prefetchable: table.prefetchable,
+            size: table.size,
+        };
+        config.validate().map_err(|error| match error {
+            BarError::NotPowerOfTwo { .. } => mistake("size", error.to_string()),
+            BarError::OutOfRange { size, max, .. }
+                if config.kind == BarKind::Memory32 && size > max =>
+            {
+                mistake("size", format!("{error}; kind = \"memory64\" takes more"))
+            }
+            BarError::OutOfRange { .. } => {
+                mistake("size", format!("{error}; choose a power of two between them"))
+            }
+            BarError::PrefetchableIo => {
+                mistake("prefetchable", format!("{error}; leave prefetchable out"))
+            }
+        })?;
+        if content == BarContent::Ram && config.size > MAX_RAM {
+            let message = format!(
+                "{:#x} bytes are too much for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}",
+                config.size
+            );
+            return Err(mistake("size", message));
+        }
+        *decoded = Some(config);
+        *to = content;
+        Ok(())
+    }
+
+    /// A 64-bit BAR takes the next register as well.
+    fn check_pairs(&self, tables: &[Bar]) -> Result<(), Mistake> {
+        let wide = tables
+            .iter()
+            .enumerate()
+            .filter(|(_, table)| table.kind == BarKind::Memory64);
+        for (position, table) in wide {
+            let index = usize::from(table.index);
+            let next = index + 1;
+            let message = if next == MAX_BARS {
+                format!("a 64-bit BAR takes two registers and BAR {index} is the last; the highest index is 4")
+            } else if self.decoded.get(next).is_some_and(Option::is_some) {
+                format!("a 64-bit BAR takes two registers, and BAR {next} is there as well; move one of them or choose memory32")
+            } else {
+                continue;
+            };
+            return Err(Mistake::new(format!("{}.{position}.index", super::BAR), message));
+        }
+        Ok(())
+    }
+
+    fn get(&self, index: u8) -> Option<&BarConfig> {
+        self.decoded.get(usize::from(index))?.as_ref()
+    }
+
+    /// MSI-X table and PBA lie inside memory BARs.
+    pub(super) fn check_msix(&self, msix: &Msix) -> Result<(), Mistake> {
+        for (name, extent) in [("table", msix.table_extent()), ("pba", msix.pba_extent())] {
+            let Extent { bar, start, end } = extent;
+            let mistake = |key: &str, message: String| {
+                Mistake::new(format!("capabilities.msix.{name}-{key}"), message)
+            };
+            let Some(config) = self.get(bar) else {
+                let message = format!("there is no BAR {bar}; add a [[bar]] or name one of {}", self.memory());
+                return Err(mistake("bar", message));
+            };
+            if config.kind == BarKind::Io {
+                let message = format!("BAR {bar} is an I/O BAR; name one of {}", self.memory());
+                return Err(mistake("bar", message));
+            }
+            if end > config.size {
+                let message = format!(
+                    "the {name} at {start:#x} to {end:#x} leaves BAR {bar}, which has {:#x} bytes; enlarge the BAR or move the {name}",
+                    config.size
+                );
+                return Err(mistake("offset", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A Resizable BAR exists, has room for its sizes, and can be as large as it is at power-on.
+    pub(super) fn check_resizable(
+        &self,
+        key: &str,
+        bar: u8,
+        sizes: &[u64],
+    ) -> Result<(), Mistake> {
+        let mistake = |name: &str, message: String| Mistake::new(format!("{key}.{name}"), message);
+        let Some(config) = self.get(bar).filter(|config| config.kind != BarKind::Io) else {
+            let message = format!("there is no memory BAR {bar}; name one of {}", self.memory());
+            return Err(mistake("bar", message));
+        };
+        if !sizes.contains(&config.size) {
+            let message = format!(
+                "BAR {bar} has {:#x} bytes, which is none of its sizes; add that size or change bar.{bar}.size",
+                config.size
+            );
+            return Err(mistake("sizes", message));
+        }
+        let content = self.contents.get(usize::from(bar)).copied();
+        let limit = match config.kind {
+            _ if content == Some(BarContent::Ram) => MAX_RAM,
+            BarKind::Memory32 => 1 << 31,
+            _ => 1 << 62,
+        };
+        if let Some(size) = sizes.iter().find(|size| **size > limit) {
+            let message = format!("BAR {bar} cannot be {size:#x} bytes; its largest size is {limit:#x}");
+            return Err(mistake("sizes", message));
+        }
+        Ok(())
+    }
+
+    /// The memory BARs, for messages.
+    fn memory(&self) -> String {
+        let indexes: Vec<String> = self
+            .decoded
+            .iter()
+            .enumerate()
+            .filter(|(_, bar)| bar.is_some_and(|bar| bar.kind != BarKind::Io))
+            .map(|(index, _)| index.to_string())
+            .collect();
+        if indexes.is_empty() {
+            "none, since there is no memory BAR".to_owned()
+        } else {
+            indexes.join(", ")
+        }
+    }
+}

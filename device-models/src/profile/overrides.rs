@@ -1,0 +1,93 @@
+//! `--set KEY=VALUE`: changes to a profile from outside.
+//!
+//! A key is a path in dots. In `bar.N` the number is the BAR's index; other arrays count from 0, and
+//! the number after the last appends. A value is a TOML value; what is none is a string. An empty
+//! value removes the key.
+
+use toml::{Table, Value};
+
+/// Sets the value at `path`, makes the tables that lead there, or removes what is there.
+pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), String> {
+    let names: Vec<&str> = path.split('.').collect();
+    if names.iter().any(|name| name.is_empty()) {
+        return Err(format!("{path:?} is no key; write a path like identity.revision"));
+    }
+    assign(root, &names, false, value)
+}
+
+/// As [`apply`] below `place`, which `bars` says to be the array of BARs.
+fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<(), String> {
+    let Some((name, rest)) = names.split_first() else {
+        return Ok(());
+    };
+    let remove = rest.is_empty() && value.is_empty();
+    let nothing = || format!("there is no {name} to remove; give a value to set one");
+    match place {
+        Value::Table(table) if remove => table.remove(*name).map(drop).ok_or_else(nothing),
+        Value::Table(table) if rest.is_empty() => {
+            table.insert((*name).to_owned(), parse(value));
+            Ok(())
+        }
+        Value::Table(table) => {
+            let child = table.entry(*name).or_insert_with(|| match *name {
+                super::BAR => Value::Array(Vec::new()),
+                _ => Value::Table(Table::new()),
+            });
+            assign(child, rest, *name == super::BAR, value)
+        }
+        Value::Array(items) => {
+            let position = position(items, name, bars)?;
+            if remove {
+                if position == items.len() {
+                    return Err(nothing());
+                }
+                items.remove(position);
+                return Ok(());
+            }
+            if position == items.len() {
+                items.push(Value::Table(new_item(name, bars)));
+            }
+            match items.get_mut(position) {
+                Some(item) if rest.is_empty() => {
+                    *item = parse(value);
+                    Ok(())
+                }
+                Some(item) => assign(item, rest, false, value),
+                None => Err(nothing()),
+            }
+        }
+        _ => Err(format!("there is nothing below the key before {name}; shorten the path")),
+    }
+}
+
+/// Where in an array an item is, or its end for the next one.
+fn position(items: &[Value], name: &str, bars: bool) -> Result<usize, String> {
+    let number: usize = name
+        .parse()
+        .map_err(|_| format!("{name:?} is no number; the key before it is an array"))?;
+    let len = items.len();
+    if bars {
+        let wanted = i64::try_from(number).ok();
+        let index = |item: &Value| item.get("index").and_then(Value::as_integer);
+        let found = items.iter().position(|item| index(item) == wanted);
+        return Ok(found.unwrap_or(len));
+    }
+    if number > len {
+        return Err(format!("there is no item {number}; the next one is {len}"));
+    }
+    Ok(number)
+}
+
+fn new_item(name: &str, bars: bool) -> Table {
+    let mut table = Table::new();
+    if bars {
+        table.insert("index".to_owned(), parse(name));
+    }
+    table
+}
+
+fn parse(value: &str) -> Value {
+    value
+        .parse()
+        .unwrap_or_else(|_| Value::String(value.to_owned()))
+}

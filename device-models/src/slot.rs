@@ -1,0 +1,75 @@
+//! The slot: what the platform gives a function.
+
+use serde_json::{Value, json};
+
+use crate::function::Function;
+use crate::register::ResetKind;
+use crate::time::Time;
+
+/// A slot with its power rail and the function in it.
+///
+/// The rail is the main supply. Whether auxiliary power stays when the rail goes off is a property
+/// of the slot that the function was built with.
+#[derive(Debug)]
+pub struct Slot {
+    rail_on: bool,
+    function: Function,
+}
+
+impl Slot {
+    /// A powered slot holding `function`.
+    #[must_use]
+    pub const fn new(function: Function) -> Self {
+        Self {
+            rail_on: true,
+            function,
+        }
+    }
+
+    /// The function.
+    #[must_use]
+    pub const fn function(&self) -> &Function {
+        &self.function
+    }
+
+    /// As [`Self::function`].
+    pub const fn function_mut(&mut self) -> &mut Function {
+        &mut self.function
+    }
+
+    /// Whether main power is on.
+    #[must_use]
+    pub const fn rail_on(&self) -> bool {
+        self.rail_on
+    }
+
+    /// Switches main power.
+    ///
+    /// | rail | switched | what happens |
+    /// |---|---|---|
+    /// | on | off | `PME_Turn_Off`, acknowledgement, power off: D3cold |
+    /// | off | on | power on, fundamental reset: D0 |
+    /// | on | on | nothing |
+    /// | off | off | nothing |
+    pub fn set_rail(&mut self, now: Time, on: bool) {
+        match (self.rail_on, on) {
+            (true, false) => self.function.power_off(now),
+            (false, true) => self.function.power_on(now),
+            (true, true) | (false, false) => {}
+        }
+        self.rail_on = on;
+    }
+
+    /// A reset from above the function: hot (secondary bus reset) or fundamental (PERST#).
+    pub fn reset(&mut self, now: Time, kind: ResetKind) {
+        if self.rail_on {
+            self.function.conventional_reset(now, kind);
+        }
+    }
+
+    /// Rail and function.
+    #[must_use]
+    pub fn inspect(&self, now: Time) -> Value {
+        json!({ "rail": self.rail_on, "function": self.function.inspect(now) })
+    }
+}
