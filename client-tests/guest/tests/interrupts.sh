@@ -1,0 +1,69 @@
+# INTx, MSI and MSI-X reach a client of the guest's vfio-pci, stay away while the function sleeps, and come again afterwards.
+# serve: --set capabilities.pm.no-soft-reset=true
+# machine: -device intel-iommu,caching-mode=on
+# kernel: intel_iommu=on
+
+pm=$(capability "Power Management")
+bind_vfio
+vfio_open
+is "memory and bus master on" ok "$(v write config 4 6 2)"
+
+is "INTx is armed" ok "$(v irqs intx 1)"
+is "INTx is quiet" 0 "$(v irq 0 300)"
+v write 0 $IRQ_TRIGGER 0 >/dev/null
+is "INTx arrives" 1 "$(v irq 0 3000)"
+is "INTx is masked until the end of interrupt" 0 "$(v irq 0 300)"
+is "INTx: unmask while asserted" ok "$(v unmask)"
+is "INTx: comes again, its cause still stands" 1 "$(v irq 0 3000)"
+v write 0 $IRQ_ACK 1 >/dev/null
+is "INTx: unmask after acknowledge" ok "$(v unmask)"
+is "INTx: is quiet" 0 "$(v irq 0 300)"
+
+is "INTx: low power" ok "$(v set entry)"
+is "INTx: asleep" D3hot "$(settles D3hot power_state)"
+like "INTx: asserted from outside" "*ok*" "$(ctl intx assert)"
+is "INTx: stays away in D3hot" 0 "$(v irq 0 700)"
+is "INTx: does not wake the function" D3hot "$(power_state)"
+is "INTx: awake" ok "$(v set exit)"
+is "INTx: arrives after D3hot" 1 "$(v irq 0 3000)"
+like "INTx: deasserted from outside" "*ok*" "$(ctl intx deassert)"
+is "INTx: unmask after D3hot" ok "$(v unmask)"
+is "INTx: is quiet after D3hot" 0 "$(v irq 0 300)"
+v write 0 $IRQ_TRIGGER 0 >/dev/null
+is "INTx: works after D3hot" 1 "$(v irq 0 3000)"
+v write 0 $IRQ_ACK 1 >/dev/null
+is "INTx is disarmed" ok "$(v irqs intx 0)"
+
+# messages NAME LAST: arms vectors 0 to LAST of an index, and takes them through D3hot.
+messages() {
+    is "$1 is armed" ok "$(v irqs "$1" $(($2 + 1)))"
+    for vector in 0 "$2"; do
+        v write 0 $IRQ_TRIGGER "$vector" >/dev/null
+        is "$1: vector $vector arrives" 1 "$(v irq "$vector" 3000)"
+    done
+    is "$1: the others stay quiet" 0 "$(v irq 1 200)"
+
+    # Asleep by the user's own PMCSR write, where a trigger cannot reach the function.
+    v write config $((pm + 4)) 3 2 >/dev/null
+    is "$1: asleep" D3hot "$(served power_state)"
+    is "$1: a trigger in D3hot is refused" EIO "$(v write 0 $IRQ_TRIGGER 1)"
+    ctl intx assert >/dev/null
+    is "$1: nothing arrives in D3hot" "0 0" "$(v irq 0 300) $(v irq "$2" 300)"
+    ctl intx deassert >/dev/null
+    v write config $((pm + 4)) 0 2 >/dev/null
+    is "$1: nothing was kept for later" "0 0" "$(v irq 0 300) $(v irq "$2" 300)"
+    v write 0 $IRQ_TRIGGER "$2" >/dev/null
+    is "$1: vector $2 arrives after D3hot" 1 "$(v irq "$2" 3000)"
+
+    # Asleep by LOW_POWER_ENTRY: a trigger wakes the function, and arrives.
+    is "$1: low power" ok "$(v set entry)"
+    is "$1: asleep in low power" D3hot "$(settles D3hot power_state)"
+    is "$1: quiet in low power" 0 "$(v irq 0 300)"
+    v write 0 $IRQ_TRIGGER 0 >/dev/null
+    is "$1: a write in low power wakes, and its message arrives" 1 "$(v irq 0 3000)"
+    is "$1: awake" ok "$(v set exit)"
+    is "$1 is disarmed" ok "$(v irqs "$1" 0)"
+}
+messages msi 3
+messages msix 15
+vfio_close
