@@ -1,0 +1,205 @@
+use super::*;
+use crate::config::{BarConfig, BarKind, ConfigSpace, HeaderConfig, MAX_BARS};
+use crate::function::{BarContent, Delays, Function, FunctionParts};
+use crate::model;
+
+fn device(interrupt_pin: u8) -> Device {
+    let bar = BarConfig {
+        kind: BarKind::Memory32,
+        prefetchable: false,
+        size: 0x1000,
+    };
+    let header = HeaderConfig {
+        interrupt_pin,
+        bars: [Some(bar), None, None, None, None, None],
+        rom: Some(0x800),
+        ..HeaderConfig::default()
+    };
+    let function = Function::new(FunctionParts {
+        config: ConfigSpace::new(&header, Vec::new(), false).unwrap(),
+        contents: [BarContent::Ram; MAX_BARS],
+        rom: vec![0x55, 0xaa],
+        delays: Delays::Off,
+        aux_power: false,
+        model: Box::new(model::None),
+    });
+    Device::new(Slot::new(function), OnDisconnect::Reset)
+}
+
+fn intx(action: IrqAction, data: IrqData<'_>) -> SetIrqs<'_> {
+    SetIrqs {
+        index: 0,
+        action,
+        start: 0,
+        count: 1,
+        data,
+    }
+}
+
+fn triggers(device: &mut Device) -> usize {
+    std::iter::from_fn(|| device.next_output())
+        .filter(|output| matches!(output, Output::Trigger { .. }))
+        .count()
+}
+
+const BIND: IrqData<'_> = IrqData::Eventfd { bind: true };
+const ZERO: Time = Time::ZERO;
+
+#[test]
+fn intx_masks_itself_and_starts_over_on_unmask() {
+    let mut device = device(1);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 1);
+    device.set_intx(false);
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 0, "masked by itself");
+    device
+        .set_irqs(intx(IrqAction::Unmask, IrqData::None))
+        .unwrap();
+    assert_eq!(triggers(&mut device), 1, "still high");
+    device.set_intx(false);
+    device.intx_resample();
+    assert_eq!(triggers(&mut device), 0, "low");
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 1);
+}
+
+#[test]
+fn a_mask_by_the_client_holds_the_interrupt_back() {
+    let mut device = device(1);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device
+        .set_irqs(intx(IrqAction::Mask, IrqData::Bool(&[1])))
+        .unwrap();
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 0);
+    device
+        .set_irqs(intx(IrqAction::Unmask, IrqData::Bool(&[0])))
+        .unwrap();
+    assert_eq!(triggers(&mut device), 0, "a zero byte chooses nothing");
+    device
+        .set_irqs(intx(IrqAction::Unmask, IrqData::Bool(&[1])))
+        .unwrap();
+    assert_eq!(triggers(&mut device), 1);
+}
+
+#[test]
+fn another_trigger_does_not_unmask() {
+    let mut device = device(1);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device.set_intx(true);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    assert_eq!(triggers(&mut device), 1);
+}
+
+#[test]
+fn a_level_that_waits_is_signalled_when_a_trigger_comes() {
+    let mut device = device(1);
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 0);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    assert_eq!(triggers(&mut device), 1);
+}
+
+#[test]
+fn interrupts_end_with_the_client() {
+    let mut device = device(1);
+    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device.client_gone(ZERO);
+    device.set_intx(true);
+    assert_eq!(triggers(&mut device), 0);
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let request = |index, action, start, count, data| SetIrqs {
+        index,
+        action,
+        start,
+        count,
+        data,
+    };
+    use IrqAction::{Mask, Trigger, Unmask};
+    let cases = [
+        ("index", request(5, Trigger, 0, 1, IrqData::None)),
+        ("start", request(0, Trigger, 1, 1, IrqData::None)),
+        ("count", request(0, Trigger, 0, 2, IrqData::None)),
+        ("sum", request(0, Trigger, 1, u32::MAX, IrqData::None)),
+        ("no MSI", request(1, Trigger, 0, 1, BIND)),
+        ("start without count", request(0, Trigger, 1, 0, IrqData::None)),
+        ("mask nothing", request(0, Mask, 0, 0, IrqData::None)),
+        ("bool nothing", request(0, Trigger, 0, 0, IrqData::Bool(&[]))),
+        ("mask by eventfd", request(0, Mask, 0, 1, BIND)),
+        ("mask ERR", request(3, Mask, 0, 1, IrqData::None)),
+        ("unmask REQ", request(4, Unmask, 0, 1, IrqData::None)),
+    ];
+    for (name, request) in cases {
+        let error = device(1).set_irqs(request).expect_err(name);
+        assert_eq!(error.errno(), 22, "{name}");
+    }
+    let mut device = device(0);
+    assert_eq!(device.irq_info(0).unwrap().count, 0, "I14: no pin, no INTx");
+    device
+        .set_irqs(request(0, Trigger, 0, 0, IrqData::None))
+        .expect("disabling what is not there is no mistake");
+}
+
+#[test]
+fn loop_back_triggers_fire_what_they_choose() {
+    let mut device = device(1);
+    for (data, fired) in [
+        (IrqData::None, 1),
+        (IrqData::Bool(&[0]), 0),
+        (IrqData::Bool(&[7]), 1),
+    ] {
+        device.set_irqs(intx(IrqAction::Trigger, data)).unwrap();
+        assert_eq!(triggers(&mut device), fired, "{data:?}");
+    }
+}
+
+#[test]
+fn an_access_inside_a_region_always_gets_data() {
+    let mut device = device(1);
+    for (index, size) in [(0, 0x1000), (6, 0x800), (7, 0x100), (1, 0), (8, 0)] {
+        assert_eq!(device.region_info(index).unwrap().size, size, "{index}");
+        let mut all = vec![0; size as usize];
+        device.region_read(ZERO, index, 0, &mut all).unwrap();
+        device.region_write(ZERO, index, 0, &all).unwrap();
+        device.region_read(ZERO, index, u64::MAX, &mut []).unwrap();
+        for (offset, len) in [(size, 1), (size.saturating_sub(1), 2), (u64::MAX, 1)] {
+            let error = device
+                .region_read(ZERO, index, offset, &mut vec![0; len])
+                .unwrap_err();
+            assert_eq!(error.errno(), 22, "{index} {offset:#x}+{len}");
+        }
+    }
+    assert!(device.region_info(9).is_err());
+}
+
+#[test]
+fn the_rom_answers_only_where_it_decodes() {
+    let mut device = device(1);
+    let mut data = [0; 3];
+    device.region_read(ZERO, 6, 0, &mut data).unwrap();
+    assert_eq!(data, [0xff; 3]);
+    device.region_write(ZERO, 7, 0x04, &[2, 0]).unwrap();
+    device.region_write(ZERO, 7, 0x30, &[1, 0, 0, 0]).unwrap();
+    device.region_read(ZERO, 6, 0, &mut data).unwrap();
+    assert_eq!(data, [0x55, 0xaa, 0]);
+}
+
+#[test]
+fn retained_state_outlives_the_client_and_reset_state_does_not() {
+    for (on_disconnect, kept) in [(OnDisconnect::Reset, 0), (OnDisconnect::Retain, 2)] {
+        let mut device = Device {
+            on_disconnect,
+            ..device(1)
+        };
+        device.region_write(ZERO, 7, 0x04, &[2, 0]).unwrap();
+        device.client_gone(ZERO);
+        let mut command = [0; 2];
+        device.region_read(ZERO, 7, 0x04, &mut command).unwrap();
+        assert_eq!(command, [kept, 0]);
+    }
+}
