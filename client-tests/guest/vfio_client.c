@@ -320,14 +320,14 @@ static void fill(char **words)
 	puts("ok");
 }
 
-/* compare IOVA SIZE SEED: "ok", or where the pattern of `fill` ends. */
+/* compare IOVA SIZE SEED [POSITION]: "ok", or where it differs from what `fill` put at POSITION (0) and beyond. */
 static void compare(char **words)
 {
-	size_t size = number(words[2]);
+	size_t size = number(words[2]), first = words[4] ? number(words[4]) : 0;
 	uint8_t *memory = at_iova(number(words[1]), size);
 
 	for (size_t position = 0; position < size; position++) {
-		if (memory[position] != pattern(number(words[3]), position)) {
+		if (memory[position] != pattern(number(words[3]), first + position)) {
 			printf("differs at 0x%zx\n", position);
 			return;
 		}

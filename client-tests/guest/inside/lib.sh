@@ -16,7 +16,7 @@ ask() {
     printf '%s\n' "$answer"
 }
 
-# ctl VERB...: asks the daemon's control socket; prints its JSON on one line, or "failed: " and why.
+# ctl VERB...: asks the daemon's control socket; prints its JSON on one line, after "failed: " if it refused.
 ctl() { ask ctl "$@"; }
 
 # field NAME JSON: the first value of that name, strings without their quotes.
@@ -47,6 +47,17 @@ check() {
     text=$1
     shift
     if output=$("$@" 2>&1); then ok "$text"; else fail "$text" "'$*' said: $output"; fi
+}
+
+# told TEXT VERB...: the daemon's control socket does as it is asked.
+told() {
+    text=$1
+    shift
+    answer=$(ctl "$@")
+    case $answer in
+    failed:*) fail "$text" "$answer" ;;
+    *) ok "$text" ;;
+    esac
 }
 
 # settles WANT COMMAND...: repeats the command until it prints WANT, for at most 5 s; prints what it printed last.

@@ -1,5 +1,5 @@
 # The function is unplugged and plugged again while the guest runs; without MSI-X, with which this QEMU cannot unplug.
-# profile: no-msix.toml
+# serve: --set capabilities.msix=
 
 present() { if [ -e "$DEV" ]; then echo present; else echo absent; fi; }
 

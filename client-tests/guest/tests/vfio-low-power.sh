@@ -69,7 +69,7 @@ is "after PME: EXIT" ok "$(v set exit)"
 
 is "sleep until PME from outside" ok "$(v set wakeup)"
 is "asleep before PME from outside" D3hot "$(settles D3hot power_state)"
-ctl pme >/dev/null
+told "PME is raised from outside" pme
 is "PME from outside fires the wake-up" 1 "$(v woken 8000)"
 is "after PME from outside: EXIT" ok "$(v set exit)"
 
