@@ -1,4 +1,5 @@
-//! Writing messages in place: room for the header, the body behind it, then the header with the size that came out.
+//! Writing messages in place: room for the header, the body behind it, then the header with the
+//! size that came out.
 
 use crate::command::Command;
 use crate::errno::Errno;
@@ -22,8 +23,9 @@ impl MessageTooLong {
     }
 }
 
-/// A message under construction at the end of an output buffer. Unless it is [finished](Self::finish), dropping it takes every byte of
-/// it away again, so half a message never goes out.
+/// A message under construction at the end of an output buffer. Unless it is
+/// [finished](Self::finish), dropping it takes every byte of it away again, so half a message never
+/// goes out.
 #[derive(Debug)]
 pub struct Encoder<'v> {
     out: &'v mut Vec<u8>,
@@ -99,8 +101,8 @@ pub fn error_reply(out: &mut Vec<u8>, request: &Header, errno: Errno) {
     request.error_reply(errno).encode(out);
 }
 
-/// Runs `body` and appends what `request` is owed for it: the reply with the bytes that `body` appended, the error reply if it
-/// failed, or nothing at all if no reply was wanted.
+/// Runs `body` and appends what `request` is owed for it: the reply with the bytes that `body`
+/// appended, the error reply if it failed, or nothing at all if no reply was wanted.
 pub fn respond(
     out: &mut Vec<u8>,
     request: &Header,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A Linux error number. The wire carries the generic (x86, Arm) values; other architectures' own numbering is not used.
+/// A Linux error number. The wire carries the generic (x86, Arm) values; other architectures' own
+/// numbering is not used.
 ///
 /// Any number is kept, also one without a name here: a device's errno reaches the client unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

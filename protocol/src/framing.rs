@@ -1,8 +1,9 @@
 //! Cutting a byte stream into messages.
 //!
-//! A stream socket hands over bytes in any pieces. [`decode`] looks at the start of a buffer and says which of three things is
-//! there: a whole message, the beginning of one, or something that cannot be a message. [`Decoder`] does the same for a buffer that
-//! holds many messages and remembers how much of a refused message is still to come. Neither allocates.
+//! A stream socket hands over bytes in any pieces. [`decode`] looks at the start of a buffer and
+//! says which of three things is there: a whole message, the beginning of one, or something that
+//! cannot be a message. [`Decoder`] does the same for a buffer that holds many messages and
+//! remembers how much of a refused message is still to come. Neither allocates.
 
 use crate::errno::Errno;
 use crate::header::{HEADER_SIZE, Header, MessageType};
@@ -11,13 +12,15 @@ use crate::messages::version::MAX_TEXT;
 /// What the receiver is willing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest whole message in bytes, header included. Below [`HEADER_SIZE`] nothing is acceptable.
+    /// Largest whole message in bytes, header included. Below [`HEADER_SIZE`] nothing is
+    /// acceptable.
     pub max_message_size: u32,
 }
 
 impl Limits {
-    /// Room for a message that carries `data` bytes behind the largest fixed structure that data follows (DMA_UNMAP with a bitmap),
-    /// and in any case for the longest text that VERSION may have.
+    /// Room for a message that carries `data` bytes behind the largest fixed structure that data
+    /// follows (DMA_UNMAP with a bitmap), and in any case for the longest text that VERSION may
+    /// have.
     pub const fn for_transfers(data: u32) -> Self {
         const FIXED_PART: u32 = HEADER_SIZE as u32 + 40;
         const TEXT: u32 = MAX_TEXT as u32;
@@ -28,7 +31,8 @@ impl Limits {
     }
 }
 
-/// A whole message of type command or reply. Its command number may still be unknown and its payload malformed.
+/// A whole message of type command or reply. Its command number may still be unknown and its
+/// payload malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The header; `message_size` is the number of bytes that the frame takes from the stream.
@@ -88,7 +92,8 @@ impl FrameError {
 /// How far a message reaches that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// The sender's own size holds: the next header stands this many bytes after the refused one. More than is buffered, perhaps.
+    /// The sender's own size holds: the next header stands this many bytes after the refused one.
+    /// More than is buffered, perhaps.
     Known(u32),
     /// The size makes no sense, so where the next header stands is a guess: right behind this one.
     Unknown,
@@ -122,7 +127,8 @@ pub enum Decoded<'a> {
     Message(Frame<'a>),
     /// A message is not finished; at least `needed` more bytes (never 0) have to come.
     Incomplete {
-        /// Bytes that are missing, as far as is known yet: of the header first, of the whole message then.
+        /// Bytes that are missing, as far as is known yet: of the header first, of the whole
+        /// message then.
         needed: usize,
     },
     /// A message that is refused as soon as its header is there.
@@ -191,7 +197,8 @@ impl Decoder {
         self.limits
     }
 
-    /// Changes the limits for the messages to come (a client's limits are known only after VERSION).
+    /// Changes the limits for the messages to come (a client's limits are known only after
+    /// VERSION).
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -213,8 +220,8 @@ impl Decoder {
 
 /// Iterator over the messages of one buffer; ends at the first unfinished one.
 ///
-/// [`Batch::consumed`] may be asked between any two messages: it is the position behind the last one, which tells a receiver of
-/// file descriptors to which message they belong.
+/// [`Batch::consumed`] may be asked between any two messages: it is the position behind the last one,
+/// which tells a receiver of file descriptors to which message they belong.
 #[derive(Debug)]
 pub struct Batch<'d, 'a> {
     decoder: &'d mut Decoder,

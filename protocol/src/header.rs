@@ -28,7 +28,8 @@ pub enum MessageType {
 }
 
 bitflags! {
-    /// The header's flag word. Bits without a meaning are kept, so that a message can be passed on as it came.
+    /// The header's flag word. Bits without a meaning are kept, so that a message can be passed on
+    /// as it came.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct HeaderFlags: u32 {
         /// Type nibble 1. The nibble is a number, not a bit: ask [`HeaderFlags::message_type`].
@@ -105,7 +106,8 @@ impl Header {
         }
     }
 
-    /// The error that a reply reports, if it reports one. An error reply with errno 0 is legal and still an error.
+    /// The error that a reply reports, if it reports one. An error reply with errno 0 is legal and
+    /// still an error.
     pub const fn failure(&self) -> Option<Errno> {
         if self.flags.contains(HeaderFlags::ERROR) {
             Some(Errno(self.error.cast_signed()))

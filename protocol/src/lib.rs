@@ -1,13 +1,16 @@
-//! The vfio-user protocol without I/O: bytes become messages and messages become bytes. No sockets, no clocks, no threads, and no
-//! opinion about devices. A server, a client, a fuzzer and a packet dump can all use the same code.
+//! The vfio-user protocol without I/O: bytes become messages and messages become bytes. No sockets,
+//! no clocks, no threads, and no opinion about devices. A server, a client, a fuzzer and a packet
+//! dump can all use the same code.
 //!
-//! - [`framing`] cuts a byte stream into messages, whatever pieces it arrives in, and steps over messages that it refuses.
-//! - [`messages`] has a module per command with its request and its reply, each with `parse` and `encode`, so either end of the wire
-//!   can be built from it. Parsing borrows from the input.
+//! - [`framing`] cuts a byte stream into messages, whatever pieces it arrives in, and steps over
+//!   messages that it refuses.
+//! - [`messages`] has a module per command with its request and its reply, each with `parse` and
+//!   `encode`, so either end of the wire can be built from it. Parsing borrows from the input.
 //! - [`encoder`] puts headers in front of payloads, in place.
 //! - [`errno`] has the error numbers that replies carry; every error of this crate knows its own.
 //!
-//! Numbers on the wire have the host's byte order. Configuration space, which is little-endian everywhere, is data here.
+//! Numbers on the wire have the host's byte order. Configuration space, which is little-endian
+//! everywhere, is data here.
 //!
 //! # Commands
 //!

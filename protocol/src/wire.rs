@@ -1,4 +1,5 @@
-//! Host-endian fields at fixed offsets: reading from structures whose length is known, writing in order.
+//! Host-endian fields at fixed offsets: reading from structures whose length is known, writing in
+//! order.
 
 use byteorder::{ByteOrder, NativeEndian};
 
@@ -92,7 +93,8 @@ impl Put for Vec<u8> {
     }
 }
 
-/// A length as a wire number. Lengths above 4 GiB cannot be framed at all, so the saturated value never leaves the process.
+/// A length as a wire number. Lengths above 4 GiB cannot be framed at all, so the saturated value
+/// never leaves the process.
 pub(crate) fn len_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,5 @@
-//! Nothing on the path of a request allocates: neither cutting the stream into messages, nor parsing one, nor answering it into a
-//! buffer that has grown to its size.
+//! Nothing on the path of a request allocates: neither cutting the stream into messages, nor
+//! parsing one, nor answering it into a buffer that has grown to its size.
 
 use vfio_user_protocol::messages::device_feature::{self, dma_logging};
 use vfio_user_protocol::messages::region_access::{

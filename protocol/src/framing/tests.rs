@@ -167,7 +167,8 @@ fn any_message() -> impl Strategy<Value = (Vec<u8>, Reported)> {
         0..8_u32,
     )
         .prop_map(|((message_id, command), payload, flag_bits, error, kind)| {
-            // Mostly good messages; kind 0 has a bad type, kind 1 a size below the header, and long payloads are above the limit.
+            // Mostly good messages; kind 0 has a bad type, kind 1 a size below the header, and long
+            // payloads are above the limit.
             let nibble = if kind == 0 {
                 2 + flag_bits % 14
             } else {
@@ -212,7 +213,8 @@ fn any_message() -> impl Strategy<Value = (Vec<u8>, Reported)> {
         })
 }
 
-/// Feeds the stream in pieces of these sizes (the last one repeated), the way a receiver with one buffer does.
+/// Feeds the stream in pieces of these sizes, then the rest at once, the way a receiver with one
+/// buffer does.
 fn receive(stream: &[u8], pieces: &[usize]) -> (Vec<Reported>, Vec<u8>) {
     let mut decoder = Decoder::new(LIMITS);
     let (mut buffer, mut reported) = (Vec::new(), Vec::new());

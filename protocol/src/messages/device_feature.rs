@@ -33,7 +33,8 @@ pub enum Feature {
     Migration = 1,
     /// The state of migration; see [`mig_device_state`].
     MigDeviceState = 2,
-    /// Allow the device to sleep. No data. In an earlier dialect the number means [`power_management`].
+    /// Allow the device to sleep. No data. In an earlier dialect the number means
+    /// [`power_management`].
     LowPowerEntry = 3,
     /// The same, with notice when it is woken; see [`low_power_entry_with_wakeup`].
     LowPowerEntryWithWakeup = 4,
@@ -105,8 +106,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads and checks the form: known flag bits, GET and SET together only to probe, and for SET and PROBE, which repeat the
-    /// request in the reply, an argsz that allows this.
+    /// Reads and checks the form: known flag bits, GET and SET together only to probe, and for SET
+    /// and PROBE, which repeat the request in the reply, an argsz that allows this.
     pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (fields, data) = Structure::<SIZE>::split(REQUEST, payload)?;
         let argsz = fields.u32::<0>();

@@ -108,8 +108,8 @@ impl WriteReply {
         read(Command::DmaWrite.reply(), payload).map(|(address, count, _)| Self { address, count })
     }
 
-    /// Reads the reply to `request` as any client words it: in full; with a 32-bit count, as older texts have it; or as a bare header,
-    /// which means that everything was written.
+    /// Reads the reply to `request` as any client words it: in full; with a 32-bit count, as older
+    /// texts have it; or as a bare header, which means that everything was written.
     pub fn parse_for(request: &WriteRequest<'_>, payload: &[u8]) -> Result<Self, MessageError> {
         const OLD_SIZE: usize = 12;
         if payload.is_empty() {

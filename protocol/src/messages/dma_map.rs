@@ -48,7 +48,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads and checks the form: known flags, at most one access mode, a range that is neither empty nor wraps around.
+    /// Reads and checks the form: known flags, at most one access mode, a range that is neither
+    /// empty nor wraps around.
     pub fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let fields = Structure::<SIZE>::read(SUBJECT, payload)?;
         check_argsz(SUBJECT, fields.u32::<0>(), SIZE)?;

@@ -10,8 +10,8 @@
 //! | 32 | 8 | size of the bitmap in bytes, same |
 //! | 40 | | the bitmap, same, reply only |
 //!
-//! Request and reply share the layout. The flags are not in the specification; they are what servers and clients carried over from the
-//! kernel's interface.
+//! Request and reply share the layout. The flags are not in the specification; they are what
+//! servers and clients carried over from the kernel's interface.
 
 use bitflags::bitflags;
 
@@ -85,7 +85,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads and checks the form: flags, address and size 0 with ALL, a range otherwise, argsz with room for the bitmap.
+    /// Reads and checks the form: flags, address and size 0 with ALL, a range otherwise, argsz with
+    /// room for the bitmap.
     pub fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let (fields, rest) = Structure::<SIZE>::split(REQUEST, payload)?;
         let argsz = fields.u32::<0>();

@@ -1,4 +1,5 @@
-//! Numbers that vfio-user took over from the kernel's interface, against bindings made from the kernel's own header.
+//! Numbers that vfio-user took over from the kernel's interface, against bindings made from the
+//! kernel's own header.
 
 use vfio_bindings::bindings::vfio as kernel;
 

@@ -1,4 +1,5 @@
-//! GET_PRECOPY_INFO (19): how much migration data is left while the device runs. Known from QEMU's development, not from a specification.
+//! GET_PRECOPY_INFO (19): how much migration data is left while the device runs. Known from QEMU's
+//! development, not from a specification.
 //!
 //! | Off | Size | Field |
 //! |---|---|---|

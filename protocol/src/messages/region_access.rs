@@ -25,7 +25,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether the access lies within a region of `size` bytes. An empty access does as long as its offset is not beyond the end.
+    /// Whether the access lies within a region of `size` bytes. An empty access does as long as its
+    /// offset is not beyond the end.
     pub fn is_within(&self, size: u64) -> bool {
         self.offset
             .checked_add(u64::from(self.count))
@@ -111,7 +112,8 @@ impl<'a> ReadReply<'a> {
 
     /// Appends the reply to `access` with zeroes for data, and returns these to be filled in place.
     ///
-    /// The count decides how much memory this takes: it has to be checked against the server's limit before.
+    /// The count decides how much memory this takes: it has to be checked against the server's
+    /// limit before.
     pub fn reserve<'v>(access: &Access, out: &'v mut Vec<u8>) -> &'v mut [u8] {
         access.write(out);
         let start = out.len();

@@ -9,7 +9,8 @@
 //! | 16 | 8 | size of the region (reply) |
 //! | 24 | 8 | offset in the file that travels beside the reply |
 //!
-//! A client whose argsz has no room for the capabilities gets the fixed part alone, with the argsz that it needs, and asks again.
+//! A client whose argsz has no room for the capabilities gets the fixed part alone, with the argsz
+//! that it needs, and asks again.
 
 use bitflags::bitflags;
 
@@ -56,7 +57,8 @@ bitflags! {
         const WRITE = 1 << 1;
         /// Mapping, as a whole or in the areas of a capability.
         const MMAP = 1 << 2;
-        /// Capabilities follow. Encoding sets and parsing removes it: the capabilities themselves say it.
+        /// Capabilities follow. Encoding sets and parsing removes it: the capabilities themselves
+        /// say it.
         const CAPS = 1 << 3;
         const _ = !0;
     }
@@ -133,7 +135,8 @@ impl RegionInfo {
         self.full_size() <= argsz
     }
 
-    /// Appends the reply for a client that takes `argsz` bytes: with capabilities if [they fit](Self::fits), without otherwise.
+    /// Appends the reply for a client that takes `argsz` bytes: with capabilities if [they
+    /// fit](Self::fits), without otherwise.
     pub fn encode(&self, argsz: u32, out: &mut Vec<u8>) {
         let chain: &[Capability] = if self.fits(argsz) {
             &self.capabilities
@@ -169,7 +172,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads the reply and its capability chain, which has to run forwards and to end within the payload.
+    /// Reads the reply and its capability chain, which has to run forwards and to end within the
+    /// payload.
     pub fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let fields = Structure::<SIZE>::read(REPLY, payload)?;
         let argsz = fields.u32::<0>();

@@ -8,8 +8,9 @@
 //! | 12 | 4 | count: 0 in a request, entries in the reply |
 //! | 16 | 40·n or 48·n | entries (reply) |
 //!
-//! The specification's entry has 40 bytes, libvfio-user's has 48 and one more kind; a client tells them apart by argsz and count.
-//! The descriptors travel beside the reply, each once, and entries name them by position.
+//! The specification's entry has 40 bytes, libvfio-user's has 48 and one more kind; a client tells
+//! them apart by argsz and count. The descriptors travel beside the reply, each once, and entries
+//! name them by position.
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_length};
@@ -203,8 +204,8 @@ impl RegionIoFds {
         self.full_size(layout) <= argsz
     }
 
-    /// Appends the reply for a client that takes `argsz` bytes: with the entries if [they fit](Self::fits), otherwise with a count of 0
-    /// and the argsz that they need.
+    /// Appends the reply for a client that takes `argsz` bytes: with the entries if [they
+    /// fit](Self::fits), otherwise with a count of 0 and the argsz that they need.
     pub fn encode(&self, layout: Layout, argsz: u32, out: &mut Vec<u8>) {
         let entries: &[Entry] = if self.fits(layout, argsz) {
             &self.entries
@@ -235,7 +236,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads the reply. The size of an entry follows from what came and how many entries it is said to be.
+    /// Reads the reply. The size of an entry follows from what came and how many entries it is said
+    /// to be.
     pub fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let (fields, rest) = Structure::<SIZE>::split(REPLY, payload)?;
         let argsz = fields.u32::<0>();

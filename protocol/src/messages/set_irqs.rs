@@ -111,8 +111,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads and checks the form: one action, one kind of data, as many bytes as vectors, a range that does not wrap around, and no
-    /// vectors at all only as TRIGGER with NONE from 0.
+    /// Reads and checks the form: one action, one kind of data, as many bytes as vectors, a range
+    /// that does not wrap around, and no vectors at all only as TRIGGER with NONE from 0.
     pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (fields, rest) = Structure::<SIZE>::split(SUBJECT, payload)?;
         check_argsz(SUBJECT, fields.u32::<0>(), SIZE)?;
@@ -198,7 +198,8 @@ impl<'a> Request<'a> {
 
     /// Whether an interrupt type with `available` vectors has all that the request names.
     ///
-    /// The first vector has to exist even when the range is empty: a type without vectors cannot be disabled.
+    /// The first vector has to exist even when the range is empty: a type without vectors cannot be
+    /// disabled.
     pub const fn is_within(&self, available: u32) -> bool {
         let vectors = self.vectors();
         vectors.start < available && vectors.end <= available
@@ -217,7 +218,8 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Refuses descriptors without EVENTFD, and a number of them that is neither 0 nor that of the vectors.
+    /// Refuses descriptors without EVENTFD, and a number of them that is neither 0 nor that of the
+    /// vectors.
     pub fn check_descriptors(&self, actual: usize) -> Result<(), MessageError> {
         let expected = match self.data {
             _ if actual == 0 => return Ok(()),

@@ -6,7 +6,8 @@
 //! | 2 | 2 | minor |
 //! | 4 | | JSON text with a NUL at its end, or nothing |
 //!
-//! The client proposes, the server answers with the version and the capabilities that hold from then on: [`negotiate`].
+//! The client proposes, the server answers with the version and the capabilities that hold from
+//! then on: [`negotiate`].
 
 use crate::command::{Command, Subject};
 use crate::error::MessageError;
@@ -35,7 +36,8 @@ pub struct Proposal {
     pub minor: u16,
     /// Capabilities; `None` when there was no text.
     pub capabilities: Option<Capabilities>,
-    /// Length of the client's text in bytes, NUL included. A client may have no more room than this for the reply's.
+    /// Length of the client's text in bytes, NUL included. A client may have no more room than this
+    /// for the reply's.
     pub text_size: usize,
 }
 
@@ -51,7 +53,8 @@ impl Proposal {
         }
     }
 
-    /// Reads the proposal and checks every capability in it that this crate knows. Versions are for [`negotiate`] to judge.
+    /// Reads the proposal and checks every capability in it that this crate knows. Versions are for
+    /// [`negotiate`] to judge.
     pub fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let (major, minor, text) = split(REQUEST, payload)?;
         let capabilities = json::parse(REQUEST, text)?;

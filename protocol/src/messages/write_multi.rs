@@ -61,7 +61,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the request; there have to be as many writes as it says, none of more than [`MAX_COUNT`] bytes.
+    /// Reads the request; there have to be as many writes as it says, none of more than
+    /// [`MAX_COUNT`] bytes.
     pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (head, rest) = Structure::<HEAD_SIZE>::split(REQUEST, payload)?;
         check_length(

@@ -1,4 +1,5 @@
-//! Features DMA_LOGGING_START (6, SET), _STOP (7, SET, no data that matters) and _REPORT (8, GET): the pages that the device writes.
+//! Features DMA_LOGGING_START (6, SET), _STOP (7, SET, no data that matters) and _REPORT (8, GET):
+//! the pages that the device writes.
 //!
 //! | Off | Size | Field of START |
 //! |---|---|---|
@@ -142,7 +143,8 @@ impl Report {
         out.put_u64(self.page_size);
     }
 
-    /// Bytes in the bitmap: a bit for each page that the range touches, in whole words of 64 bits. Bit 0 is the page at `iova`.
+    /// Bytes in the bitmap: a bit for each page that the range touches, in whole words of 64 bits.
+    /// Bit 0 is the page at `iova`.
     pub const fn bitmap_size(&self) -> u64 {
         match self.page_size {
             0 => 0,

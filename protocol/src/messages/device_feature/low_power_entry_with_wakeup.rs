@@ -1,12 +1,13 @@
-//! Feature LOW_POWER_ENTRY_WITH_WAKEUP (4), SET: allow the device to sleep, with notice when it is woken.
+//! Feature LOW_POWER_ENTRY_WITH_WAKEUP (4), SET: allow the device to sleep, with notice when it is
+//! woken.
 //!
 //! | Off | Size | Field |
 //! |---|---|---|
 //! | 0 | 4 | wakeup_eventfd, signed |
 //! | 4 | 4 | reserved, never looked at |
 //!
-//! On a socket the eventfd travels beside the message, and the field says only whether there is one: negative is none, any other value
-//! names the one that came.
+//! On a socket the eventfd travels beside the message, and the field says only whether there is
+//! one: negative is none, any other value names the one that came.
 
 use crate::command::Subject;
 use crate::error::MessageError;

@@ -1,4 +1,5 @@
-//! Feature POWER_MANAGEMENT (3), GET and SET: the dialect that was posted for Linux before LOW_POWER_ENTRY took the number.
+//! Feature POWER_MANAGEMENT (3), GET and SET: the dialect that was posted for Linux before
+//! LOW_POWER_ENTRY took the number.
 //!
 //! | Off | Size | Field |
 //! |---|---|---|
@@ -17,7 +18,8 @@ pub const NUMBER: u16 = 3;
 const SUBJECT: Subject = super::REQUEST.part("POWER_MANAGEMENT");
 
 bitflags! {
-    /// What to do, or with GET, what could be done last: ENTER while the device may sleep, EXIT while it may not. Unknown bits are kept.
+    /// What to do, or with GET, what could be done last: ENTER while the device may sleep, EXIT
+    /// while it may not. Unknown bits are kept.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct PowerManagementFlags: u32 {
         /// Allow the device to sleep.
@@ -50,7 +52,8 @@ impl PowerManagement {
         })
     }
 
-    /// Refuses what SET does not take: only ENTER, EXIT, or ENTER with REENTRY_DISABLE. GET also returns EXIT with REENTRY_DISABLE.
+    /// Refuses what SET does not take: only ENTER, EXIT, or ENTER with REENTRY_DISABLE. GET also
+    /// returns EXIT with REENTRY_DISABLE.
     pub fn check_set(&self) -> Result<(), MessageError> {
         const ENTER: PowerManagementFlags = PowerManagementFlags::ENTER;
         let valid = self.flags == ENTER

@@ -1,6 +1,7 @@
 //! The capability chain of a region.
 //!
-//! Each link begins with {id u16, version u16, next u32}; `next` counts from the start of the region's structure, 0 ends the chain.
+//! Each link begins with {id u16, version u16, next u32}; `next` counts from the start of the
+//! region's structure, 0 ends the chain.
 
 use crate::command::Subject;
 use crate::error::{MessageError, check_field};
@@ -51,8 +52,8 @@ pub enum Capability {
     },
     /// The pages of the MSI-X table may be mapped, too.
     MsixMappable,
-    /// Only these areas can be mapped, from several files. For clients that offered `sparse_mmap_fds`, and never together with
-    /// [`Self::SparseMmap`] on a region.
+    /// Only these areas can be mapped, from several files. For clients that offered
+    /// `sparse_mmap_fds`, and never together with [`Self::SparseMmap`] on a region.
     SparseMmapFds(Vec<FdArea>),
     /// A capability that this crate does not know. It has no body here, so it cannot be passed on.
     Unknown {
@@ -209,7 +210,8 @@ pub(super) fn encode_chain(chain: &[Capability], start: usize, out: &mut Vec<u8>
     }
 }
 
-/// Reads the chain in `payload` from `start` on. Each link has to stand behind the one before, so there is no circle.
+/// Reads the chain in `payload` from `start` on. Each link has to stand behind the whole one
+/// before, so there is no circle, and nothing is read twice.
 pub(super) fn parse_chain(
     subject: Subject,
     payload: &[u8],
@@ -220,20 +222,18 @@ pub(super) fn parse_chain(
     while at != 0 {
         let link = payload.get(at as usize..).unwrap_or_default();
         let (fields, body) = Structure::<LINK_SIZE>::split(subject.part("capability"), link)?;
-        chain.push(Capability::parse_body(
-            subject,
-            fields.u16::<0>(),
-            fields.u16::<2>(),
-            body,
-        )?);
-        let next = fields.u32::<4>();
+        let (id, version, next) = (fields.u16::<0>(), fields.u16::<2>(), fields.u32::<4>());
+        let capability = Capability::parse_body(subject, id, version, body)?;
+        let end = u64::from(at).saturating_add(capability.size() as u64);
+        let forward = next == 0 || u64::from(next) >= end;
         check_field(
             subject,
             "next capability",
             next,
-            next == 0 || next > at,
+            forward,
             "0 or behind this capability",
         )?;
+        chain.push(capability);
         at = next;
     }
     Ok(chain)

@@ -100,6 +100,7 @@ fn a_chain_that_goes_back_or_out_is_refused() {
         (12, u32::MAX), // far away
         (36, 32),       // a circle
         (36, 8),        // backwards
+        (36, 72),       // into its own areas
         (36, 80),       // behind the end
         (40, 3),        // more areas than there are
         (40, u32::MAX),

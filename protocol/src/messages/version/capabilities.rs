@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// What one side says about itself. `None`: it did not say; the default holds, or the option is off.
+/// What one side says about itself. `None`: it did not say; the default holds, or the option is
+/// off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// File descriptors that the sender can receive in one message.
@@ -55,7 +56,8 @@ pub struct Migration {
     pub max_bitmap_size: Option<u64>,
 }
 
-/// What a peer can take. Numbers beyond a field's width are as good as no limit and are clamped to it.
+/// What a peer can take. Numbers beyond a field's width are as good as no limit and are clamped to
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerLimits {
     /// File descriptors in one message; 0 means that it wants none.

@@ -1,7 +1,7 @@
 //! The capability text: `{"capabilities": {…}}`.
 //!
-//! Members that are not known are ignored, as the specification asks; those that are known must have the right type and a value that
-//! can mean something.
+//! Members that are not known are ignored, as the specification asks; those that are known must
+//! have the right type and a value that can mean something.
 
 use std::ops::RangeInclusive;
 
@@ -36,11 +36,13 @@ pub(super) fn text_size(capabilities: &Capabilities) -> usize {
 
 /// The text without its NUL.
 fn text(capabilities: &Capabilities) -> String {
-    // Serialising fails only for maps with keys that are no strings and for writers that fail; neither is here.
+    // Serialising fails only for maps with keys that are no strings and for writers that fail;
+    // neither is here.
     serde_json::to_string(&Document { capabilities }).unwrap_or_default()
 }
 
-/// Reads the text with its NUL. No bytes at all are no text; a text without a `capabilities` member names none.
+/// Reads the text with its NUL. No bytes at all are no text; a text without a `capabilities` member
+/// names none.
 pub(super) fn parse(subject: Subject, bytes: &[u8]) -> Result<Option<Capabilities>, MessageError> {
     if bytes.is_empty() {
         return Ok(None);

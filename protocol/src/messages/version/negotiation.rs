@@ -5,9 +5,11 @@ use crate::error::{MessageError, check_field};
 
 /// The only major version.
 pub const MAJOR: u16 = 0;
-/// The highest minor version. The minors differ in nothing: features are found by capability or by trying.
+/// The highest minor version. The minors differ in nothing: features are found by capability or by
+/// trying.
 pub const MINOR: u16 = 2;
-/// Longest text in a reply, without the NUL. QEMU reads the reply into the buffer of its own request, which has room for this.
+/// Longest text in a reply, without the NUL. QEMU reads the reply into the buffer of its own
+/// request, which has room for this.
 pub const MAX_REPLY_TEXT: usize = 193;
 
 /// What a server can do.
@@ -51,13 +53,16 @@ impl Default for ServerLimits {
     }
 }
 
-/// The reply to a proposal. What it says holds; what it leaves out has its default or is off, also when the server could do it.
+/// The reply to a proposal. What it says holds; what it leaves out has its default or is off, also
+/// when the server could do it.
 ///
 /// - Any minor version is accepted, the lower of the two holds. Another major version is EINVAL.
 /// - A capability is answered only if the client named it, an option only if both sides can do it.
-/// - The text is never longer than the client's, nor than [`MAX_REPLY_TEXT`]. What does not fit is left out: first numbers that say no
-///   more than the default does, then options, the dialect first.
-/// - A client that sent no text gets none. It never learns limits, so a server should be able to do what the defaults promise.
+/// - The text is never longer than the client's, nor than [`MAX_REPLY_TEXT`]. What does not fit is
+///   left out: first numbers that say no more than the default does, then options, the dialect
+///   first.
+/// - A client that sent no text gets none. It never learns limits, so a server should be able to do
+///   what the defaults promise.
 pub fn negotiate(proposal: &Proposal, server: &ServerLimits) -> Result<Reply, MessageError> {
     check_field(
         REQUEST,
@@ -107,7 +112,8 @@ fn answer(offered: &Capabilities, server: &ServerLimits) -> Capabilities {
     }
 }
 
-/// Leaves members out until the text, NUL included, fits into `room` bytes; `None` when not even an empty one does.
+/// Leaves members out until the text, NUL included, fits into `room` bytes; `None` when not even an
+/// empty one does.
 fn shorten(mut answer: Capabilities, room: usize) -> Option<Capabilities> {
     let default = PeerLimits::default();
     let steps: [fn(&mut Capabilities, &PeerLimits); 10] = [
