@@ -1,0 +1,64 @@
+//! How a run can fail, and the exit codes that say so.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use dormouse::listen::ListenError;
+use pci_device_models::profile::ProfileError;
+
+pub const RUNTIME: u8 = 1;
+pub const USAGE: u8 = 2;
+pub const PROFILE: u8 = 3;
+pub const SOCKET: u8 = 4;
+
+/// Why the program ends without having done what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something went wrong while running.
+    Runtime(anyhow::Error),
+    /// The arguments make no sense together.
+    Usage(String),
+    /// A profile is wrong or does not exist.
+    Profile(String),
+    /// A socket cannot be had or reached.
+    Socket(String),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Runtime(_) => RUNTIME,
+            Self::Usage(_) => USAGE,
+            Self::Profile(_) => PROFILE,
+            Self::Socket(_) => SOCKET,
+        }
+        .into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runtime(error) => write!(f, "{error:#}"),
+            Self::Usage(text) | Self::Profile(text) | Self::Socket(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        Self::Socket(error.to_string())
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        Self::Profile(error.to_string())
+    }
+}

@@ -1,0 +1,140 @@
+//! `--function SPEC`: one of several functions in a process.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::args::{ServeArguments, Setting};
+
+/// A function to serve, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spec {
+    pub profile: Option<String>,
+    pub name: Option<String>,
+    pub socket: Option<Socket>,
+    pub ctl_path: Option<PathBuf>,
+    pub set: Vec<Setting>,
+}
+
+/// Where a function is served, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Socket {
+    Path(PathBuf),
+    Fd(RawFd),
+}
+
+impl From<&ServeArguments> for Spec {
+    /// The single function of a command line without `--function`.
+    fn from(arguments: &ServeArguments) -> Self {
+        let path = arguments.socket_path.clone().map(Socket::Path);
+        Self {
+            profile: arguments.profile.clone(),
+            name: None,
+            socket: path.or(arguments.fd.map(Socket::Fd)),
+            ctl_path: arguments.ctl_path.clone(),
+            set: arguments.set.clone(),
+        }
+    }
+}
+
+impl FromStr for Spec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut spec = Self::default();
+        for item in split_at_single_commas(text) {
+            let (key, value) = item
+                .split_once('=')
+                .ok_or_else(|| format!("'{item}' is no KEY=VALUE"))?;
+            let twice = match key {
+                "profile" => spec.profile.replace(value.to_owned()).is_some(),
+                "name" => spec.name.replace(value.to_owned()).is_some(),
+                "ctl-path" => spec.ctl_path.replace(value.into()).is_some(),
+                "socket-path" => spec.socket.replace(Socket::Path(value.into())).is_some(),
+                "fd" => {
+                    let number = value
+                        .parse()
+                        .map_err(|_| format!("fd={value}: write a descriptor number"))?;
+                    spec.socket.replace(Socket::Fd(number)).is_some()
+                }
+                _ => {
+                    let key = key.strip_prefix("set:").filter(|key| !key.is_empty());
+                    let key = key.ok_or_else(|| unknown(&item))?;
+                    spec.set.push((key.to_owned(), value.to_owned()));
+                    false
+                }
+            };
+            if twice {
+                return Err(format!(
+                    "'{item}' comes on top of another; give profile, name, ctl-path and one of \
+                     socket-path and fd once each"
+                ));
+            }
+        }
+        Ok(spec)
+    }
+}
+
+fn unknown(item: &str) -> String {
+    format!(
+        "'{item}': the keys are profile, name, socket-path, fd, ctl-path and set:KEY; write a \
+         comma in a value twice"
+    )
+}
+
+/// The items of a list in which `,,` stands for a comma.
+fn split_at_single_commas(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == ',' && rest.next_if_eq(&',').is_none() {
+            items.push(String::new());
+        } else if let Some(item) = items.last_mut() {
+            item.push(c);
+        }
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_spec() {
+        let spec: Spec = "profile=nvme,name=disk,socket-path=/run/a,,b,ctl-path=c,\
+                          set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
+            .parse()
+            .unwrap();
+        let setting = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(
+            spec,
+            Spec {
+                profile: Some("nvme".to_owned()),
+                name: Some("disk".to_owned()),
+                socket: Some(Socket::Path("/run/a,b".into())),
+                ctl_path: Some("c".into()),
+                set: vec![
+                    setting("identity.revision", "2"),
+                    setting("capabilities.pm.pme-from", r#"["d0","d3hot"]"#),
+                ],
+            }
+        );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, expected) in [
+            ("", "'' is no KEY=VALUE"),
+            ("profile", "'profile' is no KEY=VALUE"),
+            ("fd=three", "write a descriptor number"),
+            ("fd=3,socket-path=x", "comes on top of another"),
+            ("profile=a,profile=b", "comes on top of another"),
+            ("colour=red", "the keys are"),
+            ("set:=1", "the keys are"),
+        ] {
+            let error = text.parse::<Spec>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `dormouse serve`: from arguments to a running server.
+
+mod plan;
+
+use anyhow::Context;
+use dormouse::listen::{self, Access, SocketFile};
+use dormouse::server::{Endpoint, ServedFunction, Server};
+use dormouse::signals;
+use pci_device_models::host::Device;
+use sd_notify::NotifyState;
+use serde_json::json;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use tracing::{info, warn};
+
+use super::args::ServeArguments;
+use super::failure::Failure;
+use super::paths;
+use super::profiles;
+use plan::{Place, Plan, PlannedFunction};
+
+pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let Plan {
+        settings,
+        access,
+        functions,
+    } = Plan::new(arguments, listen::activated()?)?;
+    // Every mistake in a profile comes to light before any socket does.
+    let devices = functions
+        .iter()
+        .map(|function| profiles::device(&function.profile))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut sockets = Sockets::open(&functions, access)?;
+
+    let mut server = Server::new(settings).context("starting the server")?;
+    server
+        .watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)
+        .context("watching for signals")?;
+    for ((function, device), pair) in functions.iter().zip(devices).zip(sockets.pairs.drain(..)) {
+        server
+            .add(served(function, device, pair))
+            .with_context(|| format!("adding {}", function.name))?;
+    }
+    announce(&functions)?;
+    let result = server.run().context("serving");
+    tell_manager(NotifyState::Stopping);
+    result?;
+    Ok(())
+}
+
+/// The open sockets of all functions.
+struct Sockets {
+    pairs: Vec<Pair>,
+    /// Removes the files of bound sockets when the server has ended.
+    _files: Vec<SocketFile>,
+}
+
+/// The sockets of one function.
+struct Pair {
+    device: Endpoint,
+    control: Option<UnixListener>,
+}
+
+impl Sockets {
+    fn open(functions: &[PlannedFunction], access: Access) -> Result<Self, Failure> {
+        // Inherited descriptors come first: a number given by mistake then cannot be one of ours.
+        let adopt = |function: &PlannedFunction| -> Result<_, Failure> {
+            let device = match function.device {
+                Place::Fd(number) => Some(listen::adopt(number)?),
+                Place::Path(_) => None,
+            };
+            let control = match function.control {
+                Some(Place::Fd(number)) => Some(listen::adopt_listener(number)?),
+                Some(Place::Path(_)) | None => None,
+            };
+            Ok((device, control))
+        };
+        let adopted = functions.iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
+
+        let mut files = Vec::new();
+        let mut bind = |path: &Path| -> Result<UnixListener, Failure> {
+            let (listener, file) = listen::bind(path, access)?;
+            files.push(file);
+            Ok(listener)
+        };
+        let mut pairs = Vec::new();
+        for (function, (device, control)) in functions.iter().zip(adopted) {
+            let device = match (device, &function.device) {
+                (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
+                (device, _) => device,
+            };
+            let control = match (control, &function.control) {
+                (None, Some(Place::Path(path))) => Some(bind(path)?),
+                (control, _) => control,
+            };
+            pairs.extend(device.map(|device| Pair { device, control }));
+        }
+        Ok(Self {
+            pairs,
+            _files: files,
+        })
+    }
+}
+
+fn served(function: &PlannedFunction, device: Device, sockets: Pair) -> ServedFunction {
+    ServedFunction {
+        name: function.name.clone(),
+        device,
+        client_memory: function.profile.client_memory(),
+        endpoint: sockets.device,
+        control: sockets.control,
+    }
+}
+
+/// Tells the service manager and whoever reads the log, and prints the lines to copy for sockets
+/// whose place nobody chose.
+fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
+    for function in functions {
+        info!(
+            function = function.name,
+            socket = %function.device,
+            control = function.control.as_ref().map(tracing::field::display),
+            "ready"
+        );
+        if let (true, Place::Path(path)) = (function.by_default, &function.device) {
+            super::print(&format!("{}\n", qemu_option(path)))?;
+            if let Some(Place::Path(path)) = &function.control {
+                super::print(&format!("{}\n", ctl_command(path)))?;
+            }
+        }
+    }
+    tell_manager(NotifyState::Ready);
+    Ok(())
+}
+
+/// Without a service manager there is nobody to tell.
+fn tell_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "the service manager cannot be reached at $NOTIFY_SOCKET");
+    }
+}
+
+/// The option that gives the function to a QEMU guest.
+fn qemu_option(socket: &Path) -> String {
+    let option = json!({
+        "driver": "vfio-user-pci",
+        "socket": { "type": "unix", "path": paths::absolute(socket).to_string_lossy() },
+    });
+    format!("-device {}", shell_word(&option.to_string()))
+}
+
+fn ctl_command(socket: &Path) -> String {
+    let path = paths::absolute(socket);
+    format!(
+        "dormouse ctl --ctl-path {} status",
+        shell_word(&path.to_string_lossy())
+    )
+}
+
+/// A word that a POSIX shell reads as `text`.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_to_copy_survive_a_shell() {
+        assert_eq!(
+            qemu_option(Path::new("/run/it's here")),
+            r#"-device '{"driver":"vfio-user-pci","socket":{"path":"/run/it'\''s here","type":"unix"}}'"#
+        );
+        assert_eq!(
+            ctl_command(Path::new("/run/ctl.sock")),
+            "dormouse ctl --ctl-path /run/ctl.sock status"
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! What a `serve` command line means: validated, nothing opened yet.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+use dormouse::clock::Clock;
+use dormouse::listen::Access;
+use dormouse::server::{PollMode, Settings};
+use pci_device_models::profile::Profile;
+
+use crate::cli::args::{ClockKind, Poll, ServeArguments};
+use crate::cli::failure::Failure;
+use crate::cli::function::{Socket, Spec};
+use crate::cli::{paths, profiles};
+
+const DEFAULT_PROFILE: &str = "testdev";
+
+/// Sockets that the service manager passed, with their names, as far as nobody took them.
+type Activated = Vec<(RawFd, String)>;
+
+/// A server to start.
+pub struct Plan {
+    pub settings: Settings,
+    pub access: Access,
+    pub functions: Vec<PlannedFunction>,
+}
+
+/// A function to serve.
+pub struct PlannedFunction {
+    pub name: String,
+    pub profile: Profile,
+    pub device: Place,
+    pub control: Option<Place>,
+    /// Nobody said where: the sockets are in their default places.
+    pub by_default: bool,
+}
+
+/// Where a socket comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To be bound.
+    Path(PathBuf),
+    /// Open already.
+    Fd(RawFd),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Fd(number) => write!(f, "descriptor {number}"),
+        }
+    }
+}
+
+impl From<Socket> for Place {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Path(path) => Self::Path(path),
+            Socket::Fd(number) => Self::Fd(number),
+        }
+    }
+}
+
+impl Plan {
+    pub fn new(arguments: &ServeArguments, mut activated: Activated) -> Result<Self, Failure> {
+        let specs = if arguments.function.is_empty() {
+            vec![Spec::from(arguments)]
+        } else {
+            arguments.function.clone()
+        };
+        let single = specs.len() == 1;
+        let mut functions: Vec<PlannedFunction> = Vec::new();
+        for spec in specs {
+            let name = spec.name.clone();
+            let mut function = PlannedFunction::new(spec, single, &mut activated)?;
+            if name.is_none() {
+                let taken = |name: &str| functions.iter().any(|other| other.name == name);
+                function.name = first_free(&function.name, taken);
+            }
+            functions.push(function);
+        }
+        if let Some((number, name)) = activated.first() {
+            return Err(Failure::Usage(format!(
+                "no function takes descriptor {number} of the service manager, named '{name}'; \
+                 name it after a function, and its control socket NAME.ctl"
+            )));
+        }
+        refuse_doubles(&functions)?;
+        Ok(Self {
+            settings: settings(arguments),
+            access: access(arguments)?,
+            functions,
+        })
+    }
+}
+
+impl PlannedFunction {
+    fn new(spec: Spec, single: bool, activated: &mut Activated) -> Result<Self, Failure> {
+        let Spec {
+            profile,
+            name,
+            socket,
+            ctl_path,
+            set,
+        } = spec;
+        let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
+        let name = name.unwrap_or_else(|| profile.name().to_owned());
+        check_name(&name)?;
+
+        let control_name = format!("{name}.ctl");
+        let passed_control = match ctl_path {
+            Some(_) => None,
+            None => take(activated, |n| n == control_name || (single && n == "ctl")),
+        };
+        let passed_device = match socket {
+            Some(_) => None,
+            None => take(activated, |n| n == name || single),
+        };
+        let device = socket.map(Place::from).or(passed_device);
+        let by_default = device.is_none();
+        let control = ctl_path.map(Place::Path).or(passed_control);
+        Ok(Self {
+            device: device.unwrap_or_else(|| Place::Path(paths::socket(&name))),
+            control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),
+            by_default,
+            name,
+            profile,
+        })
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        [Some(&self.device), self.control.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// Takes the first passed socket whose name fits.
+fn take(activated: &mut Activated, fits: impl Fn(&str) -> bool) -> Option<Place> {
+    let position = activated.iter().position(|(_, name)| fits(name))?;
+    Some(Place::Fd(activated.remove(position).0))
+}
+
+/// A name becomes part of paths and log lines.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !name.is_empty() && name.chars().all(fits) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "'{name}' is no name for a function; use letters, digits, dots, - and _"
+    )))
+}
+
+/// The name, or the name with the first number from 2 on that makes it unique.
+fn first_free(name: &str, taken: impl Fn(&str) -> bool) -> String {
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| !taken(name))
+        .unwrap_or_else(|| name.to_owned())
+}
+
+fn refuse_doubles(functions: &[PlannedFunction]) -> Result<(), Failure> {
+    let mut names = HashSet::new();
+    let mut places = HashSet::new();
+    for function in functions {
+        if !names.insert(&function.name) {
+            return Err(Failure::Usage(format!(
+                "two functions are named {}; give each a name of its own",
+                function.name
+            )));
+        }
+        for place in function.places() {
+            if !places.insert(place.to_string()) {
+                return Err(Failure::Usage(format!(
+                    "{place} is given twice; every socket needs a place of its own"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settings(arguments: &ServeArguments) -> Settings {
+    let defaults = Settings::default();
+    Settings {
+        poll: match arguments.poll_us {
+            None => defaults.poll,
+            Some(Poll::Auto) => PollMode::Auto,
+            Some(Poll::Off) => PollMode::Off,
+            Some(Poll::AtMost(micros)) => PollMode::AtMostMicros(micros),
+        },
+        clock: match arguments.clock {
+            Some(ClockKind::Manual) => Clock::manual(),
+            Some(ClockKind::Monotonic) => Clock::monotonic(),
+            None => defaults.clock,
+        },
+        once: arguments.once,
+        max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
+        ..defaults
+    }
+}
+
+fn access(arguments: &ServeArguments) -> Result<Access, Failure> {
+    let defaults = Access::default();
+    let group = arguments
+        .socket_group
+        .as_deref()
+        .map(group_id)
+        .transpose()?;
+    Ok(Access {
+        mode: arguments.socket_mode.unwrap_or(defaults.mode),
+        group,
+    })
+}
+
+/// The number of a group, by number or by its name in `/etc/group`.
+fn group_id(group: &str) -> Result<u32, Failure> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let groups = fs::read_to_string(Path::new("/etc/group")).unwrap_or_default();
+    find_group(&groups, group).ok_or_else(|| {
+        Failure::Usage(format!(
+            "there is no group '{group}' in /etc/group; give its number"
+        ))
+    })
+}
+
+fn find_group(groups: &str, wanted: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(wanted))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! Command lines and what they mean.
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::args::{Arguments, Command};
+
+fn plan(line: &[&str], activated: &[(RawFd, &str)]) -> Result<Plan, Failure> {
+    let line = ["dormouse", "serve"].iter().chain(line);
+    let Some(Command::Serve(arguments)) = Arguments::try_parse_from(line).unwrap().command else {
+        panic!("serve was asked for");
+    };
+    let activated = activated
+        .iter()
+        .map(|(number, name)| (*number, (*name).to_owned()))
+        .collect();
+    Plan::new(&arguments, activated)
+}
+
+fn path(path: &str) -> Place {
+    Place::Path(path.into())
+}
+
+/// Name, device socket and control socket of each function.
+fn places(plan: Plan) -> Vec<(String, Place, Option<Place>)> {
+    plan.functions
+        .into_iter()
+        .map(|function| (function.name, function.device, function.control))
+        .collect()
+}
+
+#[test]
+fn sockets_come_from_where_they_are_said_to() {
+    for (line, activated, expected) in [
+        (
+            &["--socket-path", "a"][..],
+            &[][..],
+            vec![("testdev", path("a"), None)],
+        ),
+        (
+            &["--fd", "5", "--ctl-path", "c"],
+            &[],
+            vec![("testdev", Place::Fd(5), Some(path("c")))],
+        ),
+        (
+            &[],
+            &[(3, "dormouse.socket")],
+            vec![("testdev", Place::Fd(3), None)],
+        ),
+        (
+            &[],
+            &[(3, "ctl"), (4, "dormouse.socket")],
+            vec![("testdev", Place::Fd(4), Some(Place::Fd(3)))],
+        ),
+        (
+            &["--socket-path", "a"],
+            &[(3, "ctl")],
+            vec![("testdev", path("a"), Some(Place::Fd(3)))],
+        ),
+        (
+            &[
+                "--function",
+                "socket-path=a",
+                "--function",
+                "socket-path=b,ctl-path=c",
+            ],
+            &[],
+            vec![
+                ("testdev", path("a"), None),
+                ("testdev-2", path("b"), Some(path("c"))),
+            ],
+        ),
+        (
+            &["--function", "name=x", "--function", "name=y"],
+            &[(3, "y.ctl"), (4, "x"), (5, "y")],
+            vec![
+                ("x", Place::Fd(4), None),
+                ("y", Place::Fd(5), Some(Place::Fd(3))),
+            ],
+        ),
+    ] {
+        let plan = plan(line, activated).unwrap();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(name, device, control)| (name.to_owned(), device, control))
+            .collect();
+        assert_eq!(places(plan), expected, "{line:?} {activated:?}");
+    }
+}
+
+#[test]
+fn without_a_place_both_sockets_get_one() {
+    let plan = plan(&[], &[]).unwrap();
+    let [function] = &plan.functions[..] else {
+        panic!("one function");
+    };
+    assert!(function.by_default);
+    assert_eq!(function.device, Place::Path(paths::socket("testdev")));
+    assert_eq!(
+        function.control,
+        Some(Place::Path(paths::control("testdev")))
+    );
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_as_usage() {
+    for (line, activated, expected) in [
+        (
+            &["--socket-path", "a", "--ctl-path", "a"][..],
+            &[][..],
+            "given twice",
+        ),
+        (
+            &["--function", "fd=3", "--function", "fd=3"],
+            &[],
+            "descriptor 3 is given twice",
+        ),
+        (
+            &[
+                "--function",
+                "name=x,socket-path=a",
+                "--function",
+                "name=x,socket-path=b",
+            ],
+            &[],
+            "two functions are named x",
+        ),
+        (
+            &["--function", "name=a/b,socket-path=a"],
+            &[],
+            "no name for a function",
+        ),
+        (
+            &["--socket-path", "a"],
+            &[(3, "b")],
+            "no function takes descriptor 3",
+        ),
+        (
+            &["--socket-path", "a", "--socket-group", "no such group"],
+            &[],
+            "there is no group",
+        ),
+    ] {
+        match plan(line, activated) {
+            Err(Failure::Usage(text)) => assert!(text.contains(expected), "{line:?}: {text}"),
+            other => panic!("{line:?}: {:?}", other.map(places)),
+        }
+    }
+}
+
+#[test]
+fn settings_are_the_defaults_unless_given() {
+    let defaults = plan(&["--socket-path", "a"], &[]).unwrap();
+    assert_eq!(
+        defaults.access,
+        Access {
+            mode: 0o600,
+            group: None
+        }
+    );
+    assert!(!defaults.settings.once && !defaults.settings.clock.is_manual());
+
+    let line = "--socket-path a --socket-mode 0660 --socket-group 7 --once --clock manual \
+                --max-dma-maps 9";
+    let given = plan(&line.split_whitespace().collect::<Vec<_>>(), &[]).unwrap();
+    assert_eq!(
+        given.access,
+        Access {
+            mode: 0o660,
+            group: Some(7)
+        }
+    );
+    assert!(given.settings.once && given.settings.clock.is_manual());
+    assert_eq!(given.settings.max_dma_maps, 9);
+}
+
+#[test]
+fn groups_are_found_by_name() {
+    let groups = "root:x:0:\nkvm:x:104:qemu,me\nodd\n";
+    assert_eq!(find_group(groups, "kvm"), Some(104));
+    assert_eq!(find_group(groups, "odd"), None);
+    assert_eq!(find_group(groups, "kv"), None);
+}

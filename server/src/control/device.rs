@@ -1,0 +1,73 @@
+//! Verbs that stand for something happening inside the device.
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::{ControlContext, Done};
+
+/// `pme`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pme {}
+
+impl Pme {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.pme(cx.clock.now());
+        Done::silently()
+    }
+}
+
+/// What becomes of the cause of INTx.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// There is a cause.
+    Assert,
+    /// There is none any more.
+    Deassert,
+}
+
+/// `intx`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intx {
+    /// What becomes of the cause
+    pub level: Level,
+}
+
+impl Intx {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.set_intx(self.level == Level::Assert);
+        Done::silently()
+    }
+}
+
+/// `interrupt`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interrupt {
+    /// Vector, from 0; without MSI and MSI-X any vector is INTx
+    pub vector: u16,
+}
+
+impl Interrupt {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.interrupt(self.vector);
+        Done::silently()
+    }
+}
+
+/// `withdraw`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// Vector, from 0
+    pub vector: u16,
+}
+
+impl Withdraw {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.withdraw(self.vector);
+        Done::silently()
+    }
+}

@@ -1,0 +1,150 @@
+//! Verbs that only look.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{ControlContext, ControlError, Done};
+
+/// `status`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {}
+
+impl Status {
+    pub(super) fn apply(self, cx: &ControlContext<'_>) -> Done {
+        let now = cx.clock.now();
+        let mut status = cx.device.status(now);
+        if let Value::Object(members) = &mut status {
+            members.insert("name".to_owned(), cx.name.into());
+            let clock = if cx.clock.is_manual() {
+                "manual"
+            } else {
+                "monotonic"
+            };
+            members.insert("clock".to_owned(), clock.into());
+            members.insert("time_ns".to_owned(), now.as_nanos().into());
+            members.insert("connection".to_owned(), json!(cx.stats));
+        }
+        status.into()
+    }
+}
+
+/// `inspect`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inspect {
+    /// Names and list positions from the root, with dots or slashes between them
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl Inspect {
+    pub(super) fn apply(self, cx: &ControlContext<'_>) -> Result<Done, ControlError> {
+        let tree = cx.device.inspect(cx.clock.now());
+        Ok(descend(tree, self.path.as_deref().unwrap_or_default())?.into())
+    }
+}
+
+/// `violations`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Violations {}
+
+impl Violations {
+    pub(super) fn apply(self, cx: &ControlContext<'_>) -> Done {
+        cx.device.violations().into()
+    }
+}
+
+/// The part of `tree` at `path`.
+fn descend(mut tree: Value, path: &str) -> Result<Value, ControlError> {
+    let mut at = String::new();
+    for part in path.split(['.', '/']).filter(|part| !part.is_empty()) {
+        let found = match &mut tree {
+            Value::Object(members) => members.get_mut(part),
+            Value::Array(items) => part.parse().ok().and_then(|n: usize| items.get_mut(n)),
+            _ => None,
+        };
+        let Some(found) = found.map(Value::take) else {
+            return Err(ControlError::NoSuchPath {
+                missing: part.to_owned(),
+                at: if at.is_empty() {
+                    "the root".to_owned()
+                } else {
+                    format!("'{at}'")
+                },
+                known: parts_of(&tree),
+            });
+        };
+        tree = found;
+        if !at.is_empty() {
+            at.push('.');
+        }
+        at.push_str(part);
+    }
+    Ok(tree)
+}
+
+fn parts_of(tree: &Value) -> Vec<String> {
+    match tree {
+        Value::Object(members) => members.keys().cloned().collect(),
+        Value::Array(items) => match items.len() {
+            0 => vec!["nothing, the list is empty".to_owned()],
+            1 => vec!["0".to_owned()],
+            n => vec![format!("0 to {}", n - 1)],
+        },
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_into_objects_and_lists() {
+        let tree = json!({ "slot": { "rail": true, "bars": [{ "size": 4096 }, null] } });
+        for (path, expected) in [
+            ("", tree.clone()),
+            ("slot.rail", json!(true)),
+            ("/slot/rail/", json!(true)),
+            ("slot/bars.0.size", json!(4096)),
+            ("slot.bars.1", Value::Null),
+        ] {
+            assert_eq!(descend(tree.clone(), path).unwrap(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_to_nothing_lists_what_exists_there() {
+        let tree = json!({ "slot": { "rail": true, "bars": [1, 2], "none": [] } });
+        for (path, expected) in [
+            ("slit", "there is no 'slit' in the root; there is slot"),
+            (
+                "slot.rial",
+                "there is no 'rial' in 'slot'; there is bars, none, rail",
+            ),
+            (
+                "slot.bars.2",
+                "there is no '2' in 'slot.bars'; there is 0 to 1",
+            ),
+            (
+                "slot.bars.-1",
+                "there is no '-1' in 'slot.bars'; there is 0 to 1",
+            ),
+            (
+                "slot.none.0",
+                "there is no '0' in 'slot.none'; there is nothing, the list is empty",
+            ),
+            (
+                "slot.rail.on",
+                "there is no 'on' in 'slot.rail'; that is a value without parts",
+            ),
+        ] {
+            let error = descend(tree.clone(), path).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.kind(), "not-found");
+        }
+    }
+}

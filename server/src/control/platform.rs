@@ -1,0 +1,125 @@
+//! Verbs that stand for what the slot and the bridge above do to the function.
+
+use clap::{Args, ValueEnum};
+use pci_device_models::register::ResetKind;
+use serde::{Deserialize, Serialize};
+
+use super::{ControlContext, Done};
+
+/// Whether main power is there.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Power {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// `rail`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rail {
+    /// Whether main power is there
+    pub state: Power,
+}
+
+impl Rail {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.set_rail(cx.clock.now(), self.state == Power::On);
+        Done::silently()
+    }
+}
+
+/// Resets that can be asked for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Function Level Reset.
+    #[default]
+    Flr,
+    /// Hot reset: a secondary bus reset above the function.
+    Hot,
+    /// Fundamental reset: PERST#.
+    Fundamental,
+    /// Main and auxiliary power off and on again.
+    PowerOn,
+}
+
+impl From<Kind> for ResetKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Flr => Self::Flr,
+            Kind::Hot => Self::Hot,
+            Kind::Fundamental => Self::Fundamental,
+            Kind::PowerOn => Self::PowerOn,
+        }
+    }
+}
+
+/// `reset`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Which reset
+    #[arg(default_value = "flr", hide_possible_values = false)]
+    #[serde(default)]
+    pub kind: Kind,
+}
+
+impl Reset {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.platform_reset(cx.clock.now(), self.kind.into());
+        Done::silently()
+    }
+}
+
+/// `slot-power-limit` (`Set_Slot_Power_Limit` message, PCIe Base §6.9)
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotPowerLimit {
+    /// Slot Power Limit Value
+    pub value: u8,
+    /// Slot Power Limit Scale: 0 = times 1 W, 1 = 0.1 W, 2 = 0.01 W, 3 = 0.001 W
+    pub scale: Scale,
+}
+
+impl SlotPowerLimit {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.set_slot_power_limit(self.value, self.scale.0);
+        Done::silently()
+    }
+}
+
+/// A two bit scale.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Scale(u8);
+
+impl TryFrom<u8> for Scale {
+    type Error = String;
+
+    fn try_from(scale: u8) -> Result<Self, Self::Error> {
+        if scale <= 3 {
+            Ok(Self(scale))
+        } else {
+            Err(format!("the scale is 0, 1, 2 or 3, not {scale}"))
+        }
+    }
+}
+
+impl From<Scale> for u8 {
+    fn from(Scale(scale): Scale) -> Self {
+        scale
+    }
+}
+
+impl std::str::FromStr for Scale {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<u8>()
+            .map_err(|error| error.to_string())
+            .and_then(Self::try_from)
+    }
+}

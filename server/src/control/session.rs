@@ -1,0 +1,40 @@
+//! Verbs about the conversation itself.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{ControlAction, Done, Verb};
+
+/// `subscribe`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subscribe {}
+
+impl Subscribe {
+    pub(super) fn apply(self) -> Done {
+        Done::then(ControlAction::Subscribe)
+    }
+}
+
+/// `shutdown`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {}
+
+impl Shutdown {
+    pub(super) fn apply(self) -> Done {
+        Done::then(ControlAction::Shutdown)
+    }
+}
+
+/// `help`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Help {}
+
+impl Help {
+    pub(super) fn apply(self) -> Done {
+        json!(Verb::all()).into()
+    }
+}

@@ -1,0 +1,312 @@
+//! Lines in, lines out, against the built-in test function.
+
+use pci_device_models::model::Registry;
+use pci_device_models::profile::Profile;
+use serde_json::json;
+
+use super::*;
+
+struct Bench {
+    device: Device,
+    clock: Clock,
+    stats: ConnectionStats,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let text = Profile::builtin("testdev").unwrap();
+        let profile = Profile::parse("testdev", text, &[]).unwrap();
+        Self {
+            device: profile.device(&Registry::builtin()).unwrap(),
+            clock: Clock::manual(),
+            stats: ConnectionStats::default(),
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> (Value, Option<ControlAction>) {
+        let mut cx = ControlContext {
+            name: "dut",
+            device: &mut self.device,
+            clock: &mut self.clock,
+            stats: &self.stats,
+        };
+        let ControlReply { text, action } = execute(line, &mut cx);
+        assert_eq!(text.find('\n'), Some(text.len() - 1), "one line: {text:?}");
+        (serde_json::from_str(&text).unwrap(), action)
+    }
+
+    /// The `ok` value of a request.
+    fn ok(&mut self, request: &Value) -> Value {
+        let (mut reply, _) = self.line(request.to_string().as_bytes());
+        assert!(reply.get("error").is_none(), "{request}: {reply}");
+        reply["ok"].take()
+    }
+
+    /// Kind and message of the error that a line gives.
+    fn error(&mut self, line: &[u8]) -> (String, String) {
+        let (reply, action) = self.line(line);
+        assert_eq!(action, None);
+        assert!(reply.get("ok").is_none(), "{reply}");
+        let part = |key: &str| reply["error"][key].as_str().unwrap().to_owned();
+        (part("kind"), part("message"))
+    }
+}
+
+#[test]
+fn the_id_goes_back_whatever_it_is() {
+    let mut bench = Bench::new();
+    for id in [json!(1), json!("a"), json!(null), json!({ "n": [1] })] {
+        let (reply, _) = bench.line(json!({ "id": id, "verb": "pme" }).to_string().as_bytes());
+        assert_eq!(reply, json!({ "id": id, "ok": {} }));
+        let (reply, _) = bench.line(json!({ "id": id, "verb": "wag" }).to_string().as_bytes());
+        assert_eq!(reply["id"], id);
+    }
+    let (reply, _) = bench.line(br#"{"verb":"pme"}"#);
+    assert_eq!(reply, json!({ "id": null, "ok": {} }));
+}
+
+#[test]
+fn a_reply_begins_with_its_id() {
+    let reply = line_too_long();
+    assert!(
+        reply
+            .text
+            .starts_with(r#"{"id":null,"error":{"kind":"malformed","message":"#)
+    );
+}
+
+#[test]
+fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
+    let mut bench = Bench::new();
+    for (line, kind, message) in [
+        (&b""[..], "malformed", "no JSON"),
+        (b"status", "malformed", "no JSON"),
+        (b"\xff\xfe", "malformed", "no JSON"),
+        (b"{\"verb\":\"status\"} x", "malformed", "no JSON"),
+        (b"[1]", "malformed", "no JSON object"),
+        (b"{}", "unknown-verb", "no \"verb\" string"),
+        (b"{\"verb\":1}", "unknown-verb", "no \"verb\" string"),
+        (
+            b"{\"verb\":\"wag\"}",
+            "unknown-verb",
+            "no verb 'wag'; the verbs are status, inspect",
+        ),
+        (
+            b"{\"verb\":\"status\",\"x\":1}",
+            "bad-arguments",
+            "unknown field `x`",
+        ),
+        (
+            b"{\"verb\":\"rail\"}",
+            "bad-arguments",
+            "missing field `state`",
+        ),
+        (
+            b"{\"verb\":\"rail\",\"state\":\"up\"}",
+            "bad-arguments",
+            "`on` or `off`",
+        ),
+        (
+            b"{\"verb\":\"intx\",\"level\":true}",
+            "bad-arguments",
+            "cannot take",
+        ),
+        (
+            b"{\"verb\":\"reset\",\"kind\":\"soft-d3hot\"}",
+            "bad-arguments",
+            "`power-on`",
+        ),
+        (
+            b"{\"verb\":\"interrupt\",\"vector\":65536}",
+            "bad-arguments",
+            "65536",
+        ),
+        (
+            b"{\"verb\":\"interrupt\",\"vector\":-1}",
+            "bad-arguments",
+            "-1",
+        ),
+        (
+            b"{\"verb\":\"slot-power-limit\",\"value\":1,\"scale\":4}",
+            "bad-arguments",
+            "the scale is 0, 1, 2 or 3, not 4",
+        ),
+        (
+            b"{\"verb\":\"clock\",\"action\":\"advance\",\"duration\":\"soon\"}",
+            "bad-arguments",
+            "'soon' is no duration",
+        ),
+        (
+            b"{\"verb\":\"inspect\",\"path\":\"slit\"}",
+            "not-found",
+            "there is host, slot",
+        ),
+    ] {
+        let (found_kind, found_message) = bench.error(line);
+        let line = String::from_utf8_lossy(line);
+        assert_eq!(found_kind, kind, "{line}");
+        assert!(found_message.contains(message), "{line}: {found_message}");
+    }
+}
+
+#[test]
+fn asking_changes_nothing() {
+    let mut bench = Bench::new();
+    let before = bench.device.inspect(bench.clock.now());
+    for request in [
+        json!({ "verb": "status" }),
+        json!({ "verb": "inspect" }),
+        json!({ "verb": "inspect", "path": "slot.function" }),
+        json!({ "verb": "violations" }),
+        json!({ "verb": "help" }),
+        json!({ "verb": "subscribe" }),
+    ] {
+        let first = bench.ok(&request);
+        assert_eq!(first, bench.ok(&request), "{request}");
+    }
+    assert!(bench.device.next_output().is_none());
+    assert_eq!(bench.device.inspect(bench.clock.now()), before);
+}
+
+#[test]
+fn status_tells_of_function_connection_and_time() {
+    let mut bench = Bench::new();
+    bench.stats.error_replies = 3;
+    bench.clock.advance(std::time::Duration::from_millis(2));
+    let status = bench.ok(&json!({ "verb": "status" }));
+    assert_eq!(status["name"], "dut");
+    assert_eq!(status["power_state"], "D0");
+    assert_eq!(status["connection"]["error_replies"], 3);
+    assert_eq!(
+        (&status["clock"], &status["time_ns"]),
+        (&json!("manual"), &json!(2_000_000))
+    );
+}
+
+#[test]
+fn the_rail_takes_the_function_to_d3cold_and_back() {
+    let mut bench = Bench::new();
+    for (state, expected) in [("off", "D3cold"), ("on", "D0")] {
+        bench.ok(&json!({ "verb": "rail", "state": state }));
+        assert_eq!(
+            bench.ok(&json!({ "verb": "status" }))["power_state"],
+            expected
+        );
+        assert_eq!(
+            bench.ok(&json!({ "verb": "inspect", "path": "/slot/rail" })),
+            json!(state == "on")
+        );
+    }
+}
+
+#[test]
+fn every_reset_is_carried_out() {
+    for kind in [
+        None,
+        Some("flr"),
+        Some("hot"),
+        Some("fundamental"),
+        Some("power-on"),
+    ] {
+        let mut bench = Bench::new();
+        let mut request = json!({ "verb": "reset" });
+        if let Some(kind) = kind {
+            request["kind"] = kind.into();
+        }
+        bench.ok(&request);
+        let events = std::iter::from_fn(|| bench.device.next_output()).count();
+        assert!(events > 0, "{kind:?} leaves a trace");
+    }
+}
+
+#[test]
+fn the_clock_goes_on_by_what_is_said() {
+    let mut bench = Bench::new();
+    for (duration, expected) in [(json!("10ms"), 10_000_000), (json!(5), 10_000_005)] {
+        let request = json!({ "verb": "clock", "action": "advance", "duration": duration });
+        assert_eq!(bench.ok(&request), json!({ "time_ns": expected }));
+    }
+    assert_eq!(bench.clock.now().as_nanos(), 10_000_005);
+}
+
+#[test]
+fn what_the_server_has_to_do_comes_as_an_action() {
+    let mut bench = Bench::new();
+    for (line, expected) in [
+        (
+            &br#"{"verb":"subscribe"}"#[..],
+            Some(ControlAction::Subscribe),
+        ),
+        (br#"{"verb":"shutdown"}"#, Some(ControlAction::Shutdown)),
+        (br#"{"verb":"intx","level":"assert"}"#, None),
+        (br#"{"verb":"interrupt","vector":3}"#, None),
+        (br#"{"verb":"withdraw","vector":3}"#, None),
+        (br#"{"verb":"slot-power-limit","value":25,"scale":0}"#, None),
+    ] {
+        let (reply, action) = bench.line(line);
+        assert_eq!((&reply["ok"], action), (&json!({}), expected));
+    }
+}
+
+#[test]
+fn the_command_line_and_the_wire_agree() {
+    use clap::{Command, FromArgMatches, Subcommand};
+
+    for (words, members) in [
+        ("status", json!({ "verb": "status" })),
+        ("inspect", json!({ "verb": "inspect" })),
+        (
+            "inspect a/b.c",
+            json!({ "verb": "inspect", "path": "a/b.c" }),
+        ),
+        (
+            "intx deassert",
+            json!({ "verb": "intx", "level": "deassert" }),
+        ),
+        ("interrupt 7", json!({ "verb": "interrupt", "vector": 7 })),
+        ("withdraw 0", json!({ "verb": "withdraw", "vector": 0 })),
+        ("rail off", json!({ "verb": "rail", "state": "off" })),
+        ("reset", json!({ "verb": "reset", "kind": "flr" })),
+        (
+            "reset power-on",
+            json!({ "verb": "reset", "kind": "power-on" }),
+        ),
+        (
+            "slot-power-limit 250 1",
+            json!({ "verb": "slot-power-limit", "value": 250, "scale": 1 }),
+        ),
+        (
+            "clock advance 1.5ms",
+            json!({ "verb": "clock", "action": "advance", "duration": 1_500_000 }),
+        ),
+        ("help", json!({ "verb": "help" })),
+    ] {
+        let command = Verb::augment_subcommands(Command::new("ctl").disable_help_subcommand(true));
+        let line = ["ctl"].into_iter().chain(words.split(' '));
+        let verb = Verb::from_arg_matches(&command.get_matches_from(line)).unwrap();
+        let request = serde_json::to_value(&verb).unwrap();
+        assert_eq!(request, members, "{words}");
+        Bench::new().line(request.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn help_lists_what_is_understood() {
+    let help = Bench::new().ok(&json!({ "verb": "help" }));
+    let verbs = help.as_array().unwrap();
+    assert!(
+        verbs
+            .iter()
+            .all(|verb| !verb["about"].as_str().unwrap().is_empty())
+    );
+    let rail = verbs.iter().find(|verb| verb["verb"] == "rail").unwrap();
+    assert_eq!(
+        rail["arguments"][0],
+        json!({ "name": "state", "required": true, "values": ["on", "off"],
+                "about": "Whether main power is there" })
+    );
+    for verb in verbs {
+        let (reply, _) = Bench::new().line(json!({ "verb": verb["verb"] }).to_string().as_bytes());
+        assert_ne!(reply["error"]["kind"], "unknown-verb", "{verb}");
+    }
+}

@@ -1,0 +1,153 @@
+//! The verbs: one table for the wire, the `dormouse ctl` command line and their help.
+
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::clock::Clock;
+use super::device::{Interrupt, Intx, Pme, Withdraw};
+use super::look::{Inspect, Status, Violations};
+use super::platform::{Rail, Reset, SlotPowerLimit};
+use super::session::{Help, Shutdown, Subscribe};
+use super::{ControlContext, ControlError, Done};
+
+/// A verb with its arguments.
+///
+/// On the wire the arguments are members of the request, on the command line they follow the verb
+/// in the order of the fields.
+#[derive(Clone, Debug, Deserialize, Serialize, Subcommand)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Verb {
+    /// Power state, interrupts, counters, time in each state
+    Status(Status),
+    /// The whole state field by field, or the part at PATH
+    Inspect(Inspect),
+    /// What software did wrong
+    Violations(Violations),
+    /// Raise a power management event (PME)
+    Pme(Pme),
+    /// Assert or deassert the cause of INTx
+    Intx(Intx),
+    /// Raise an interrupt as the device would
+    Interrupt(Interrupt),
+    /// Take back an interrupt that has not gone out
+    Withdraw(Withdraw),
+    /// Switch the slot's main power
+    Rail(Rail),
+    /// Reset the function
+    Reset(Reset),
+    /// Send the slot's power limit to the function
+    SlotPowerLimit(SlotPowerLimit),
+    /// Move the server's clock forward
+    Clock(Clock),
+    /// Stream events until the connection ends
+    Subscribe(Subscribe),
+    /// End the server
+    Shutdown(Shutdown),
+    /// List the verbs
+    Help(Help),
+}
+
+/// What there is to know about a verb before using it.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerbHelp {
+    /// The verb.
+    pub verb: String,
+    /// Its arguments: member names, in command line order.
+    pub arguments: Vec<ArgumentHelp>,
+    /// What it does.
+    pub about: String,
+}
+
+/// What there is to know about an argument.
+#[derive(Clone, Debug, Serialize)]
+pub struct ArgumentHelp {
+    /// Member name.
+    pub name: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it may be, where that is a closed list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// What it means.
+    pub about: String,
+}
+
+impl Verb {
+    /// All verbs, in order. Reads what the command line reads.
+    #[must_use]
+    pub fn all() -> Vec<VerbHelp> {
+        Self::augment_subcommands(clap::Command::new("ctl"))
+            .get_subcommands()
+            .map(|verb| VerbHelp {
+                verb: verb.get_name().to_owned(),
+                arguments: verb.get_positionals().map(argument_help).collect(),
+                about: verb
+                    .get_about()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            })
+            .collect()
+    }
+
+    /// The verb in the members of a request, its id aside.
+    pub(super) fn from_members(members: Map<String, Value>) -> Result<Self, ControlError> {
+        let known = || {
+            Self::all()
+                .into_iter()
+                .map(|help| help.verb)
+                .collect::<Vec<_>>()
+        };
+        let Some(verb) = members
+            .get("verb")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+        else {
+            return Err(ControlError::NoVerb { known: known() });
+        };
+        Self::deserialize(Value::Object(members)).map_err(|reason| {
+            let known = known();
+            if known.contains(&verb) {
+                ControlError::Arguments { verb, reason }
+            } else {
+                ControlError::UnknownVerb { verb, known }
+            }
+        })
+    }
+
+    /// Carries the verb out.
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        match self {
+            Self::Status(verb) => Ok(verb.apply(cx)),
+            Self::Inspect(verb) => verb.apply(cx),
+            Self::Violations(verb) => Ok(verb.apply(cx)),
+            Self::Pme(verb) => Ok(verb.apply(cx)),
+            Self::Intx(verb) => Ok(verb.apply(cx)),
+            Self::Interrupt(verb) => Ok(verb.apply(cx)),
+            Self::Withdraw(verb) => Ok(verb.apply(cx)),
+            Self::Rail(verb) => Ok(verb.apply(cx)),
+            Self::Reset(verb) => Ok(verb.apply(cx)),
+            Self::SlotPowerLimit(verb) => Ok(verb.apply(cx)),
+            Self::Clock(verb) => Ok(verb.apply(cx)),
+            Self::Subscribe(verb) => Ok(verb.apply()),
+            Self::Shutdown(verb) => Ok(verb.apply()),
+            Self::Help(verb) => Ok(verb.apply()),
+        }
+    }
+}
+
+fn argument_help(argument: &clap::Arg) -> ArgumentHelp {
+    ArgumentHelp {
+        name: argument.get_id().to_string(),
+        required: argument.is_required_set(),
+        values: argument
+            .get_possible_values()
+            .iter()
+            .map(|value| value.get_name().to_owned())
+            .collect(),
+        about: argument
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    }
+}

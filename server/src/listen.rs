@@ -1,0 +1,171 @@
+//! Getting hold of sockets: binding paths, adopting descriptors, socket activation.
+//!
+//! A path is bound so that nothing ever sees it with more access than asked for, without touching
+//! the process-wide umask: on Linux a socket's file takes its mode from the socket itself, which is
+//! set before the file exists. A group comes next, and only then the rights that the group or others
+//! have.
+//!
+//! Two servers never share a path: each holds a lock on `PATH.lock` for as long as it serves. With
+//! the lock held, a socket that answers belongs to another program and is left alone, one that does
+//! not answer was left behind and is replaced.
+
+mod file;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use thiserror::Error;
+
+pub use file::{Access, SocketFile};
+
+use crate::server::Endpoint;
+use crate::sys;
+
+/// Why a socket cannot be had.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// Another server holds the lock.
+    #[error("{} is already served by another dormouse", path.display())]
+    Locked {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Another program answers there.
+    #[error("{} is already served: something answers on it", path.display())]
+    Answers {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// Something that is no socket is there.
+    #[error("{} exists and is no socket; remove it or choose another path", path.display())]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path does not fit into a socket address.
+    #[error("the socket path {} is too long: {} bytes of at most {}", path.display(), path.as_os_str().len(), file::MAX_PATH)]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused a step.
+    #[error("cannot {step} {}: {source}", path.display())]
+    System {
+        /// What was tried.
+        step: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A descriptor number that is no open descriptor.
+    #[error("file descriptor {number} cannot be used: {source}")]
+    Descriptor {
+        /// The number.
+        number: RawFd,
+        /// Why.
+        source: io::Error,
+    },
+    /// A descriptor that is no UNIX stream socket.
+    #[error("file descriptor {number} is no UNIX stream socket")]
+    Kind {
+        /// The number.
+        number: RawFd,
+    },
+    /// A stream socket that neither listens nor is connected.
+    #[error("file descriptor {number} is a socket that neither listens nor is connected")]
+    Idle {
+        /// The number.
+        number: RawFd,
+    },
+    /// A control socket must listen.
+    #[error("file descriptor {number} does not listen, as a control socket must")]
+    NotListening {
+        /// The number.
+        number: RawFd,
+    },
+    /// The variables of socket activation make no sense.
+    #[error("the variables of socket activation (LISTEN_FDS and others) are wrong: {0}")]
+    Activation(io::Error),
+}
+
+/// Listens on `path`. The file goes when the returned [`SocketFile`] does.
+///
+/// # Errors
+/// See [`ListenError`].
+pub fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ListenError> {
+    file::bind(path, access)
+}
+
+/// Takes over descriptor `number`, which whoever started the process left open: a listening socket,
+/// or a connected one that is served until its peer goes.
+///
+/// # Errors
+/// The number is not open, or no UNIX stream socket in one of these states.
+pub fn adopt(number: RawFd) -> Result<Endpoint, ListenError> {
+    let fd = sys::adopt_fd(number).map_err(|source| ListenError::Descriptor { number, source })?;
+    match state(fd.as_fd()) {
+        Ok(State::Listening) => Ok(Endpoint::Listener(UnixListener::from(fd))),
+        Ok(State::Connected) => Ok(Endpoint::Connected(UnixStream::from(fd))),
+        Ok(State::Idle) => Err(ListenError::Idle { number }),
+        Ok(State::Other) | Err(Errno::NOTSOCK) => Err(ListenError::Kind { number }),
+        Err(errno) => Err(ListenError::Descriptor {
+            number,
+            source: errno.into(),
+        }),
+    }
+}
+
+/// As [`adopt`], for a socket that must listen.
+///
+/// # Errors
+/// As [`adopt`], and where the socket is connected.
+pub fn adopt_listener(number: RawFd) -> Result<UnixListener, ListenError> {
+    match adopt(number)? {
+        Endpoint::Listener(listener) => Ok(listener),
+        Endpoint::Connected(_) => Err(ListenError::NotListening { number }),
+    }
+}
+
+/// Descriptors that the service manager passed, with their names (`LISTEN_FDS`, `LISTEN_FDNAMES`).
+///
+/// # Errors
+/// The variables make no sense.
+pub fn activated() -> Result<Vec<(RawFd, String)>, ListenError> {
+    // Without LISTEN_FDS there is nothing to read, whatever the other variables say.
+    if std::env::var_os("LISTEN_FDS").is_none() {
+        return Ok(Vec::new());
+    }
+    let sockets = sd_notify::listen_fds_with_names().map_err(ListenError::Activation)?;
+    Ok(sockets.collect())
+}
+
+enum State {
+    Listening,
+    Connected,
+    Idle,
+    Other,
+}
+
+fn state(fd: BorrowedFd<'_>) -> Result<State, Errno> {
+    if sockopt::socket_domain(fd)? != AddressFamily::UNIX
+        || sockopt::socket_type(fd)? != SocketType::STREAM
+    {
+        return Ok(State::Other);
+    }
+    if sockopt::socket_acceptconn(fd)? {
+        return Ok(State::Listening);
+    }
+    match net::getpeername(fd) {
+        Ok(_) => Ok(State::Connected),
+        Err(Errno::NOTCONN) => Ok(State::Idle),
+        Err(errno) => Err(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests;

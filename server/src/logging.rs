@@ -1,0 +1,39 @@
+//! Where log lines go: to standard error, one line each, as text or JSON.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
+use tracing_subscriber::fmt;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people; with colour if standard error is a terminal and `NO_COLOR` is not set.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Starts logging for the whole process. `RUST_LOG` wins over `level` where it is set.
+///
+/// # Errors
+/// `RUST_LOG` cannot be parsed.
+pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
+    let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = if directives.is_empty() {
+        EnvFilter::default().add_directive(level.into())
+    } else {
+        directives.parse()?
+    };
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        Format::Text => lines.with_ansi(wants_colour()).init(),
+        Format::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+fn wants_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}

@@ -1,0 +1,63 @@
+//! What this program can do, for management software: `dormouse --print-capabilities`.
+
+use pci_device_models::profile::Profile;
+use serde::Serialize;
+
+use crate::control::Verb;
+
+/// Names of things that a caller may rely on. They are only ever added.
+///
+/// Options of `serve` and subcommands go by their names.
+const FEATURES: &[&str] = &[
+    "check",
+    "clock",
+    "config-space",
+    "ctl",
+    "ctl-path",
+    "fd",
+    "function",
+    "max-dma-maps",
+    "once",
+    "poll-us",
+    "profiles",
+    "set",
+    "socket-activation",
+    "socket-group",
+    "socket-mode",
+];
+
+/// The document that `--print-capabilities` prints.
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    /// Kind of device, as in the discovery files of vhost-user and vfio-user: always `pci`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Version of the program.
+    pub version: &'static str,
+    /// See the documentation of the command line.
+    pub features: &'static [&'static str],
+    /// Verbs of the control socket.
+    pub verbs: Vec<String>,
+    /// Built-in profiles.
+    pub profiles: Vec<&'static str>,
+}
+
+impl Manifest {
+    /// That of this build.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            kind: "pci",
+            version: env!("CARGO_PKG_VERSION"),
+            features: FEATURES,
+            verbs: Verb::all().into_iter().map(|help| help.verb).collect(),
+            profiles: Profile::builtins().collect(),
+        }
+    }
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,29 @@
+//! Signals as a file descriptor.
+//!
+//! | signal | effect |
+//! |---|---|
+//! | SIGTERM, SIGINT | the server ends cleanly: clients are let go, sockets removed, exit code 0 |
+//! | SIGHUP | none: there is nothing to read again, and a closed terminal does not end a server |
+//! | SIGPIPE | none (the Rust runtime ignores it); a peer that is gone is an error of its connection |
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{flag, low_level::pipe};
+
+/// A descriptor that becomes readable when SIGTERM or SIGINT arrives. To be called once.
+///
+/// # Errors
+/// Those of creating a socket pair and installing signal handlers.
+pub fn shutdown_fd() -> io::Result<OwnedFd> {
+    let (read, write) = UnixStream::pair()?;
+    pipe::register(SIGTERM, write.try_clone()?)?;
+    pipe::register(SIGINT, write)?;
+    // A flag that nobody reads: the safe way to have the signal do nothing.
+    flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+    Ok(read.into())
+}
