@@ -18,6 +18,7 @@ pub mod function;
 pub mod host;
 pub mod model;
 pub mod power;
+pub mod profile;
 pub mod register;
 pub mod slot;
 pub mod time;

@@ -6,12 +6,16 @@
 //! function is in D0 and decodes the access.
 
 mod none;
+mod registry;
+mod testdev;
 
 use std::fmt;
 
 use serde_json::Value;
 
 pub use none::None;
+pub use registry::Registry;
+pub use testdev::{DmaControl, DmaStatus, MAGIC_VALUE, TestDevice};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters};

@@ -2,7 +2,7 @@
 
 use super::error::Mistake;
 use super::tables::{Bar, Tables};
-use crate::capability::{Extent, Msix};
+use crate::capability::{Extent, Msix, ResizableBarConfig, ResizableBarSizes};
 use crate::config::{BarConfig, BarError, BarKind, MAX_BARS};
 use crate::function::BarContent;
 
@@ -39,10 +39,12 @@ impl Bars {
     fn add(&mut self, at: &str, table: &Bar, content: BarContent) -> Result<(), Mistake> {
         let index = usize::from(table.index);
         let mistake = |key: &str, message: String| Mistake::new(format!("{at}.{key}"), message);
-        let (Some(decoded), Some(to)) =
-            (self.decoded.get_mut(index), self.contents.get_mut(index))
+        let (Some(decoded), Some(to)) = (self.decoded.get_mut(index), self.contents.get_mut(index))
         else {
-            return Err(mistake("index", format!("there is no BAR {index}; BARs are 0 to 5")));
+            return Err(mistake(
+                "index",
+                format!("there is no BAR {index}; BARs are 0 to 5"),
+            ));
         };
         if decoded.is_some() {
             let message = format!("there is a BAR {index} already; take another index");
@@ -60,19 +62,16 @@ impl Bars {
             {
                 mistake("size", format!("{error}; kind = \"memory64\" takes more"))
             }
-            BarError::OutOfRange { .. } => {
-                mistake("size", format!("{error}; choose a power of two between them"))
-            }
+            BarError::OutOfRange { .. } => mistake(
+                "size",
+                format!("{error}; choose a power of two between them"),
+            ),
             BarError::PrefetchableIo => {
                 mistake("prefetchable", format!("{error}; leave prefetchable out"))
             }
         })?;
         if content == BarContent::Ram && config.size > MAX_RAM {
-            let message = format!(
-                "{:#x} bytes are too much for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}",
-                config.size
-            );
-            return Err(mistake("size", message));
+            return Err(mistake("size", too_much_ram(config.size)));
         }
         *decoded = Some(config);
         *to = content;
@@ -89,13 +88,20 @@ impl Bars {
             let index = usize::from(table.index);
             let next = index + 1;
             let message = if next == MAX_BARS {
-                format!("a 64-bit BAR takes two registers and BAR {index} is the last; the highest index is 4")
+                format!(
+                    "a 64-bit BAR takes two registers and BAR {index} is the last; the highest index is 4"
+                )
             } else if self.decoded.get(next).is_some_and(Option::is_some) {
-                format!("a 64-bit BAR takes two registers, and BAR {next} is there as well; move one of them or choose memory32")
+                format!(
+                    "a 64-bit BAR takes two registers, and BAR {next} is there as well; move one of them or choose memory32"
+                )
             } else {
                 continue;
             };
-            return Err(Mistake::new(format!("{}.{position}.index", super::BAR), message));
+            return Err(Mistake::new(
+                format!("{}.{position}.index", super::BAR),
+                message,
+            ));
         }
         Ok(())
     }
@@ -112,7 +118,10 @@ impl Bars {
                 Mistake::new(format!("capabilities.msix.{name}-{key}"), message)
             };
             let Some(config) = self.get(bar) else {
-                let message = format!("there is no BAR {bar}; add a [[bar]] or name one of {}", self.memory());
+                let message = format!(
+                    "there is no BAR {bar}; add a [[bar]] or name one of {}",
+                    self.memory()
+                );
                 return Err(mistake("bar", message));
             };
             if config.kind == BarKind::Io {
@@ -130,34 +139,16 @@ impl Bars {
         Ok(())
     }
 
-    /// A Resizable BAR exists, has room for its sizes, and can be as large as it is at power-on.
-    pub(super) fn check_resizable(
-        &self,
-        key: &str,
-        bar: u8,
-        sizes: &[u64],
-    ) -> Result<(), Mistake> {
-        let mistake = |name: &str, message: String| Mistake::new(format!("{key}.{name}"), message);
-        let Some(config) = self.get(bar).filter(|config| config.kind != BarKind::Io) else {
-            let message = format!("there is no memory BAR {bar}; name one of {}", self.memory());
-            return Err(mistake("bar", message));
-        };
-        if !sizes.contains(&config.size) {
-            let message = format!(
-                "BAR {bar} has {:#x} bytes, which is none of its sizes; add that size or change bar.{bar}.size",
-                config.size
-            );
-            return Err(mistake("sizes", message));
-        }
-        let content = self.contents.get(usize::from(bar)).copied();
-        let limit = match config.kind {
-            _ if content == Some(BarContent::Ram) => MAX_RAM,
-            BarKind::Memory32 => 1 << 31,
-            _ => 1 << 62,
-        };
-        if let Some(size) = sizes.iter().find(|size| **size > limit) {
-            let message = format!("BAR {bar} cannot be {size:#x} bytes; its largest size is {limit:#x}");
-            return Err(mistake("sizes", message));
+    /// A BAR with content "ram" cannot grow beyond what the daemon gives.
+    pub(super) fn check_resizable(&self, config: &ResizableBarConfig) -> Result<(), Mistake> {
+        for (position, ResizableBarSizes { bar, sizes }) in config.bars.iter().enumerate() {
+            let is_ram = self.contents.get(usize::from(*bar)) == Some(&BarContent::Ram);
+            if let Some(size) = sizes.iter().find(|size| is_ram && **size > MAX_RAM) {
+                return Err(Mistake::new(
+                    format!("capabilities.resizable-bar.bars.{position}.sizes"),
+                    too_much_ram(*size),
+                ));
+            }
         }
         Ok(())
     }
@@ -177,4 +168,10 @@ impl Bars {
             indexes.join(", ")
         }
     }
+}
+
+fn too_much_ram(size: u64) -> String {
+    format!(
+        "{size:#x} bytes are too much for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}"
+    )
 }

@@ -29,7 +29,10 @@ mod tests {
         let dump = hex_dump("test", &bytes);
         let lines: Vec<&str> = dump.lines().collect();
         assert_eq!(lines[0], "00:00.0 test");
-        assert_eq!(lines[1], "00: 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f");
+        assert_eq!(
+            lines[1],
+            "00: 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+        );
         assert_eq!(lines[3], "20: 20 21");
         assert!(dump.ends_with("\n\n"));
     }

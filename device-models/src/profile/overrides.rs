@@ -10,7 +10,9 @@ use toml::{Table, Value};
 pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), String> {
     let names: Vec<&str> = path.split('.').collect();
     if names.iter().any(|name| name.is_empty()) {
-        return Err(format!("{path:?} is no key; write a path like identity.revision"));
+        return Err(format!(
+            "{path:?} is no key; write a path like identity.revision"
+        ));
     }
     assign(root, &names, false, value)
 }
@@ -56,7 +58,9 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
                 None => Err(nothing()),
             }
         }
-        _ => Err(format!("there is nothing below the key before {name}; shorten the path")),
+        _ => Err(format!(
+            "there is nothing below the key before {name}; shorten the path"
+        )),
     }
 }
 

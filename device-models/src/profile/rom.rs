@@ -32,7 +32,10 @@ pub(super) fn image(size: u32, vendor_id: u16, device_id: u16, class: u32) -> Ve
     put(PCIR + 0x10, &1_u16.to_le_bytes());
     put(PCIR + 0x14, &[CODE_TYPE, 0x80]);
     // Whoever checks finds that the bytes of the image add up to zero.
-    let sum = image.iter().take(BLOCK).fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    let sum = image
+        .iter()
+        .take(BLOCK)
+        .fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
     if let Some(last) = image.get_mut(BLOCK - 1) {
         *last = sum.wrapping_neg();
     }

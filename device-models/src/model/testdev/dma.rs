@@ -142,12 +142,7 @@ impl CopyEngine {
         }
     }
 
-    pub(super) fn slice_done(
-        &mut self,
-        cx: &mut Context<'_>,
-        tag: u32,
-        outcome: DmaOutcome<'_>,
-    ) {
+    pub(super) fn slice_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
         let Some(running) = self.running.as_mut().filter(|_| tag == self.tag) else {
             return;
         };

@@ -72,7 +72,15 @@ impl TestDevice {
     /// The device after power-on.
     #[must_use]
     pub fn new() -> Self {
-        let storage = [SCRATCH, DMA_SRC, DMA_SRC + 4, DMA_DST, DMA_DST + 4, DMA_LEN, DMA_COUNT];
+        let storage = [
+            SCRATCH,
+            DMA_SRC,
+            DMA_SRC + 4,
+            DMA_DST,
+            DMA_DST + 4,
+            DMA_LEN,
+            DMA_COUNT,
+        ];
         let dword = |index| match 4 * index as u64 {
             MAGIC => Dword::read_only(MAGIC_VALUE),
             offset if storage.contains(&offset) => {

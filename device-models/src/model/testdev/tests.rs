@@ -1,0 +1,420 @@
+use std::time::Duration;
+
+use super::*;
+use crate::dma::{DmaError, DmaId, DmaOp, DmaRequest};
+use crate::effect::{Effect, Event, MessageKind};
+use crate::function::{Function, Target};
+use crate::model::Registry;
+use crate::profile::Profile;
+
+const COMMAND: u64 = 0x04;
+const MEMORY_AND_MASTER: u16 = 0x0006;
+const PMCSR: u64 = 0x44;
+const MSI_CONTROL: u64 = 0x52;
+const D0: u16 = 0;
+const D3HOT: u16 = 3;
+/// `DMA_STATUS`: done, error, code 4.
+const ABORTED: u32 = 0x406;
+
+/// The function with a memory of 4 MiB at bus address 0 behind it and a clock.
+struct Bench {
+    function: Function,
+    now: Time,
+    memory: Vec<u8>,
+    effects: Vec<Effect>,
+    waiting: Vec<DmaRequest>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(set: &[(&str, &str)]) -> Self {
+        let set: Vec<_> = set
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let text = Profile::builtin("testdev").expect("it is built in");
+        let profile = Profile::parse("testdev", text, &set).expect("it is valid");
+        let mut bench = Self {
+            function: profile
+                .function(&Registry::builtin())
+                .expect("the model is known"),
+            now: Time::ZERO,
+            memory: vec![0; 4 << 20],
+            effects: Vec::new(),
+            waiting: Vec::new(),
+        };
+        bench.config(COMMAND, MEMORY_AND_MASTER);
+        bench
+    }
+
+    fn config(&mut self, offset: u64, value: u16) {
+        self.function
+            .config_write(self.now, offset, &value.to_le_bytes());
+        self.drain();
+    }
+
+    fn write(&mut self, offset: u64, value: u32) {
+        let bytes = value.to_le_bytes();
+        self.function
+            .write(self.now, Target::Bar(0), offset, &bytes);
+        self.drain();
+    }
+
+    fn read(&mut self, offset: u64) -> u32 {
+        let mut bytes = [0; 4];
+        self.function
+            .read(self.now, Target::Bar(0), offset, &mut bytes);
+        u32::from_le_bytes(bytes)
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now.after(Duration::from_millis(millis));
+        self.function.advance(self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.function.next_effect() {
+            match effect {
+                Effect::Dma(request) => self.waiting.push(request),
+                effect => self.effects.push(effect),
+            }
+        }
+    }
+
+    /// Answers the oldest transfer that waits.
+    fn serve(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            return false;
+        }
+        let DmaRequest { id, op } = self.waiting.remove(0);
+        let outcome = self.perform(&op);
+        self.finish(id, outcome);
+        true
+    }
+
+    fn finish(&mut self, id: DmaId, outcome: Result<(), DmaError>) {
+        let outcome = outcome.as_ref().map(|()| &[][..]).map_err(|error| *error);
+        self.function.dma_done(self.now, id, outcome);
+        self.drain();
+    }
+
+    fn perform(&mut self, op: &DmaOp) -> Result<(), DmaError> {
+        let DmaOp::Copy { from, to, len } = *op else {
+            panic!("the copy engine copies: {op:?}");
+        };
+        let range = |start: u64| {
+            let start = usize::try_from(start).ok()?;
+            let end = start.checked_add(len as usize)?;
+            (end <= self.memory.len()).then_some(start..end)
+        };
+        let from = range(from).ok_or(DmaError::Unmapped { address: from })?;
+        let to = range(to).ok_or(DmaError::Unmapped { address: to })?;
+        self.memory.copy_within(from, to.start);
+        Ok(())
+    }
+
+    fn copy(&mut self, from: u64, to: u64, len: u32, count: u32, control: DmaControl) {
+        for (offset, value) in [(DMA_SRC, from), (DMA_DST, to)] {
+            self.write(offset, value as u32);
+            self.write(offset + 4, (value >> 32) as u32);
+        }
+        self.write(DMA_LEN, len);
+        self.write(DMA_COUNT, count);
+        self.write(DMA_CTRL, control.into());
+    }
+
+    fn status(&mut self) -> DmaStatus {
+        DmaStatus::from(self.read(DMA_STATUS))
+    }
+
+    fn pme_status(&self) -> bool {
+        let pm = self.function.config().pm().expect("testdev has PM");
+        pm.pmcsr().pme_status()
+    }
+
+    fn messages(&self) -> Vec<(MessageKind, u16)> {
+        let message = |effect: &Effect| match effect {
+            Effect::Message { kind, vector } => Some((*kind, *vector)),
+            _ => None,
+        };
+        self.effects.iter().filter_map(message).collect()
+    }
+
+    fn intx_levels(&self) -> Vec<bool> {
+        let level = |effect: &Effect| match effect {
+            Effect::Intx(level) => Some(*level),
+            _ => None,
+        };
+        self.effects.iter().filter_map(level).collect()
+    }
+}
+
+fn go() -> DmaControl {
+    DmaControl::new().with_go(true)
+}
+
+#[test]
+fn registers_after_power_on_and_what_writes_leave_there() {
+    for (offset, reset, after) in [
+        (MAGIC, MAGIC_VALUE, MAGIC_VALUE),
+        (SCRATCH, 0, 0xa5a5_5a5a),
+        (D_STATE, 0, 0),
+        (OUTSIDE_D0, 0, 0),
+        (RESETS, 0, 0),
+        (DMA_SRC, 0, 0xa5a5_5a5a),
+        (DMA_SRC + 4, 0, 0xa5a5_5a5a),
+        (DMA_DST, 0, 0xa5a5_5a5a),
+        (DMA_DST + 4, 0, 0xa5a5_5a5a),
+        (DMA_LEN, 0, 0xa5a5_5a5a),
+        (DMA_COUNT, 0, 0xa5a5_5a5a),
+        (DMA_STATUS, 0, 0),
+        (0x40, 0, 0),
+        (0xffc, 0, 0),
+    ] {
+        let mut bench = Bench::new();
+        assert_eq!(bench.read(offset), reset, "{offset:#x}");
+        bench.write(offset, 0xa5a5_5a5a);
+        assert_eq!(bench.read(offset), after, "{offset:#x}");
+        bench.function.reset(bench.now, ResetKind::Flr);
+        bench.config(COMMAND, MEMORY_AND_MASTER);
+        let expected = if offset == RESETS { 1 } else { reset };
+        assert_eq!(bench.read(offset), expected, "{offset:#x} after a reset");
+    }
+}
+
+#[test]
+fn the_trigger_asserts_intx_or_sends_the_message() {
+    let mut bench = Bench::new();
+    bench.write(IRQ_TRIGGER, 3);
+    assert_eq!(bench.intx_levels(), [true]);
+    bench.write(IRQ_ACK, 0);
+    assert_eq!(bench.intx_levels(), [true, false]);
+
+    // Enable, eight vectors allocated.
+    bench.config(MSI_CONTROL, 0x0031);
+    bench.write(IRQ_TRIGGER, 3);
+    assert_eq!(bench.messages(), [(MessageKind::Msi, 3)]);
+    assert_eq!(bench.intx_levels(), [true, false]);
+}
+
+#[test]
+fn accesses_outside_d0_are_counted() {
+    let mut bench = Bench::with(&[("capabilities.pm.no-soft-reset", "true")]);
+    bench.config(PMCSR, D3HOT);
+    assert_eq!(bench.read(MAGIC), u32::MAX);
+    bench.write(SCRATCH, 1);
+    bench.config(PMCSR, D0);
+    assert_eq!(bench.read(OUTSIDE_D0), 2);
+    assert_eq!(bench.read(SCRATCH), 0);
+}
+
+#[test]
+fn a_wake_event_comes_when_it_is_due_whatever_happened_since() {
+    type Step = fn(&mut Bench);
+    let sleep: Step = |bench| bench.config(PMCSR, D3HOT);
+    let flr: Step = |bench| {
+        let now = bench.now;
+        bench.function.reset(now, ResetKind::Flr);
+    };
+    let off: Step = |bench| {
+        bench.config(PMCSR, D3HOT);
+        let now = bench.now;
+        bench.function.power_off(now);
+    };
+    let steps: [(&str, Step); 4] = [
+        ("D0", |_| {}),
+        ("D3hot", sleep),
+        ("FLR", flr),
+        ("D3cold", off),
+    ];
+    for (name, step) in steps {
+        let mut bench = Bench::new();
+        bench.write(PME_AFTER_MS, 50);
+        step(&mut bench);
+        bench.pass(49);
+        assert!(!bench.pme_status(), "{name}: too early");
+        assert_eq!(
+            bench.function.next_deadline(),
+            Some(Time::ZERO.after(Duration::from_millis(50))),
+            "{name}"
+        );
+        bench.pass(1);
+        assert!(bench.pme_status(), "{name}");
+        assert_eq!(bench.function.next_deadline(), None, "{name}: once only");
+    }
+}
+
+#[test]
+fn a_wake_event_after_zero_milliseconds_comes_at_once() {
+    let mut bench = Bench::new();
+    bench.write(PME_AFTER_MS, 0);
+    bench.pass(0);
+    assert!(bench.pme_status());
+}
+
+#[test]
+fn without_auxiliary_power_a_wake_event_is_lost_with_the_rail() {
+    let mut bench = Bench::with(&[("platform.aux-power", "false")]);
+    bench.write(PME_AFTER_MS, 50);
+    bench.function.power_off(bench.now);
+    bench.pass(10);
+    bench.function.power_on(bench.now);
+    bench.pass(100);
+    assert!(!bench.pme_status());
+    assert_eq!(bench.function.next_deadline(), None);
+}
+
+#[test]
+fn an_armed_wake_event_in_d3cold_asserts_the_wake_signal() {
+    let mut bench = Bench::new();
+    bench.write(PME_AFTER_MS, 5);
+    // PME_En.
+    bench.config(PMCSR, D3HOT | 0x0100);
+    bench.function.power_off(bench.now);
+    bench.pass(5);
+    let woken = |effect: &Effect| matches!(effect, Effect::Event(Event::Wake { asserted: true }));
+    assert!(bench.effects.iter().any(woken));
+}
+
+#[test]
+fn copies_move_memory_in_slices_as_often_as_told() {
+    // Length, count, slices.
+    for (len, count, slices) in [
+        (16, 1, vec![16]),
+        (16, 3, vec![16, 16, 16]),
+        (1 << 20, 1, vec![1 << 20]),
+        ((1 << 20) + 8, 2, vec![1 << 20, 8, 1 << 20, 8]),
+        (0, 5, vec![]),
+        (16, 0, vec![]),
+    ] {
+        let mut bench = Bench::new();
+        bench.memory[..32].fill(0x5a);
+        bench.copy(0, 0x20_0000, len, count, go());
+        let mut seen = Vec::new();
+        while let Some(DmaRequest {
+            op: DmaOp::Copy { from, to, len },
+            ..
+        }) = bench.waiting.first()
+        {
+            assert_eq!(bench.waiting.len(), 1, "one slice at a time");
+            assert_eq!(to - from, 0x20_0000);
+            seen.push(*len);
+            assert!(bench.status().busy());
+            bench.serve();
+        }
+        assert_eq!(seen, slices, "{len} bytes {count} times");
+        let status = bench.status();
+        assert_eq!(
+            (status.done(), status.busy(), status.error()),
+            (true, false, false)
+        );
+        let copied = bench.memory[0x20_0000];
+        assert_eq!(copied, if slices.is_empty() { 0 } else { 0x5a });
+    }
+}
+
+#[test]
+fn an_error_ends_the_job_with_its_code() {
+    let unmapped = DmaError::Unmapped { address: 0 };
+    let refused = DmaError::NotPermitted {
+        address: 0,
+        write: true,
+    };
+    for (outcome, code) in [(unmapped, 1), (refused, 2)] {
+        let mut bench = Bench::new();
+        bench.copy(0, 0x1000, 16, 2, go());
+        let id = bench.waiting.remove(0).id;
+        bench.finish(id, Err(outcome));
+        assert!(bench.waiting.is_empty());
+        let status = bench.status();
+        assert_eq!(
+            (status.done(), status.error(), status.code()),
+            (true, true, code)
+        );
+    }
+    let mut bench = Bench::new();
+    bench.config(COMMAND, 0x0002);
+    bench.copy(0, 0x1000, 16, 1, go());
+    assert!(bench.waiting.is_empty());
+    assert_eq!(bench.read(DMA_STATUS), 0x306, "bus mastering is off");
+}
+
+#[test]
+fn a_job_interrupts_at_its_end_if_told_so() {
+    let interrupting = go().with_interrupt(true).with_vector(2);
+    let past_the_end = u64::MAX - 7;
+    for (control, from, expected) in [
+        (go(), 0, vec![]),
+        (interrupting, 0, vec![(MessageKind::Msi, 2)]),
+        (interrupting, past_the_end, vec![(MessageKind::Msi, 2)]),
+    ] {
+        let mut bench = Bench::new();
+        bench.config(MSI_CONTROL, 0x0031);
+        bench.copy(from, 0x1000, 16, 2, control);
+        assert_eq!(bench.messages(), [], "not before the end");
+        while bench.serve() {}
+        assert_eq!(bench.messages(), expected);
+    }
+}
+
+#[test]
+fn go_is_ignored_while_busy_and_stop_ends_the_job_after_its_slice() {
+    let mut bench = Bench::new();
+    bench.copy(0, 0x1000, 16, 1000, go());
+    bench.write(DMA_CTRL, go().into());
+    assert_eq!(bench.waiting.len(), 1);
+    bench.write(DMA_CTRL, DmaControl::new().with_stop(true).into());
+    assert!(bench.status().busy(), "the slice is under way");
+    bench.serve();
+    assert!(bench.waiting.is_empty());
+    assert_eq!(bench.read(DMA_STATUS), 0x2);
+    // Nothing runs: there is nothing to stop, and stop wins over go.
+    bench.write(DMA_CTRL, go().with_stop(true).into());
+    assert!(bench.waiting.is_empty());
+}
+
+#[test]
+fn power_states_and_resets_abort_a_job_and_the_status_tells() {
+    type Step = fn(&mut Bench);
+    let sleep: Step = |bench| {
+        bench.config(PMCSR, D3HOT);
+        bench.config(PMCSR, D0);
+    };
+    let flr: Step = |bench| bench.function.reset(bench.now, ResetKind::Flr);
+    let rail: Step = |bench| {
+        bench.function.power_off(bench.now);
+        bench.function.power_on(bench.now);
+    };
+    for (name, no_soft_reset, step) in [
+        ("D3hot with a soft reset", "false", sleep),
+        ("D3hot", "true", sleep),
+        ("FLR", "true", flr),
+        ("D3cold", "true", rail),
+    ] {
+        let mut bench = Bench::with(&[("capabilities.pm.no-soft-reset", no_soft_reset)]);
+        bench.copy(0, 0x1000, 16, 10, go());
+        step(&mut bench);
+        bench.config(COMMAND, MEMORY_AND_MASTER);
+        assert_eq!(bench.read(DMA_STATUS), ABORTED, "{name}");
+        // The slice under way comes back too late to matter.
+        while bench.serve() {}
+        assert_eq!(bench.read(DMA_STATUS), ABORTED, "{name}");
+        bench.copy(0, 0x1000, 16, 1, go());
+        while bench.serve() {}
+        assert_eq!(bench.read(DMA_STATUS), 0x2, "{name}: the next job runs");
+    }
+}
+
+#[test]
+fn a_job_that_ended_before_a_reset_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.copy(0, 0x1000, 16, 1, go());
+    while bench.serve() {}
+    bench.function.reset(bench.now, ResetKind::Flr);
+    bench.config(COMMAND, MEMORY_AND_MASTER);
+    assert_eq!(bench.read(DMA_STATUS), 0);
+}

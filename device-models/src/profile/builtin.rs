@@ -1,0 +1,15 @@
+//! The profiles that come with the crate.
+
+/// Name and text, the default first.
+pub(super) const BUILTIN: [(&str, &str); 7] = [
+    ("testdev", include_str!("../../profiles/testdev.toml")),
+    (
+        "gpu-display",
+        include_str!("../../profiles/gpu-display.toml"),
+    ),
+    ("gpu-3d", include_str!("../../profiles/gpu-3d.toml")),
+    ("gpu-audio", include_str!("../../profiles/gpu-audio.toml")),
+    ("nic", include_str!("../../profiles/nic.toml")),
+    ("nvme", include_str!("../../profiles/nvme.toml")),
+    ("xhci", include_str!("../../profiles/xhci.toml")),
+];

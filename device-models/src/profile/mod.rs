@@ -1,0 +1,247 @@
+//! Profiles: functions described in TOML.
+//!
+//! A [`Profile`] is read from text, changed by `--set` overrides, and made into a [`Device`]. What is
+//! wrong with it is said with file, line, key and what would be right ([`ProfileError`]). Every key
+//! is described in `docs/profiles.md`.
+//!
+//! ```
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("testdev").expect("it is built in");
+//! let set = [("capabilities.pm.d1".to_owned(), "true".to_owned())];
+//! let profile = Profile::parse("testdev", text, &set)?;
+//! let device = profile.device(&Registry::builtin())?;
+//! assert!(device.slot().rail_on());
+//! # Ok::<(), pci_device_models::profile::ProfileError>(())
+//! ```
+
+mod bars;
+mod build;
+mod builtin;
+mod capabilities;
+mod document;
+mod dump;
+mod error;
+mod layout;
+mod overrides;
+mod rom;
+mod tables;
+
+pub use dump::hex_dump;
+pub use error::ProfileError;
+pub use tables::ClientMemory;
+
+use crate::function::{Function, FunctionParts};
+use crate::host::Device;
+use crate::model::{Model, None as NoModel, Registry};
+use crate::slot::Slot;
+use document::{Document, Fault};
+use error::Mistake;
+use tables::Tables;
+
+/// The array of BARs, whose items people name by BAR index.
+const BAR: &str = "bar";
+
+/// The model that makes every BAR memory and needs no code.
+const RAM: &str = "ram";
+
+/// A function as a profile describes it.
+///
+/// Nothing but the model's name can be wrong any more: everything else was checked on reading.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    source: Source,
+    tables: Tables,
+    config_space: Vec<u8>,
+}
+
+/// Where the tables came from.
+#[derive(Clone, Debug)]
+struct Source {
+    origin: String,
+    document: Document,
+    /// What was set from outside; if it is not empty, the file alone is right.
+    set: Vec<(String, String)>,
+}
+
+impl Profile {
+    /// Reads a profile. `origin` is the file's name for messages; `set` are overrides as paths in
+    /// dots with values, `[("capabilities.pm.d1", "true")]`, applied in order. A value is a TOML
+    /// value, what is none is a string, an empty one removes the key. In `bar.N` the number is the
+    /// BAR's index.
+    ///
+    /// # Errors
+    /// The text alone must be a valid profile, and so must be what the overrides make of it.
+    pub fn parse(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
+        let profile = Source::new(origin, text, &[])?.read()?;
+        if set.is_empty() {
+            return Ok(profile);
+        }
+        Source::new(origin, &overridden(origin, text, set)?, set)?.read()
+    }
+
+    /// The text of the built-in profile of this name.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<&'static str> {
+        let mut all = builtin::BUILTIN.into_iter();
+        all.find_map(|(known, text)| (known == name).then_some(text))
+    }
+
+    /// The names of the built-in profiles, the default one first.
+    pub fn builtins() -> impl Iterator<Item = &'static str> {
+        builtin::BUILTIN.into_iter().map(|(name, _)| name)
+    }
+
+    /// Makes the function in a slot of its own behind a host driver, powered on and ready.
+    ///
+    /// # Errors
+    /// The registry does not know the profile's model.
+    pub fn device(&self, registry: &Registry) -> Result<Device, ProfileError> {
+        let slot = Slot::new(self.function(registry)?);
+        Ok(Device::new(slot, self.tables.host.on_disconnect))
+    }
+
+    /// Makes the function alone, powered on and ready.
+    ///
+    /// # Errors
+    /// As [`Self::device`].
+    pub fn function(&self, registry: &Registry) -> Result<Function, ProfileError> {
+        let model = self.model(registry)?;
+        let parts = self.source.parts(&self.tables)?;
+        Ok(Function::new(FunctionParts { model, ..parts }))
+    }
+
+    /// Config space after power-on, 256 or 4096 bytes.
+    #[must_use]
+    pub fn config_space(&self) -> &[u8] {
+        &self.config_space
+    }
+
+    /// The profile's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.tables.name
+    }
+
+    /// What the function is, in a line.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.tables.description
+    }
+
+    /// How the server reaches the client's memory.
+    #[must_use]
+    pub fn client_memory(&self) -> ClientMemory {
+        self.tables.host.client_memory
+    }
+
+    fn model(&self, registry: &Registry) -> Result<Box<dyn Model>, ProfileError> {
+        let name = self.tables.model.as_str();
+        if name == RAM {
+            return Ok(Box::new(NoModel));
+        }
+        registry.create(name).ok_or_else(|| {
+            let known: Vec<&str> = registry.names().chain([RAM]).collect();
+            let message = format!(
+                "there is no model {name:?}; choose one of {}, or register it",
+                known.join(", ")
+            );
+            self.source.error(Mistake::new("model", message))
+        })
+    }
+}
+
+impl Source {
+    fn new(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
+        let document = Document::parse(text).map_err(|fault| fault_error(origin, set, fault))?;
+        Ok(Self {
+            origin: origin.to_owned(),
+            document,
+            set: set.to_vec(),
+        })
+    }
+
+    fn read(self) -> Result<Profile, ProfileError> {
+        let tables: Tables = self
+            .document
+            .deserialize()
+            .map_err(|fault| fault_error(&self.origin, &self.set, fault))?;
+        let config = self.parts(&tables)?.config;
+        let mut config_space = vec![0; usize::from(config.size())];
+        config.read(0, &mut config_space);
+        Ok(Profile {
+            source: self,
+            tables,
+            config_space,
+        })
+    }
+
+    fn parts(&self, tables: &Tables) -> Result<FunctionParts, ProfileError> {
+        build::parts(tables).map_err(|mistake| self.error(mistake))
+    }
+
+    fn error(&self, mistake: Mistake) -> ProfileError {
+        fault_error(&self.origin, &self.set, self.document.locate(mistake))
+    }
+}
+
+/// The text that the overrides make of a profile.
+fn overridden(origin: &str, text: &str, set: &[(String, String)]) -> Result<String, ProfileError> {
+    let at_fault = |(key, value): &(String, String), message: String| ProfileError {
+        origin: format!("{origin} with {}", set_text(key, value)),
+        line: None,
+        key: key.clone(),
+        message,
+    };
+    let whole = |message: String| ProfileError {
+        origin: origin.to_owned(),
+        line: None,
+        key: String::new(),
+        message,
+    };
+    let table: toml::Table = toml::from_str(text).map_err(|error| whole(error.to_string()))?;
+    let mut root = toml::Value::Table(table);
+    for entry in set {
+        overrides::apply(&mut root, &entry.0, &entry.1)
+            .map_err(|message| at_fault(entry, message))?;
+    }
+    toml::to_string(&root).map_err(|error| whole(error.to_string()))
+}
+
+/// The error for a fault in a text. If overrides made the text, it names them instead of a line: those
+/// nearest to the key at fault, since the file alone is right.
+fn fault_error(origin: &str, set: &[(String, String)], fault: Fault) -> ProfileError {
+    let Fault { line, key, message } = fault;
+    if set.is_empty() {
+        return ProfileError {
+            origin: origin.to_owned(),
+            line: Some(line),
+            key,
+            message,
+        };
+    }
+    let shared = |path: &str| {
+        let segments = path.split('.').zip(key.split('.'));
+        segments.take_while(|(a, b)| a == b).count()
+    };
+    let most = set.iter().map(|(path, _)| shared(path)).max();
+    let nearest: Vec<String> = set
+        .iter()
+        .filter(|(path, _)| Some(shared(path)) == most)
+        .map(|(path, value)| set_text(path, value))
+        .collect();
+    ProfileError {
+        origin: format!("{origin} with {}", nearest.join(" ")),
+        line: None,
+        key,
+        message,
+    }
+}
+
+fn set_text(key: &str, value: &str) -> String {
+    format!("--set {key}={value}")
+}
+
+#[cfg(test)]
+mod tests;
