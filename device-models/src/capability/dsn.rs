@@ -73,9 +73,9 @@ fn parse(text: &str) -> Option<u64> {
     let mut bytes = [0; 8];
     let mut digits = text.split('-');
     for byte in &mut bytes {
-        let pair = digits
-            .next()
-            .filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        let pair = digits.next().filter(|pair| {
+            pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit())
+        })?;
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     digits.next().is_none().then(|| u64::from_be_bytes(bytes))
@@ -99,7 +99,10 @@ impl Capability for DeviceSerialNumber {
     }
 
     fn inspect(&self) -> Value {
-        let bytes = self.serial().to_be_bytes().map(|byte| format!("{byte:02x}"));
+        let bytes = self
+            .serial()
+            .to_be_bytes()
+            .map(|byte| format!("{byte:02x}"));
         json!({ "serial": bytes.join("-") })
     }
 }

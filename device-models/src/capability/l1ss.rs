@@ -132,7 +132,9 @@ pub enum L1ssConfigError {
         scale_us: u16,
     },
     /// Five bits.
-    #[error("{value} is more than the five bits of T_POWER_ON hold; at most 31, or take a larger power-on-scale-us")]
+    #[error(
+        "{value} is more than the five bits of T_POWER_ON hold; at most 31, or take a larger power-on-scale-us"
+    )]
     PowerOnValue {
         /// Value asked for.
         value: u8,
@@ -237,7 +239,8 @@ impl Capability for L1PmSubstates {
         let capabilities: L1ssCapabilities = self.registers.get(CAPABILITIES);
         let control_1: L1ssControl1 = self.registers.get(CONTROL_1);
         let control_2: L1ssControl2 = self.registers.get(CONTROL_2);
-        let substate = |supported: bool, enabled: bool| json!({ "supported": supported, "enabled": enabled });
+        let substate =
+            |supported: bool, enabled: bool| json!({ "supported": supported, "enabled": enabled });
         json!({
             "pci_pm_l1_1": substate(capabilities.pci_pm_l1_1(), control_1.pci_pm_l1_1_enable()),
             "pci_pm_l1_2": substate(capabilities.pci_pm_l1_2(), control_1.pci_pm_l1_2_enable()),

@@ -17,6 +17,9 @@ mod raw;
 mod rebar;
 mod vendor;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::fmt;
 
 use serde::Serialize;

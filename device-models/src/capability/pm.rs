@@ -131,7 +131,9 @@ pub enum PmConfigError {
         version: u8,
     },
     /// PME from a state that the function does not have.
-    #[error("PME is signalled from {state}, which the function does not have; set {key} = true or leave it out of pme-from")]
+    #[error(
+        "PME is signalled from {state}, which the function does not have; set {key} = true or leave it out of pme-from"
+    )]
     PmeFromAbsentState {
         /// D1 or D2.
         state: PowerState,
@@ -145,7 +147,9 @@ pub enum PmConfigError {
         ma: u16,
     },
     /// Auxiliary current is what wake-up from D3cold draws.
-    #[error("{ma} mA of auxiliary current serve nothing without PME from D3cold; add \"d3cold\" to pme-from or set 0")]
+    #[error(
+        "{ma} mA of auxiliary current serve nothing without PME from D3cold; add \"d3cold\" to pme-from or set 0"
+    )]
     AuxCurrentWithoutD3cold {
         /// Current asked for.
         ma: u16,
@@ -163,7 +167,9 @@ pub enum PmConfigError {
         select: u8,
     },
     /// `Data_Scale` has two bits.
-    #[error("data scale {scale} does not exist; 0 is unknown, 1 is 0.1 W, 2 is 0.01 W, 3 is 0.001 W")]
+    #[error(
+        "data scale {scale} does not exist; 0 is unknown, 1 is 0.1 W, 2 is 0.01 W, 3 is 0.001 W"
+    )]
     DataScale {
         /// Scale asked for.
         scale: u8,
@@ -264,8 +270,8 @@ impl PowerManagement {
     /// # Errors
     /// Says which rule of PCIe Base §7.5.2 the table breaks.
     pub fn new(config: &PmConfig, aux_power: bool) -> Result<Self, PmConfigError> {
-        config.validate()?;
         let mut pmc = config.pmc()?;
+        config.validate()?;
         if !aux_power {
             let support = pmc.pme_support() & !PowerState::D3cold.pme_support_bit();
             pmc = pmc.with_pme_support(support).with_aux_current(0);

@@ -61,7 +61,9 @@ impl Default for RawConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RawConfigError {
     /// Ids of the conventional list have eight bits.
-    #[error("id {id:#x} does not fit the conventional list; set extended = true or an id up to 0xff")]
+    #[error(
+        "id {id:#x} does not fit the conventional list; set extended = true or an id up to 0xff"
+    )]
     Id {
         /// Id asked for.
         id: u16,
@@ -83,7 +85,9 @@ pub enum RawConfigError {
         bytes: usize,
     },
     /// A bit is either stored or cleared by writing one.
-    #[error("byte {at} is both RW and RW1C in the bits {bits:#04x}; clear them in one of the masks")]
+    #[error(
+        "byte {at} is both RW and RW1C in the bits {bits:#04x}; clear them in one of the masks"
+    )]
     Overlap {
         /// Index in `bytes`.
         at: usize,

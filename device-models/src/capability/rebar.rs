@@ -102,7 +102,9 @@ pub enum ResizableBarConfigError {
         bar: u8,
     },
     /// A size without encoding.
-    #[error("BAR {bar} cannot have {size:#x} bytes; sizes are powers of two from 0x100000 on, from 0x100000000 on with 64-bit BARs only")]
+    #[error(
+        "BAR {bar} cannot have {size:#x} bytes; sizes are powers of two from 0x100000 on, from 0x100000000 on with 64-bit BARs only"
+    )]
     Size {
         /// BAR index.
         bar: u8,
@@ -110,7 +112,9 @@ pub enum ResizableBarConfigError {
         size: u64,
     },
     /// The BAR's own size must be one that software can return to.
-    #[error("BAR {bar} starts with {size:#x} bytes, which is not among its sizes; add it (0x100000 to 0x8000000000 can be) or change the BAR")]
+    #[error(
+        "BAR {bar} starts with {size:#x} bytes, which is not among its sizes; add it (0x100000 to 0x8000000000 can be) or change the BAR"
+    )]
     PowerOnSize {
         /// BAR index.
         bar: u8,

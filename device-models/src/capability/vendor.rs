@@ -73,8 +73,7 @@ impl VendorSpecific {
     /// There are more bytes than the length can tell, or more mask than bytes.
     pub fn new(config: &VendorConfig) -> Result<Self, VendorConfigError> {
         let (len, mask) = (config.bytes.len(), config.rw.len());
-        let length =
-            u8::try_from(HEADER + len).map_err(|_| VendorConfigError::TooLong { len })?;
+        let length = u8::try_from(HEADER + len).map_err(|_| VendorConfigError::TooLong { len })?;
         if mask > len {
             return Err(VendorConfigError::MaskTooLong {
                 len: mask,
