@@ -26,15 +26,15 @@ use serde::Serialize;
 
 pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError};
 pub use dpa::{DpaConfig, DpaConfigError, DynamicPowerAllocation};
-pub use msi::{Msi, MsiConfig, MsiConfigError};
-pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixRegister};
-pub use pcie::{PciExpress, PcieConfig, PcieConfigError, PcieType};
-pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, PowerManagement};
 pub use dsn::{DeviceSerialNumber, DsnConfig, DsnConfigError};
 pub use l1ss::{
     L1PmSubstates, L1ssCapabilities, L1ssConfig, L1ssConfigError, L1ssControl1, L1ssControl2,
 };
 pub use ltr::{LatencyToleranceReporting, LtrConfig, MaxLatency};
+pub use msi::{Msi, MsiConfig, MsiConfigError};
+pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixRegister};
+pub use pcie::{PciExpress, PcieConfig, PcieConfigError, PcieType};
+pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, PowerManagement};
 pub use power_budgeting::{
     PowerBudget, PowerBudgeting, PowerBudgetingConfig, PowerBudgetingConfigError,
 };
