@@ -232,8 +232,7 @@ impl Capability for Msi {
         let changed = self.registers.write(index, write).changed();
         let control = self.control();
         if control.multiple_message_enable() > control.multiple_message_capable() {
-            let clamped =
-                control.with_multiple_message_enable(control.multiple_message_capable());
+            let clamped = control.with_multiple_message_enable(control.multiple_message_capable());
             self.registers.set(CONTROL, clamped);
         }
         let is_mask = self.mask == Some(4 * index);

@@ -202,11 +202,10 @@ impl Msix {
                 table_end,
             });
         }
-        let control = Register::new(MsixControl::new().with_table_size(vectors - 1)).rw(
-            MsixControl::new()
+        let control =
+            Register::new(MsixControl::new().with_table_size(vectors - 1)).rw(MsixControl::new()
                 .with_function_mask(true)
-                .with_enable(true),
-        );
+                .with_enable(true));
         let mut msix = Self {
             registers: Block::new([
                 Dword::new().with(2, control),

@@ -361,10 +361,7 @@ impl PciExpress {
             place(0x2c, Dword::read_only(link_capabilities_2(config)));
             place(0x30, link_control_2(config));
         }
-        place(
-            0x24,
-            Dword::read_only(device_capabilities_2(config).into()),
-        );
+        place(0x24, Dword::read_only(device_capabilities_2(config).into()));
         place(DEVICE_CONTROL_2, device_control_2(config));
         let mut pcie = Self { registers };
         if let Some(captured) = config.device_capabilities {
@@ -486,8 +483,7 @@ fn device_control(config: &PcieConfig, aux_power: bool) -> Dword {
         .with_non_fatal_error(true)
         .with_fatal_error(true)
         .with_unsupported_request(true);
-    let status =
-        Register::new(DeviceStatus::new().with_aux_power_detected(aux_power)).rw1c(errors);
+    let status = Register::new(DeviceStatus::new().with_aux_power_detected(aux_power)).rw1c(errors);
     Dword::new().with(0, control).with(2, status)
 }
 

@@ -3,8 +3,8 @@
 use bitfield_struct::bitfield;
 use serde_json::{Value, json};
 
-use super::bar::{self, BarConfig, BarKind, MAX_BARS};
 use super::ConfigEffect;
+use super::bar::{self, BarConfig, BarKind, MAX_BARS};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 
 /// Command, 04h (PCIe Base §7.5.1.1.3).

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::header::{self, Header, HeaderConfig};
 use super::ConfigEffect;
+use super::header::{self, Header, HeaderConfig};
 use crate::capability::{
     AdvancedErrorReporting, Capability, DynamicPowerAllocation, Msi, Msix, PciExpress,
     PowerManagement,
@@ -96,7 +96,9 @@ pub enum LayoutError {
         end: u16,
     },
     /// Two capabilities claim the same bytes.
-    #[error("{name} at {offset:#x} overlaps {other} at {other_offset:#x}, which ends at {other_end:#x}")]
+    #[error(
+        "{name} at {offset:#x} overlaps {other} at {other_offset:#x}, which ends at {other_end:#x}"
+    )]
     Overlap {
         /// Capability.
         name: &'static str,
@@ -116,7 +118,9 @@ pub enum LayoutError {
         name: &'static str,
     },
     /// The extended list always starts at 100h.
-    #[error("the extended list starts with {name} at {offset:#x}; its first capability must be at 0x100")]
+    #[error(
+        "the extended list starts with {name} at {offset:#x}; its first capability must be at 0x100"
+    )]
     FirstExtended {
         /// First capability of the list.
         name: &'static str,
@@ -245,12 +249,7 @@ impl ConfigSpace {
     }
 
     /// Writes the DWORD at `offset`.
-    pub fn write_dword(
-        &mut self,
-        offset: u64,
-        write: DwordWrite,
-        effects: &mut Vec<ConfigEffect>,
-    ) {
+    pub fn write_dword(&mut self, offset: u64, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         let index = offset as usize / 4;
         if index < header::DWORDS {
             self.header.write(index, write, effects);

@@ -153,9 +153,7 @@ impl Core {
         let command = header.command();
         match target {
             Target::Rom => {
-                header.rom_size().is_some()
-                    && command.memory_space_enable()
-                    && header.rom_enabled()
+                header.rom_size().is_some() && command.memory_space_enable() && header.rom_enabled()
             }
             Target::Bar(bar) => match header.bar(usize::from(bar)).map(|bar| bar.kind) {
                 Some(BarKind::Io) => command.io_space_enable(),

@@ -37,7 +37,9 @@ impl Interrupts {
     }
 
     fn take_held(&mut self) -> Option<u16> {
-        let (index, word) = (0_u16..).zip(&mut self.held).find(|(_, word)| **word != 0)?;
+        let (index, word) = (0_u16..)
+            .zip(&mut self.held)
+            .find(|(_, word)| **word != 0)?;
         let bit = word.trailing_zeros();
         *word &= *word - 1;
         Some(index * 64 + bit as u16)

@@ -57,10 +57,8 @@ impl Core {
         let Some(pm) = self.config.pm() else { return };
         let pmcsr = pm.pmcsr();
         let signal = pmcsr.pme_en() && pmcsr.pme_status();
-        let wake = signal
-            && !self.powered
-            && self.aux_power
-            && pm.supports_pme_from(PowerState::D3cold);
+        let wake =
+            signal && !self.powered && self.aux_power && pm.supports_pme_from(PowerState::D3cold);
         if wake != self.pme.wake {
             self.pme.wake = wake;
             self.emit(Effect::Event(Event::Wake { asserted: wake }));

@@ -46,7 +46,11 @@ impl Function {
             }
             ConfigEffect::BarSize { bar, size } => self.core.resize_bar(bar, size),
             ConfigEffect::PowerAllocation => {
-                let latency = self.core.config.dpa().and_then(|dpa| dpa.transition_latency());
+                let latency = self
+                    .core
+                    .config
+                    .dpa()
+                    .and_then(|dpa| dpa.transition_latency());
                 self.core.allocation_at = latency.map(|latency| now.after(latency));
             }
         }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::capability::{
-    AerConfig, AdvancedErrorReporting, Msix, MsixConfig, PciExpress, PcieConfig, PmConfig,
+    AdvancedErrorReporting, AerConfig, Msix, MsixConfig, PciExpress, PcieConfig, PmConfig,
     PowerManagement,
 };
 use crate::config::{AnyCapability, BarKind, HeaderConfig, Placement};
@@ -91,9 +91,7 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
         place(MSIX as u16, AnyCapability::Msix(Msix::new(&msix).unwrap())),
         place(
             PCIE as u16,
-            AnyCapability::PciExpress(
-                PciExpress::new(&PcieConfig::default(), aux_power).unwrap(),
-            ),
+            AnyCapability::PciExpress(PciExpress::new(&PcieConfig::default(), aux_power).unwrap()),
         ),
         place(
             0x100,
@@ -236,14 +234,25 @@ fn transfers_end_with_the_power_state_in_which_they_began() {
         panic!("one transfer");
     };
     assert!(function.dma_is_live(first));
-    assert_eq!(read(&mut function, PCIE + 0xa) & 0x20, 0x20, "Transactions Pending");
+    assert_eq!(
+        read(&mut function, PCIE + 0xa) & 0x20,
+        0x20,
+        "Transactions Pending"
+    );
     write(&mut function, PMCSR, 3);
     assert!(!function.dma_is_live(first));
-    assert_eq!(read(&mut function, PCIE + 0xa) & 0x20, 0x20, "until drained");
+    assert_eq!(
+        read(&mut function, PCIE + 0xa) & 0x20,
+        0x20,
+        "until drained"
+    );
     function.dma_done(NOW, first, Ok(&[]));
     assert_eq!(read(&mut function, PCIE + 0xa) & 0x20, 0);
     let model = function.model.inspect();
-    assert_eq!((&model["outcomes"], &model["aborted"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&model["outcomes"], &model["aborted"]),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[test]
@@ -264,7 +273,10 @@ fn no_transfer_starts_without_bus_mastering() {
     write(&mut function, 0x04, 0x0002);
     bar_write(&mut function, 0, 1);
     assert!(transfers(&mut function).is_empty());
-    assert_eq!(function.model.inspect()["refusals"], json!(["bus-master-off"]));
+    assert_eq!(
+        function.model.inspect()["refusals"],
+        json!(["bus-master-off"])
+    );
 }
 
 #[test]
@@ -281,10 +293,18 @@ fn an_unsupported_request_is_logged_in_both_places() {
     let mut function = running(every_state());
     write(&mut function, PMCSR, 3);
     assert_eq!(bar_read(&mut function, 0, 8), u32::MAX);
-    assert_eq!(read(&mut function, PCIE + 0xa) & 0xf, 0x9, "advisory: correctable");
+    assert_eq!(
+        read(&mut function, PCIE + 0xa) & 0xf,
+        0x9,
+        "advisory: correctable"
+    );
     assert_eq!(read(&mut function, 0x110) & 0x2000, 0x2000);
     bar_write(&mut function, 8, 1);
-    assert_eq!(read(&mut function, PCIE + 0xa) & 0xf, 0xb, "posted: non-fatal");
+    assert_eq!(
+        read(&mut function, PCIE + 0xa) & 0xf,
+        0xb,
+        "posted: non-fatal"
+    );
     assert_eq!(read(&mut function, 0x106) & 0x10, 0x10);
     assert_eq!(function.counters().outside_d0, 2);
 }
@@ -411,7 +431,7 @@ proptest! {
             function.config_write(NOW, PMCSR + at, &bytes[..len]);
             if at == 0 {
                 let to = value & 3;
-                let exists = !(to == 1 && !d1 || to == 2 && !d2);
+                let exists = [true, d1, d2, true][usize::from(to)];
                 if exists && EDGES.contains(&(state, to)) {
                     state = to;
                 }

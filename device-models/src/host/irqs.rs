@@ -139,7 +139,10 @@ impl Triggers {
     }
 
     fn vectors(&self) -> impl Iterator<Item = u32> {
-        (0..).zip(&self.bound).filter(|(_, bound)| **bound).map(|(vector, _)| vector)
+        (0..)
+            .zip(&self.bound)
+            .filter(|(_, bound)| **bound)
+            .map(|(vector, _)| vector)
     }
 }
 
@@ -210,9 +213,9 @@ impl Irqs {
                 }
                 self.deliver(outputs);
             }
-            (IrqAction::Trigger, data) => outputs.extend(
-                chosen(range, data).map(|vector| Output::Trigger { index, vector }),
-            ),
+            (IrqAction::Trigger, data) => {
+                outputs.extend(chosen(range, data).map(|vector| Output::Trigger { index, vector }))
+            }
             (IrqAction::Mask, data) => {
                 if chosen(range, data).next().is_some() {
                     self.masked = true;

@@ -25,9 +25,7 @@ use crate::time::Time;
 use irqs::Irqs;
 
 /// What becomes of the function when its client goes.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDisconnect {
     /// As vfio-pci does on the last close: bus mastering off, D0, function reset.
@@ -246,9 +244,7 @@ impl Device {
 
     /// The slot's power limit message.
     pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
-        self.slot
-            .function_mut()
-            .set_slot_power_limit(value, scale);
+        self.slot.function_mut().set_slot_power_limit(value, scale);
     }
 
     /// Figures a person or a CI job asks for. Asking changes nothing.

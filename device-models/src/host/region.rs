@@ -66,13 +66,7 @@ pub(super) fn check(
     }
 }
 
-pub(super) fn read(
-    function: &mut Function,
-    now: Time,
-    index: u32,
-    offset: u64,
-    data: &mut [u8],
-) {
+pub(super) fn read(function: &mut Function, now: Time, index: u32, offset: u64, data: &mut [u8]) {
     match index {
         region_index::CONFIG => function.config_read(now, offset, data),
         region_index::ROM => function.read(now, Target::Rom, offset, data),

@@ -127,9 +127,15 @@ fn requests_that_make_no_sense_are_refused() {
         ("count", request(0, Trigger, 0, 2, IrqData::None)),
         ("sum", request(0, Trigger, 1, u32::MAX, IrqData::None)),
         ("no MSI", request(1, Trigger, 0, 1, BIND)),
-        ("start without count", request(0, Trigger, 1, 0, IrqData::None)),
+        (
+            "start without count",
+            request(0, Trigger, 1, 0, IrqData::None),
+        ),
         ("mask nothing", request(0, Mask, 0, 0, IrqData::None)),
-        ("bool nothing", request(0, Trigger, 0, 0, IrqData::Bool(&[]))),
+        (
+            "bool nothing",
+            request(0, Trigger, 0, 0, IrqData::Bool(&[])),
+        ),
         ("mask by eventfd", request(0, Mask, 0, 1, BIND)),
         ("mask ERR", request(3, Mask, 0, 1, IrqData::None)),
         ("unmask REQ", request(4, Unmask, 0, 1, IrqData::None)),

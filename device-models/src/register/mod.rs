@@ -21,8 +21,8 @@ mod typed;
 
 pub use dword::{Block, Dword, Written};
 pub use lanes::{DwordWrite, Lanes, Piece, split};
-pub use typed::{Register, RegisterBits};
 pub(crate) use typed::register_bits;
+pub use typed::{Register, RegisterBits};
 
 /// Why a function loses state, from the deepest loss to the mildest (PCIe Base §6.6, §5.3.1.4).
 ///
