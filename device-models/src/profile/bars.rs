@@ -118,14 +118,11 @@ impl Bars {
                 Mistake::new(format!("capabilities.msix.{name}-{key}"), message)
             };
             let Some(config) = self.get(bar) else {
-                let message = format!(
-                    "there is no BAR {bar}; add a [[bar]] or name one of {}",
-                    self.memory()
-                );
+                let message = format!("there is no BAR {bar}; {}", self.memory_bars());
                 return Err(mistake("bar", message));
             };
             if config.kind == BarKind::Io {
-                let message = format!("BAR {bar} is an I/O BAR; name one of {}", self.memory());
+                let message = format!("BAR {bar} is an I/O BAR; {}", self.memory_bars());
                 return Err(mistake("bar", message));
             }
             if end > config.size {
@@ -153,8 +150,8 @@ impl Bars {
         Ok(())
     }
 
-    /// The memory BARs, for messages.
-    fn memory(&self) -> String {
+    /// What to choose where a memory BAR is asked for.
+    fn memory_bars(&self) -> String {
         let indexes: Vec<String> = self
             .decoded
             .iter()
@@ -163,9 +160,9 @@ impl Bars {
             .map(|(index, _)| index.to_string())
             .collect();
         if indexes.is_empty() {
-            "none, since there is no memory BAR".to_owned()
+            "there is no memory BAR at all, add one".to_owned()
         } else {
-            indexes.join(", ")
+            format!("memory BARs are {}", indexes.join(", "))
         }
     }
 }

@@ -62,14 +62,14 @@ impl Document {
     pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
-            let node = self.node_at(&span);
+            let shown = self.shown_at(&span);
             let message = error.message();
             let missing = message
                 .strip_prefix("missing field `")
                 .and_then(|rest| rest.strip_suffix('`'));
             let (key, message) = match missing {
-                Some(name) => (join(&node.shown, name), "is missing; add it".to_owned()),
-                None => (node.shown.clone(), remedy_apart(message)),
+                Some(name) => (join(shown, name), "is missing; add it".to_owned()),
+                None => (shown.to_owned(), remedy_apart(message)),
             };
             Fault {
                 line: line_of(&self.text, span.start),
@@ -96,8 +96,9 @@ impl Document {
         }
     }
 
-    /// The node that a span of the text belongs to.
-    fn node_at(&self, span: &Range<usize>) -> &Node {
+    /// The path, as people write it, of the key that a span of the text belongs to; empty for the
+    /// whole text.
+    fn shown_at(&self, span: &Range<usize>) -> &str {
         let exact = |node: &&Node| node.key == *span || node.value == *span;
         let around = |node: &&Node| node.value.start <= span.start && span.end <= node.value.end;
         let inner = self.nodes.iter().rev().filter(around);
@@ -106,7 +107,7 @@ impl Document {
             .rev()
             .find(exact)
             .or_else(|| inner.min_by_key(|node| node.value.len()))
-            .unwrap_or(&self.nodes[0])
+            .map_or("", |node| &node.shown)
     }
 }
 

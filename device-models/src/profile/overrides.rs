@@ -31,9 +31,15 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
             Ok(())
         }
         Value::Table(table) => {
-            let child = table.entry(*name).or_insert_with(|| match *name {
-                super::BAR => Value::Array(Vec::new()),
-                _ => Value::Table(Table::new()),
+            let below_is_item = rest
+                .first()
+                .is_some_and(|next| next.parse::<usize>().is_ok());
+            let child = table.entry(*name).or_insert_with(|| {
+                if below_is_item {
+                    Value::Array(Vec::new())
+                } else {
+                    Value::Table(Table::new())
+                }
             });
             assign(child, rest, *name == super::BAR, value)
         }
