@@ -19,16 +19,23 @@ v write 0 $IRQ_ACK 1 >/dev/null
 is "INTx: unmask after acknowledge" ok "$(v unmask)"
 is "INTx: is quiet" 0 "$(v irq 0 300)"
 
-is "INTx: low power" ok "$(v set entry)"
-is "INTx: asleep" D3hot "$(settles D3hot power_state)"
-told "INTx: asserted from outside" intx assert
-is "INTx: stays away in D3hot" 0 "$(v irq 0 700)"
-is "INTx: does not wake the function" D3hot "$(power_state)"
-is "INTx: awake" ok "$(v set exit)"
-is "INTx: arrives after D3hot" 1 "$(v irq 0 3000)"
-told "INTx: deasserted from outside" intx deassert
-is "INTx: unmask after D3hot" ok "$(v unmask)"
-is "INTx: is quiet after D3hot" 0 "$(v irq 0 300)"
+# Asleep by LOW_POWER_ENTRY, where the kernel masks the line; then by the user's own PMCSR write, where nobody but the function holds it back.
+sleep_low_power() { is "INTx: low power" ok "$(v set entry)"; }
+wake_low_power() { is "INTx: leaves low power" ok "$(v set exit)"; }
+sleep_pmcsr() { is "INTx: the user writes D3hot" ok "$(v write config $((pm + 4)) 3 2)"; }
+wake_pmcsr() { is "INTx: the user writes D0" ok "$(v write config $((pm + 4)) 0 2)"; }
+for way in low_power pmcsr; do
+    sleep_$way
+    is "INTx, $way: asleep" D3hot "$(settles D3hot served power_state)"
+    told "INTx, $way: asserted from outside" intx assert
+    is "INTx, $way: stays away in D3hot" 0 "$(v irq 0 700)"
+    is "INTx, $way: does not wake the function" D3hot "$(served power_state)"
+    wake_$way
+    is "INTx, $way: arrives after D3hot" 1 "$(v irq 0 3000)"
+    told "INTx, $way: deasserted from outside" intx deassert
+    is "INTx, $way: unmask after D3hot" ok "$(v unmask)"
+    is "INTx, $way: is quiet after D3hot" 0 "$(v irq 0 300)"
+done
 v write 0 $IRQ_TRIGGER 0 >/dev/null
 is "INTx: works after D3hot" 1 "$(v irq 0 3000)"
 v write 0 $IRQ_ACK 1 >/dev/null
