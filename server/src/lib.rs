@@ -1,1 +1,41 @@
-//! x
+//! The Dormouse server: serves functions of [`pci_device_models`] over vfio-user sockets.
+//!
+//! A [`Server`] is made of [`Settings`], given [`ServedFunction`]s, and [run](Server::run). All of
+//! them share one thread and one event loop: a function that nobody talks to costs nothing.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`server`] | the public face |
+//! | `reactor` | the event loop: who has something to say, and in which order it is served |
+//! | `connection` | a client's socket: bytes and descriptors to messages, replies to bytes |
+//! | `session` | what a client asks for, command by command |
+//! | `memory`, `dma` | client memory, and transfers in it |
+//! | `irq_fds`, `eventfd` | interrupts |
+//! | [`control`] | the control socket's language |
+//! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
+//! | `sys` | all the unsafe code there is |
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod control;
+pub mod listen;
+pub mod logging;
+pub mod manifest;
+pub mod server;
+pub mod settings;
+pub mod signals;
+pub mod stats;
+
+mod connection;
+mod dma;
+mod eventfd;
+mod irq_fds;
+mod memory;
+mod ratelimit;
+mod reactor;
+mod session;
+mod sys;
+
+pub use memory::ClientMemory;
+pub use server::{Endpoint, Handle, ServedFunction, Server, ServerError};
+pub use settings::{PollMode, Settings};

@@ -1,0 +1,198 @@
+//! Receiving: from the socket's bytes and descriptors to messages with the descriptors that are
+//! theirs.
+
+use std::io::IoSliceMut;
+use std::mem::{MaybeUninit, take};
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, RecvMsg, ReturnFlags, recvmsg,
+};
+use vfio_user_protocol::{Decoder, Frame, Invalid, Limits};
+
+use super::descriptors::{Descriptors, MAX_MESSAGE_FDS, Waiting, owner};
+
+/// Bytes that one recvmsg takes at most, unless a single message is larger.
+const BUFFER_SIZE: usize = 128 * 1024;
+
+/// A buffer that nobody needs at the moment. A connection has one only while it is read and while
+/// an unfinished message is in it, so all connections together usually need this one.
+#[derive(Debug, Default)]
+pub(crate) struct BufferPool(Vec<u8>);
+
+impl BufferPool {
+    fn take(&mut self) -> Vec<u8> {
+        let buffer = take(&mut self.0);
+        if buffer.is_empty() {
+            vec![0; BUFFER_SIZE]
+        } else {
+            buffer
+        }
+    }
+
+    fn put(&mut self, buffer: Vec<u8>) {
+        if self.0.is_empty() {
+            self.0 = buffer;
+        }
+    }
+}
+
+/// What became of an attempt to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Bytes came.
+    Bytes {
+        /// There may be more. Otherwise the next bytes will make the socket readable anew.
+        more: bool,
+    },
+    /// There was nothing.
+    Nothing,
+    /// The client is gone.
+    Closed,
+}
+
+/// A message with what came beside it.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    /// Header and payload.
+    pub(crate) frame: Frame<'a>,
+    /// Its file descriptors.
+    pub(crate) fds: Descriptors,
+}
+
+/// The receiving half of a connection.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    decoder: Decoder,
+    /// Zeroed memory, empty while no unfinished message is in it.
+    buffer: Vec<u8>,
+    /// The part of the buffer that has been received but not taken.
+    start: usize,
+    end: usize,
+    /// Where in the stream `start` is.
+    position: u64,
+    fds: Waiting,
+}
+
+impl Incoming {
+    /// At the start of a stream.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            decoder: Decoder::new(limits),
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            position: 0,
+            fds: Waiting::default(),
+        }
+    }
+
+    /// Takes what the socket has, without waiting for it.
+    pub(crate) fn receive(&mut self, socket: impl AsFd, pool: &mut BufferPool) -> Received {
+        self.make_room(pool);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_MESSAGE_FDS))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
+        match receive(socket, room, &mut control) {
+            Ok(RecvMsg { bytes: 0, .. }) => Received::Closed,
+            Ok(message) => self.took(&message, &mut control),
+            Err(Errno::AGAIN) => Received::Nothing,
+            Err(errno) => {
+                tracing::debug!(%errno, "receiving from the client failed");
+                Received::Closed
+            }
+        }
+    }
+
+    /// Takes note of bytes that stand in the buffer now.
+    fn took(&mut self, message: &RecvMsg, control: &mut RecvAncillaryBuffer<'_>) -> Received {
+        let chunk = self.end;
+        self.end += message.bytes;
+        let mut fds = control
+            .drain()
+            .filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+                _ => None,
+            })
+            .flatten()
+            .peekable();
+        let truncated = message.flags.contains(ReturnFlags::CTRUNC);
+        let with_fds = truncated || fds.peek().is_some();
+        if with_fds {
+            let received = self.buffer.get(self.start..self.end).unwrap_or_default();
+            if let Some(at) = owner(self.decoder, received, chunk - self.start) {
+                self.fds.add(self.position + at as u64, fds, truncated);
+            }
+        }
+        Received::Bytes {
+            more: with_fds || self.end == self.buffer.len(),
+        }
+    }
+
+    /// The next whole message, or one that is refused.
+    pub(crate) fn next_message(&mut self) -> Option<Result<Message<'_>, Invalid>> {
+        let received = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let mut batch = self.decoder.batch(received);
+        let item = batch.next();
+        let consumed = batch.consumed();
+        self.start += consumed;
+        self.position += consumed as u64;
+        Some(match item? {
+            Ok(frame) => Ok(Message {
+                frame,
+                fds: self.fds.take(self.position - frame.consumed() as u64),
+            }),
+            Err(invalid) => {
+                self.fds.close_before(self.position);
+                Err(invalid)
+            }
+        })
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(crate) fn settle(&mut self, pool: &mut BufferPool) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            pool.put(take(&mut self.buffer));
+        }
+    }
+
+    /// Sees to it that the buffer has room for the rest of an unfinished message, and more.
+    fn make_room(&mut self, pool: &mut BufferPool) {
+        if self.buffer.is_empty() {
+            self.buffer = pool.take();
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let received = self.buffer.get(..self.end).unwrap_or_default();
+        let needed = self.decoder.batch(received).needed();
+        // Of a message that is being skipped nothing has to be kept.
+        let least = if self.decoder.skipping() > 0 {
+            1
+        } else {
+            needed
+        };
+        if self.buffer.len() < self.end.saturating_add(least) {
+            self.buffer.resize(self.end.saturating_add(least), 0);
+        }
+    }
+}
+
+fn receive(
+    socket: impl AsFd,
+    room: &mut [u8],
+    control: &mut RecvAncillaryBuffer<'_>,
+) -> rustix::io::Result<RecvMsg> {
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    loop {
+        match recvmsg(&socket, &mut [IoSliceMut::new(room)], control, flags) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Sending: replies leave at once, or wait here until the socket takes them.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+
+/// Bytes that may wait before the client is not listened to any more.
+const MAX_UNSENT: usize = 1 << 20;
+
+/// What the socket did not take yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    unsent: Vec<u8>,
+    /// Bytes at the front of `unsent` that have gone.
+    gone: usize,
+}
+
+impl Outgoing {
+    /// Sends what waits and then `bytes`, which are taken in any case.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(crate) fn send(&mut self, socket: impl AsFd, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.resume(&socket)?;
+        let taken = if self.is_blocked() {
+            0
+        } else {
+            offer(&socket, bytes)?
+        };
+        self.unsent
+            .extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        bytes.clear();
+        Ok(())
+    }
+
+    /// Sends what waits.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(crate) fn resume(&mut self, socket: impl AsFd) -> io::Result<()> {
+        if self.is_blocked() {
+            self.gone += offer(socket, self.unsent.get(self.gone..).unwrap_or_default())?;
+            if self.gone == self.unsent.len() {
+                *self = Self::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything waits for the socket to be writable.
+    pub(crate) fn is_blocked(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Whether so much waits that no more may be added.
+    pub(crate) fn is_full(&self) -> bool {
+        self.unsent.len() - self.gone > MAX_UNSENT
+    }
+}
+
+/// Sends as much as the socket takes.
+fn offer(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+        match send(&socket, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(count) => taken += count,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn what_the_socket_does_not_take_waits_in_order() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let mut outgoing = Outgoing::default();
+        let mut sent = Vec::new();
+        for round in 0_u8.. {
+            let mut bytes = vec![round; 100_000];
+            sent.extend_from_slice(&bytes);
+            outgoing.send(&socket, &mut bytes).unwrap();
+            assert!(bytes.is_empty());
+            if outgoing.is_full() {
+                break;
+            }
+        }
+        let mut received = vec![0; sent.len()];
+        let mut at = 0;
+        while at < received.len() {
+            at += peer.read(&mut received[at..]).unwrap();
+            outgoing.resume(&socket).unwrap();
+        }
+        assert!(!outgoing.is_blocked());
+        assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_an_error_and_no_signal() {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        drop(peer);
+        let error = Outgoing::default().send(&socket, &mut vec![1]);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,84 @@
+//! The eventfds of a client's interrupts.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use pci_device_models::host::IrqIndex;
+
+use crate::eventfd::EventFd;
+
+/// Who is told about which vector, and the eventfd by which the client ends an INTx interrupt.
+#[derive(Debug, Default)]
+pub(crate) struct IrqFds {
+    triggers: [Vec<Option<EventFd>>; IrqIndex::ALL.len()],
+    resample: Option<EventFd>,
+}
+
+impl IrqFds {
+    /// Binds a vector that the index is known to have.
+    pub(crate) fn bind(&mut self, index: IrqIndex, vector: u32, fd: EventFd) {
+        let (triggers, vector) = (self.triggers(index), vector as usize);
+        if triggers.len() <= vector {
+            triggers.resize_with(vector + 1, || None);
+        }
+        if let Some(trigger) = triggers.get_mut(vector) {
+            *trigger = Some(fd);
+        }
+    }
+
+    /// Unbinds a vector.
+    pub(crate) fn unbind(&mut self, index: IrqIndex, vector: u32) {
+        if let Some(trigger) = self.triggers(index).get_mut(vector as usize) {
+            *trigger = None;
+        }
+    }
+
+    /// Unbinds all vectors of an index.
+    pub(crate) fn unbind_all(&mut self, index: IrqIndex) {
+        *self.triggers(index) = Vec::new();
+    }
+
+    /// Tells who is bound to the vector. `false`: nobody is.
+    pub(crate) fn signal(&mut self, index: IrqIndex, vector: u32) -> bool {
+        match self.triggers(index).get(vector as usize) {
+            Some(Some(fd)) => {
+                fd.signal();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sets or removes the resample eventfd and has it watched.
+    ///
+    /// # Errors
+    /// It cannot be watched; none is set then.
+    pub(crate) fn set_resample(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        fd: Option<EventFd>,
+    ) -> io::Result<()> {
+        if let Some(old) = self.resample.take() {
+            // The client has the file open, too, so closing it would not end the watch.
+            registry.deregister(&mut SourceFd(&old.as_raw_fd()))?;
+        }
+        if let Some(fd) = fd {
+            registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE)?;
+            self.resample = Some(fd);
+        }
+        Ok(())
+    }
+
+    /// Whether the client has ended an INTx interrupt since the last call.
+    pub(crate) fn resampled(&self) -> bool {
+        self.resample.as_ref().is_some_and(EventFd::drain)
+    }
+
+    fn triggers(&mut self, index: IrqIndex) -> &mut Vec<Option<EventFd>> {
+        // One element for each index of the enumeration.
+        &mut self.triggers[index as usize]
+    }
+}

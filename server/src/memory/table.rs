@@ -1,0 +1,298 @@
+//! The table of maps: bus addresses to file ranges.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use pci_device_models::dma::DmaError;
+use vfio_user_protocol::Errno;
+use vfio_user_protocol::messages::dma_map::{self, DmaMapFlags};
+use vfio_user_protocol::messages::dma_unmap::Target;
+
+use super::ClientMemory;
+use super::file::{AccessError, FileError, FileId, Files, Rights};
+use crate::ratelimit::limited;
+
+/// Addresses and sizes of maps are multiples of this.
+pub(crate) const PAGE_SIZE: u64 = 4096;
+
+/// Why a map was not made, or a range not unmapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MapError {
+    #[error("{address:#x} + {size:#x}: both have to be multiples of {PAGE_SIZE:#x}")]
+    Unaligned { address: u64, size: u64 },
+    #[error("{address:#x} + {size:#x} overlaps the map at {other:#x}; unmap that first")]
+    Overlap { address: u64, size: u64, other: u64 },
+    #[error("there are {limit} maps, the most that this server holds")]
+    Full { limit: usize },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{address:#x} + {size:#x} cuts the map at {other:#x} in two; unmap whole maps")]
+    Cut { address: u64, size: u64, other: u64 },
+}
+
+impl MapError {
+    /// The error number for the reply. ENOSPC is what the kernel's IOMMU driver gives when its
+    /// limit on mappings is reached.
+    pub(crate) fn errno(self) -> Errno {
+        match self {
+            Self::Unaligned { .. } | Self::Cut { .. } => Errno::EINVAL,
+            Self::Overlap { .. } => Errno::EEXIST,
+            Self::Full { .. } => Errno::ENOSPC,
+            Self::File(FileError::NotRegular) => Errno::EINVAL,
+            Self::File(FileError::NoAccess) => Errno::EACCES,
+            Self::File(FileError::Examine(errno)) => Errno(errno.raw_os_error()),
+        }
+    }
+}
+
+/// A range of addresses; its first is the key under which it is kept.
+#[derive(Clone, Copy, Debug)]
+struct Map {
+    first: u64,
+    last: u64,
+    rights: Rights,
+    backing: Option<Backing>,
+}
+
+/// The file range behind a map.
+#[derive(Clone, Copy, Debug)]
+struct Backing {
+    file: FileId,
+    offset: u64,
+    by_mapping: bool,
+}
+
+/// The part of an access that lies in one map.
+struct Piece {
+    map: Map,
+    len: usize,
+}
+
+/// What a client has mapped for DMA.
+#[derive(Debug)]
+pub(crate) struct DmaTable {
+    maps: BTreeMap<u64, Map>,
+    files: Files,
+    /// Devices go through memory in order, so the map of the last access is often that of the next.
+    last_hit: Option<Map>,
+    limit: usize,
+}
+
+impl DmaTable {
+    /// A table for at most `limit` maps.
+    pub(crate) fn new(access: ClientMemory, limit: usize) -> Self {
+        Self {
+            maps: BTreeMap::new(),
+            files: Files::new(access),
+            last_hit: None,
+            limit,
+        }
+    }
+
+    /// Number of maps.
+    pub(crate) fn len(&self) -> usize {
+        self.maps.len()
+    }
+
+    /// Adds a map, whose range is known not to be empty nor to wrap around.
+    pub(crate) fn map(
+        &mut self,
+        request: &dma_map::Request,
+        file: Option<OwnedFd>,
+    ) -> Result<(), MapError> {
+        let (address, size) = (request.address, request.size);
+        if !address.is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) {
+            return Err(MapError::Unaligned { address, size });
+        }
+        let last = request.last_address();
+        if let Some(other) = self
+            .last_at_or_below(last)
+            .filter(|map| map.last >= address)
+        {
+            return Err(MapError::Overlap {
+                address,
+                size,
+                other: other.first,
+            });
+        }
+        if self.maps.len() >= self.limit {
+            return Err(MapError::Full { limit: self.limit });
+        }
+        let mut rights = Rights::empty();
+        rights.set(Rights::READ, request.flags.contains(DmaMapFlags::READ));
+        rights.set(Rights::WRITE, request.flags.contains(DmaMapFlags::WRITE));
+        let mut backing = None;
+        if let Some(file) = file {
+            let (file, allowed) = self.files.acquire(file)?;
+            rights &= allowed;
+            backing = Some(Backing {
+                file,
+                offset: request.offset,
+                by_mapping: !request.flags.contains(DmaMapFlags::ACCESS_FILE_IO),
+            });
+        }
+        let map = Map {
+            first: address,
+            last,
+            rights,
+            backing,
+        };
+        self.maps.insert(address, map);
+        Ok(())
+    }
+
+    /// Removes every map inside the range. None there is success, too: clients with an IOMMU of
+    /// their own take back whole address spaces. A map that is inside only in part is an error, and
+    /// nothing is removed.
+    pub(crate) fn unmap(&mut self, target: Target) -> Result<(), MapError> {
+        let (first, last) = match target {
+            Target::All => (0, u64::MAX),
+            Target::Range { address, size } => {
+                let last = address.saturating_add(size.saturating_sub(1));
+                self.check_uncut(address, last, size)?;
+                (address, last)
+            }
+        };
+        self.last_hit = None;
+        if (first, last) == (0, u64::MAX) {
+            self.maps.clear();
+            self.files.clear();
+        }
+        while let Some(key) = self.maps.range(first..=last).next().map(|(&key, _)| key) {
+            if let Some(backing) = self.maps.remove(&key).and_then(|map| map.backing) {
+                self.files.release(backing.file);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_uncut(&self, address: u64, last: u64, size: u64) -> Result<(), MapError> {
+        let before = address
+            .checked_sub(1)
+            .and_then(|end| self.last_at_or_below(end));
+        let at_start = before.filter(|map| map.last >= address);
+        let at_end = self.last_at_or_below(last).filter(|map| map.last > last);
+        match at_start.or(at_end) {
+            Some(other) => Err(MapError::Cut {
+                address,
+                size,
+                other: other.first,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads client memory. The range may span maps that adjoin.
+    ///
+    /// # Errors
+    /// [`DmaError::Unmapped`] and [`DmaError::NotPermitted`]; the bytes before the address that the
+    /// error names have been read.
+    pub(crate) fn read(&mut self, address: u64, mut data: &mut [u8]) -> Result<(), DmaError> {
+        let mut at = address;
+        while !data.is_empty() {
+            let piece = self.piece(at, data.len(), Rights::READ)?;
+            let (here, rest) = data.split_at_mut(piece.len);
+            let (backing, offset) = backing_at(&piece.map, at)?;
+            self.files
+                .read(backing.file, backing.by_mapping, offset, here)
+                .map_err(|error| dma_error(error, at, false))?;
+            data = rest;
+            at = next(at, piece.len, data.is_empty())?;
+        }
+        Ok(())
+    }
+
+    /// Writes client memory; otherwise as [`Self::read`].
+    pub(crate) fn write(&mut self, address: u64, mut data: &[u8]) -> Result<(), DmaError> {
+        let mut at = address;
+        while !data.is_empty() {
+            let piece = self.piece(at, data.len(), Rights::WRITE)?;
+            let (here, rest) = data.split_at(piece.len);
+            let (backing, offset) = backing_at(&piece.map, at)?;
+            self.files
+                .write(backing.file, backing.by_mapping, offset, here)
+                .map_err(|error| dma_error(error, at, true))?;
+            data = rest;
+            at = next(at, piece.len, data.is_empty())?;
+        }
+        Ok(())
+    }
+
+    /// The part of an access of `len` bytes that lies in the map at `address`.
+    fn piece(&mut self, address: u64, len: usize, right: Rights) -> Result<Piece, DmaError> {
+        let map = self.find(address).ok_or(DmaError::Unmapped { address })?;
+        if !map.rights.contains(right) {
+            let write = right == Rights::WRITE;
+            return Err(DmaError::NotPermitted { address, write });
+        }
+        // One less than the bytes that are left in the map, which may be 2^64.
+        let left = usize::try_from(map.last - address).unwrap_or(usize::MAX - 1);
+        Ok(Piece {
+            map,
+            len: len.min(left.saturating_add(1)),
+        })
+    }
+
+    fn find(&mut self, address: u64) -> Option<Map> {
+        let holds = |map: &Map| map.first <= address && address <= map.last;
+        if let Some(map) = self.last_hit.filter(holds) {
+            return Some(map);
+        }
+        self.last_hit = self.last_at_or_below(address).filter(holds);
+        self.last_hit
+    }
+
+    /// The last map that begins at or below `address`.
+    fn last_at_or_below(&self, address: u64) -> Option<Map> {
+        self.maps.range(..=address).next_back().map(|(_, map)| *map)
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_files(&self) -> usize {
+        self.files.open_files()
+    }
+}
+
+/// The file behind a map and where in it `address` lies.
+fn backing_at(map: &Map, address: u64) -> Result<(Backing, u64), DmaError> {
+    let Some(backing) = map.backing else {
+        limited!(
+            warn,
+            address = format_args!("{address:#x}"),
+            "DMA into memory that the client did not share; with QEMU use \
+             -object memory-backend-memfd,share=on,… as the machine's memory-backend"
+        );
+        return Err(DmaError::Unmapped { address });
+    };
+    Ok((backing, backing.offset.saturating_add(address - map.first)))
+}
+
+/// The address `len` bytes after `at`, which has to exist unless the access is `over`.
+fn next(at: u64, len: usize, over: bool) -> Result<u64, DmaError> {
+    match at.checked_add(len as u64) {
+        Some(next) => Ok(next),
+        None if over => Ok(0),
+        None => Err(DmaError::Unmapped { address: 0 }),
+    }
+}
+
+fn dma_error(error: AccessError, address: u64, write: bool) -> DmaError {
+    match error {
+        AccessError::End { done } => DmaError::Unmapped {
+            address: address.saturating_add(done as u64),
+        },
+        AccessError::Refused(errno) => {
+            limited!(
+                warn,
+                address = format_args!("{address:#x}"),
+                write,
+                %errno,
+                "the client's memory file refuses the access"
+            );
+            DmaError::Unmapped { address }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Logs that a client or a guest can cause are limited, or they would fill the disk.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Lines that one place may log in a [`WINDOW_SECONDS`].
+const BURST: u32 = 5;
+const WINDOW_SECONDS: u64 = 10;
+
+/// The limit of one place in the code; see [`limited!`].
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    window: AtomicU64,
+    lines: AtomicU32,
+}
+
+impl RateLimit {
+    pub(crate) const fn new() -> Self {
+        Self {
+            window: AtomicU64::new(0),
+            lines: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether a line may be logged now. Otherwise it is counted as left out.
+    pub(crate) fn allows(&self) -> Option<Suppressed> {
+        let seconds = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
+        self.allows_at(u64::try_from(seconds).unwrap_or_default())
+    }
+
+    fn allows_at(&self, seconds: u64) -> Option<Suppressed> {
+        // Counted from 1, so that the initial 0 is never the present window.
+        let window = seconds / WINDOW_SECONDS + 1;
+        let mut left_out = 0;
+        if self.window.swap(window, Ordering::Relaxed) != window {
+            left_out = self.lines.swap(0, Ordering::Relaxed).saturating_sub(BURST);
+        }
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        (lines < BURST).then_some(Suppressed(left_out))
+    }
+}
+
+/// How many lines of the same place were left out before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suppressed(pub(crate) u32);
+
+/// `limited!(warn, …)` is `tracing::warn!(…)`, a few times in ten seconds at most.
+macro_rules! limited {
+    ($level:ident, $($line:tt)+) => {{
+        static LIMIT: $crate::ratelimit::RateLimit = $crate::ratelimit::RateLimit::new();
+        if let Some($crate::ratelimit::Suppressed(suppressed)) = LIMIT.allows() {
+            if suppressed == 0 {
+                ::tracing::$level!($($line)+);
+            } else {
+                ::tracing::$level!(suppressed, $($line)+);
+            }
+        }
+    }};
+}
+pub(crate) use limited;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_the_next_window_says_what_was_left_out() {
+        let limit = RateLimit::new();
+        let passed = (0..20).filter(|_| limit.allows_at(3).is_some()).count();
+        assert_eq!(passed, BURST as usize);
+        assert_eq!(limit.allows_at(WINDOW_SECONDS), Some(Suppressed(15)));
+        assert_eq!(limit.allows_at(WINDOW_SECONDS), Some(Suppressed(0)));
+    }
+}

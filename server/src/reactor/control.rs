@@ -1,0 +1,132 @@
+//! Control clients: lines in, replies and events out.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use pci_device_models::effect::Event;
+use pci_device_models::time::Time;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use serde::Serialize;
+
+use super::source::Source;
+use crate::connection::Outgoing;
+use crate::control::{self, ControlReply, MAX_LINE};
+
+/// Bytes that one read takes.
+const READ_SIZE: usize = 4096;
+
+/// What reading a control client's socket came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// It has nothing more to say for now.
+    Waits,
+    /// It is gone, or has to go.
+    Gone,
+}
+
+/// One control client.
+#[derive(Debug)]
+pub(super) struct ControlClient {
+    socket: OwnedFd,
+    /// The function it is about.
+    pub(super) function: usize,
+    /// It gets events.
+    pub(super) subscribed: bool,
+    /// What came and is not taken yet: at most one line and a bit.
+    received: Vec<u8>,
+    outgoing: Outgoing,
+}
+
+/// An event as subscribers see it.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    #[serde(flatten)]
+    event: &'a Event,
+    nanos: u64,
+}
+
+/// The line that tells subscribers about an event, with its newline.
+pub(super) fn event_line(at: Time, event: &Event) -> Vec<u8> {
+    let line = EventLine {
+        event,
+        nanos: at.as_nanos(),
+    };
+    // Events are strings and numbers under string keys, which always have a JSON form.
+    let mut line = serde_json::to_vec(&line).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+impl ControlClient {
+    /// Has the socket watched from now on, as client `number`.
+    pub(super) fn new(
+        socket: OwnedFd,
+        number: usize,
+        function: usize,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        // Control clients are few and slow: being woken for room that nobody needs is no matter.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Source::Control(number).into();
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, interest)?;
+        Ok(Self {
+            socket,
+            function,
+            subscribed: false,
+            received: Vec::new(),
+            outgoing: Outgoing::default(),
+        })
+    }
+
+    /// Reads what has come and passes every line, without its newline, to `execute`, whose reply
+    /// goes back.
+    pub(super) fn ready(&mut self, execute: &mut dyn FnMut(&[u8]) -> ControlReply) -> Read {
+        self.serve(execute).unwrap_or_else(|error| {
+            tracing::debug!(%error, "control client lost");
+            Read::Gone
+        })
+    }
+
+    fn serve(&mut self, execute: &mut dyn FnMut(&[u8]) -> ControlReply) -> io::Result<Read> {
+        self.outgoing.resume(&self.socket)?;
+        loop {
+            let mut bytes = [0; READ_SIZE];
+            match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => return Ok(Read::Gone),
+                Ok((_, count)) => {
+                    self.received
+                        .extend_from_slice(bytes.get(..count).unwrap_or_default());
+                }
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Ok(Read::Waits),
+                Err(errno) => return Err(errno.into()),
+            }
+            while let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                let reply = execute(line.strip_suffix(b"\n").unwrap_or_default());
+                self.send(reply.text.into_bytes())?;
+            }
+            if self.received.len() > MAX_LINE {
+                self.send(control::line_too_long().text.into_bytes())?;
+                return Ok(Read::Gone);
+            }
+        }
+    }
+
+    /// Sends a line, now or when the socket has room.
+    ///
+    /// # Errors
+    /// The client is gone, or does not read what it is sent.
+    pub(super) fn send(&mut self, mut line: Vec<u8>) -> io::Result<()> {
+        self.outgoing.send(&self.socket, &mut line)?;
+        if self.outgoing.is_full() {
+            return Err(io::Error::other(
+                "the control client does not read what it asked for",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! All control clients and the listeners that they come from.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+use pci_device_models::effect::Event;
+use pci_device_models::time::Time;
+
+use super::accept::accept;
+use super::control::{ControlClient, event_line};
+use super::source::Source;
+
+/// Control clients by number, and listeners by function.
+#[derive(Debug, Default)]
+pub(super) struct Controls {
+    listeners: Vec<(usize, UnixListener)>,
+    clients: Vec<Option<ControlClient>>,
+}
+
+impl Controls {
+    /// Has a listener for clients of a function watched from now on.
+    pub(super) fn listen(
+        &mut self,
+        function: usize,
+        listener: UnixListener,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let token = Source::ControlListener(function).into();
+        let fd = listener.as_raw_fd();
+        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        self.listeners.push((function, listener));
+        Ok(())
+    }
+
+    /// Accepts the control clients that wait to talk about a function.
+    pub(super) fn accept(&mut self, function: usize, registry: &Registry) {
+        let Some((_, listener)) = self.listeners.iter().find(|(of, _)| *of == function) else {
+            return;
+        };
+        while let Some(socket) = accept(listener) {
+            let vacant = self.clients.iter().position(Option::is_none);
+            let number = vacant.unwrap_or(self.clients.len());
+            if vacant.is_none() {
+                self.clients.push(None);
+            }
+            match ControlClient::new(socket, number, function, registry) {
+                Ok(client) => {
+                    if let Some(place) = self.clients.get_mut(number) {
+                        *place = Some(client);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "cannot watch a new control client"),
+            }
+        }
+    }
+
+    /// Takes a client out, to be put back.
+    pub(super) fn take(&mut self, number: usize) -> Option<ControlClient> {
+        self.clients.get_mut(number)?.take()
+    }
+
+    pub(super) fn put(&mut self, number: usize, client: ControlClient) {
+        if let Some(place) = self.clients.get_mut(number) {
+            *place = Some(client);
+        }
+    }
+
+    /// Tells the subscribers of a function about an event. Says how many were dropped because they
+    /// are gone or do not read.
+    pub(super) fn publish(&mut self, function: usize, at: Time, event: &Event) -> usize {
+        let line = event_line(at, event);
+        let mut dropped = 0;
+        for place in &mut self.clients {
+            let subscriber = place
+                .as_mut()
+                .filter(|client| client.subscribed && client.function == function);
+            if let Some(client) = subscriber
+                && let Err(error) = client.send(line.clone())
+            {
+                tracing::info!(%error, "dropped a subscriber");
+                *place = None;
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+}

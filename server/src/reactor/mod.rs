@@ -1,0 +1,367 @@
+//! The event loop.
+//!
+//! One turn of the loop: what is due is done; then the server waits, unless somebody has unfinished
+//! business; then whoever made himself heard gets a turn of limited length, and so does every
+//! unfinished transfer. Nothing ever waits for one client alone, and an idle server makes no system
+//! calls at all: there is no timer but the next deadline of a device.
+
+mod accept;
+mod client;
+mod control;
+mod controls;
+mod function;
+mod outputs;
+mod source;
+mod spin;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Waker};
+use pci_device_models::time::Time;
+
+use crate::clock::Clock;
+use crate::connection::BufferPool;
+use crate::control::{self as language, ControlAction, ControlContext};
+use crate::dma::BounceBuffer;
+use crate::server::ServedFunction;
+use crate::settings::Settings;
+use client::Turn;
+use control::Read;
+use controls::Controls;
+use function::{Function, Limits};
+use source::Source;
+use spin::Spin;
+
+/// Events that one poll reports at most.
+const EVENTS: usize = 256;
+/// Requests of one client that are served in a row before everybody else is looked at.
+const TURNS_BETWEEN_POLLS: u32 = 64;
+/// Looks at one client in vain between looks at everybody else.
+const LOOKS_BETWEEN_POLLS: u32 = 16;
+
+/// What all connections use in turn.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// For messages to be received into.
+    pub(crate) buffers: BufferPool,
+    /// Replies of the present turn.
+    pub(crate) replies: Vec<u8>,
+    /// For copies within client memory.
+    pub(crate) bounce: BounceBuffer,
+}
+
+/// What came of a poll.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// Something happened.
+    anything: bool,
+    /// A client asked for something.
+    request: bool,
+    /// How long it took, if that is of interest.
+    waited: Option<Duration>,
+}
+
+/// All that is served and waited for.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    poll: Poll,
+    events: Events,
+    functions: Vec<Function>,
+    /// The next deadline of each function.
+    deadlines: Vec<Option<Time>>,
+    /// Functions that have something to do without being woken. Each is listed once.
+    busy: Vec<usize>,
+    controls: Controls,
+    shared: Shared,
+    clock: Clock,
+    limits: Limits,
+    spin: Spin,
+    /// The function whose client was served last.
+    hot: Option<usize>,
+    /// Requests served since everybody was looked at.
+    turns_since_poll: u32,
+    /// Descriptors that end the server.
+    shutdown_fds: Vec<OwnedFd>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Reactor {
+    pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
+        Ok(Self {
+            poll: Poll::new()?,
+            events: Events::with_capacity(EVENTS),
+            functions: Vec::new(),
+            deadlines: Vec::new(),
+            busy: Vec::new(),
+            controls: Controls::default(),
+            shared: Shared::default(),
+            clock: settings.clock,
+            limits: Limits {
+                once: settings.once,
+                max_dma_maps: settings.max_dma_maps,
+            },
+            spin: Spin::new(settings.poll.window()),
+            hot: None,
+            turns_since_poll: 0,
+            shutdown_fds: Vec::new(),
+            stop,
+        })
+    }
+
+    /// What ends a wait from another thread.
+    pub(crate) fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), Source::Waker.into())
+    }
+
+    pub(crate) fn watch_shutdown_fd(&mut self, fd: OwnedFd) -> io::Result<()> {
+        let token = Source::Shutdown.into();
+        let source = &mut SourceFd(&fd.as_raw_fd());
+        self.poll
+            .registry()
+            .register(source, token, Interest::READABLE)?;
+        self.shutdown_fds.push(fd);
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, mut served: ServedFunction) -> io::Result<()> {
+        let number = self.functions.len();
+        let registry = self.poll.registry();
+        if let Some(listener) = served.control.take() {
+            self.controls.listen(number, listener, registry)?;
+        }
+        let function = Function::new(number, served, self.limits, registry)?;
+        self.functions.push(function);
+        self.deadlines.push(None);
+        self.after(number);
+        Ok(())
+    }
+
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        while !self.is_finished() {
+            self.do_what_is_due();
+            self.wait()?;
+            self.go_on();
+        }
+        Ok(())
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.functions.iter().all(Function::is_finished)
+    }
+
+    fn do_what_is_due(&mut self) {
+        if self.deadlines.iter().all(Option::is_none) {
+            return;
+        }
+        let now = self.clock.now();
+        for number in 0..self.functions.len() {
+            let due = self.deadlines.get(number).copied().flatten();
+            if due.is_some_and(|deadline| deadline <= now) {
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.advance(now);
+                }
+                self.after(number);
+            }
+        }
+    }
+
+    /// How long to sleep at most.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.busy.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.deadlines.iter().flatten().min();
+        next.and_then(|deadline| self.clock.until(*deadline))
+    }
+
+    /// Waits for something to happen and deals with it.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.timeout();
+        if self.busy.is_empty()
+            && let (Some(hot), Some(window)) = (self.hot, self.spin.window())
+            && self.look(hot, timeout.map_or(window, |left| left.min(window)))?
+        {
+            return Ok(());
+        }
+        let heard = self.poll(timeout)?;
+        if let Some(waited) = heard.waited.filter(|_| heard.request) {
+            self.spin.waited(waited);
+        }
+        Ok(())
+    }
+
+    /// Looks for the next request of a client again and again for up to `window`. Whether anything
+    /// was found.
+    fn look(&mut self, hot: usize, window: Duration) -> io::Result<bool> {
+        let start = Instant::now();
+        let mut looks = 0;
+        while self.turns_since_poll < TURNS_BETWEEN_POLLS {
+            match self.client_ready(hot, false) {
+                Turn::Idle => {}
+                Turn::Served | Turn::HasMore => {
+                    self.turns_since_poll += 1;
+                    self.spin.hit();
+                    return Ok(true);
+                }
+                Turn::Gone => return Ok(true),
+            }
+            looks += 1;
+            if looks % LOOKS_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
+                return Ok(true);
+            }
+            if start.elapsed() >= window {
+                self.spin.miss();
+                return Ok(false);
+            }
+        }
+        self.poll(Some(Duration::ZERO))?;
+        Ok(true)
+    }
+
+    /// Sleeps until something happens, and deals with all that has.
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Heard> {
+        let start = self.spin.measures().then(Instant::now);
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            Err(_) => return Ok(Heard::default()),
+            Ok(()) => {}
+        }
+        let mut heard = Heard {
+            waited: start.map(|start| start.elapsed()),
+            ..Heard::default()
+        };
+        self.turns_since_poll = 0;
+        // Not to be borrowed while they are dealt with. Room for no events allocates nothing.
+        let events = mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            heard.anything = true;
+            heard.request |= self.deal_with(event);
+        }
+        self.events = events;
+        Ok(heard)
+    }
+
+    /// Deals with one event. Whether it was a request of a client.
+    fn deal_with(&mut self, event: &Event) -> bool {
+        match Source::from(event.token()) {
+            // What it announces is looked at in every turn of the loop.
+            Source::Waker => {}
+            Source::Shutdown => self.stop.store(true, Ordering::Release),
+            Source::Client(number) => {
+                let closing = event.is_read_closed() || event.is_error();
+                return matches!(
+                    self.client_ready(number, closing),
+                    Turn::Served | Turn::HasMore
+                );
+            }
+            Source::Listener(number) => {
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.accept(self.poll.registry());
+                }
+            }
+            Source::Resample(number) => {
+                let now = self.clock.now();
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.resample_ready(now);
+                }
+                self.after(number);
+            }
+            Source::ControlListener(number) => {
+                self.controls.accept(number, self.poll.registry());
+            }
+            Source::Control(number) => self.control_ready(number),
+        }
+        false
+    }
+
+    /// Gives the client of a function a turn.
+    fn client_ready(&mut self, number: usize, closing: bool) -> Turn {
+        let now = self.clock.now();
+        let Some(function) = self.functions.get_mut(number) else {
+            return Turn::Idle;
+        };
+        let turn = function.client_ready(&mut self.shared, self.poll.registry(), now, closing);
+        match turn {
+            Turn::Idle => return turn,
+            Turn::Served | Turn::HasMore => self.hot = Some(number),
+            Turn::Gone => self.hot = None,
+        }
+        self.after(number);
+        turn
+    }
+
+    /// Carries out what a control client says.
+    fn control_ready(&mut self, number: usize) {
+        let Some(mut client) = self.controls.take(number) else {
+            return;
+        };
+        let Some(function) = self.functions.get_mut(client.function) else {
+            return;
+        };
+        let mut actions = Vec::new();
+        let read = client.ready(&mut |line| {
+            let mut cx = ControlContext {
+                name: &function.name,
+                device: &mut function.device,
+                clock: &mut self.clock,
+                stats: &function.stats,
+            };
+            let reply = language::execute(line, &mut cx);
+            function.perform_outputs(self.clock.now());
+            actions.extend(reply.action);
+            reply
+        });
+        for action in actions {
+            match action {
+                ControlAction::Shutdown => self.stop.store(true, Ordering::Release),
+                ControlAction::Subscribe if client.subscribed => {}
+                ControlAction::Subscribe => {
+                    client.subscribed = true;
+                    function.outputs.subscribers += 1;
+                }
+            }
+        }
+        let touched = client.function;
+        match read {
+            Read::Waits => self.controls.put(number, client),
+            Read::Gone => function.outputs.subscribers -= usize::from(client.subscribed),
+        }
+        self.after(touched);
+    }
+
+    /// Gives everybody who has unfinished business a turn.
+    fn go_on(&mut self) {
+        for _ in 0..self.busy.len() {
+            let number = self.busy.remove(0);
+            let now = self.clock.now();
+            if let Some(function) = self.functions.get_mut(number) {
+                function.go_on(&mut self.shared, self.poll.registry(), now);
+            }
+            self.after(number);
+        }
+    }
+
+    /// Takes note of what a function has to do next and tells its subscribers what happened. To be
+    /// called whenever anything was done with it.
+    fn after(&mut self, number: usize) {
+        let Some(function) = self.functions.get_mut(number) else {
+            return;
+        };
+        for (at, event) in function.outputs.events.drain(..) {
+            let dropped = self.controls.publish(number, at, &event);
+            function.outputs.subscribers -= dropped;
+        }
+        if let Some(deadline) = self.deadlines.get_mut(number) {
+            *deadline = function.device.next_deadline();
+        }
+        if function.is_busy() && !self.busy.contains(&number) {
+            self.busy.push(number);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Whether to look for the next request a while before going to sleep.
+//!
+//! A sleep and its end cost more than a whole request does, so a client on another CPU that asks
+//! at short intervals is served several times as fast by a server that keeps looking. On a shared
+//! CPU, or with a client that asks now and then, looking only burns time. Which of the two it is
+//! shows by itself: many short waits in a row switch looking on; looking in vain switches it off
+//! and makes it harder to switch on again, looking with success makes it easier.
+
+use std::time::Duration;
+
+/// Short waits that switch looking on, to begin with and at the extremes.
+const NEEDED_AT_FIRST: u32 = 16;
+const NEEDED_AT_LEAST: u32 = 4;
+const NEEDED_AT_MOST: u32 = 4096;
+/// Looking in vain multiplies the number by this.
+const PENALTY: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Spin {
+    window: Duration,
+    on: bool,
+    short_waits: u32,
+    needed: u32,
+}
+
+impl Spin {
+    /// Looks for at most `window`; zero: never.
+    pub(super) const fn new(window: Duration) -> Self {
+        Self {
+            window,
+            on: false,
+            short_waits: 0,
+            needed: NEEDED_AT_FIRST,
+        }
+    }
+
+    /// How long to look now, if at all.
+    pub(super) fn window(&self) -> Option<Duration> {
+        self.on.then_some(self.window)
+    }
+
+    /// Whether [`Self::waited`] has to be told.
+    pub(super) const fn measures(&self) -> bool {
+        !self.window.is_zero()
+    }
+
+    /// A client's next request came after a sleep of this length.
+    pub(super) fn waited(&mut self, wait: Duration) {
+        if wait >= self.window * 2 {
+            self.short_waits = 0;
+            return;
+        }
+        self.short_waits += 1;
+        if self.short_waits >= self.needed {
+            self.short_waits = 0;
+            self.on = true;
+        }
+    }
+
+    /// Looking found a request.
+    pub(super) fn hit(&mut self) {
+        self.needed = (self.needed / 2).max(NEEDED_AT_LEAST);
+    }
+
+    /// Looking found nothing.
+    pub(super) fn miss(&mut self) {
+        self.on = false;
+        self.needed = (self.needed * PENALTY).min(NEEDED_AT_MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_micros(50);
+    const SHORT: Duration = Duration::from_micros(99);
+    const LONG: Duration = Duration::from_micros(100);
+
+    /// Short waits until it is on.
+    fn waits_until_on(spin: &mut Spin) -> u32 {
+        (1..)
+            .find(|_| {
+                spin.waited(SHORT);
+                spin.window().is_some()
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn short_waits_in_a_row_switch_it_on() {
+        let mut spin = Spin::new(WINDOW);
+        for _ in 0..100 {
+            for _ in 1..NEEDED_AT_FIRST {
+                spin.waited(SHORT);
+            }
+            spin.waited(LONG);
+        }
+        assert_eq!(spin.window(), None);
+        assert_eq!(waits_until_on(&mut spin), NEEDED_AT_FIRST);
+        assert_eq!(spin.window(), Some(WINDOW));
+    }
+
+    #[test]
+    fn misses_make_it_rarer_and_hits_more_frequent() {
+        let mut spin = Spin::new(WINDOW);
+        waits_until_on(&mut spin);
+        for needed in [64, 256, 1024, 4096, 4096] {
+            spin.miss();
+            assert_eq!(spin.window(), None);
+            assert_eq!(waits_until_on(&mut spin), needed);
+        }
+        (0..20).for_each(|_| spin.hit());
+        assert_eq!(spin.window(), Some(WINDOW));
+        spin.miss();
+        assert_eq!(waits_until_on(&mut spin), NEEDED_AT_LEAST * PENALTY);
+    }
+
+    #[test]
+    fn without_a_window_it_never_looks() {
+        let mut spin = Spin::new(Duration::ZERO);
+        assert!(!spin.measures());
+        (0..10_000).for_each(|_| spin.waited(Duration::ZERO));
+        assert_eq!(spin.window(), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! The public face of the server.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Waker;
+use pci_device_models::host::Device;
+
+use crate::memory::ClientMemory;
+use crate::reactor::Reactor;
+use crate::settings::Settings;
+
+/// The server cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The event loop could not be set up.
+    #[error("the event loop cannot be set up: {0}")]
+    SetUp(#[source] io::Error),
+    /// A function could not be added.
+    #[error("function '{name}': its sockets cannot be watched: {source}")]
+    Watch {
+        /// Name of the function.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Waiting for events failed.
+    #[error("waiting for events failed: {0}")]
+    Poll(#[source] io::Error),
+}
+
+/// Where a function's clients come from.
+#[derive(Debug)]
+pub enum Endpoint {
+    /// They connect, one after the other. A second one at the same time is closed at once.
+    Listener(UnixListener),
+    /// There is one, and it is connected already.
+    Connected(UnixStream),
+}
+
+/// A function with its sockets.
+#[derive(Debug)]
+pub struct ServedFunction {
+    /// Name in logs.
+    pub name: String,
+    /// The function behind its host driver.
+    pub device: Device,
+    /// How its clients' memory is reached.
+    pub client_memory: ClientMemory,
+    /// Where its clients come from.
+    pub endpoint: Endpoint,
+    /// Where its control clients come from.
+    pub control: Option<UnixListener>,
+}
+
+/// Ends a running server from another thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Makes [`Server::run`] return soon. May be called at any time, also before.
+    pub fn shutdown(&self) {
+        self.stop.store(true, Ordering::Release);
+        // A server that is not waiting sees the flag anyway.
+        let _ = self.waker.wake();
+    }
+}
+
+/// Serves functions over vfio-user.
+#[derive(Debug)]
+pub struct Server {
+    reactor: Reactor,
+    handle: Handle,
+}
+
+impl Server {
+    /// A server without functions.
+    ///
+    /// # Errors
+    /// [`ServerError::SetUp`].
+    pub fn new(settings: Settings) -> Result<Self, ServerError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let reactor = Reactor::new(settings, Arc::clone(&stop)).map_err(ServerError::SetUp)?;
+        let waker = Arc::new(reactor.waker().map_err(ServerError::SetUp)?);
+        Ok(Self {
+            reactor,
+            handle: Handle { stop, waker },
+        })
+    }
+
+    /// Adds a function. Clients can connect once the server runs.
+    ///
+    /// # Errors
+    /// [`ServerError::Watch`].
+    pub fn add(&mut self, function: ServedFunction) -> Result<(), ServerError> {
+        let name = function.name.clone();
+        self.reactor
+            .add(function)
+            .map_err(|source| ServerError::Watch { name, source })
+    }
+
+    /// A handle that ends this server.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Ends the server cleanly when `fd` becomes readable: the read end of a self-pipe that signal
+    /// handlers write to, a signalfd, an eventfd. Nothing is read from it.
+    ///
+    /// # Errors
+    /// [`ServerError::SetUp`].
+    pub fn watch_shutdown_fd(&mut self, fd: OwnedFd) -> Result<(), ServerError> {
+        self.reactor
+            .watch_shutdown_fd(fd)
+            .map_err(ServerError::SetUp)
+    }
+
+    /// Serves until a handle, a control client or a watched descriptor ends it; with
+    /// [`Settings::once`], or if no function has a listener, until all clients have gone.
+    ///
+    /// # Errors
+    /// [`ServerError::Poll`].
+    pub fn run(&mut self) -> Result<(), ServerError> {
+        self.reactor.run().map_err(ServerError::Poll)
+    }
+}

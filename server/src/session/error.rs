@@ -1,0 +1,62 @@
+//! Why a request is refused.
+
+use pci_device_models::host::HostError;
+use vfio_user_protocol::{Command, Errno, MessageError, UnknownCommand};
+
+use crate::connection::TooManyDescriptors;
+use crate::eventfd::NotAnEventFd;
+use crate::memory::MapError;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Map(#[from] MapError),
+    #[error(transparent)]
+    TooManyDescriptors(#[from] TooManyDescriptors),
+    #[error(transparent)]
+    EventFd(#[from] NotAnEventFd),
+    #[error(transparent)]
+    UnknownCommand(#[from] UnknownCommand),
+    #[error("{0} is not served")]
+    NotServed(Command),
+    #[error("{0} file descriptors came, the command takes none")]
+    NoDescriptors(usize),
+    #[error("a reply came, but nothing was asked")]
+    UnexpectedReply,
+    #[error("VERSION has to be the first command of a connection, and comes only once")]
+    VersionFirstAndOnce,
+    #[error("an access of {count} bytes; the limit is {limit}")]
+    AccessTooLarge { count: u32, limit: u32 },
+    #[error("a dirty bitmap was asked for, but no dirty pages are logged")]
+    NoDirtyLog,
+    #[error("device feature {0} is not supported")]
+    NoSuchFeature(u16),
+    #[error("the resample eventfd cannot be watched: {0}")]
+    Watch(std::io::Error),
+}
+
+impl RequestError {
+    /// The error number for the reply.
+    pub(super) fn errno(&self) -> Errno {
+        match self {
+            Self::Message(error) => error.errno(),
+            Self::Host(error) => Errno(error.errno()),
+            Self::Map(error) => error.errno(),
+            Self::NoSuchFeature(_) => Errno::ENOTTY,
+            Self::Watch(error) => Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0)),
+            Self::TooManyDescriptors(_)
+            | Self::EventFd(_)
+            | Self::UnknownCommand(_)
+            | Self::NotServed(_)
+            | Self::NoDescriptors(_)
+            | Self::UnexpectedReply
+            | Self::VersionFirstAndOnce
+            | Self::AccessTooLarge { .. }
+            | Self::NoDirtyLog => Errno::EINVAL,
+        }
+    }
+}

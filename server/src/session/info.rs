@@ -1,0 +1,75 @@
+//! The DEVICE_GET family: what the device has.
+
+use pci_device_models::host::{IrqIndex, region_index};
+use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
+use vfio_user_protocol::messages::irq_info::{self, IrqFlags};
+use vfio_user_protocol::messages::region_info::{self, RegionFlags, RegionInfo};
+use vfio_user_protocol::messages::region_io_fds::{self, Layout, RegionIoFds};
+
+use super::Context;
+use super::error::RequestError;
+
+/// DEVICE_GET_INFO. An argsz that counts the header, too, is as good as the right one.
+pub(super) fn device(payload: &[u8], reply: &mut Vec<u8>) -> Result<(), RequestError> {
+    device_info::Request::parse(payload)?;
+    device_info::Reply {
+        flags: DeviceFlags::RESET | DeviceFlags::PCI,
+        num_regions: region_index::COUNT,
+        num_irqs: IrqIndex::ALL.len() as u32,
+    }
+    .encode(reply);
+    Ok(())
+}
+
+/// DEVICE_GET_REGION_INFO. A region that is not there has size 0, which is no error.
+pub(super) fn region(
+    cx: &Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let request = region_info::Request::parse(payload)?;
+    let info = cx.device.region_info(request.index)?;
+    let mut flags = RegionFlags::empty();
+    flags.set(RegionFlags::READ, info.readable);
+    flags.set(RegionFlags::WRITE, info.writable);
+    RegionInfo {
+        flags,
+        size: info.size,
+        ..RegionInfo::absent(request.index)
+    }
+    .encode(request.argsz, reply);
+    Ok(())
+}
+
+/// DEVICE_GET_REGION_IO_FDS: no part of any region has a descriptor.
+pub(super) fn region_io_fds(
+    cx: &Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let request = region_io_fds::Request::parse(payload)?;
+    cx.device.region_info(request.index)?;
+    RegionIoFds {
+        index: request.index,
+        entries: Vec::new(),
+    }
+    .encode(Layout::Specified, request.argsz, reply);
+    Ok(())
+}
+
+/// DEVICE_GET_IRQ_INFO.
+pub(super) fn irq(
+    cx: &Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let request = irq_info::Request::parse(payload)?;
+    let info = cx.device.irq_info(request.index)?;
+    irq_info::Reply {
+        flags: IrqFlags::from_bits_retain(info.flags.bits()),
+        index: request.index,
+        count: info.count,
+    }
+    .encode(reply);
+    Ok(())
+}

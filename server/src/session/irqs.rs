@@ -1,0 +1,89 @@
+//! DEVICE_SET_IRQS: the device keeps what is bound and masked, the session the eventfds.
+
+use std::os::fd::OwnedFd;
+
+use pci_device_models::host::{self, IrqAction, IrqData, IrqIndex};
+use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
+
+use super::error::RequestError;
+use super::{Context, Session};
+use crate::eventfd::{EventFd, NotAnEventFd};
+use crate::irq_fds::IrqFds;
+
+/// Applies the request to the device, which knows whether it makes sense, and then to the eventfds.
+pub(super) fn set(
+    session: &mut Session,
+    cx: &mut Context<'_>,
+    payload: &[u8],
+    fds: Vec<OwnedFd>,
+) -> Result<(), RequestError> {
+    let request = Request::parse(payload)?;
+    request.check_descriptors(fds.len())?;
+    let eventfds: Vec<EventFd> = fds
+        .into_iter()
+        .map(EventFd::new)
+        .collect::<Result<_, NotAnEventFd>>()?;
+    cx.device.set_irqs(host::SetIrqs {
+        index: request.index,
+        action: action(request.action),
+        start: request.start,
+        count: request.count,
+        data: data(request.data, !eventfds.is_empty()),
+    })?;
+    if let Some(&index) = IrqIndex::ALL.get(request.index as usize) {
+        keep(session, cx, &request, index, eventfds)?;
+    }
+    Ok(())
+}
+
+/// Stores or drops eventfds as a request says that the device has accepted.
+fn keep(
+    session: &mut Session,
+    cx: &mut Context<'_>,
+    request: &Request<'_>,
+    index: IrqIndex,
+    eventfds: Vec<EventFd>,
+) -> Result<(), RequestError> {
+    let irqs = &mut session.irqs;
+    let set_resample = |irqs: &mut IrqFds, fd| {
+        irqs.set_resample(cx.registry, cx.resample, fd)
+            .map_err(RequestError::Watch)
+    };
+    match (request.action, request.data) {
+        _ if request.is_disable() => {
+            irqs.unbind_all(index);
+            if index == IrqIndex::Intx {
+                set_resample(irqs, None)?;
+            }
+        }
+        (Action::Trigger, Data::Eventfd) => {
+            let mut eventfds = eventfds.into_iter();
+            for vector in request.vectors() {
+                match eventfds.next() {
+                    Some(fd) => irqs.bind(index, vector, fd),
+                    None => irqs.unbind(index, vector),
+                }
+            }
+        }
+        // Only INTx has a resample eventfd, and one vector.
+        (Action::Unmask, Data::Eventfd) => set_resample(irqs, eventfds.into_iter().next())?,
+        (Action::Mask | Action::Unmask | Action::Trigger, _) => {}
+    }
+    Ok(())
+}
+
+const fn action(action: Action) -> IrqAction {
+    match action {
+        Action::Mask => IrqAction::Mask,
+        Action::Unmask => IrqAction::Unmask,
+        Action::Trigger => IrqAction::Trigger,
+    }
+}
+
+const fn data(data: Data<'_>, bind: bool) -> IrqData<'_> {
+    match data {
+        Data::None => IrqData::None,
+        Data::Bool(flags) => IrqData::Bool(flags),
+        Data::Eventfd => IrqData::Eventfd { bind },
+    }
+}

@@ -1,0 +1,152 @@
+//! What a client asks for, one module per family of commands.
+//!
+//! | module | commands |
+//! |---|---|
+//! | [`version`] | VERSION |
+//! | [`info`] | DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_GET_IRQ_INFO |
+//! | [`region`] | REGION_READ, REGION_WRITE |
+//! | [`irqs`] | DEVICE_SET_IRQS |
+//! | [`dma`] | DMA_MAP, DMA_UNMAP |
+//! | [`feature`] | DEVICE_FEATURE |
+//!
+//! DEVICE_RESET needs none.
+//!
+//! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
+//! not served get an error reply, and the connection goes on.
+
+mod dma;
+mod error;
+mod feature;
+mod info;
+mod irqs;
+mod region;
+mod version;
+
+use std::os::fd::OwnedFd;
+
+use mio::{Registry, Token};
+use pci_device_models::host::Device;
+use pci_device_models::time::Time;
+use vfio_user_protocol::{Command, Frame, Invalid, encoder};
+
+use crate::connection::Message;
+use crate::irq_fds::IrqFds;
+use crate::memory::DmaTable;
+use crate::ratelimit::limited;
+use crate::stats::ConnectionStats;
+use error::RequestError;
+
+pub(crate) use version::limits;
+
+/// What a client set up, from its connection to its end.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// VERSION has been agreed on.
+    negotiated: bool,
+    /// The memory it lets the device reach.
+    pub(crate) memory: DmaTable,
+    /// The eventfds of its interrupts.
+    pub(crate) irqs: IrqFds,
+}
+
+/// What a request is served with.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) device: &'a mut Device,
+    pub(crate) now: Time,
+    pub(crate) stats: &'a mut ConnectionStats,
+    /// Where the resample eventfd is watched, and as what.
+    pub(crate) registry: &'a Registry,
+    pub(crate) resample: Token,
+}
+
+impl Session {
+    pub(crate) fn new(memory: DmaTable) -> Self {
+        Self {
+            negotiated: false,
+            memory,
+            irqs: IrqFds::default(),
+        }
+    }
+
+    /// Serves one message. What is owed to the client for it is appended to `out`.
+    pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
+        let Message { frame, fds } = message;
+        cx.stats.requests += 1;
+        let before = out.len();
+        let mut failed = false;
+        encoder::respond(out, &frame.header, |reply| {
+            let served = fds
+                .map_err(RequestError::from)
+                .and_then(|fds| self.dispatch(cx, &frame, fds, reply));
+            served.map_err(|error| {
+                failed = true;
+                limited!(warn, command = frame.header.command, %error, "request refused");
+                error.errno()
+            })
+        });
+        if out.len() > before {
+            cx.stats.replies += 1;
+            cx.stats.error_replies += u64::from(failed);
+        }
+    }
+
+    /// Answers a message whose header makes no sense.
+    pub(crate) fn refuse(cx: &mut Context<'_>, invalid: &Invalid, out: &mut Vec<u8>) {
+        limited!(warn, error = %invalid.error, "message refused");
+        cx.stats.messages_invalid += 1;
+        if invalid.header.wants_reply() {
+            cx.stats.replies += 1;
+            cx.stats.error_replies += 1;
+            encoder::error_reply(out, &invalid.header, invalid.error.errno());
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: &Frame<'_>,
+        fds: Vec<OwnedFd>,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), RequestError> {
+        if frame.is_reply() {
+            return Err(RequestError::UnexpectedReply);
+        }
+        let command = Command::try_from(frame.header.command)?;
+        if self.negotiated == (command == Command::Version) {
+            return Err(RequestError::VersionFirstAndOnce);
+        }
+        match command {
+            Command::DmaMap => dma::map(self, cx, frame.payload, fds),
+            Command::DeviceSetIrqs => irqs::set(self, cx, frame.payload, fds),
+            _ if !fds.is_empty() => Err(RequestError::NoDescriptors(fds.len())),
+            _ => self.dispatch_plain(cx, command, frame.payload, reply),
+        }
+    }
+
+    /// The commands that take no descriptors.
+    fn dispatch_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: Command,
+        payload: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), RequestError> {
+        match command {
+            Command::RegionRead => region::read(cx, payload, reply),
+            Command::RegionWrite => region::write(cx, payload, reply),
+            Command::DmaUnmap => dma::unmap(self, cx, payload, reply),
+            Command::Version => version::negotiate(self, payload, reply),
+            Command::DeviceGetInfo => info::device(payload, reply),
+            Command::DeviceGetRegionInfo => info::region(cx, payload, reply),
+            Command::DeviceGetRegionIoFds => info::region_io_fds(cx, payload, reply),
+            Command::DeviceGetIrqInfo => info::irq(cx, payload, reply),
+            Command::DeviceReset => {
+                cx.device.reset(cx.now);
+                Ok(())
+            }
+            Command::DeviceFeature => feature::handle(payload),
+            not_served => Err(RequestError::NotServed(not_served)),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! VERSION: what both sides can do.
+
+use vfio_user_protocol::Limits;
+use vfio_user_protocol::messages::version::{self, Proposal, ServerLimits};
+
+use super::Session;
+use super::error::RequestError;
+use crate::connection::MAX_MESSAGE_FDS;
+
+/// Most bytes of one access to a region: the specification's default, which a client that names no
+/// capabilities relies on.
+pub(super) const MAX_ACCESS: u32 = 1 << 20;
+
+/// The sizes of messages that are taken.
+pub(crate) const fn limits() -> Limits {
+    Limits::for_transfers(MAX_ACCESS)
+}
+
+/// A version that does not suit leaves the connection as it is: the client may propose another.
+pub(super) fn negotiate(
+    session: &mut Session,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let proposal = Proposal::parse(payload)?;
+    // The number of maps stays the default, which is the most that some clients accept to hear;
+    // more are taken without a word.
+    let limits = ServerLimits {
+        max_msg_fds: MAX_MESSAGE_FDS as u32,
+        max_data_xfer_size: MAX_ACCESS,
+        ..ServerLimits::default()
+    };
+    version::negotiate(&proposal, &limits)?.encode(reply);
+    session.negotiated = true;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What a server is told when it is made.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// How a server waits for the next request of a busy client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PollMode {
+    /// [`Self::Max`] of 50 µs.
+    #[default]
+    Auto,
+    /// It sleeps at once.
+    Off,
+    /// It looks again and again for up to so many microseconds, as long as that pays: whether it
+    /// does is measured, so the setting is harmless on a CPU shared with the client.
+    Max(u32),
+}
+
+impl PollMode {
+    /// The longest time to look before sleeping.
+    pub(crate) const fn window(self) -> Duration {
+        match self {
+            Self::Auto => Duration::from_micros(50),
+            Self::Off => Duration::ZERO,
+            Self::Max(micros) => Duration::from_micros(micros as u64),
+        }
+    }
+}
+
+/// Settings of a server, for all its functions.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to wait.
+    pub poll: PollMode,
+    /// The time that devices see.
+    pub clock: Clock,
+    /// End when every function has had its client.
+    pub once: bool,
+    /// DMA maps that a client may have at once, whatever it names in its capabilities: real clients
+    /// send more than they announce.
+    pub max_dma_maps: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            poll: PollMode::default(),
+            clock: Clock::default(),
+            once: false,
+            max_dma_maps: 262_144,
+        }
+    }
+}

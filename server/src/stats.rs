@@ -1,0 +1,32 @@
+//! Counters of a function's connections.
+
+use serde::Serialize;
+
+/// What happened on a function's socket since the server started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConnectionStats {
+    /// A client is connected.
+    pub connected: bool,
+    /// Clients served, the present one included.
+    pub clients: u64,
+    /// Connections closed at once because another client was being served.
+    pub refused: u64,
+    /// Commands received whole.
+    pub requests: u64,
+    /// Replies, those that report errors included.
+    pub replies: u64,
+    /// Replies that report errors.
+    pub error_replies: u64,
+    /// Messages whose header made no sense.
+    pub messages_invalid: u64,
+    /// DMA maps of the present client.
+    pub dma_maps: u64,
+    /// DMA transfers finished, with or without success.
+    pub dma_transfers: u64,
+    /// DMA transfers that failed.
+    pub dma_errors: u64,
+    /// Eventfds signalled.
+    pub interrupts: u64,
+    /// Interrupts for which the client had bound no eventfd.
+    pub interrupts_unbound: u64,
+}
