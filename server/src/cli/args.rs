@@ -143,7 +143,7 @@ pub struct ServeArguments {
         conflicts_with_all = ["profile", "socket_path", "fd", "ctl_path", "set"]
     )]
     pub function: Vec<Spec>,
-    /// End when the first client has gone
+    /// End when every function has had its client
     #[arg(long)]
     pub once: bool,
     /// How long to look for the next request before sleeping, in microseconds: at most MAX, never

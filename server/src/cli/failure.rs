@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use dormouse::listen::ListenError;
+use dormouse::server::ServerError;
 use pci_device_models::profile::ProfileError;
 
 pub const RUNTIME: u8 = 1;
@@ -48,6 +49,13 @@ impl fmt::Display for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Runtime(error)
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        // Its text names its source already.
+        Self::Runtime(anyhow::Error::msg(error.to_string()))
     }
 }
 

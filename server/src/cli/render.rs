@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 pub fn answer(verb: &Verb, value: &Value) -> String {
     match (verb, value) {
         (Verb::Help(_), Value::Array(verbs)) => help(verbs),
-        (Verb::Violations(_), Value::Array(list)) if list.is_empty() => "none\n".to_owned(),
         (_, value) => tree(value),
     }
 }

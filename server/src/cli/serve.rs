@@ -2,6 +2,9 @@
 
 mod plan;
 
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
 use anyhow::Context;
 use dormouse::listen::{self, Access, SocketFile};
 use dormouse::server::{Endpoint, ServedFunction, Server};
@@ -9,8 +12,6 @@ use dormouse::signals;
 use pci_device_models::host::Device;
 use sd_notify::NotifyState;
 use serde_json::json;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use tracing::{info, warn};
 
 use super::args::ServeArguments;
@@ -32,20 +33,15 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut sockets = Sockets::open(&functions, access)?;
 
-    let mut server = Server::new(settings).context("starting the server")?;
-    server
-        .watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)
-        .context("watching for signals")?;
+    let mut server = Server::new(settings)?;
+    server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     for ((function, device), pair) in functions.iter().zip(devices).zip(sockets.pairs.drain(..)) {
-        server
-            .add(served(function, device, pair))
-            .with_context(|| format!("adding {}", function.name))?;
+        server.add(served(function, device, pair))?;
     }
     announce(&functions)?;
-    let result = server.run().context("serving");
+    let result = server.run();
     tell_manager(NotifyState::Stopping);
-    result?;
-    Ok(())
+    Ok(result?)
 }
 
 /// The open sockets of all functions.

@@ -32,6 +32,6 @@ impl Clock {
         }
         let now = cx.clock.now();
         cx.device.advance(now);
-        json!({ "time_ns": now.as_nanos() }).into()
+        json!({ "nanos": now.as_nanos() }).into()
     }
 }

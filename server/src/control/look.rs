@@ -23,7 +23,7 @@ impl Status {
                 "monotonic"
             };
             members.insert("clock".to_owned(), clock.into());
-            members.insert("time_ns".to_owned(), now.as_nanos().into());
+            members.insert("nanos".to_owned(), now.as_nanos().into());
             members.insert("connection".to_owned(), json!(cx.stats));
         }
         status.into()

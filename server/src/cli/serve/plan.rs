@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use dormouse::clock::Clock;
 use dormouse::listen::Access;
-use dormouse::server::{PollMode, Settings};
+use dormouse::settings::{PollMode, Settings};
 use pci_device_models::profile::Profile;
 
 use crate::cli::args::{ClockKind, Poll, ServeArguments};
@@ -193,7 +193,7 @@ fn settings(arguments: &ServeArguments) -> Settings {
             None => defaults.poll,
             Some(Poll::Auto) => PollMode::Auto,
             Some(Poll::Off) => PollMode::Off,
-            Some(Poll::AtMost(micros)) => PollMode::AtMostMicros(micros),
+            Some(Poll::AtMost(micros)) => PollMode::Max(micros),
         },
         clock: match arguments.clock {
             Some(ClockKind::Manual) => Clock::manual(),
@@ -202,7 +202,6 @@ fn settings(arguments: &ServeArguments) -> Settings {
         },
         once: arguments.once,
         max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
-        ..defaults
     }
 }
 

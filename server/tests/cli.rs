@@ -1,0 +1,10 @@
+//! The `dormouse` program from outside: what it prints, its exit codes, its sockets, its end.
+
+#[path = "cli/answers.rs"]
+mod answers;
+#[path = "cli/control.rs"]
+mod control;
+#[path = "cli/program.rs"]
+mod program;
+#[path = "cli/sockets.rs"]
+mod sockets;

@@ -1,0 +1,126 @@
+//! `dormouse ctl` against a running server.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::program::{Daemon, code, dormouse, stderr, stdout};
+
+fn serve(arguments: &[&str]) -> Daemon {
+    let sockets = [
+        "--socket-path",
+        "dev",
+        "--ctl-path",
+        "ctl",
+        "--clock",
+        "manual",
+    ];
+    let mut daemon = Daemon::serve(&[&sockets, arguments].concat());
+    daemon.connect("ctl");
+    daemon
+}
+
+/// The `ok` value of a verb.
+fn ok(daemon: &Daemon, arguments: &[&str]) -> Value {
+    let output = daemon.ctl(&[&["--json"], arguments].concat());
+    assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
+    let mut reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    reply["ok"].take()
+}
+
+#[test]
+fn verbs_act_and_asking_shows_it() {
+    let daemon = serve(&[]);
+    for (arguments, state, time) in [
+        (&["status"][..], "D0", 0),
+        (&["rail", "off"], "D3cold", 0),
+        (&["clock", "advance", "1.5s"], "D3cold", 1_500_000_000_u64),
+        (&["rail", "on"], "D0", 1_500_000_000),
+        (&["reset", "hot"], "D0", 1_500_000_000),
+        (&["pme"], "D0", 1_500_000_000),
+        (&["intx", "assert"], "D0", 1_500_000_000),
+        (&["intx", "deassert"], "D0", 1_500_000_000),
+        (&["interrupt", "1"], "D0", 1_500_000_000),
+        (&["withdraw", "1"], "D0", 1_500_000_000),
+        (&["slot-power-limit", "25", "0"], "D0", 1_500_000_000),
+    ] {
+        ok(&daemon, arguments);
+        let status = ok(&daemon, &["status"]);
+        assert_eq!(status["power_state"], state, "{arguments:?}");
+        assert_eq!(status["nanos"], time, "{arguments:?}");
+    }
+    assert_eq!(ok(&daemon, &["violations"])["total"], 0);
+    assert_eq!(ok(&daemon, &["inspect", "slot.rail"]), json!(true));
+}
+
+#[test]
+fn people_get_text() {
+    let daemon = serve(&[]);
+    let status = stdout(&daemon.ctl(&["status"]));
+    assert!(status.contains("\npower_state: D0\n"), "{status}");
+    assert!(status.contains("\n  error_replies: 0\n"), "{status}");
+    assert_eq!(stdout(&daemon.ctl(&["pme"])), "");
+    let help = stdout(&daemon.ctl(&["help"]));
+    assert!(help.contains("rail on|off "), "{help}");
+}
+
+#[test]
+fn what_the_server_refuses_is_told() {
+    let daemon = serve(&[]);
+    let output = daemon.ctl(&["inspect", "slot.colour"]);
+    assert_eq!((code(&output), stdout(&output)), (1, String::new()));
+    assert!(stderr(&output).contains("there is no 'colour' in 'slot'"));
+
+    let output = daemon.ctl(&["--json", "inspect", "slot.colour"]);
+    assert_eq!(code(&output), 1);
+    let reply: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(reply["error"]["kind"], "not-found");
+}
+
+#[test]
+fn lines_that_make_no_sense_are_answered_one_by_one() {
+    let mut daemon = serve(&[]);
+    let mut lines = BufReader::new(daemon.connect("ctl"));
+    for (line, expected) in [
+        ("", "malformed"),
+        ("rail on", "malformed"),
+        ("{\"verb\":\"wag\"}", "unknown-verb"),
+        ("{\"verb\":\"rail\",\"state\":1}", "bad-arguments"),
+    ] {
+        writeln!(lines.get_mut(), "{line}").unwrap();
+        let mut reply = String::new();
+        lines.read_line(&mut reply).unwrap();
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        assert_eq!(reply["error"]["kind"], expected, "{line}");
+    }
+    writeln!(lines.get_mut(), "{{\"id\":5,\"verb\":\"pme\"}}").unwrap();
+    let mut reply = String::new();
+    lines.read_line(&mut reply).unwrap();
+    assert_eq!(reply, "{\"id\":5,\"ok\":{}}\n");
+}
+
+#[test]
+fn a_subscriber_sees_what_happens_until_the_end() {
+    let mut daemon = serve(&[]);
+    let mut subscriber = dormouse(daemon.path("ctl").parent().unwrap())
+        .args(["ctl", "--ctl-path", "ctl", "--json", "subscribe"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(subscriber.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next(), json!({ "id": 1, "ok": {} }));
+
+    ok(&daemon, &["rail", "off"]);
+    ok(&daemon, &["shutdown"]);
+    assert_eq!(daemon.ended().code(), Some(0));
+    let events: Vec<Value> = std::iter::once(next())
+        .chain(lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()))
+        .collect();
+    let off = |event: &Value| event["event"] == "rail" && event["on"] == false;
+    assert!(events.iter().any(off), "{events:?}");
+    let cold = |event: &Value| event["event"] == "d-state" && event["to"] == "d3cold";
+    assert!(events.iter().any(cold), "{events:?}");
+    assert!(subscriber.wait().unwrap().success());
+}
