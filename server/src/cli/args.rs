@@ -205,7 +205,7 @@ fn setting(text: &str) -> Result<Setting, String> {
 #[derive(Debug, Args)]
 pub struct CtlArguments {
     /// Control socket of the server [default: that of plain `dormouse`]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH")]
     pub ctl_path: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long, global = true)]
@@ -266,6 +266,7 @@ mod tests {
             (false, ["serve", "--set", "a.b"]),
             (false, ["serve", "--set", "=b"]),
             (false, ["serve", "--clock", "sundial"]),
+            (true, ["ctl", "status", "--ctl-path=a"]),
             (true, ["ctl", "interrupt", "3"]),
             (false, ["ctl", "interrupt", "70000"]),
             (false, ["ctl", "rail", "up"]),

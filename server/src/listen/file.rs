@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -182,12 +182,14 @@ impl Lock {
             path: path.clone(),
             source,
         };
+        let no_link = OFlags::NOFOLLOW.bits().cast_signed();
         loop {
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                .custom_flags(no_link)
                 .open(&path)
                 .map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {

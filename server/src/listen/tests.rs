@@ -116,6 +116,16 @@ fn paths_that_cannot_be_are_told() {
 }
 
 #[test]
+fn a_link_in_place_of_the_lock_is_not_followed() {
+    let (folder, path) = place();
+    fs::write(folder.path().join("precious"), "").unwrap();
+    std::os::unix::fs::symlink("precious", folder.path().join("s.lock")).unwrap();
+    let error = try_bind(&path).unwrap_err().to_string();
+    assert!(error.starts_with("cannot lock "), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
 fn descriptors_are_told_apart() {
     let (_folder, path) = place();
     let listener = UnixListener::bind(&path).unwrap();
