@@ -1,6 +1,6 @@
 //! The config space of every built-in profile as lspci sees it.
 //!
-//! What is kept of lspci's text is what its versions 3.9 to 3.14 agree on. Where lspci is not
+//! What is kept of lspci's text is what its versions 3.9 to 3.15 agree on. Where lspci is not
 //! installed nothing is tested here, and the test says so.
 
 use std::io::Write;
@@ -44,49 +44,41 @@ fn lspci(dump: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).expect("lspci writes text"))
 }
 
-/// The lines that do not depend on lspci's version, and of others the part that does not.
+/// Lines that all versions write: how they begin, and where what only some of them write begins.
+const STABLE: [(&str, &[&str]); 16] = [
+    ("00:00.0", &[" (prog-if"]),
+    ("Subsystem:", &[]),
+    ("Control: I/O", &[]),
+    ("Status: Cap", &[]),
+    ("Status: D", &[]),
+    (
+        "Capabilities:",
+        &[", MSI ", ", IntMsgNum ", " <?>", " Information: "],
+    ),
+    ("Flags:", &[]),
+    ("Address:", &[]),
+    ("Masking:", &[]),
+    ("Vector table:", &[]),
+    ("PBA:", &[]),
+    ("LnkCap:", &[", ASPM"]),
+    ("ExtTag", &[" SlotPowerLimit", " TEE-IO"]),
+    ("Max ", &[]),
+    ("L1SubCap:", &[]),
+    ("BAR ", &[]),
+];
+
+/// What all versions of lspci agree on.
 fn stable(decoded: &str) -> String {
     let kept = decoded.lines().filter_map(|line| {
         let text = line.trim_start();
-        let until = |end: &str| text.split(end).next().unwrap_or(text).to_owned();
-        let text = if text.starts_with("Capabilities:") {
-            until(", MSI ")
-                .split(", IntMsgNum ")
-                .next()
-                .unwrap_or_default()
-                .trim_end_matches(" <?>")
-                .replace("Extended Capability ID 0x2a", "Physical Layer 32.0 GT/s")
-        } else if text.starts_with("00:00.0") {
-            until(" (prog-if")
-        } else if text.starts_with("LnkCap:") {
-            until(", ASPM").replace('\t', " ")
-        } else if text.starts_with("ExtTag") {
-            until(" SlotPowerLimit")
-        } else if [
-            "Control: I/O",
-            "Status: Cap",
-            "Status: D",
-            "Interrupt:",
-            "Subsystem:",
-            "Flags:",
-            "Address:",
-            "Masking:",
-            "Vector table:",
-            "PBA:",
-            "Max snoop",
-            "Max no snoop",
-            "L1SubCap:",
-            "BAR ",
-        ]
-        .iter()
-        .any(|start| text.starts_with(start))
-        {
-            text.replace('\t', " ")
-        } else {
-            return None;
-        };
+        let (_, ends) = STABLE.iter().find(|(start, _)| text.starts_with(start))?;
+        let end = ends.iter().filter_map(|end| text.find(end)).min();
+        let text = text[..end.unwrap_or(text.len())]
+            .trim_end()
+            .replace('\t', " ")
+            .replace("Extended Capability ID 0x2a", "Physical Layer 32.0 GT/s");
         let indent = line.chars().take_while(|c| *c == '\t').count();
-        Some(format!("{}{}\n", "  ".repeat(indent), text.trim_end()))
+        Some(format!("{}{text}\n", "  ".repeat(indent)))
     });
     kept.collect()
 }
