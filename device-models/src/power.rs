@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A device power state (PCIe Base §5.3.1).
+/// A device power state (PCIe Base §5.3.1). It is shown as Linux sysfs does (`D3hot`) and written in
+/// profiles in lower case (`d3hot`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all(deserialize = "kebab-case"))]
 pub enum PowerState {
     /// Working.
     #[default]

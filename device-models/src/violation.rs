@@ -18,7 +18,7 @@ pub enum Violation {
     /// An access before the recovery time of a transition or reset was over (PCIe Base §5.9).
     TooEarly {
         /// How much too early, in nanoseconds.
-        nanos: u64,
+        early_nanos: u64,
     },
     /// PMCSR was asked for a state that no edge of the state diagram reaches.
     IllegalTransition {

@@ -119,8 +119,8 @@ impl Core {
             return false;
         }
         if now < self.ready_at && self.delays != Delays::Off {
-            let nanos = self.ready_at.as_nanos() - now.as_nanos();
-            self.violate(now, Violation::TooEarly { nanos });
+            let early_nanos = self.ready_at.as_nanos() - now.as_nanos();
+            self.violate(now, Violation::TooEarly { early_nanos });
             return self.delays == Delays::Report;
         }
         true

@@ -245,6 +245,7 @@ impl Device {
     /// The slot's power limit message.
     pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
         self.slot.function_mut().set_slot_power_limit(value, scale);
+        self.settle();
     }
 
     /// Figures a person or a CI job asks for. Asking changes nothing.

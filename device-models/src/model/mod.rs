@@ -7,7 +7,7 @@
 
 mod none;
 mod registry;
-mod testdev;
+pub mod testdev;
 
 use std::fmt;
 
@@ -15,7 +15,6 @@ use serde_json::Value;
 
 pub use none::None;
 pub use registry::Registry;
-pub use testdev::{DmaControl, DmaStatus, MAGIC_VALUE, TestDevice};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters};

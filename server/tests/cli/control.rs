@@ -120,7 +120,7 @@ fn a_subscriber_sees_what_happens_until_the_end() {
         .collect();
     let off = |event: &Value| event["event"] == "rail" && event["on"] == false;
     assert!(events.iter().any(off), "{events:?}");
-    let cold = |event: &Value| event["event"] == "d-state" && event["to"] == "d3cold";
+    let cold = |event: &Value| event["event"] == "d-state" && event["to"] == "D3cold";
     assert!(events.iter().any(cold), "{events:?}");
     assert!(subscriber.wait().unwrap().success());
 }

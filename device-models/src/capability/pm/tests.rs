@@ -407,8 +407,8 @@ fn inspection_names_states() {
     let mut pm = pm(C);
     write_pmcsr(&mut pm, 0x0103);
     let inspected = pm.inspect();
-    assert_eq!(inspected["power_state"], "d3hot");
-    assert_eq!(inspected["pme_support"], json!(["d0", "d3hot"]));
+    assert_eq!(inspected["power_state"], "D3hot");
+    assert_eq!(inspected["pme_support"], json!(["D0", "D3hot"]));
     assert_eq!(inspected["pme_en"], true);
 }
 

@@ -1,33 +1,20 @@
 //! The `testdev` model: registers that make a function do what a test asks for.
 //!
-//! BAR0, 32-bit registers, little-endian:
-//!
-//! | offset | register | |
-//! |---|---|---|
-//! | 00 | `MAGIC` | RO 504D4456h |
-//! | 04 | `SCRATCH` | RW; 0 after any reset |
-//! | 08 | `IRQ_TRIGGER` | W: message N if MSI-X or MSI is enabled, else INTx |
-//! | 0C | `D_STATE` | RO: 0, since it can be read in D0 only |
-//! | 10 | `PME_AFTER_MS` | W: wake event N ms from now, in whatever state the function then is |
-//! | 14 | `OUTSIDE_D0` | RO: BAR and ROM accesses outside D0 since power-on |
-//! | 18 | `RESETS` | RO: resets of any kind since power-on |
-//! | 1C | `IRQ_ACK` | W: INTx is released |
-//! | 20/24 | `DMA_SRC` | RW, 64 bits |
-//! | 28/2C | `DMA_DST` | RW, 64 bits |
-//! | 30 | `DMA_LEN` | RW, bytes |
-//! | 34 | `DMA_COUNT` | RW, how many times |
-//! | 38 | `DMA_CTRL` | W, see [`DmaControl`] |
-//! | 3C | `DMA_STATUS` | RO, see [`DmaStatus`] |
-//!
-//! What is write-only reads zero.
+//! Its registers are in BAR0, 32 bits wide, little-endian; [`offset`] lists them. What is write-only
+//! reads zero.
 
 mod dma;
+pub mod offset;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use self::dma::{CopyEngine, Job};
+use self::offset::{
+    D_STATE, DMA_COUNT, DMA_CTRL, DMA_DST, DMA_LEN, DMA_SRC, DMA_STATUS, IRQ_ACK, IRQ_TRIGGER,
+    MAGIC, OUTSIDE_D0, PME_AFTER_MS, RESETS, SCRATCH,
+};
 use super::{Context, Model};
 use crate::dma::DmaOutcome;
 use crate::power::PowerState;
@@ -38,21 +25,6 @@ pub use self::dma::{DmaControl, DmaStatus};
 
 /// What `MAGIC` reads.
 pub const MAGIC_VALUE: u32 = 0x504d_4456;
-
-const MAGIC: u64 = 0x00;
-const SCRATCH: u64 = 0x04;
-const IRQ_TRIGGER: u64 = 0x08;
-const D_STATE: u64 = 0x0c;
-const PME_AFTER_MS: u64 = 0x10;
-const OUTSIDE_D0: u64 = 0x14;
-const RESETS: u64 = 0x18;
-const IRQ_ACK: u64 = 0x1c;
-const DMA_SRC: u64 = 0x20;
-const DMA_DST: u64 = 0x28;
-const DMA_LEN: u64 = 0x30;
-const DMA_COUNT: u64 = 0x34;
-const DMA_CTRL: u64 = 0x38;
-const DMA_STATUS: u64 = 0x3c;
 
 /// The BAR with the registers.
 const REGISTER_BAR: u8 = 0;

@@ -410,6 +410,18 @@ fn power_states_and_resets_abort_a_job_and_the_status_tells() {
 }
 
 #[test]
+fn a_job_cut_off_by_sleep_interrupts_when_the_function_is_awake_again() {
+    let mut bench = Bench::with(&[("capabilities.pm.no-soft-reset", "true")]);
+    bench.config(MSI_CONTROL, 0x0031);
+    bench.copy(0, 0x1000, 16, 10, go().with_interrupt(true).with_vector(2));
+    bench.config(PMCSR, D3HOT);
+    while bench.serve() {}
+    assert_eq!(bench.messages(), []);
+    bench.config(PMCSR, D0);
+    assert_eq!(bench.messages(), [(MessageKind::Msi, 2)]);
+}
+
+#[test]
 fn a_job_that_ended_before_a_reset_is_forgotten() {
     let mut bench = Bench::new();
     bench.copy(0, 0x1000, 16, 1, go());
