@@ -1,7 +1,7 @@
 # Sourced by setup and run: where the prepared folder is, and how to enter it.
 # shellcheck shell=bash
 
-readonly CACHE=${DORMOUSE_GUEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/dormouse-guest}
+readonly CACHE=${DORMOUSE_GUEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/dormouse-guest}
 readonly ROOT=$CACHE/root
 
 die() {

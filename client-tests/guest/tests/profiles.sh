@@ -1,6 +1,7 @@
 # Every other built-in profile boots, is found whole, and is left alone by a guest that has no driver for it.
 # profile: gpu-display gpu-3d gpu-audio nic nvme xhci
 
+size=$((16 * $(grep -c '0: ' /test/config-space)))
 . /test/enumeration.sh
 
 config CAP_PM+4.w=0003
