@@ -59,6 +59,13 @@ fn the_guide_shows_them_as_they_are() {
 }
 
 #[test]
+fn the_guide_quotes_a_mistake_as_it_is_told() {
+    let wrong = PROFILE.replace("pme-from = [\"d0\",", "pme-from = [\"d0\", \"d1\",");
+    let error = Profile::parse("minimal.toml", &wrong, &[]).expect_err("there is no D1");
+    assert!(GUIDE.contains(&format!("\n{error}\n")), "{error}");
+}
+
+#[test]
 fn the_profile_alone_is_a_device_with_memory() {
     let mut device = device(&Registry::builtin(), "ram");
     write(&mut device, 0, 0x20, &0x1234_5678_u32.to_le_bytes());
