@@ -141,6 +141,3 @@ fn offset(address: u64, done: usize) -> Result<u64, DmaError> {
         .checked_add(done as u64)
         .ok_or(DmaError::Unmapped { address: 0 })
 }
-
-#[cfg(test)]
-mod tests;

@@ -131,3 +131,6 @@ impl Server {
         self.reactor.run().map_err(ServerError::Poll)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The whole server in this process, spoken to byte by byte.
+
+mod client;
+mod interrupts;
+mod lifetime;
+mod memory;
+mod requests;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use pci_device_models::model::Registry;
+use pci_device_models::profile::Profile;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::*;
+use crate::settings::PollMode;
+use client::Client;
+
+/// A server of the built-in test device that runs in a thread of its own.
+struct Running {
+    folder: TempDir,
+    handle: Handle,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+}
+
+fn testdev() -> Device {
+    let text = Profile::builtin("testdev").unwrap();
+    let profile = Profile::parse("testdev", text, &[]).unwrap();
+    profile.device(&Registry::builtin()).unwrap()
+}
+
+impl Running {
+    fn new() -> Self {
+        Self::with(Settings::default(), ClientMemory::FileIo)
+    }
+
+    fn with(settings: Settings, client_memory: ClientMemory) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listen = |name| UnixListener::bind(folder.path().join(name)).unwrap();
+        let mut server = Server::new(settings).unwrap();
+        let function = ServedFunction {
+            name: "testdev".to_owned(),
+            device: testdev(),
+            client_memory,
+            endpoint: Endpoint::Listener(listen("socket")),
+            control: Some(listen("control")),
+        };
+        server.add(function).unwrap();
+        Self {
+            folder,
+            handle: server.handle(),
+            thread: Some(std::thread::spawn(move || server.run())),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.path("socket")).unwrap()
+    }
+
+    /// A client that has agreed on a version.
+    fn client(&self) -> Client {
+        let mut client = Client::new(self.connect());
+        client.negotiate();
+        client
+    }
+
+    fn control(&self) -> Control {
+        let stream = UnixStream::connect(self.path("control")).unwrap();
+        Control(BufReader::new(stream))
+    }
+
+    /// Waits for the server to end by itself.
+    fn join(mut self) {
+        let thread = self.thread.take().unwrap();
+        thread.join().unwrap().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        if let Some(thread) = self.thread.take() {
+            let result = thread.join();
+            assert!(std::thread::panicking() || matches!(result, Ok(Ok(()))));
+        }
+    }
+}
+
+/// A control client.
+struct Control(BufReader<UnixStream>);
+
+impl Control {
+    fn write(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The next line, `Null` at the end of the stream.
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        // A reset is how the system tells of a stream that was closed with bytes still in it.
+        let _ = self.0.read_line(&mut line);
+        serde_json::from_str(&line).unwrap_or_default()
+    }
+
+    fn ask(&mut self, verb: &str) -> Value {
+        self.write(&format!("{{\"verb\":\"{verb}\"}}\n"));
+        let reply = self.line();
+        assert!(reply["error"].is_null(), "{reply}");
+        reply["ok"].clone()
+    }
+}
