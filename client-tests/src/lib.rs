@@ -1,1 +1,17 @@
-//! x
+//! Clients that judge the server from outside: through its socket, its control socket and its
+//! public API.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`raw`] | a vfio-user client that packs its own bytes, well-formed or not |
+//! | [`os`] | eventfds and client memory, as a client makes them |
+//! | [`control`] | a client of the control socket |
+//! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
+//! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod daemon;
+pub mod os;
+pub mod raw;
+pub mod table;

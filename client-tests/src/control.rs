@@ -1,0 +1,113 @@
+//! A client of the control socket: a line of JSON out, a line of JSON back.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::raw::PATIENCE;
+
+/// The arguments of verbs in the order in which steps give them.
+const ARGUMENTS: [(&str, &[&str]); 8] = [
+    ("clock", &["action", "duration"]),
+    ("inspect", &["path"]),
+    ("interrupt", &["vector"]),
+    ("intx", &["level"]),
+    ("rail", &["state"]),
+    ("reset", &["kind"]),
+    ("slot-power-limit", &["value", "scale"]),
+    ("withdraw", &["vector"]),
+];
+
+/// A connection to the control socket of a function.
+#[derive(Debug)]
+pub struct Control {
+    lines: BufReader<UnixStream>,
+    last_id: u64,
+    events: VecDeque<Value>,
+}
+
+impl Control {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens at `path`.
+    pub fn connect(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path).with_context(|| path.display().to_string())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            lines: BufReader::new(stream),
+            last_id: 0,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Has a verb carried out, given with its arguments in their order: `["rail", "off"]`.
+    ///
+    /// # Errors
+    /// The verb has fewer arguments; the server refuses it or does not answer.
+    pub fn command(&mut self, words: &[&str]) -> Result<Value> {
+        let (verb, given) = words.split_first().context("there is no verb")?;
+        let names = ARGUMENTS.iter().find(|(known, _)| known == verb);
+        let names = names.map_or(&[][..], |(_, names)| names);
+        ensure!(given.len() <= names.len(), "{verb} takes {names:?}");
+        let mut request = json!({ "verb": verb });
+        for (name, value) in names.iter().zip(given) {
+            request[*name] = match value.parse::<u64>() {
+                Ok(number) => number.into(),
+                Err(_) => (*value).into(),
+            };
+        }
+        self.request(request)
+    }
+
+    /// Sends an object, to which an id is added, and receives the `ok` value of its reply. Events
+    /// that come before it are kept.
+    ///
+    /// # Errors
+    /// The server refuses it or does not answer.
+    pub fn request(&mut self, mut request: Value) -> Result<Value> {
+        self.last_id += 1;
+        request["id"] = self.last_id.into();
+        writeln!(self.lines.get_mut(), "{request}")?;
+        loop {
+            let mut line = self.receive()?;
+            if line.get("event").is_some() {
+                self.events.push_back(line);
+                continue;
+            }
+            ensure!(
+                line["id"] == self.last_id,
+                "{line} is no reply to {request}"
+            );
+            return match line.get_mut("ok") {
+                Some(value) => Ok(value.take()),
+                None => bail!("{request} was refused: {}", line["error"]),
+            };
+        }
+    }
+
+    /// The events that were reported since the last time this was asked. The server reports what has
+    /// happened before it answers the next request.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn events(&mut self) -> Result<Vec<Value>> {
+        self.command(&["status"])?;
+        Ok(self.events.drain(..).collect())
+    }
+
+    /// One line, whatever it is.
+    ///
+    /// # Errors
+    /// The server says nothing, or no JSON.
+    pub fn receive(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        let count = self.lines.read_line(&mut line).context("no line")?;
+        ensure!(count != 0, "the control socket was closed");
+        serde_json::from_str(&line).with_context(|| format!("{line:?} is no JSON"))
+    }
+}

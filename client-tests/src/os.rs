@@ -1,0 +1,158 @@
+//! What a client makes for its server: eventfds and memory.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::io::{Errno, pread, pwrite, read, write};
+
+/// Whether `fd` can be read, or its other end is gone, within `wait`.
+///
+/// # Errors
+/// It cannot be polled.
+pub fn readable(fd: BorrowedFd<'_>, wait: Duration) -> io::Result<bool> {
+    ready(fd, PollFlags::IN, wait)
+}
+
+/// Whether `fd` takes more within `wait`.
+///
+/// # Errors
+/// It cannot be polled.
+pub fn writable(fd: BorrowedFd<'_>, wait: Duration) -> io::Result<bool> {
+    ready(fd, PollFlags::OUT, wait)
+}
+
+fn ready(fd: BorrowedFd<'_>, flags: PollFlags, wait: Duration) -> io::Result<bool> {
+    let wait = Timespec {
+        tv_sec: wait.as_secs() as i64,
+        tv_nsec: i64::from(wait.subsec_nanos()),
+    };
+    Ok(poll(&mut [PollFd::from_borrowed_fd(fd, flags)], Some(&wait))? != 0)
+}
+
+/// An eventfd.
+#[derive(Debug)]
+pub struct Event(OwnedFd);
+
+impl Event {
+    /// One that has not been signalled.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?))
+    }
+
+    /// How often it was signalled since the last time this was asked.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn take(&self) -> io::Result<u64> {
+        let mut count = [0; 8];
+        match read(&self.0, &mut count) {
+            Ok(_) => Ok(u64::from_ne_bytes(count)),
+            Err(Errno::AGAIN) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As [`Self::take`], after a signal has come or `wait` is over.
+    ///
+    /// # Errors
+    /// It cannot be polled or read.
+    pub fn take_within(&self, wait: Duration) -> io::Result<u64> {
+        readable(self.as_fd(), wait)?;
+        self.take()
+    }
+
+    /// Signals it once.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn signal(&self) -> io::Result<()> {
+        write(&self.0, &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+}
+
+impl AsFd for Event {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Memory that a client shares: a memfd.
+#[derive(Debug)]
+pub struct Memory(OwnedFd);
+
+impl Memory {
+    /// `size` bytes of zeroes that may shrink under the server's hands.
+    ///
+    /// # Errors
+    /// There is no memory or no file descriptor left.
+    pub fn new(size: u64) -> io::Result<Self> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let memory = Self(memfd_create("client-memory", flags)?);
+        memory.resize(size)?;
+        Ok(memory)
+    }
+
+    /// `size` bytes of zeroes that are sealed against a change of size, as QEMU seals its memory.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn sealed(size: u64) -> io::Result<Self> {
+        let memory = Self::new(size)?;
+        fcntl_add_seals(
+            &memory.0,
+            SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+        )?;
+        Ok(memory)
+    }
+
+    /// Makes it `size` bytes long.
+    ///
+    /// # Errors
+    /// It is sealed, or there is no memory left.
+    pub fn resize(&self, size: u64) -> io::Result<()> {
+        Ok(ftruncate(&self.0, size)?)
+    }
+
+    /// Reads `len` bytes at `offset`.
+    ///
+    /// # Errors
+    /// It is shorter than that.
+    pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut data = vec![0; len];
+        let count = pread(&self.0, &mut data[..], offset)?;
+        if count == len {
+            Ok(data)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// Writes `data` at `offset`.
+    ///
+    /// # Errors
+    /// It is sealed and shorter than that.
+    pub fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let count = pwrite(&self.0, data, offset)?;
+        if count == data.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::WriteZero.into())
+        }
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

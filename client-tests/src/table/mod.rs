@@ -1,0 +1,227 @@
+//! Behaviour tables: what a function does, row by row, in words and in steps.
+//!
+//! A table is a TOML file under `tables/`. Its rows say in plain words what is given, what is done
+//! and what must come, and in steps ([`step`]) how that is shown through the socket. The same file
+//! makes the page that people read ([`page`]).
+//!
+//! ```toml
+//! [[row]]
+//! id = "P3"
+//! given = "a function in D0"
+//! when = "3 is written to PMCSR"
+//! then = "PMCSR reads 000Bh: D3hot, No_Soft_Reset"
+//! source = "PCIe Base §7.5.2.2"
+//! profile = "A"                                       # of tables/profiles; "A B": once with each
+//! steps = ["cfg2 pm+4 = 0003", "cfg2 pm+4 ? 000b"]    # "A+B": two functions in one server
+//! ```
+//!
+//! A row with variants has several `[[row.case]]`, each with `profile`, `set` (overrides of profile
+//! keys) and `steps`. A row that cannot be shown here says why in `not-here` and has no steps.
+
+mod bench;
+mod capabilities;
+pub mod page;
+pub mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use bench::Bench;
+use step::Step;
+
+/// A behaviour table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Table {
+    /// Heading of its page.
+    pub title: String,
+    /// What a reader of the page has to know first.
+    pub introduction: String,
+    /// The sections of the page by the letters that row ids begin with, in order.
+    pub section: Vec<Section>,
+    /// Words for what many rows do: each stands for steps.
+    #[serde(default)]
+    pub words: BTreeMap<String, Vec<String>>,
+    /// The rows.
+    pub row: Vec<Row>,
+}
+
+/// A section of a table's page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// What the ids of its rows begin with.
+    pub letter: String,
+    /// Heading.
+    pub title: String,
+}
+
+/// A row: one thing that a function does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Row {
+    /// Letter of the section and number.
+    pub id: String,
+    /// What is given.
+    pub given: String,
+    /// What is done.
+    pub when: String,
+    /// What must come.
+    pub then: String,
+    /// Where it is written.
+    pub source: String,
+    /// Why it cannot be shown here, and where it is shown instead.
+    pub not_here: Option<String>,
+    /// The only case.
+    #[serde(default)]
+    profile: String,
+    #[serde(default)]
+    set: Vec<String>,
+    #[serde(default)]
+    steps: Vec<String>,
+    /// Several cases.
+    #[serde(default)]
+    case: Vec<Case>,
+}
+
+/// One way of showing a row.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    profile: String,
+    #[serde(default)]
+    set: Vec<String>,
+    steps: Vec<String>,
+}
+
+/// The folder that holds tables and their profiles.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tables")
+}
+
+impl Table {
+    /// The table `NAME.toml`, checked: every row is shown or says why not, every step is one.
+    ///
+    /// # Errors
+    /// There is no such table, or something in it is not right; says what and where.
+    pub fn load(name: &str) -> Result<Self> {
+        let path = folder().join(name).with_extension("toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let table: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let mut ids = BTreeSet::new();
+        for row in &table.row {
+            let id = &row.id;
+            ensure!(ids.insert(id), "{name}: row {id} is there twice");
+            ensure!(
+                table.section_of(row).is_some(),
+                "{name}: row {id} is in no section"
+            );
+            table
+                .check(row)
+                .with_context(|| format!("{name}: row {id}"))?;
+        }
+        Ok(table)
+    }
+
+    /// The rows of a section, in the table's order.
+    pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Row> {
+        self.row.iter().filter(|row| row.letter() == section.letter)
+    }
+
+    /// Shows a row: carries out the steps of all its cases.
+    ///
+    /// # Errors
+    /// A step did not find what it expects; says which.
+    pub fn show(&self, row: &Row) -> Result<()> {
+        for case in row.cases() {
+            for profile in case.profile.split_whitespace() {
+                let within = || format!("{}, profile {profile} {}", row.id, case.set.join(" "));
+                let profiles: Vec<&str> = profile.split('+').collect();
+                let mut bench = Bench::start(&profiles, &case.set).with_context(within)?;
+                for (text, step) in self.steps(&case)? {
+                    bench
+                        .carry_out(&step)
+                        .with_context(|| format!("step `{text}`"))
+                        .with_context(within)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether showing a row takes the program lspci.
+    ///
+    /// # Errors
+    /// A step is none.
+    pub fn needs_lspci(&self, row: &Row) -> Result<bool> {
+        for case in row.cases() {
+            if self
+                .steps(&case)?
+                .iter()
+                .any(|(_, step)| step.needs_lspci())
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn section_of(&self, row: &Row) -> Option<&Section> {
+        self.section
+            .iter()
+            .find(|section| section.letter == row.letter())
+    }
+
+    fn check(&self, row: &Row) -> Result<()> {
+        let cases = row.cases();
+        match &row.not_here {
+            Some(_) if cases.is_empty() => Ok(()),
+            Some(_) => bail!("has steps although it is not shown here"),
+            None if cases.is_empty() => bail!("has neither steps nor a reason in `not-here`"),
+            None => cases.iter().try_for_each(|case| self.steps(case).map(drop)),
+        }
+    }
+
+    /// The steps of a case with its words resolved; words do not contain words.
+    fn steps(&self, case: &Case) -> Result<Vec<(String, Step)>> {
+        let mut steps = Vec::new();
+        for text in &case.steps {
+            let meant = match self.words.get(text) {
+                Some(meant) => meant.as_slice(),
+                None => std::slice::from_ref(text),
+            };
+            for text in meant {
+                let step: Step = text.parse().with_context(|| format!("step `{text}`"))?;
+                steps.push((text.clone(), step));
+            }
+        }
+        ensure!(
+            steps.iter().any(|(_, step)| step.expects_something()),
+            "its steps expect nothing, so they cannot fail"
+        );
+        Ok(steps)
+    }
+}
+
+impl Row {
+    fn letter(&self) -> &str {
+        self.id.trim_end_matches(|c: char| c.is_ascii_digit())
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = self.case.clone();
+        if !self.steps.is_empty() {
+            cases.push(Case {
+                profile: self.profile.clone(),
+                set: self.set.clone(),
+                steps: self.steps.clone(),
+            });
+        }
+        cases
+    }
+}

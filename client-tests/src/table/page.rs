@@ -1,0 +1,66 @@
+//! The page that people read, made from a table.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::Table;
+
+/// The tables and their pages.
+pub const PAGES: [&str; 1] = ["pci-function"];
+
+/// Where the page of a table is kept.
+#[must_use]
+pub fn path(name: &str) -> PathBuf {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/behaviour");
+    docs.join(name).with_extension("md")
+}
+
+/// The page of the table `name`.
+#[must_use]
+pub fn make(name: &str, table: &Table) -> String {
+    let mut page = String::new();
+    let shown = table
+        .row
+        .iter()
+        .filter(|row| row.not_here.is_none())
+        .count();
+    // Writing to a string does not fail.
+    let _ = write!(
+        page,
+        "<!-- Made from client-tests/tables/{name}.toml by `cargo run -p client-tests --bin behaviour-docs`. -->\n\n\
+         # {title}\n\n{introduction}\n\n\
+         The table has {rows} rows. {shown} of them are shown by tests against a running server: \
+         `cargo test -p client-tests --test behaviour` walks them all, with the number of a row at the end \
+         it walks that one. How each is shown, step by step, is in \
+         [the table itself](../../client-tests/tables/{name}.toml).\n",
+        title = table.title,
+        introduction = table.introduction.trim(),
+        rows = table.row.len(),
+    );
+    for section in &table.section {
+        let _ = write!(
+            page,
+            "\n## {}\n\n| # | Given | When | Then | Source |\n|---|---|---|---|---|\n",
+            section.title
+        );
+        for row in table.rows_of(section) {
+            let mark = if row.not_here.is_some() { " *" } else { "" };
+            let _ = writeln!(
+                page,
+                "| {}{mark} | {} | {} | {} | {} |",
+                row.id, row.given, row.when, row.then, row.source
+            );
+        }
+    }
+    let elsewhere = table
+        .row
+        .iter()
+        .filter_map(|row| Some((row, row.not_here.as_ref()?)));
+    let mut heading =
+        Some("\n## Rows that are shown elsewhere (*)\n\n| # | Why, and where |\n|---|---|\n");
+    for (row, reason) in elsewhere {
+        page.push_str(heading.take().unwrap_or_default());
+        let _ = writeln!(page, "| {} | {reason} |", row.id);
+    }
+    page
+}
