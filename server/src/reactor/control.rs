@@ -13,19 +13,10 @@ use serde::Serialize;
 
 use super::source::Source;
 use crate::connection::Outgoing;
-use crate::control::{self, ControlReply, MAX_LINE};
+use crate::control::{self, MAX_LINE};
 
 /// Bytes that one read takes.
 const READ_SIZE: usize = 4096;
-
-/// What reading a control client's socket came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read {
-    /// It has nothing more to say for now.
-    Waits,
-    /// It is gone, or has to go.
-    Gone,
-}
 
 /// One control client.
 #[derive(Debug)]
@@ -81,37 +72,39 @@ impl ControlClient {
         })
     }
 
-    /// Reads what has come and passes every line, without its newline, to `execute`, whose reply
-    /// goes back.
-    pub(super) fn ready(&mut self, execute: &mut dyn FnMut(&[u8]) -> ControlReply) -> Read {
-        self.serve(execute).unwrap_or_else(|error| {
-            tracing::debug!(%error, "control client lost");
-            Read::Gone
-        })
+    /// Sends what the socket has room for again.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        self.outgoing.resume(&self.socket)
     }
 
-    fn serve(&mut self, execute: &mut dyn FnMut(&[u8]) -> ControlReply) -> io::Result<Read> {
-        self.outgoing.resume(&self.socket)?;
+    /// The next line that has come, without its newline; `None` if there is none for now.
+    ///
+    /// # Errors
+    /// The client is gone, or has to go.
+    pub(super) fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = self.received.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            if self.received.len() > MAX_LINE {
+                self.send(control::line_too_long().text.into_bytes())?;
+                return Err(io::Error::other("the control client sent too long a line"));
+            }
             let mut bytes = [0; READ_SIZE];
             match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Ok(Read::Gone),
+                Ok((_, 0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok((_, count)) => {
                     self.received
                         .extend_from_slice(bytes.get(..count).unwrap_or_default());
                 }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => return Ok(Read::Waits),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(None),
                 Err(errno) => return Err(errno.into()),
-            }
-            while let Some(end) = self.received.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.received.drain(..=end).collect();
-                let reply = execute(line.strip_suffix(b"\n").unwrap_or_default());
-                self.send(reply.text.into_bytes())?;
-            }
-            if self.received.len() > MAX_LINE {
-                self.send(control::line_too_long().text.into_bytes())?;
-                return Ok(Read::Gone);
             }
         }
     }

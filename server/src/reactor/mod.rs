@@ -32,7 +32,7 @@ use crate::dma::BounceBuffer;
 use crate::server::ServedFunction;
 use crate::settings::Settings;
 use client::Turn;
-use control::Read;
+use control::ControlClient;
 use controls::Controls;
 use function::{Function, Limits};
 use source::Source;
@@ -296,43 +296,58 @@ impl Reactor {
         turn
     }
 
-    /// Carries out what a control client says.
+    /// Carries out what a control client says, line by line: what a line caused is told before the
+    /// next one is looked at.
     fn control_ready(&mut self, number: usize) {
-        let Some(mut client) = self.controls.take(number) else {
-            return;
-        };
-        let Some(function) = self.functions.get_mut(client.function) else {
-            return;
-        };
-        let mut actions = Vec::new();
-        let read = client.ready(&mut |line| {
-            let mut cx = ControlContext {
-                name: &function.name,
-                device: &mut function.device,
-                clock: &mut self.clock,
-                stats: &function.stats,
-            };
-            let reply = language::execute(line, &mut cx);
-            function.perform_outputs(self.clock.now());
-            actions.extend(reply.action);
-            reply
-        });
-        for action in actions {
-            match action {
-                ControlAction::Shutdown => self.stop.store(true, Ordering::Release),
-                ControlAction::Subscribe if client.subscribed => {}
-                ControlAction::Subscribe => {
-                    client.subscribed = true;
-                    function.outputs.subscribers += 1;
+        while let Some(mut client) = self.controls.take(number) {
+            let touched = client.function;
+            match self.control_line(&mut client) {
+                Ok(done) => {
+                    self.controls.put(number, client);
+                    self.after(touched);
+                    if !done {
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "control client lost");
+                    if let Some(function) = self.functions.get_mut(touched) {
+                        function.outputs.subscribers -= usize::from(client.subscribed);
+                    }
+                    self.after(touched);
                 }
             }
+            return;
         }
-        let touched = client.function;
-        match read {
-            Read::Waits => self.controls.put(number, client),
-            Read::Gone => function.outputs.subscribers -= usize::from(client.subscribed),
+    }
+
+    /// Carries out the next line of a control client. Whether there was none.
+    fn control_line(&mut self, client: &mut ControlClient) -> io::Result<bool> {
+        client.resume()?;
+        let Some(line) = client.next_line()? else {
+            return Ok(true);
+        };
+        let Some(function) = self.functions.get_mut(client.function) else {
+            return Ok(true);
+        };
+        let mut cx = ControlContext {
+            name: &function.name,
+            device: &mut function.device,
+            clock: &mut self.clock,
+            stats: &function.stats,
+        };
+        let reply = language::execute(&line, &mut cx);
+        function.perform_outputs(self.clock.now());
+        match reply.action {
+            Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
+            Some(ControlAction::Subscribe) if !client.subscribed => {
+                client.subscribed = true;
+                function.outputs.subscribers += 1;
+            }
+            Some(ControlAction::Subscribe) | None => {}
         }
-        self.after(touched);
+        client.send(reply.text.into_bytes())?;
+        Ok(false)
     }
 
     /// Gives everybody who has unfinished business a turn.
