@@ -1,33 +1,18 @@
 //! What the server makes of messages, well-formed or not: every malformed one gets its errno in a
 //! reply of 16 bytes, and the connection goes on.
 
+mod common;
+
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use client_tests::daemon::Daemon;
 use client_tests::os::{self, Event};
-use client_tests::raw::wire::{Bytes, EINVAL, HEADER, command, flag, header, message, region};
-use client_tests::raw::{Message, PATIENCE, RawClient};
+use client_tests::raw::wire::{Bytes, EINVAL, ENOTTY, HEADER, command, flag, header, region};
+use client_tests::raw::{PATIENCE, RawClient};
+
+use common::{SCRATCH, decoding, goes_on, served};
 
 const MAGIC: [u8; 4] = 0x504d_4456_u32.to_le_bytes();
-const SCRATCH: u64 = 4;
-
-fn served() -> (Daemon, RawClient) {
-    Daemon::testdev(&[]).unwrap()
-}
-
-/// As [`served`], with BAR0 decoding.
-fn decoding() -> (Daemon, RawClient) {
-    let (daemon, mut client) = served();
-    client.write(region::CONFIG, 4, &[2, 0]).unwrap();
-    (daemon, client)
-}
-
-/// A well-formed request is answered, and its answer is the next message that comes.
-fn goes_on(client: &mut RawClient, after: &str) {
-    let alive = client.read(region::CONFIG, 0, 4);
-    assert_eq!(alive.expect(after), [0x34, 0x12, 0xc0, 0xd3], "{after}");
-}
 
 /// Sends a command that has to fail with EINVAL, and checks that the connection goes on.
 fn refused(client: &mut RawClient, what: &str, command: u16, payload: &[u8]) {
@@ -447,119 +432,6 @@ fn reading_as_much_as_the_limit_allows_is_one_reply() {
 }
 
 #[test]
-fn a_command_without_reply_gets_none_but_is_carried_out() {
-    let (_daemon, mut client) = decoding();
-    let write = Bytes::new().u64(SCRATCH).u32(0).u32(4).bytes(&[1, 2, 3, 4]);
-    client
-        .post(command::REGION_WRITE, flag::NO_REPLY, &write, &[])
-        .unwrap();
-    assert_eq!(client.read(0, SCRATCH, 4).unwrap(), [1, 2, 3, 4]);
-    // None of these is answered, well-formed or not, so the next reply is that to the read.
-    for (number, payload) in [
-        (command::VERSION, Bytes::new()),
-        (
-            command::DMA_MAP,
-            Bytes::new().u32(32).u32(3).u64(0).u64(0x1000).u64(0x1000),
-        ),
-        (command::DMA_MAP, Bytes::new()),
-        (
-            command::DMA_UNMAP,
-            Bytes::new().u32(24).u32(0).u64(0x1000).u64(0x1000),
-        ),
-        (command::DEVICE_GET_INFO, Bytes::new().u32(16).u32(0).u64(0)),
-        (
-            command::DEVICE_GET_REGION_INFO,
-            Bytes::new().u32(32).u64(0).u64(0).u64(0).u32(0),
-        ),
-        (
-            command::DEVICE_GET_IRQ_INFO,
-            Bytes::new().u32(16).u32(0).u64(0),
-        ),
-        (
-            command::DEVICE_SET_IRQS,
-            Bytes::new().u32(20).u32(0x21).u64(0).u32(0),
-        ),
-        (command::DEVICE_SET_IRQS, Bytes::new()),
-        (command::REGION_READ, Bytes::new().u64(0).u32(0).u32(4)),
-        (command::REGION_READ, Bytes::new().u64(0).u32(77).u32(4)),
-        (command::DEVICE_FEATURE, Bytes::new().u32(8).u32(3)),
-        (999, Bytes::new()),
-        (command::DEVICE_RESET, Bytes::new()),
-    ] {
-        client.post(number, flag::NO_REPLY, &payload, &[]).unwrap();
-        goes_on(&mut client, &format!("command {number} without reply"));
-    }
-    client.write(region::CONFIG, 4, &[2, 0]).unwrap();
-    assert_eq!(
-        client.read(0, SCRATCH, 4).unwrap(),
-        [0; 4],
-        "DEVICE_RESET was carried out"
-    );
-}
-
-#[test]
-fn pipelined_commands_are_answered_in_order() {
-    let (_daemon, mut client) = decoding();
-    let mut stream = Vec::new();
-    for id in 0..500_u16 {
-        let write = Bytes::new()
-            .u64(SCRATCH)
-            .u32(0)
-            .u32(2)
-            .bytes(&id.to_le_bytes());
-        stream.extend(message(id, command::REGION_WRITE, flag::NO_REPLY, &write));
-        let read = Bytes::new().u64(SCRATCH).u32(0).u32(2);
-        // Ids mean something to the sender only, and may repeat.
-        stream.extend(message(id / 2, command::REGION_READ, flag::COMMAND, &read));
-    }
-    client.send(&stream, &[]).unwrap();
-    for id in 0..500_u16 {
-        let reply = client.receive().unwrap();
-        assert_eq!(reply.id, id / 2);
-        assert_eq!(reply.success().unwrap()[16..], id.to_le_bytes());
-    }
-    assert!(!client.has_message().unwrap());
-    goes_on(&mut client, "500 pairs of messages");
-}
-
-#[test]
-fn messages_may_come_in_any_pieces() {
-    let (_daemon, mut client) = decoding();
-    let write = Bytes::new().u64(SCRATCH).u32(0).u32(4).bytes(&[4, 3, 2, 1]);
-    let write = message(1, command::REGION_WRITE, flag::COMMAND, &write);
-    let read = message(
-        2,
-        command::REGION_READ,
-        flag::COMMAND,
-        &Bytes::new().u64(SCRATCH).u32(0).u32(4),
-    );
-    let both = [write, read].concat();
-    for cut in 1..both.len() {
-        let (first, rest) = both.split_at(cut);
-        client.send(first, &[]).unwrap();
-        // A server that acts on half a message would say something by now, and one that waits for
-        // this client would not serve another one.
-        client.send(rest, &[]).unwrap();
-        assert_eq!(
-            client.receive().unwrap().success().unwrap().len(),
-            16,
-            "cut at {cut}"
-        );
-        assert_eq!(
-            client.receive().unwrap().success().unwrap()[16..],
-            [4, 3, 2, 1],
-            "cut at {cut}"
-        );
-    }
-    for byte in both {
-        client.send(&[byte], &[]).unwrap();
-    }
-    assert_eq!(client.receive().unwrap().id, 1);
-    assert_eq!(client.receive().unwrap().id, 2);
-    goes_on(&mut client, "single bytes");
-}
-
-#[test]
 fn descriptors_that_nobody_takes_are_closed() {
     let (_daemon, mut client) = served();
     let map = Bytes::new().u32(32).u32(3).u64(0).u64(0x1000).u64(0x1000);
@@ -632,117 +504,6 @@ fn more_descriptors_than_the_server_takes_are_refused_and_closed() {
 }
 
 #[test]
-fn a_second_client_is_turned_away_at_once() {
-    let (daemon, mut client) = served();
-    let second = RawClient::connect(&daemon.socket(0)).unwrap();
-    second.closed().unwrap();
-    goes_on(&mut client, "a second client");
-    drop(client);
-    goes_on(&mut reattach(&daemon), "the next client");
-}
-
-/// Attaches when the server has noticed that the last client is gone.
-fn reattach(daemon: &Daemon) -> RawClient {
-    daemon
-        .attach(0)
-        .expect("the server has seen the last client go before this one came")
-}
-
-#[test]
-fn a_client_that_goes_leaves_the_function_reset_or_as_it_is() {
-    for (set, kept) in [
-        ("host.on-disconnect=reset", false),
-        ("host.on-disconnect=retain", true),
-    ] {
-        let (daemon, mut client) = Daemon::testdev(&[set]).unwrap();
-        let trigger = Event::new().unwrap();
-        client.write(region::CONFIG, 4, &[2, 0]).unwrap();
-        client.write(0, SCRATCH, &[1, 2, 3, 4]).unwrap();
-        bind_intx(&mut client, &trigger);
-        drop(client);
-
-        let mut client = reattach(&daemon);
-        let command = client.read(region::CONFIG, 4, 2).unwrap();
-        assert_eq!(command, if kept { [2, 0] } else { [0, 0] }, "{set}");
-        client.write(region::CONFIG, 4, &[2, 0]).unwrap();
-        let scratch = client.read(0, SCRATCH, 4).unwrap();
-        assert_eq!(scratch, if kept { [1, 2, 3, 4] } else { [0; 4] }, "{set}");
-        daemon
-            .control(0)
-            .unwrap()
-            .command(&["intx", "assert"])
-            .unwrap();
-        assert_eq!(
-            trigger.take().unwrap(),
-            0,
-            "{set}: the last client's trigger is gone"
-        );
-    }
-}
-
-fn bind_intx(client: &mut RawClient, trigger: &Event) {
-    let request = Bytes::new().u32(20).u32(0x24).u32(0).u32(0).u32(1);
-    let reply: Message = client
-        .request(command::DEVICE_SET_IRQS, &request, &[trigger.as_fd()])
-        .unwrap();
-    reply.success().unwrap();
-}
-
-#[test]
-fn a_client_that_goes_in_the_middle_of_a_message_leaves_a_server_that_serves() {
-    let (daemon, client) = served();
-    let whole = message(
-        1,
-        command::REGION_READ,
-        flag::COMMAND,
-        &Bytes::new().u64(0).u32(7).u32(4),
-    );
-    client.send(&whole[..20], &[]).unwrap();
-    drop(client);
-    goes_on(&mut reattach(&daemon), "half a message");
-}
-
-#[test]
-fn a_client_that_says_nothing_holds_up_no_other_function() {
-    let specs = ["testdev", "testdev"].map(|name| client_tests::daemon::Spec::named(name).unwrap());
-    let daemon = Daemon::start(&specs).unwrap();
-    let silent = RawClient::connect(&daemon.socket(0)).unwrap();
-    silent
-        .send(&header(1, command::REGION_READ, 32, flag::COMMAND, 0), &[])
-        .unwrap();
-    goes_on(&mut daemon.attach(1).unwrap(), "beside a silent client");
-    assert!(!silent.has_message().unwrap());
-}
-
-#[test]
-fn a_client_that_does_not_read_its_replies_holds_up_no_other_function() {
-    let specs = ["testdev", "testdev"].map(|name| client_tests::daemon::Spec::named(name).unwrap());
-    let daemon = Daemon::start(&specs).unwrap();
-    let greedy = daemon.attach(0).unwrap();
-    let read = message(
-        1,
-        command::REGION_READ,
-        flag::COMMAND,
-        &Bytes::new().u64(0).u32(7).u32(0x1000),
-    );
-    // 64 MiB of replies are more than sockets hold. The server stops reading; sending then waits.
-    let stream = read.repeat(16);
-    let mut sent = 0;
-    while sent < 1024 && os::writable(greedy.as_fd(), Duration::from_millis(200)).unwrap() {
-        greedy.send(&stream, &[]).unwrap();
-        sent += 1;
-    }
-    goes_on(
-        &mut daemon.attach(1).unwrap(),
-        "beside a client that does not read",
-    );
-    for _ in 0..16 * sent {
-        let reply = greedy.receive().unwrap().success().unwrap();
-        assert_eq!(reply.len(), 16 + 0x1000);
-    }
-}
-
-#[test]
 fn resets_are_answered() {
     let (_daemon, mut client) = decoding();
     client.write(0, SCRATCH, &[1, 2, 3, 4]).unwrap();
@@ -750,4 +511,17 @@ fn resets_are_answered() {
     assert_eq!(client.read(region::CONFIG, 4, 2).unwrap(), [0, 0]);
     client.write(region::CONFIG, 4, &[2, 0]).unwrap();
     assert_eq!(client.read(0, 0, 8).unwrap(), [MAGIC, [0; 4]].concat());
+}
+
+#[test]
+fn a_device_feature_that_nobody_knows_is_enotty() {
+    let (_daemon, mut client) = served();
+    let (get, set, probe) = (1 << 16, 1 << 17, 1 << 18);
+    for operation in [get, set, probe | get, probe | set] {
+        let reply = client
+            .device_feature(8, 0x7fff | operation, &[], &[])
+            .unwrap();
+        assert_eq!(reply.failure().unwrap(), ENOTTY, "{operation:#x}");
+        goes_on(&mut client, "an unknown feature");
+    }
 }

@@ -106,6 +106,8 @@ const ERRNOS: [(&str, u32); 11] = [
 
 /// Wrong argument.
 pub const EINVAL: u32 = 22;
+/// There is no such operation.
+pub const ENOTTY: u32 = 25;
 /// There is something already.
 pub const EEXIST: u32 = 17;
 

@@ -112,7 +112,11 @@ impl Table {
     pub fn load(name: &str) -> Result<Self> {
         let path = folder().join(name).with_extension("toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let table: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        Self::parse(name, &text)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self> {
+        let table: Self = toml::from_str(text).with_context(|| name.to_owned())?;
         let mut ids = BTreeSet::new();
         for row in &table.row {
             let id = &row.id;
@@ -140,7 +144,8 @@ impl Table {
     pub fn show(&self, row: &Row) -> Result<()> {
         for case in row.cases() {
             for profile in case.profile.split_whitespace() {
-                let within = || format!("{}, profile {profile} {}", row.id, case.set.join(" "));
+                let set = if case.set.is_empty() { "" } else { " with " };
+                let within = || format!("{}, profile {profile}{set}{}", row.id, case.set.join(" "));
                 let profiles: Vec<&str> = profile.split('+').collect();
                 let mut bench = Bench::start(&profiles, &case.set).with_context(within)?;
                 for (text, step) in self.steps(&case)? {
@@ -225,3 +230,6 @@ impl Row {
         cases
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Clients that come, go, come back, say nothing, or do not listen.
+
+mod common;
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use client_tests::daemon::{Daemon, Spec};
+use client_tests::os::{self, Event};
+use client_tests::raw::RawClient;
+use client_tests::raw::wire::{Bytes, command, flag, header, message, region};
+
+use common::{SCRATCH, decoding, goes_on, served};
+
+#[test]
+fn a_second_client_is_turned_away_at_once_and_disturbs_nobody() {
+    let (daemon, mut client) = decoding();
+    client.write(0, SCRATCH, &[1, 2, 3, 4]).unwrap();
+    let second = RawClient::connect(&daemon.socket(0)).unwrap();
+    second.closed().unwrap();
+    drop(second);
+    goes_on(&mut client, "a second client");
+    assert_eq!(client.read(0, SCRATCH, 4).unwrap(), [1, 2, 3, 4]);
+    drop(client);
+    goes_on(&mut reattach(&daemon), "the next client");
+}
+
+/// Attaches when the server has noticed that the last client is gone.
+fn reattach(daemon: &Daemon) -> RawClient {
+    daemon
+        .attach(0)
+        .expect("the server has seen the last client go before this one came")
+}
+
+#[test]
+fn a_client_that_goes_leaves_the_function_reset_or_as_it_is() {
+    for (set, kept) in [
+        ("host.on-disconnect=reset", false),
+        ("host.on-disconnect=retain", true),
+    ] {
+        let (daemon, mut client) = Daemon::testdev(&[set]).unwrap();
+        let trigger = Event::new().unwrap();
+        client.write(region::CONFIG, 4, &[2, 0]).unwrap();
+        client.write(0, SCRATCH, &[1, 2, 3, 4]).unwrap();
+        bind_intx(&mut client, &trigger);
+        drop(client);
+
+        let mut client = reattach(&daemon);
+        let command = client.read(region::CONFIG, 4, 2).unwrap();
+        assert_eq!(command, if kept { [2, 0] } else { [0, 0] }, "{set}");
+        client.write(region::CONFIG, 4, &[2, 0]).unwrap();
+        let scratch = client.read(0, SCRATCH, 4).unwrap();
+        assert_eq!(scratch, if kept { [1, 2, 3, 4] } else { [0; 4] }, "{set}");
+        daemon
+            .control(0)
+            .unwrap()
+            .command(&["intx", "assert"])
+            .unwrap();
+        assert_eq!(
+            trigger.take().unwrap(),
+            0,
+            "{set}: the last client's trigger is gone"
+        );
+    }
+}
+
+fn bind_intx(client: &mut RawClient, trigger: &Event) {
+    let request = Bytes::new().u32(20).u32(0x24).u32(0).u32(0).u32(1);
+    let reply = client
+        .request(command::DEVICE_SET_IRQS, &request, &[trigger.as_fd()])
+        .unwrap();
+    reply.success().unwrap();
+}
+
+#[test]
+fn a_client_that_goes_in_the_middle_of_a_message_leaves_a_server_that_serves() {
+    let (daemon, client) = served();
+    let whole = message(
+        1,
+        command::REGION_READ,
+        flag::COMMAND,
+        &Bytes::new().u64(0).u32(7).u32(4),
+    );
+    client.send(&whole[..20], &[]).unwrap();
+    drop(client);
+    goes_on(&mut reattach(&daemon), "half a message");
+}
+
+#[test]
+fn a_client_that_says_nothing_holds_up_no_other_function() {
+    let specs = ["testdev", "testdev"].map(|name| Spec::named(name).unwrap());
+    let daemon = Daemon::start(&specs).unwrap();
+    let silent = RawClient::connect(&daemon.socket(0)).unwrap();
+    silent
+        .send(&header(1, command::REGION_READ, 32, flag::COMMAND, 0), &[])
+        .unwrap();
+    goes_on(&mut daemon.attach(1).unwrap(), "beside a silent client");
+    assert!(!silent.has_message().unwrap());
+}
+
+#[test]
+fn a_client_that_does_not_read_its_replies_holds_up_no_other_function() {
+    let specs = ["testdev", "testdev"].map(|name| Spec::named(name).unwrap());
+    let daemon = Daemon::start(&specs).unwrap();
+    let greedy = daemon.attach(0).unwrap();
+    let read = message(
+        1,
+        command::REGION_READ,
+        flag::COMMAND,
+        &Bytes::new().u64(0).u32(7).u32(0x1000),
+    );
+    // 64 MiB of replies are more than sockets hold. The server stops reading; sending then waits.
+    let stream = read.repeat(16);
+    let mut sent = 0;
+    while sent < 1024 && os::writable(greedy.as_fd(), Duration::from_millis(200)).unwrap() {
+        greedy.send(&stream, &[]).unwrap();
+        sent += 1;
+    }
+    goes_on(
+        &mut daemon.attach(1).unwrap(),
+        "beside a client that does not read",
+    );
+    for _ in 0..16 * sent {
+        let reply = greedy.receive().unwrap().success().unwrap();
+        assert_eq!(reply.len(), 16 + 0x1000);
+    }
+}
