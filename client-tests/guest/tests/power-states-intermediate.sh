@@ -22,4 +22,4 @@ goes 3 1 3
 goes 3 2 3
 config CAP_PM+4.b=00
 
-is "D3hot keeps registers and RAM" "kept kept" "$(echo $(memory_kept))"
+is "D3hot keeps registers and RAM" "kept kept" "$(memory_kept)"

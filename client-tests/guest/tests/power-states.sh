@@ -36,4 +36,4 @@ done
 config CAP_PM+4.w=0000
 
 
-is "D3hot loses registers and RAM" "lost lost" "$(echo $(memory_kept))"
+is "D3hot loses registers and RAM" "lost lost" "$(memory_kept)"
