@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::dma::DmaRequest;
+use crate::host::RuntimeStatus;
 use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::violation::Violation;
@@ -72,6 +73,13 @@ pub enum Event {
         /// Whether it is asserted now.
         asserted: bool,
     },
+    /// The host put the device to sleep or woke it.
+    RuntimeStatus {
+        /// Status now.
+        status: RuntimeStatus,
+    },
+    /// The client was told of a wake-up.
+    Wakeup,
     /// Software did what hardware leaves undefined or forbids.
     Violation {
         /// What it did.

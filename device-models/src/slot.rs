@@ -13,6 +13,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Slot {
     rail_on: bool,
+    /// The function does not come back when power does.
+    dead: bool,
     function: Function,
 }
 
@@ -22,6 +24,7 @@ impl Slot {
     pub const fn new(function: Function) -> Self {
         Self {
             rail_on: true,
+            dead: false,
             function,
         }
     }
@@ -54,10 +57,31 @@ impl Slot {
     pub fn set_rail(&mut self, now: Time, on: bool) {
         match (self.rail_on, on) {
             (true, false) => self.function.power_off(now),
-            (false, true) => self.function.power_on(now),
-            (true, true) | (false, false) => {}
+            (false, true) if !self.dead => self.function.power_on(now),
+            (false, true) | (true, true) | (false, false) => {}
         }
         self.rail_on = on;
+    }
+
+    /// Makes the function stay silent when power comes back, or heals it: a function that should
+    /// have power then has it.
+    pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
+        self.dead = dead;
+        if !dead && self.rail_on {
+            self.function.power_on(now);
+        }
+    }
+
+    /// Whether the function should have power but does not answer.
+    #[must_use]
+    pub const fn is_dead(&self) -> bool {
+        self.dead && self.rail_on && !self.function.is_powered()
+    }
+
+    /// Whether the function is going to stay silent after power was off.
+    #[must_use]
+    pub const fn dead_after_cold(&self) -> bool {
+        self.dead
     }
 
     /// A reset from above the function: hot (secondary bus reset) or fundamental (PERST#).

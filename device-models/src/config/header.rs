@@ -207,6 +207,13 @@ impl Header {
         self.registers.get(INTERRUPT_PIN)
     }
 
+    /// Whether this is a display function of NVIDIA (vendor 10DEh, base class 03h).
+    #[must_use]
+    pub fn is_nvidia_display(&self) -> bool {
+        let (vendor, base_class) = (self.registers.get::<u16>(0), self.registers.get::<u8>(0x0b));
+        vendor == 0x10de && base_class == 0x03
+    }
+
     /// What BAR `index` decodes now.
     #[must_use]
     pub fn bar(&self, index: usize) -> Option<&BarConfig> {

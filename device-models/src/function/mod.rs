@@ -133,6 +133,12 @@ impl Function {
         self.core.power_state()
     }
 
+    /// Whether the function has main power and lives.
+    #[must_use]
+    pub const fn is_powered(&self) -> bool {
+        self.core.powered
+    }
+
     /// What the function has counted since power-on.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -187,6 +193,11 @@ impl Function {
     /// Takes back an interrupt whose cause is gone before it was delivered.
     pub fn withdraw(&mut self, vector: u16) {
         self.core.withdraw(vector);
+    }
+
+    /// Whoever drives the function has waited as long as the last transition or reset demands.
+    pub fn waited(&mut self) {
+        self.core.ready_at = Time::ZERO;
     }
 
     /// A host driver masks or unmasks an MSI-X vector in the table.

@@ -2,12 +2,20 @@
 
 use thiserror::Error;
 
-/// A request that makes no sense for the device.
+use crate::power::PowerState;
+
+/// A request that the host driver refuses, with the errno that Linux vfio-pci gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HostError {
     /// No region has this index.
     #[error("region {index} does not exist; regions are 0 to 8")]
     NoSuchRegion {
+        /// Index asked for.
+        index: u32,
+    },
+    /// The region has no bytes.
+    #[error("region {index} is not implemented by this function")]
+    EmptyRegion {
         /// Index asked for.
         index: u32,
     },
@@ -23,11 +31,35 @@ pub enum HostError {
         /// Size of the region.
         size: u64,
     },
+    /// An access leaves config space, where vfio-pci answers EFAULT.
+    #[error("{len} bytes at {offset:#x} leave config space, which has {size:#x} bytes")]
+    OutsideConfig {
+        /// First byte of the access.
+        offset: u64,
+        /// Length of the access.
+        len: usize,
+        /// Size of config space.
+        size: u64,
+    },
+    /// The expansion ROM cannot be written.
+    #[error("the expansion ROM is read-only")]
+    RomWrite,
+    /// The ROM does not decode, so it cannot be mapped.
+    #[error("the expansion ROM does not decode: memory decoding is off or the function is asleep")]
+    RomAsleep,
+    /// A memory region does not decode.
+    #[error("region {index} does not decode: memory decoding is off or the function is asleep")]
+    MemoryDisabled {
+        /// Region.
+        index: u32,
+    },
     /// No irq has this index.
-    #[error("irq index {index} does not exist; indexes are 0 to 4")]
+    #[error("irq index {index} does not exist; there are {count}")]
     NoSuchIrq {
         /// Index asked for.
         index: u32,
+        /// Indexes of this device.
+        count: usize,
     },
     /// Vectors beyond what the index has.
     #[error("vectors {start}+{count} of irq index {index}, which has {available}")]
@@ -41,7 +73,7 @@ pub enum HostError {
         /// Vectors of the index.
         available: u32,
     },
-    /// An action that the index does not have, or not in this form.
+    /// An action that makes no sense now, or not in this form.
     #[error("irq index {index}: {what}")]
     IrqForm {
         /// Irq index.
@@ -49,18 +81,82 @@ pub enum HostError {
         /// What is wrong and what would be right.
         what: &'static str,
     },
+    /// An action that the index does not have.
+    #[error("irq index {index}: {what}")]
+    IrqUnsupported {
+        /// Irq index.
+        index: u32,
+        /// What is wrong and what would be right.
+        what: &'static str,
+    },
+    /// The device did not wake up, with the error that the runtime power management core gives.
+    #[error("the device did not resume: errno {errno}")]
+    Resume {
+        /// Positive errno.
+        errno: i32,
+    },
+    /// The device did not wake up for a request: the driver hides why.
+    #[error("the device did not resume for this request")]
+    NotAwake,
+    /// The PCI core did not change the power state.
+    #[error("the power state cannot become {to}")]
+    PowerState {
+        /// State asked for.
+        to: PowerState,
+        /// Positive errno.
+        errno: i32,
+    },
+    /// The function has no reset that works.
+    #[error("the function has no reset that works")]
+    NoReset,
+    /// Somebody else holds the device.
+    #[error("the device is locked by somebody else")]
+    ResetBusy,
+    /// A device feature that does not exist in this dialect.
+    #[error("device feature {feature} does not exist here")]
+    NoSuchFeature {
+        /// Feature number.
+        feature: u16,
+    },
+    /// A device feature request that is malformed or comes at the wrong time.
+    #[error("device feature: {what}")]
+    Feature {
+        /// What is wrong and what would be right.
+        what: &'static str,
+    },
+    /// A feature wants a file descriptor that did not come.
+    #[error("device feature: no eventfd came with the request")]
+    MissingDescriptor,
 }
 
 impl HostError {
-    /// The errno that vfio-pci gives in this case: always EINVAL (22).
+    /// The positive errno that vfio-pci gives in this case.
     #[must_use]
     pub const fn errno(self) -> i32 {
+        const EIO: i32 = 5;
+        const EBADF: i32 = 9;
+        const EAGAIN: i32 = 11;
+        const ENOMEM: i32 = 12;
+        const EFAULT: i32 = 14;
+        const EINVAL: i32 = 22;
+        const ENOTTY: i32 = 25;
         match self {
             Self::NoSuchRegion { .. }
+            | Self::EmptyRegion { .. }
             | Self::OutsideRegion { .. }
+            | Self::RomWrite
             | Self::NoSuchIrq { .. }
             | Self::IrqRange { .. }
-            | Self::IrqForm { .. } => 22,
+            | Self::IrqForm { .. }
+            | Self::NoReset
+            | Self::Feature { .. } => EINVAL,
+            Self::OutsideConfig { .. } => EFAULT,
+            Self::RomAsleep => ENOMEM,
+            Self::MemoryDisabled { .. } | Self::NotAwake => EIO,
+            Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => ENOTTY,
+            Self::Resume { errno } | Self::PowerState { errno, .. } => errno,
+            Self::ResetBusy => EAGAIN,
+            Self::MissingDescriptor => EBADF,
         }
     }
 }

@@ -29,11 +29,20 @@ pub enum IrqIndex {
     Err,
     /// Request to give the device back.
     Req,
+    /// Wake event of the v4 dialect (`VFIO_PCI_PME_IRQ_INDEX`).
+    Pme,
 }
 
 impl IrqIndex {
-    /// All indexes in their order.
-    pub const ALL: [Self; 5] = [Self::Intx, Self::Msi, Self::Msix, Self::Err, Self::Req];
+    /// All indexes in their order. The last exists in the v4 dialect only.
+    pub const ALL: [Self; 6] = [
+        Self::Intx,
+        Self::Msi,
+        Self::Msix,
+        Self::Err,
+        Self::Req,
+        Self::Pme,
+    ];
 }
 
 impl From<MessageKind> for IrqIndex {
@@ -150,30 +159,52 @@ impl Triggers {
 #[derive(Debug)]
 pub(super) struct Irqs {
     triggers: [Triggers; IrqIndex::ALL.len()],
+    rules: Rules,
     /// Level of the INTx wire.
     level: bool,
-    /// INTx is masked, by the client or because it fired.
+    /// INTx is masked: by the client, by power management, or because it fired.
     masked: bool,
+    /// The client set `Interrupt Disable` in its own view of Command (`virq_disabled`).
+    disabled: bool,
+    /// The resample eventfd fired while the device slept.
+    resample_latched: bool,
+}
+
+/// How far a client may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Irq indexes that exist.
+    pub(super) count: usize,
+    /// As in vfio-pci: one kind of interrupt at a time, and nothing can be done to a kind that is
+    /// not in use.
+    pub(super) strict: bool,
 }
 
 impl Irqs {
-    pub(super) fn new(function: &Function) -> Self {
+    pub(super) fn new(function: &Function, rules: Rules) -> Self {
         let config = function.config();
         let intx = u32::from(config.header().interrupt_pin() != 0);
         let msi = config.msi().map_or(0, |msi| u32::from(msi.vectors()));
         let msix = config.msix().map_or(0, |msix| u32::from(msix.vectors()));
         Self {
-            triggers: [intx, msi, msix, 1, 1].map(Triggers::new),
+            triggers: [intx, msi, msix, 1, 1, 1].map(Triggers::new),
+            rules,
             level: false,
             masked: false,
+            disabled: false,
+            resample_latched: false,
         }
+    }
+
+    pub(super) const fn indexes(&self) -> u32 {
+        self.rules.count as u32
     }
 
     pub(super) fn info(&self, index: u32) -> Result<IrqInfo, HostError> {
         let (index, triggers) = self.find(index)?;
         let flags = match index {
             IrqIndex::Intx => IrqFlags::EVENTFD | IrqFlags::MASKABLE | IrqFlags::AUTOMASKED,
-            IrqIndex::Msi | IrqIndex::Msix | IrqIndex::Err | IrqIndex::Req => {
+            IrqIndex::Msi | IrqIndex::Msix | IrqIndex::Err | IrqIndex::Req | IrqIndex::Pme => {
                 IrqFlags::EVENTFD | IrqFlags::NORESIZE
             }
         };
@@ -187,8 +218,12 @@ impl Irqs {
         IrqIndex::ALL
             .into_iter()
             .zip(&self.triggers)
+            .take(self.rules.count)
             .nth(index as usize)
-            .ok_or(HostError::NoSuchIrq { index })
+            .ok_or(HostError::NoSuchIrq {
+                index,
+                count: self.rules.count,
+            })
     }
 
     fn triggers(&mut self, index: IrqIndex) -> &mut Triggers {
@@ -218,7 +253,7 @@ impl Irqs {
             }
             (IrqAction::Mask, data) => {
                 if chosen(range, data).next().is_some() {
-                    self.masked = true;
+                    self.mask_intx();
                 }
             }
             // The resample eventfd is the caller's to keep and to watch.
@@ -250,15 +285,65 @@ impl Irqs {
                 available: triggers.count,
             });
         }
+        let not_supported = |what| {
+            Err(if self.rules.strict {
+                HostError::IrqUnsupported {
+                    index: request.index,
+                    what,
+                }
+            } else {
+                HostError::IrqForm {
+                    index: request.index,
+                    what,
+                }
+            })
+        };
         match (request.action, request.data) {
-            (IrqAction::Trigger, IrqData::None) => Ok(index),
-            _ if disable => form("a count of 0 disables the index: action TRIGGER, no data"),
-            (IrqAction::Trigger, _) => Ok(index),
-            _ if index != IrqIndex::Intx => form("only INTx can be masked and unmasked"),
-            (IrqAction::Mask, IrqData::Eventfd { .. }) => {
-                form("masking by eventfd does not exist; UNMASK takes the resample eventfd")
+            (IrqAction::Trigger, IrqData::None) => {}
+            _ if disable => {
+                return form("a count of 0 disables the index: action TRIGGER, no data");
             }
-            _ => Ok(index),
+            (IrqAction::Trigger, _) => {}
+            _ if index != IrqIndex::Intx => {
+                return not_supported("only INTx can be masked and unmasked");
+            }
+            (IrqAction::Mask, IrqData::Eventfd { .. }) => {
+                return not_supported(
+                    "masking by eventfd does not exist; UNMASK takes the resample eventfd",
+                );
+            }
+            _ => {}
+        }
+        if self.rules.strict {
+            self.check_strictly(request, index)?;
+        }
+        Ok(index)
+    }
+
+    /// The rules of vfio-pci about kinds of interrupt (`vfio_pci_set_irqs_ioctl` and below).
+    fn check_strictly(&self, request: &SetIrqs<'_>, index: IrqIndex) -> Result<(), HostError> {
+        let in_use = |index: IrqIndex| self.triggers[index as usize].vectors().next().is_some();
+        let refuse = |what| {
+            Err(HostError::IrqForm {
+                index: request.index,
+                what,
+            })
+        };
+        let unused = "this kind of interrupt is not in use; bind a trigger first";
+        match (request.action, request.data) {
+            (IrqAction::Trigger, IrqData::Eventfd { bind: true }) => {
+                let kinds = [IrqIndex::Intx, IrqIndex::Msi, IrqIndex::Msix];
+                let other = |kind: &IrqIndex| *kind != index && in_use(*kind);
+                if kinds.contains(&index) && kinds.iter().any(other) {
+                    return refuse("another kind of interrupt is in use; disable it first");
+                }
+                Ok(())
+            }
+            (IrqAction::Trigger, IrqData::None) if request.count == 0 && !in_use(index) => {
+                refuse(unused)
+            }
+            (IrqAction::Mask | IrqAction::Unmask, _) if !in_use(index) => refuse(unused),
+            _ => Ok(()),
         }
     }
 
@@ -274,7 +359,7 @@ impl Irqs {
         }
         // Enabling INTx starts unmasked; another trigger for it changes nothing else.
         if index == IrqIndex::Intx && bound != was_bound {
-            self.masked = false;
+            self.masked = self.disabled;
         }
     }
 
@@ -291,6 +376,8 @@ impl Irqs {
         for index in IrqIndex::ALL {
             self.disable(index, function);
         }
+        self.disabled = false;
+        self.resample_latched = false;
     }
 
     /// After a reset: unmasks the MSI-X vectors that have a trigger, as the driver restores the
@@ -308,9 +395,53 @@ impl Irqs {
         self.deliver(outputs);
     }
 
+    /// Masks INTx and says whether that changed anything (`vfio_pci_intx_mask`).
+    pub(super) fn mask_intx(&mut self) -> bool {
+        !std::mem::replace(&mut self.masked, true)
+    }
+
+    /// Unmasks INTx; if the wire is still high it masks and signals again. `Interrupt Disable` of
+    /// the client keeps it masked (`vfio_pci_intx_unmask_handler`).
     pub(super) fn unmask_intx(&mut self, outputs: &mut VecDeque<Output>) {
-        self.masked = false;
-        self.deliver(outputs);
+        if !self.disabled {
+            self.masked = false;
+            self.deliver(outputs);
+        }
+    }
+
+    /// The client's `Interrupt Disable`, where that is not the function's own.
+    pub(super) fn set_disabled(&mut self, disabled: bool, outputs: &mut VecDeque<Output>) {
+        if disabled == self.disabled {
+            return;
+        }
+        self.disabled = disabled;
+        if disabled {
+            self.mask_intx();
+        } else {
+            self.unmask_intx(outputs);
+        }
+    }
+
+    /// Whether the client uses INTx.
+    pub(super) fn uses_intx(&self) -> bool {
+        self.triggers[IrqIndex::Intx as usize].is_bound(0)
+    }
+
+    /// Whether a trigger is bound to the only vector of `index`.
+    pub(super) fn is_bound(&self, index: IrqIndex) -> bool {
+        self.triggers[index as usize].is_bound(0)
+    }
+
+    /// The resample eventfd fired while the device slept.
+    pub(super) fn latch_resample(&mut self) {
+        self.resample_latched = true;
+    }
+
+    /// Does what the resample eventfd asked for meanwhile.
+    pub(super) fn apply_latched_resample(&mut self, outputs: &mut VecDeque<Output>) {
+        if std::mem::take(&mut self.resample_latched) {
+            self.unmask_intx(outputs);
+        }
     }
 
     /// Signals INTx if it is due, and masks it.
@@ -325,12 +456,13 @@ impl Irqs {
     }
 
     pub(super) fn inspect(&self) -> Value {
-        let bound: serde_json::Map<String, Value> = ["intx", "msi", "msix", "err", "req"]
+        let bound: serde_json::Map<String, Value> = ["intx", "msi", "msix", "err", "req", "pme"]
             .into_iter()
             .zip(&self.triggers)
+            .take(self.rules.count)
             .map(|(name, triggers)| (name.to_owned(), triggers.vectors().count().into()))
             .collect();
-        json!({ "bound": bound, "intx_level": self.level, "intx_masked": self.masked })
+        json!({ "bound": bound, "intx_level": self.level, "intx_masked": self.masked, "intx_disabled": self.disabled })
     }
 }
 

@@ -1,39 +1,58 @@
-//! The host driver: what stands between a client and the function, as Linux vfio-pci does.
+//! The host driver: what stands between a client and the function, as Linux vfio-pci, the PCI core
+//! and the runtime power management core do.
 //!
-//! A [`Device`] is what a server serves: regions, interrupts and reset in VFIO's terms on top of a
-//! [`Slot`]. Region accesses reach the function as on a bus; an access inside a region always gets
-//! data, errors are for requests that make no sense.
+//! A [`Device`] is what a server serves: regions, interrupts, reset and device features in VFIO's
+//! terms on top of a [`Slot`]. Every request that reaches the device holds a reference while it is
+//! served and wakes the device if it sleeps; the device sleeps when nobody holds one.
+//!
+//! | module | stands for |
+//! |---|---|
+//! | [`view`] | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: what a client sees |
+//! | [`dialect`] | the device features for low power, in their two forms |
+//! | [`power`], [`runtime_pm`] | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
+//! | [`pci_core`], [`saved`] | `drivers/pci/pci.c`: power states, saving and restoring |
+//! | [`irqs`] | `vfio_pci_intrs.c`: triggers and INTx masking |
+//! | [`reset`] | `VFIO_DEVICE_RESET`, FLR, open and close |
 
+mod config;
+mod dialect;
 mod error;
+mod feature;
 mod irqs;
+mod pci_core;
+mod platform;
+mod power;
 mod region;
+mod reset;
+mod runtime_pm;
+mod saved;
+mod status;
+mod view;
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
-
+pub use config::{HostConfig, OnDisconnect};
+pub use dialect::PmDialect;
 pub use error::HostError;
+pub use feature::{AttachedFd, FeatureCall, FeatureReply};
 pub use irqs::{IrqAction, IrqData, IrqFlags, IrqIndex, IrqInfo, SetIrqs};
+pub use pci_core::{ColdVia, Platform};
+pub use power::Wait;
 pub use region::{RegionInfo, region_index};
+pub use runtime_pm::{Control, FaultSpan, ResumeFault, RuntimeStatus, SuspendDelay, Usage};
+pub use view::View;
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, Event};
-use crate::power::PowerState;
-use crate::register::ResetKind;
 use crate::slot::Slot;
-use crate::time::Time;
-use irqs::Irqs;
-
-/// What becomes of the function when its client goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnDisconnect {
-    /// As vfio-pci does on the last close: bus mastering off, D0, function reset.
-    #[default]
-    Reset,
-    /// The function stays as it is; interrupts and DMA maps are dropped all the same.
-    Retain,
-}
+use crate::time::{Time, earliest};
+use dialect::Dialect;
+use irqs::{Irqs, Rules};
+use pci_core::PciCore;
+use power::LowPower;
+use runtime_pm::RuntimePm;
+use saved::Saved;
+use view::VirtualConfig;
 
 /// What a device does to its client and to those who watch, in order.
 #[derive(Debug)]
@@ -45,6 +64,11 @@ pub enum Output {
         /// Vector.
         vector: u32,
     },
+    /// Low power ended for the client's wake-up eventfd: drop it, after signalling it if `signal`.
+    Wakeup {
+        /// The device really slept and woke.
+        signal: bool,
+    },
     /// Do a DMA transfer and give the outcome to [`Device::dma_done`].
     Dma(DmaRequest),
     /// Something happened.
@@ -55,28 +79,74 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Device {
     slot: Slot,
+    config: HostConfig,
     irqs: Irqs,
-    on_disconnect: OnDisconnect,
+    core: PciCore,
+    rpm: RuntimePm,
+    dialect: Dialect,
+    low_power: LowPower,
+    /// The client's config space, in the vfio-pci view.
+    vconfig: Option<VirtualConfig>,
+    /// Config space as it was when the device was opened.
+    open_state: Option<Saved>,
+    /// Config space as it was when the client put a function into D3hot that forgets it there.
+    user_state: Option<Saved>,
+    /// `No_Soft_Reset` was clear when the driver was bound.
+    needs_pm_restore: bool,
+    /// A reset is going to fail because somebody else holds the device.
+    reset_busy: bool,
     outputs: VecDeque<Output>,
 }
 
 impl Device {
-    /// Binds the host driver to the function in `slot`.
+    /// Binds the host driver to the function in `slot`. Nobody has the device open yet.
     #[must_use]
-    pub fn new(slot: Slot, on_disconnect: OnDisconnect) -> Self {
-        let irqs = Irqs::new(slot.function());
-        Self {
-            slot,
-            irqs,
-            on_disconnect,
+    pub fn new(slot: Slot, config: HostConfig) -> Self {
+        let function = slot.function();
+        let header = function.config().header();
+        let rules = Rules {
+            count: match config.pm_dialect {
+                PmDialect::Mainline => 5,
+                PmDialect::V4 => 6,
+            },
+            strict: config.view == View::VfioPci,
+        };
+        let pm = function.config().pm();
+        let mut device = Self {
+            irqs: Irqs::new(function, rules),
+            core: PciCore::new(&slot, config.platform),
+            rpm: RuntimePm::new(config.suspend_delay),
+            dialect: Dialect::new(config.pm_dialect, header.is_nvidia_display()),
+            low_power: LowPower::default(),
+            vconfig: None,
+            open_state: None,
+            user_state: None,
+            needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
+            reset_busy: false,
             outputs: VecDeque::new(),
-        }
+            slot,
+            config,
+        };
+        device.bind();
+        device
     }
 
     /// The slot, to look at.
     #[must_use]
     pub const fn slot(&self) -> &Slot {
         &self.slot
+    }
+
+    /// What the driver was told to be.
+    #[must_use]
+    pub const fn config(&self) -> &HostConfig {
+        &self.config
+    }
+
+    /// Irq indexes of this device: 5, in the v4 dialect 6.
+    #[must_use]
+    pub fn irq_indexes(&self) -> u32 {
+        self.irqs.indexes()
     }
 
     /// The next thing to do, oldest first.
@@ -87,102 +157,129 @@ impl Device {
     /// When [`Self::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.slot.function().next_deadline()
+        earliest(self.slot.function().next_deadline(), self.power_deadline())
     }
 
     /// Does everything that is due by `now`.
     pub fn advance(&mut self, now: Time) {
         self.slot.function_mut().advance(now);
-        self.settle();
+        self.settle(now);
+        self.advance_power(now);
+        self.idle(now);
     }
 
     /// Size and access rights of a region: BARs 0 to 5, ROM 6, config space 7, VGA 8.
     ///
     /// # Errors
-    /// [`HostError::NoSuchRegion`].
-    pub fn region_info(&self, index: u32) -> Result<RegionInfo, HostError> {
-        region::info(self.slot.function(), index)
+    /// [`HostError::NoSuchRegion`], [`HostError::NotAwake`].
+    pub fn region_info(&mut self, now: Time, index: u32) -> Result<RegionInfo, HostError> {
+        self.guarded(now, |device| region::info(device.slot.function(), index))
     }
 
-    /// Reads `data.len()` bytes of a region.
+    /// Whether `VFIO_DEVICE_RESET` works.
     ///
     /// # Errors
-    /// [`HostError::NoSuchRegion`], [`HostError::OutsideRegion`].
+    /// [`HostError::NotAwake`].
+    pub fn info(&mut self, now: Time) -> Result<bool, HostError> {
+        self.guarded(now, |device| Ok(device.config.reset_works))
+    }
+
+    /// Reads up to `data.len()` bytes of a region and says how many were read: fewer only in the
+    /// vfio-pci view, at the end of a region.
+    ///
+    /// # Errors
+    /// What the view refuses, and [`HostError::NotAwake`].
     pub fn region_read(
         &mut self,
         now: Time,
         index: u32,
         offset: u64,
         data: &mut [u8],
-    ) -> Result<(), HostError> {
-        region::check(self.slot.function(), index, offset, data.len())?;
-        region::read(self.slot.function_mut(), now, index, offset, data);
-        self.settle();
-        Ok(())
+    ) -> Result<usize, HostError> {
+        region::check_index(index)?;
+        if data.is_empty() {
+            return Ok(0);
+        }
+        self.guarded(now, |device| match device.config.view {
+            View::Hardware => device.hardware_read(now, index, offset, data),
+            View::VfioPci => device.vfio_pci_read(now, index, offset, data),
+        })
     }
 
-    /// Writes bytes to a region. What is read-only stays as it is, without an error.
+    /// Writes bytes to a region and says how many. What is read-only stays as it is, without an
+    /// error.
     ///
     /// # Errors
-    /// [`HostError::NoSuchRegion`], [`HostError::OutsideRegion`].
+    /// As [`Self::region_read`].
     pub fn region_write(
         &mut self,
         now: Time,
         index: u32,
         offset: u64,
         data: &[u8],
-    ) -> Result<(), HostError> {
-        region::check(self.slot.function(), index, offset, data.len())?;
-        region::write(self.slot.function_mut(), now, index, offset, data);
-        self.settle();
-        Ok(())
+    ) -> Result<usize, HostError> {
+        region::check_index(index)?;
+        if data.is_empty() {
+            return Ok(0);
+        }
+        self.guarded(now, |device| match device.config.view {
+            View::Hardware => device.hardware_write(now, index, offset, data),
+            View::VfioPci => device.vfio_pci_write(now, index, offset, data),
+        })
     }
 
     /// What an irq index can do.
     ///
     /// # Errors
-    /// [`HostError::NoSuchIrq`].
-    pub fn irq_info(&self, index: u32) -> Result<IrqInfo, HostError> {
-        self.irqs.info(index)
+    /// [`HostError::NoSuchIrq`], [`HostError::NotAwake`].
+    pub fn irq_info(&mut self, now: Time, index: u32) -> Result<IrqInfo, HostError> {
+        self.guarded(now, |device| device.irqs.info(index))
     }
 
     /// Binds, unbinds, masks, unmasks or fires interrupts. File descriptors stay with the caller,
     /// who stores them when this has succeeded.
     ///
     /// # Errors
-    /// [`HostError::NoSuchIrq`], [`HostError::IrqRange`], [`HostError::IrqForm`].
-    pub fn set_irqs(&mut self, request: SetIrqs<'_>) -> Result<(), HostError> {
-        let Self {
-            irqs,
-            slot,
-            outputs,
-            ..
-        } = self;
-        irqs.set(request, slot.function_mut(), outputs)?;
-        self.settle();
-        Ok(())
+    /// [`HostError::NoSuchIrq`], [`HostError::IrqRange`], [`HostError::IrqForm`],
+    /// [`HostError::IrqUnsupported`], [`HostError::NotAwake`].
+    pub fn set_irqs(&mut self, now: Time, request: SetIrqs<'_>) -> Result<(), HostError> {
+        self.guarded(now, |device| {
+            let Self {
+                irqs,
+                slot,
+                outputs,
+                ..
+            } = device;
+            irqs.set(request, slot.function_mut(), outputs)
+        })
     }
 
-    /// The resample eventfd of INTx was signalled: the client has handled the interrupt.
+    /// The resample eventfd of INTx was signalled: the client has handled the interrupt. A sleeping
+    /// device is not woken for it; the request is kept until it wakes.
     pub fn intx_resample(&mut self) {
-        self.irqs.unmask_intx(&mut self.outputs);
+        if self.rpm.is_suspended() {
+            self.irqs.latch_resample();
+        } else {
+            self.irqs.unmask_intx(&mut self.outputs);
+        }
     }
 
-    /// `VFIO_DEVICE_RESET`: a function level reset after which the function is ready.
-    pub fn reset(&mut self, now: Time) {
-        if self.slot.rail_on() {
-            self.slot.function_mut().reset(now, ResetKind::Flr);
-        }
-        self.settle();
-    }
-
-    /// The client is gone.
-    pub fn client_gone(&mut self, now: Time) {
-        self.irqs.drop_all(self.slot.function_mut());
-        if self.on_disconnect == OnDisconnect::Reset {
-            self.reset(now);
-        }
-        self.settle();
+    /// A device feature request.
+    ///
+    /// # Errors
+    /// [`HostError::Feature`], [`HostError::NoSuchFeature`], [`HostError::MissingDescriptor`],
+    /// [`HostError::NotAwake`]; leaving low power in the v4 dialect, [`HostError::Resume`].
+    pub fn feature(
+        &mut self,
+        now: Time,
+        call: &FeatureCall<'_>,
+    ) -> Result<FeatureReply, HostError> {
+        let reply = match self.dialect.kind() {
+            PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(call)),
+            PmDialect::V4 => self.v4_feature(now, call),
+        };
+        self.settle(now);
+        reply
     }
 
     /// Whether a transfer may still touch memory; see [`crate::function::Function::dma_is_live`].
@@ -194,95 +291,11 @@ impl Device {
     /// The outcome of a transfer.
     pub fn dma_done(&mut self, now: Time, id: DmaId, outcome: DmaOutcome<'_>) {
         self.slot.function_mut().dma_done(now, id, outcome);
-        self.settle();
-    }
-
-    /// A wake event of the device, raised from outside.
-    pub fn pme(&mut self, now: Time) {
-        self.slot.function_mut().pme_event(now);
-        self.settle();
-    }
-
-    /// The INTx cause, set from outside.
-    pub fn set_intx(&mut self, asserted: bool) {
-        self.slot.function_mut().set_intx(asserted);
-        self.settle();
-    }
-
-    /// Raises interrupt `vector` as the device would.
-    pub fn interrupt(&mut self, vector: u16) {
-        self.slot.function_mut().interrupt(vector);
-        self.settle();
-    }
-
-    /// Takes back interrupt `vector` if it has not gone out.
-    pub fn withdraw(&mut self, vector: u16) {
-        self.slot.function_mut().withdraw(vector);
-        self.settle();
-    }
-
-    /// Switches the slot's power rail.
-    pub fn set_rail(&mut self, now: Time, on: bool) {
-        self.slot.set_rail(now, on);
-        self.settle();
-    }
-
-    /// A reset from above the function, or its own.
-    pub fn platform_reset(&mut self, now: Time, kind: ResetKind) {
-        match kind {
-            ResetKind::Flr => self.reset(now),
-            ResetKind::PowerOn => {
-                self.slot.set_rail(now, false);
-                self.slot.set_rail(now, true);
-            }
-            ResetKind::Fundamental | ResetKind::Hot => self.slot.reset(now, kind),
-            // A reset that only a PMCSR write brings about.
-            ResetKind::SoftD3hot => {}
-        }
-        self.settle();
-    }
-
-    /// The slot's power limit message.
-    pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
-        self.slot.function_mut().set_slot_power_limit(value, scale);
-        self.settle();
-    }
-
-    /// Figures a person or a CI job asks for. Asking changes nothing.
-    #[must_use]
-    pub fn status(&self, now: Time) -> Value {
-        let function = self.slot.function();
-        let residency: serde_json::Map<String, Value> = PowerState::ALL
-            .into_iter()
-            .map(|state| {
-                let millis = function.residency(now, state).as_millis();
-                let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-                (state.to_string(), millis.into())
-            })
-            .collect();
-        json!({
-            "power_state": function.power_state().to_string(),
-            "rail": self.slot.rail_on(),
-            "irqs": self.irqs.inspect(),
-            "counters": function.counters(),
-            "residency_ms": residency,
-        })
-    }
-
-    /// The whole state field by field. Asking changes nothing.
-    #[must_use]
-    pub fn inspect(&self, now: Time) -> Value {
-        json!({ "host": { "irqs": self.irqs.inspect() }, "slot": self.slot.inspect(now) })
-    }
-
-    /// What software did wrong.
-    #[must_use]
-    pub fn violations(&self) -> Value {
-        self.slot.function().violations()
+        self.settle(now);
     }
 
     /// Turns effects of the function into outputs.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Time) {
         while let Some(effect) = self.slot.function_mut().next_effect() {
             match effect {
                 Effect::Intx(level) => self.irqs.set_level(level, &mut self.outputs),
@@ -292,9 +305,15 @@ impl Device {
                 }),
                 Effect::Dma(request) => self.outputs.push_back(Output::Dma(request)),
                 Effect::Reset(_) => self.irqs.reprogram(self.slot.function_mut()),
-                Effect::Event(event) => self.outputs.push_back(Output::Event(event)),
+                Effect::Event(event) => {
+                    if event == (Event::Wake { asserted: true }) {
+                        self.low_power.woken_by_platform = true;
+                    }
+                    self.outputs.push_back(Output::Event(event));
+                }
             }
         }
+        self.watch_pme(now);
     }
 }
 

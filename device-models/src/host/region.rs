@@ -46,6 +46,15 @@ pub(super) fn info(function: &Function, index: u32) -> Result<RegionInfo, HostEr
     })
 }
 
+/// Whether there is such a region, implemented or not.
+pub(super) const fn check_index(index: u32) -> Result<(), HostError> {
+    if index < region_index::COUNT {
+        Ok(())
+    } else {
+        Err(HostError::NoSuchRegion { index })
+    }
+}
+
 /// Whether an access lies inside its region. An access of no bytes does if the region exists.
 pub(super) fn check(
     function: &Function,

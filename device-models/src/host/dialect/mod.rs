@@ -1,0 +1,63 @@
+//! The two forms that user-driven low power has had.
+//!
+//! | | [`mainline`] | [`v4`] |
+//! |---|---|---|
+//! | feature 3 | LOW_POWER_ENTRY, no data | POWER_MANAGEMENT, flags to enter and to leave |
+//! | features 4, 5 | ENTRY_WITH_WAKEUP, EXIT | do not exist |
+//! | a request for it | wakes the device | does not |
+//! | wake notice | an eventfd, once per entry | irq index 5, gated by `PME_En`, again and again |
+//! | after a wake with notice | low power is over | it goes on until the client leaves it |
+//! | BARs while engaged | work, waking the device | EIO |
+//! | order on a wake | notice, then INTx | INTx, then notice |
+//!
+//! Which one a device speaks is fixed when it is made.
+
+mod mainline;
+mod v4;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub(super) use mainline::Mainline;
+pub(super) use v4::{POWER_MANAGEMENT, V4};
+
+/// Which form a device speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PmDialect {
+    /// As merged into Linux 6.1: features 3, 4 and 5.
+    #[default]
+    Mainline,
+    /// As posted in July 2022, version 4 of the series: feature 3 and irq index 5.
+    V4,
+}
+
+/// What a dialect remembers while low power is engaged, and of the virtual PME.
+#[derive(Debug)]
+pub(super) enum Dialect {
+    Mainline(Mainline),
+    V4(V4),
+}
+
+impl Dialect {
+    pub(super) fn new(dialect: PmDialect, display_of_nvidia: bool) -> Self {
+        match dialect {
+            PmDialect::Mainline => Self::Mainline(Mainline::default()),
+            PmDialect::V4 => Self::V4(V4::new(!display_of_nvidia)),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> PmDialect {
+        match self {
+            Self::Mainline(_) => PmDialect::Mainline,
+            Self::V4(_) => PmDialect::V4,
+        }
+    }
+
+    pub(super) fn inspect(&self) -> Value {
+        match self {
+            Self::Mainline(mainline) => mainline.inspect(),
+            Self::V4(v4) => v4.inspect(),
+        }
+    }
+}

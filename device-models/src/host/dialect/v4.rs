@@ -1,0 +1,187 @@
+//! Low power as posted in version 4 of the series: one feature with flags, control over re-entry,
+//! and a virtual PME.
+
+use serde_json::{Value, json};
+
+use super::Dialect;
+use crate::host::error::HostError;
+use crate::host::feature::{GET, SET};
+use crate::host::runtime_pm::Usage;
+use crate::host::{Device, FeatureCall, FeatureReply, IrqIndex, Output};
+use crate::time::Time;
+
+/// `VFIO_DEVICE_FEATURE_POWER_MANAGEMENT`.
+pub(in crate::host) const POWER_MANAGEMENT: u16 = 3;
+
+/// Bytes of its data: flags, and a word that is never looked at.
+const SIZE: u32 = 8;
+
+/// `VFIO_PM_LOW_POWER_ENTER`.
+const ENTER: u32 = 1 << 0;
+/// `VFIO_PM_LOW_POWER_EXIT`.
+const LEAVE: u32 = 1 << 1;
+/// `VFIO_PM_LOW_POWER_REENTERY_DISABLE`, spelt as posted.
+const REENTERY_DISABLE: u32 = 1 << 2;
+
+/// What the dialect remembers.
+#[derive(Debug)]
+pub(in crate::host) struct V4 {
+    /// The driver itself lets this device sleep again after somebody else woke it.
+    builtin_reentry: bool,
+    /// So does the client, in the present engagement.
+    reentry: bool,
+    /// The device was woken and stays awake until the client leaves low power
+    /// (`pm_runtime_resumed`).
+    awake: Option<Usage>,
+    pme_en: bool,
+    pme_status: bool,
+}
+
+impl V4 {
+    pub(in crate::host) const fn new(builtin_reentry: bool) -> Self {
+        Self {
+            builtin_reentry,
+            reentry: builtin_reentry,
+            awake: None,
+            pme_en: false,
+            pme_status: false,
+        }
+    }
+
+    pub(in crate::host) fn inspect(&self) -> Value {
+        json!({
+            "pm_dialect": "v4",
+            "reentry": self.reentry,
+            "woken": self.awake.is_some(),
+            "pme_en": self.pme_en,
+            "pme_status": self.pme_status,
+        })
+    }
+
+    /// The virtual PME bits: `PME_En` and `PME_Status`.
+    pub(in crate::host) const fn pme(&self) -> (bool, bool) {
+        (self.pme_en, self.pme_status)
+    }
+
+    /// A write of the byte that holds the virtual PME bits.
+    pub(in crate::host) fn write_pme(&mut self, enable: bool, clear_status: bool) {
+        self.pme_en = enable;
+        self.pme_status &= !clear_status;
+    }
+
+    /// As after the open of a device.
+    pub(in crate::host) fn reset(&mut self) {
+        *self = Self::new(self.builtin_reentry);
+    }
+}
+
+impl Device {
+    pub(in crate::host) fn v4(&mut self) -> Option<&mut V4> {
+        match &mut self.dialect {
+            Dialect::V4(v4) => Some(v4),
+            Dialect::Mainline(_) => None,
+        }
+    }
+
+    /// The POWER_MANAGEMENT feature. The device is not woken for it; leaving low power wakes it.
+    pub(in crate::host) fn v4_power_management(
+        &mut self,
+        now: Time,
+        call: &FeatureCall<'_>,
+    ) -> Result<FeatureReply, HostError> {
+        if !call.check(GET | SET, SIZE)? {
+            return Ok(FeatureReply::Done);
+        }
+        if call.has(GET) {
+            return Ok(FeatureReply::Data(self.v4_flags()));
+        }
+        let flags = call.word(0)?;
+        call.word(4)?;
+        check_flags(flags)?;
+        if flags & ENTER != 0 {
+            self.engage()?;
+            if let Some(v4) = self.v4() {
+                v4.reentry = v4.builtin_reentry && flags & REENTERY_DISABLE == 0;
+            }
+        } else {
+            self.v4_leave(now)?;
+        }
+        Ok(FeatureReply::Done)
+    }
+
+    fn v4_flags(&mut self) -> [u8; 8] {
+        let engaged = self.is_engaged();
+        let (builtin, reentry) = self
+            .v4()
+            .map_or((true, true), |v4| (v4.builtin_reentry, v4.reentry));
+        let (state, may_reenter) = if engaged {
+            (ENTER, reentry)
+        } else {
+            (LEAVE, builtin)
+        };
+        let flags = state | if may_reenter { 0 } else { REENTERY_DISABLE };
+        let mut data = [0; 8];
+        data[..4].copy_from_slice(&flags.to_ne_bytes());
+        data
+    }
+
+    /// A device that does not wake stays engaged, and the error is the core's own.
+    fn v4_leave(&mut self, now: Time) -> Result<(), HostError> {
+        if !self.is_engaged() {
+            return Err(HostError::Feature {
+                what: "low power is not engaged",
+            });
+        }
+        self.disengage();
+        let woken = self.v4().and_then(|v4| v4.awake.take());
+        if woken.is_some() {
+            return Ok(());
+        }
+        self.resume(now).inspect_err(|_| {
+            // Back to where it was; engaging what was just left cannot fail.
+            self.engage().ok();
+        })
+    }
+
+    /// The driver's part of a resume: INTx first, then the wake event. Leaving low power and closing
+    /// the device disengage before they resume it, so they raise none.
+    pub(in crate::host) fn v4_resumed(&mut self, now: Time) {
+        self.unmask_after_resume();
+        if !self.is_engaged() {
+            return;
+        }
+        let bound = self.irqs.is_bound(IrqIndex::Pme);
+        let Some(v4) = self.v4() else { return };
+        v4.pme_status = true;
+        let signal = v4.pme_en && bound;
+        let stays = signal || !v4.reentry;
+        if signal {
+            self.outputs.push_back(Output::Trigger {
+                index: IrqIndex::Pme,
+                vector: 0,
+            });
+            self.note_wakeup(now);
+        }
+        if stays {
+            let usage = self.rpm.get();
+            if let Some(v4) = self.v4() {
+                v4.awake = Some(usage);
+            }
+        }
+    }
+}
+
+/// `vfio_pci_pm_validate_flags`.
+fn check_flags(flags: u32) -> Result<(), HostError> {
+    let refuse = |what| Err(HostError::Feature { what });
+    if flags == 0 || flags & !(ENTER | LEAVE | REENTERY_DISABLE) != 0 {
+        return refuse("flags are ENTER, EXIT and REENTERY_DISABLE, one of the first two set");
+    }
+    if flags & ENTER != 0 && flags & LEAVE != 0 {
+        return refuse("ENTER and EXIT exclude each other");
+    }
+    if flags & REENTERY_DISABLE != 0 && flags & ENTER == 0 {
+        return refuse("REENTERY_DISABLE goes with ENTER only");
+    }
+    Ok(())
+}

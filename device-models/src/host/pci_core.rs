@@ -1,0 +1,297 @@
+//! The PCI core of the host: power states as `drivers/pci/pci.c` and `pci-driver.c` handle them.
+//!
+//! The core acts on the function through its config space, as on a real bus, and keeps its own idea
+//! of the power state (`pci_dev->current_state`), which need not be the function's. The times it
+//! waits are over at once for the function and are added up in [`PciCore::take_waited`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::HostError;
+use super::saved::Saved;
+use crate::power::PowerState;
+use crate::slot::Slot;
+use crate::time::Time;
+
+/// What removes power in D3cold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColdVia {
+    /// The function's own power resource (ACPI `_PR3`).
+    #[default]
+    Device,
+    /// The port above, when it goes to D3cold itself.
+    Port,
+}
+
+/// What the platform can do to a sleeping function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// The deepest state that the platform brings the function to: D0, D3hot or D3cold.
+    pub deepest_state: PowerState,
+    /// How D3cold comes about.
+    pub cold_via: ColdVia,
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self {
+            deepest_state: PowerState::D3cold,
+            cold_via: ColdVia::Device,
+        }
+    }
+}
+
+/// What `pcie_flr` sleeps.
+pub(super) const FLR_WAIT: Duration = Duration::from_millis(100);
+
+/// `PCI_PM_D3COLD_WAIT`: from power on to the first access.
+const D3COLD_WAIT: Duration = Duration::from_millis(100);
+
+const POWER_STATE: u16 = 0x0003;
+const NO_SOFT_RESET: u16 = 0x0008;
+const PME_EN: u16 = 0x0100;
+const PME_STATUS: u16 = 0x8000;
+
+/// The core's side of one function.
+#[derive(Debug)]
+pub(super) struct PciCore {
+    platform: Platform,
+    /// Offset of PMCSR.
+    pmcsr: Option<u16>,
+    current: PowerState,
+    d3cold_allowed: bool,
+    saved: Option<Saved>,
+    waited: Duration,
+}
+
+impl PciCore {
+    pub(super) fn new(slot: &Slot, platform: Platform) -> Self {
+        let placed = slot.function().config().capabilities();
+        let pmcsr = placed
+            .filter(|placed| placed.linked)
+            .find(|placed| placed.capability.get().name() == "power-management")
+            .map(|placed| placed.offset + 4);
+        Self {
+            platform,
+            pmcsr,
+            current: PowerState::D0,
+            d3cold_allowed: true,
+            saved: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// `pci_dev->current_state`.
+    pub(super) const fn current(&self) -> PowerState {
+        self.current
+    }
+
+    pub(super) const fn d3cold_allowed(&self) -> bool {
+        self.d3cold_allowed
+    }
+
+    pub(super) const fn set_d3cold_allowed(&mut self, allowed: bool) {
+        self.d3cold_allowed = allowed;
+    }
+
+    /// What the core has waited since it was asked last.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
+    }
+
+    /// The driver has waited for a reset.
+    pub(super) fn note_wait(&mut self, span: Duration) {
+        self.waited += span;
+    }
+
+    fn wait(&mut self, slot: &mut Slot, span: Duration) {
+        self.waited += span;
+        slot.function_mut().waited();
+    }
+
+    fn read_pmcsr(&self, slot: &mut Slot, now: Time) -> Option<u16> {
+        let mut word = [0; 2];
+        slot.function_mut()
+            .config_read(now, u64::from(self.pmcsr?), &mut word);
+        Some(u16::from_le_bytes(word))
+    }
+
+    fn write_pmcsr(&self, slot: &mut Slot, now: Time, word: u16) {
+        if let Some(offset) = self.pmcsr {
+            slot.function_mut()
+                .config_write(now, u64::from(offset), &word.to_le_bytes());
+        }
+    }
+
+    /// `pci_set_power_state`.
+    ///
+    /// # Errors
+    /// EINVAL for a shallower state other than D0, EIO for one that the function does not have or
+    /// when it does not answer.
+    pub(super) fn set_power_state(
+        &mut self,
+        slot: &mut Slot,
+        now: Time,
+        to: PowerState,
+    ) -> Result<(), HostError> {
+        if to == self.current {
+            Ok(())
+        } else if to == PowerState::D0 {
+            self.power_up(slot, now)
+        } else {
+            self.power_down(slot, now, to)
+        }
+    }
+
+    /// `pci_set_low_power_state`.
+    fn power_down(&mut self, slot: &mut Slot, now: Time, to: PowerState) -> Result<(), HostError> {
+        if self.current > to {
+            return Err(HostError::PowerState { to, errno: EINVAL });
+        }
+        let failed = HostError::PowerState { to, errno: EIO };
+        let word = self.read_pmcsr(slot, now).ok_or(failed)?;
+        if word == u16::MAX {
+            self.current = PowerState::D3cold;
+            return Err(failed);
+        }
+        let config = slot.function().config();
+        let pmc = config.pm().map(|pm| pm.pmc());
+        let supported = match to {
+            PowerState::D1 => pmc.is_some_and(|pmc| pmc.d1_support()),
+            PowerState::D2 => pmc.is_some_and(|pmc| pmc.d2_support()),
+            _ => true,
+        };
+        if !supported {
+            return Err(failed);
+        }
+        let from = self.current;
+        self.write_pmcsr(slot, now, word & !POWER_STATE | u16::from(to.bits()));
+        self.wait(slot, from.recovery_time(to));
+        let word = self.read_pmcsr(slot, now).unwrap_or(0);
+        self.current = PowerState::from_bits(word as u8);
+        Ok(())
+    }
+
+    /// `pci_power_up`, and `pci_restore_bars` where the function lost them.
+    fn power_up(&mut self, slot: &mut Slot, now: Time) -> Result<(), HostError> {
+        if !slot.rail_on() {
+            slot.set_rail(now, true);
+            self.wait(slot, D3COLD_WAIT);
+        }
+        let Some(word) = self.read_pmcsr(slot, now) else {
+            self.current = PowerState::D0;
+            return Ok(());
+        };
+        if word == u16::MAX {
+            self.current = PowerState::D3cold;
+            return Err(HostError::PowerState {
+                to: PowerState::D0,
+                errno: EIO,
+            });
+        }
+        let from = PowerState::from_bits(word as u8);
+        if from != PowerState::D0 {
+            self.write_pmcsr(slot, now, 0);
+            self.wait(slot, from.recovery_time(PowerState::D0));
+            if from == PowerState::D3hot
+                && word & NO_SOFT_RESET == 0
+                && let Some(saved) = &self.saved
+            {
+                saved.restore_bars(slot.function_mut(), now);
+            }
+        }
+        self.current = PowerState::D0;
+        Ok(())
+    }
+
+    /// The core learned that the function is in another state than it thought, by a reset for
+    /// instance.
+    pub(super) fn note_state(&mut self, state: PowerState) {
+        self.current = state;
+    }
+
+    /// `pci_target_state`: where an idle function is brought to.
+    fn target_state(&self) -> PowerState {
+        if self.pmcsr.is_none() {
+            return PowerState::D0;
+        }
+        let deepest = self.platform.deepest_state;
+        if deepest != PowerState::D3cold {
+            return deepest;
+        }
+        if self.d3cold_allowed {
+            PowerState::D3cold
+        } else {
+            PowerState::D3hot
+        }
+    }
+
+    /// `pci_pm_runtime_suspend` after the driver's callback: saves config space, arms wake-up and
+    /// brings the function to its target state.
+    pub(super) fn suspend(&mut self, slot: &mut Slot, now: Time) {
+        self.saved = Some(Saved::take(slot.function()));
+        let target = self.target_state();
+        if target == PowerState::D0 {
+            return;
+        }
+        if self.can_wake(slot, target) {
+            self.write_pme(slot, now, true);
+        }
+        // The state the function ends up in is what counts; an error is ignored as in the kernel.
+        let hot = target.min(PowerState::D3hot);
+        let reached = self.set_power_state(slot, now, hot).is_ok();
+        if reached && target == PowerState::D3cold {
+            slot.set_rail(now, false);
+            self.current = PowerState::D3cold;
+        }
+    }
+
+    /// `pci_pm_runtime_resume` before the driver's callback. A function that does not answer is no
+    /// failure: the core records it as D3cold and goes on.
+    pub(super) fn resume(&mut self, slot: &mut Slot, now: Time) {
+        let asleep = self.current != PowerState::D0;
+        if self.power_up(slot, now).is_err() {
+            return;
+        }
+        if asleep && let Some(saved) = &self.saved {
+            saved.restore(slot.function_mut(), now);
+        }
+        if asleep && self.can_wake(slot, PowerState::D0) {
+            self.write_pme(slot, now, false);
+        }
+    }
+
+    fn can_wake(&self, slot: &Slot, from: PowerState) -> bool {
+        slot.function().config().pm().is_some_and(|pm| {
+            if from == PowerState::D0 {
+                pm.pmc().pme_support() != 0
+            } else {
+                pm.supports_pme_from(from)
+            }
+        })
+    }
+
+    /// `pci_pme_active`: clears `PME_Status` and sets or clears `PME_En`, leaving the rest.
+    fn write_pme(&self, slot: &mut Slot, now: Time, enable: bool) {
+        let word = self.read_pmcsr(slot, now).unwrap_or(0);
+        let word = word & !PME_EN | PME_STATUS | if enable { PME_EN } else { 0 };
+        self.write_pmcsr(slot, now, word);
+    }
+
+    /// `pci_check_pme_status`: takes a wake event, and says whether it was an armed one.
+    pub(super) fn take_pme(&self, slot: &mut Slot, now: Time) -> bool {
+        let Some(word) = self.read_pmcsr(slot, now) else {
+            return false;
+        };
+        if word == u16::MAX || word & PME_STATUS == 0 {
+            return false;
+        }
+        self.write_pmcsr(slot, now, word & !PME_EN | PME_STATUS);
+        word & PME_EN != 0
+    }
+}
+
+const EIO: i32 = 5;
+const EINVAL: i32 = 22;

@@ -1,0 +1,150 @@
+//! What happens to the device from outside: its own events, the platform, and the host's user.
+
+use serde_json::{Value, json};
+
+use super::Device;
+use super::error::HostError;
+use super::runtime_pm::{Control, ResumeFault, SuspendDelay};
+use crate::power::PowerState;
+use crate::register::ResetKind;
+use crate::time::Time;
+
+impl Device {
+    /// A wake event of the device, raised from outside.
+    pub fn pme(&mut self, now: Time) {
+        self.slot.function_mut().pme_event(now);
+        self.settle(now);
+    }
+
+    /// The INTx cause, set from outside.
+    pub fn set_intx(&mut self, now: Time, asserted: bool) {
+        self.slot.function_mut().set_intx(asserted);
+        self.settle(now);
+    }
+
+    /// Raises interrupt `vector` as the device would.
+    pub fn interrupt(&mut self, now: Time, vector: u16) {
+        self.slot.function_mut().interrupt(vector);
+        self.settle(now);
+    }
+
+    /// Takes back interrupt `vector` if it has not gone out.
+    pub fn withdraw(&mut self, now: Time, vector: u16) {
+        self.slot.function_mut().withdraw(vector);
+        self.settle(now);
+    }
+
+    /// Switches the slot's power rail.
+    pub fn set_rail(&mut self, now: Time, on: bool) {
+        self.slot.set_rail(now, on);
+        self.settle(now);
+    }
+
+    /// A reset from above the function, or its own.
+    pub fn platform_reset(&mut self, now: Time, kind: ResetKind) {
+        match kind {
+            ResetKind::Flr => {
+                if self.slot.rail_on() {
+                    self.slot.function_mut().reset(now, ResetKind::Flr);
+                }
+            }
+            ResetKind::PowerOn => {
+                self.slot.set_rail(now, false);
+                self.slot.set_rail(now, true);
+            }
+            ResetKind::Fundamental | ResetKind::Hot => self.slot.reset(now, kind),
+            // A reset that only a PMCSR write brings about.
+            ResetKind::SoftD3hot => {}
+        }
+        self.settle(now);
+    }
+
+    /// The slot's power limit message.
+    pub fn set_slot_power_limit(&mut self, now: Time, value: u8, scale: u8) {
+        self.slot.function_mut().set_slot_power_limit(value, scale);
+        self.settle(now);
+    }
+
+    /// A tool on the host reads config space (`pci_read_config`): it wakes the device only from
+    /// D3cold, where config space does not answer, and not from D3hot.
+    pub fn host_access(&mut self, now: Time) -> Value {
+        let usage = self.rpm.get();
+        let woken = self.rpm.is_suspended() && self.core.current() == PowerState::D3cold;
+        if woken {
+            // A device that does not wake answers nothing but ones.
+            self.resume(now).ok();
+        }
+        let mut header = [0; 8];
+        self.slot.function_mut().config_read(now, 0, &mut header);
+        self.settle(now);
+        drop(usage);
+        self.core.take_waited();
+        let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let answer = json!({
+            "vendor_id": word(0),
+            "device_id": word(2),
+            "command": word(4),
+            "status": word(6),
+            "woken": woken,
+        });
+        self.idle(now);
+        answer
+    }
+
+    /// The host's user writes `power/control`.
+    pub fn set_control(&mut self, now: Time, control: Control) {
+        self.rpm.set_control(control);
+        if control == Control::On {
+            // As with sysfs, nobody is told when it fails.
+            self.resume(now).ok();
+            self.core.take_waited();
+        }
+        self.settle(now);
+        self.idle(now);
+    }
+
+    /// The host's user writes `d3cold_allowed`, which wakes the device.
+    pub fn set_d3cold_allowed(&mut self, now: Time, allowed: bool) {
+        self.core.set_d3cold_allowed(allowed);
+        self.resume(now).ok();
+        self.core.take_waited();
+        self.settle(now);
+        self.idle(now);
+    }
+
+    /// Puts the device to sleep now if nobody uses it, whatever the delay. Whether it sleeps.
+    pub fn suspend_now(&mut self, now: Time) -> bool {
+        self.suspend(now);
+        self.rpm.is_suspended()
+    }
+
+    /// When an unused device goes to sleep from now on.
+    pub fn set_suspend_delay(&mut self, now: Time, delay: SuspendDelay) {
+        self.rpm.set_delay(delay);
+        self.idle(now);
+    }
+
+    /// Makes resumes fail, or heals them and clears a latched error.
+    pub fn set_resume_fault(&mut self, fault: Option<ResumeFault>) {
+        self.rpm.set_fault(fault);
+    }
+
+    /// Makes resets fail because somebody else holds the device.
+    pub const fn set_reset_busy(&mut self, busy: bool) {
+        self.reset_busy = busy;
+    }
+
+    /// Makes the function stay silent after its power was off, or heals it.
+    pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
+        self.slot.set_dead_after_cold(now, dead);
+        self.settle(now);
+    }
+
+    /// As [`Self::resume_and_get`] for a job of the server: keeps the device awake until dropped.
+    ///
+    /// # Errors
+    /// [`HostError::Resume`].
+    pub fn keep_awake(&mut self, now: Time) -> Result<super::Usage, HostError> {
+        self.resume_and_get(now)
+    }
+}

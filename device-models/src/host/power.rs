@@ -1,0 +1,250 @@
+//! Sleeping and waking: references, suspend and resume, and what wakes a sleeping device.
+
+use std::time::Duration;
+
+use super::Device;
+use super::error::HostError;
+use super::feature::FeatureCall;
+use super::runtime_pm::{RuntimeStatus, Usage};
+use super::saved::Saved;
+use super::{FeatureReply, dialect::Dialect};
+use crate::effect::Event;
+use crate::power::PowerState;
+use crate::time::{Time, earliest};
+
+/// How often the PCI core looks for `PME_Status` of sleeping functions (`PME_TIMEOUT`).
+const PME_POLL: Duration = Duration::from_millis(1000);
+
+/// A request whose answer is due later, since the PCI core had to wait for the function.
+#[derive(Debug)]
+pub struct Wait {
+    /// When the answer is due.
+    pub until: Time,
+    /// Keeps the device in use until then.
+    pub usage: Usage,
+}
+
+/// User-driven low power, whichever the dialect.
+#[derive(Debug, Default)]
+pub(super) struct LowPower {
+    /// How many clients have the device open.
+    pub(super) opens: u32,
+    /// The reference of the open device. Low power is the client's giving it up.
+    pub(super) open: Option<Usage>,
+    /// References that open took besides.
+    pub(super) extra: Vec<Usage>,
+    /// The reference that keeps an unopened device awake.
+    pub(super) bound: Option<Usage>,
+    /// The client engaged low power.
+    engaged: bool,
+    /// INTx was masked for the time of sleep (`pm_intx_masked`).
+    intx_masked: bool,
+    /// The platform reports a wake event.
+    pub(super) woken_by_platform: bool,
+    /// When the next poll finds a wake event.
+    pme_found_at: Option<Time>,
+    suspended_at: Time,
+    /// Sleeps and notices so far.
+    pub(super) suspends: u64,
+    pub(super) wakeups: u64,
+}
+
+impl Device {
+    /// Wakes the device and takes a reference (`pm_runtime_resume_and_get`).
+    pub(super) fn resume_and_get(&mut self, now: Time) -> Result<Usage, HostError> {
+        let usage = self.rpm.get();
+        self.resume(now)?;
+        Ok(usage)
+    }
+
+    /// Serves a request while the device is awake and in use. A device that does not wake gives
+    /// EIO, whatever the reason (`vfio_device_pm_runtime_get`).
+    pub(super) fn guarded<R>(
+        &mut self,
+        now: Time,
+        serve: impl FnOnce(&mut Self) -> Result<R, HostError>,
+    ) -> Result<R, HostError> {
+        let usage = self.resume_and_get(now).map_err(|_| HostError::NotAwake)?;
+        let result = serve(self);
+        self.settle(now);
+        drop(usage);
+        result
+    }
+
+    /// Nothing else is to be done now: an unused device may go to sleep. A server calls this when
+    /// the reply to a request is on its way.
+    pub fn idle(&mut self, now: Time) {
+        if self.rpm.idle(now) {
+            self.suspend(now);
+        }
+    }
+
+    /// Wakes the device (`rpm_resume` with the callbacks of the PCI bus and of the driver).
+    pub(super) fn resume(&mut self, now: Time) -> Result<(), HostError> {
+        self.rpm.check_resume()?;
+        if !self.rpm.is_suspended() {
+            return Ok(());
+        }
+        self.rpm.enter(now, RuntimeStatus::Resuming);
+        self.low_power.pme_found_at = None;
+        self.low_power.woken_by_platform = false;
+        self.core.resume(&mut self.slot, now);
+        self.settle(now);
+        self.rpm.enter(now, RuntimeStatus::Active);
+        self.note_status(RuntimeStatus::Active);
+        match self.dialect {
+            Dialect::Mainline(_) => self.mainline_resumed(now),
+            Dialect::V4(_) => self.v4_resumed(now),
+        }
+        self.irqs.apply_latched_resample(&mut self.outputs);
+        Ok(())
+    }
+
+    /// Puts an unused device to sleep (`rpm_suspend` with the callbacks of driver and bus). The
+    /// driver brings the function to D0 first, so that what is saved is worth saving.
+    pub(super) fn suspend(&mut self, now: Time) {
+        self.rpm.clear_suspend_request();
+        if !self.rpm.may_suspend() {
+            return;
+        }
+        self.rpm.enter(now, RuntimeStatus::Suspending);
+        self.set_power_state(now, PowerState::D0).ok();
+        self.low_power.intx_masked = self.irqs.uses_intx() && self.irqs.mask_intx();
+        self.core.suspend(&mut self.slot, now);
+        self.rpm.enter(now, RuntimeStatus::Suspended);
+        self.note_status(RuntimeStatus::Suspended);
+        self.low_power.suspended_at = now;
+        self.low_power.suspends += 1;
+        self.core.take_waited();
+        self.settle(now);
+    }
+
+    /// Undoes the masking of [`Self::suspend`], if it was that which masked INTx.
+    pub(super) fn unmask_after_resume(&mut self) {
+        if std::mem::take(&mut self.low_power.intx_masked) {
+            self.irqs.unmask_intx(&mut self.outputs);
+        }
+    }
+
+    fn note_status(&mut self, status: RuntimeStatus) {
+        self.outputs
+            .push_back(super::Output::Event(Event::RuntimeStatus { status }));
+    }
+
+    pub(super) fn note_wakeup(&mut self, _: Time) {
+        self.low_power.wakeups += 1;
+        self.outputs
+            .push_back(super::Output::Event(Event::Wakeup));
+    }
+
+    /// Whether the client has low power engaged.
+    pub(super) const fn is_engaged(&self) -> bool {
+        self.low_power.engaged
+    }
+
+    /// Low power begins: the client's reference goes.
+    pub(super) fn engage(&mut self) -> Result<(), HostError> {
+        if self.low_power.engaged {
+            return Err(HostError::Feature {
+                what: "low power is engaged already",
+            });
+        }
+        self.low_power.engaged = true;
+        self.low_power.open = None;
+        Ok(())
+    }
+
+    /// Low power ends: the reference is back. The device is not woken by it.
+    pub(super) fn disengage(&mut self) {
+        if std::mem::take(&mut self.low_power.engaged) {
+            self.low_power.open = Some(self.rpm.get());
+        }
+    }
+
+    /// Whether BARs are out of reach however awake the function is.
+    pub(super) const fn blocks_memory(&self) -> bool {
+        matches!(self.dialect, Dialect::V4(_)) && self.low_power.engaged
+    }
+
+    /// In the v4 dialect a header that makes no sense wakes nothing, nor does its own feature.
+    pub(super) fn v4_feature(
+        &mut self,
+        now: Time,
+        call: &FeatureCall<'_>,
+    ) -> Result<FeatureReply, HostError> {
+        call.check_header()?;
+        match call.feature() {
+            super::dialect::POWER_MANAGEMENT => self.v4_power_management(now, call),
+            feature => self.guarded(now, |_| Err(HostError::NoSuchFeature { feature })),
+        }
+    }
+
+    /// `vfio_pci_set_power_state`: a function that forgets its config space in D3hot gets it back.
+    pub(super) fn set_power_state(&mut self, now: Time, to: PowerState) -> Result<(), HostError> {
+        let from = self.core.current();
+        let image = (self.needs_pm_restore && from < PowerState::D3hot && to >= PowerState::D3hot)
+            .then(|| Saved::take(self.slot.function()));
+        self.core.set_power_state(&mut self.slot, now, to)?;
+        if let Some(image) = image
+            && self.core.current() >= PowerState::D3hot
+        {
+            self.user_state = Some(image);
+        } else if self.needs_pm_restore
+            && from >= PowerState::D3hot
+            && to == PowerState::D0
+            && let Some(image) = self.user_state.take()
+        {
+            image.restore(self.slot.function_mut(), now);
+        }
+        Ok(())
+    }
+
+    /// The wait that the request just served has to be given, if waits take time here.
+    pub fn take_wait(&mut self, now: Time) -> Option<Wait> {
+        let waited = self.core.take_waited();
+        (self.config.real_delays && !waited.is_zero()).then(|| Wait {
+            until: now.after(waited),
+            usage: self.rpm.get(),
+        })
+    }
+
+    /// A wake event that only polling finds: the poll runs once a second from the moment of sleep,
+    /// not for functions in D3cold (`pci_pme_list_scan`).
+    pub(super) fn watch_pme(&mut self, now: Time) {
+        if !self.rpm.is_suspended()
+            || self.low_power.pme_found_at.is_some()
+            || self.core.current() == PowerState::D3cold
+        {
+            return;
+        }
+        let pm = self.slot.function().config().pm();
+        if pm.is_some_and(|pm| pm.pmcsr().pme_status()) {
+            let asleep = now.since(self.low_power.suspended_at);
+            let polls = asleep.as_nanos() / PME_POLL.as_nanos() + 1;
+            let polls = u32::try_from(polls).unwrap_or(u32::MAX);
+            let found = self.low_power.suspended_at.after(PME_POLL * polls);
+            self.low_power.pme_found_at = Some(found);
+        }
+    }
+
+    pub(super) fn power_deadline(&self) -> Option<Time> {
+        let wake = self.low_power.woken_by_platform && self.rpm.is_suspended();
+        let at_once = wake.then_some(Time::ZERO);
+        earliest(
+            at_once,
+            earliest(self.rpm.suspend_at(), self.low_power.pme_found_at),
+        )
+    }
+
+    pub(super) fn advance_power(&mut self, now: Time) {
+        let polled = self.low_power.pme_found_at.take_if(|due| *due <= now);
+        let by_poll = polled.is_some() && self.core.take_pme(&mut self.slot, now);
+        let by_platform = std::mem::take(&mut self.low_power.woken_by_platform);
+        if self.rpm.is_suspended() && (by_poll || by_platform) {
+            // Nobody waits for the outcome of a wake-up that the device asked for.
+            self.resume(now).ok();
+            self.core.take_waited();
+        }
+        self.settle(now);
+    }
+}

@@ -1,0 +1,289 @@
+//! Runtime power management of the device, as Linux's core does it (`drivers/base/power/runtime.c`).
+//!
+//! | status | may become | when |
+//! |---|---|---|
+//! | active | suspending | the usage count is zero, `control` is `auto`, no error is latched |
+//! | suspending | suspended | the driver and the bus have put the device to sleep |
+//! | suspended | resuming | somebody needs the device, or it wakes itself |
+//! | resuming | active | the bus and the driver have it working again |
+//! | resuming | suspended | it failed |
+//!
+//! The usage count is held by [`Usage`] guards: a request, an open device, a job of a device model.
+//! It can thus neither leak nor fall below zero.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::HostError;
+use crate::time::Time;
+
+/// `runtime_status` of Linux sysfs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RuntimeStatus {
+    /// Working.
+    #[default]
+    Active,
+    /// On its way to sleep.
+    Suspending,
+    /// Asleep.
+    Suspended,
+    /// On its way back.
+    Resuming,
+}
+
+impl RuntimeStatus {
+    /// Whether the table above has this edge.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Active, Self::Suspending)
+                | (Self::Suspending, Self::Suspended)
+                | (Self::Suspended, Self::Resuming)
+                | (Self::Resuming, Self::Active | Self::Suspended)
+        )
+    }
+}
+
+/// `control` of Linux sysfs: whether the device may sleep at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Control {
+    /// It may.
+    #[default]
+    Auto,
+    /// It is kept awake by a reference of its own.
+    On,
+}
+
+/// When an unused device goes to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuspendDelay {
+    /// That long after its last use. Zero: right after the reply to the request that ended it.
+    After(Duration),
+    /// Only when told.
+    Manual,
+}
+
+impl Default for SuspendDelay {
+    fn default() -> Self {
+        Self::After(Duration::ZERO)
+    }
+}
+
+/// How long an injected resume failure lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultSpan {
+    /// For that many resumes.
+    Times(u32),
+    /// Until another fault, or none, is set.
+    Always,
+    /// Until the error latch is cleared as well: the failure is that of a callback, which the core
+    /// remembers (`runtime_error`).
+    Latch,
+}
+
+/// A resume that is going to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeFault {
+    /// Positive errno.
+    pub errno: i32,
+    /// For how long.
+    pub span: FaultSpan,
+}
+
+/// A reference that keeps the device in use until it is dropped.
+#[derive(Debug)]
+pub struct Usage(Arc<AtomicU32>);
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The state of the runtime power management core for one device.
+#[derive(Debug)]
+pub(super) struct RuntimePm {
+    usage: Arc<AtomicU32>,
+    status: RuntimeStatus,
+    control: Option<Usage>,
+    delay: SuspendDelay,
+    /// When the queued suspend is due.
+    suspend_at: Option<Time>,
+    fault: Option<ResumeFault>,
+    /// A callback failed for good: every resume fails from now on.
+    latched: bool,
+    active: Duration,
+    suspended: Duration,
+    since: Time,
+}
+
+impl RuntimePm {
+    pub(super) fn new(delay: SuspendDelay) -> Self {
+        Self {
+            usage: Arc::default(),
+            status: RuntimeStatus::Active,
+            control: None,
+            delay,
+            suspend_at: None,
+            fault: None,
+            latched: false,
+            active: Duration::ZERO,
+            suspended: Duration::ZERO,
+            since: Time::ZERO,
+        }
+    }
+
+    /// Takes a reference without waking the device (`pm_runtime_get_noresume`).
+    pub(super) fn get(&mut self) -> Usage {
+        // A use before the queued suspend has run cancels it.
+        self.suspend_at = None;
+        self.usage.fetch_add(1, Ordering::Relaxed);
+        Usage(Arc::clone(&self.usage))
+    }
+
+    pub(super) fn usage(&self) -> u32 {
+        self.usage.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn status(&self) -> RuntimeStatus {
+        self.status
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.status == RuntimeStatus::Suspended
+    }
+
+    /// Moves along an edge of the table; anything else is a mistake of this crate.
+    pub(super) fn enter(&mut self, now: Time, next: RuntimeStatus) {
+        debug_assert!(self.status.may_become(next), "{:?} to {next:?}", self.status);
+        self.account(now);
+        self.status = next;
+    }
+
+    fn account(&mut self, now: Time) {
+        let span = now.since(self.since);
+        self.since = now;
+        match self.status {
+            RuntimeStatus::Suspended => self.suspended += span,
+            _ => self.active += span,
+        }
+    }
+
+    pub(super) fn control(&self) -> Control {
+        if self.control.is_some() {
+            Control::On
+        } else {
+            Control::Auto
+        }
+    }
+
+    /// Writes `control`. The caller wakes the device for [`Control::On`].
+    pub(super) fn set_control(&mut self, control: Control) {
+        self.control = match control {
+            Control::Auto => None,
+            Control::On => Some(self.control.take().unwrap_or_else(|| self.get())),
+        };
+    }
+
+    /// Queues a suspend if nobody uses the device, and says whether it is due already.
+    pub(super) fn idle(&mut self, now: Time) -> bool {
+        if !self.may_suspend() {
+            self.suspend_at = None;
+            return false;
+        }
+        let SuspendDelay::After(delay) = self.delay else {
+            return false;
+        };
+        let due = *self.suspend_at.get_or_insert_with(|| now.after(delay));
+        due <= now
+    }
+
+    /// Whether nothing but time stands between the device and sleep.
+    pub(super) fn may_suspend(&self) -> bool {
+        self.status == RuntimeStatus::Active && self.usage() == 0 && !self.latched
+    }
+
+    pub(super) fn suspend_at(&self) -> Option<Time> {
+        self.suspend_at
+    }
+
+    pub(super) fn clear_suspend_request(&mut self) {
+        self.suspend_at = None;
+    }
+
+    pub(super) fn set_delay(&mut self, delay: SuspendDelay) {
+        self.delay = delay;
+        self.suspend_at = None;
+    }
+
+    /// Injects a failure, or ends it and clears the error latch.
+    pub(super) fn set_fault(&mut self, fault: Option<ResumeFault>) {
+        self.fault = fault;
+        if fault.is_none() {
+            self.latched = false;
+        }
+    }
+
+    /// Whether a resume may go ahead; an injected failure is used up by asking.
+    ///
+    /// A latched error fails every resume with EINVAL, that of a device that is awake as well
+    /// (`rpm_resume`).
+    pub(super) fn check_resume(&mut self) -> Result<(), HostError> {
+        const EINVAL: i32 = 22;
+        if self.latched {
+            return Err(HostError::Resume { errno: EINVAL });
+        }
+        if self.status == RuntimeStatus::Active {
+            return Ok(());
+        }
+        let Some(fault) = self.fault else {
+            return Ok(());
+        };
+        self.fault = match fault.span {
+            FaultSpan::Times(times) if times <= 1 => None,
+            FaultSpan::Times(times) => Some(ResumeFault {
+                span: FaultSpan::Times(times - 1),
+                ..fault
+            }),
+            FaultSpan::Always => Some(fault),
+            FaultSpan::Latch => {
+                self.latched = true;
+                None
+            }
+        };
+        Err(HostError::Resume { errno: fault.errno })
+    }
+
+    pub(super) fn inspect(&self, now: Time) -> Value {
+        let current = now.since(self.since);
+        let (mut active, mut suspended) = (self.active, self.suspended);
+        match self.status {
+            RuntimeStatus::Suspended => suspended += current,
+            _ => active += current,
+        }
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let status = if self.latched {
+            json!("error")
+        } else {
+            json!(self.status)
+        };
+        json!({
+            "runtime_status": status,
+            "runtime_usage": self.usage(),
+            "runtime_active_time": millis(active),
+            "runtime_suspended_time": millis(suspended),
+            "control": self.control(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Accesses reach the function as on a bus: what lies inside a region always gets data.
+
+use crate::host::error::HostError;
+use crate::host::{Device, region};
+use crate::time::Time;
+
+impl Device {
+    pub(in crate::host) fn hardware_read(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<usize, HostError> {
+        region::check(self.slot.function(), index, offset, data.len())?;
+        region::read(self.slot.function_mut(), now, index, offset, data);
+        Ok(data.len())
+    }
+
+    pub(in crate::host) fn hardware_write(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<usize, HostError> {
+        region::check(self.slot.function(), index, offset, data.len())?;
+        region::write(self.slot.function_mut(), now, index, offset, data);
+        Ok(data.len())
+    }
+}

@@ -1,0 +1,340 @@
+//! Config space and region accesses as Linux vfio-pci presents them (`vfio_pci_config.c`,
+//! `vfio_pci_rdwr.c`).
+
+use super::permissions::Permissions;
+use crate::capability::CapabilityId;
+use crate::config::{BarKind, Command};
+use crate::function::Function;
+use crate::host::dialect::PmDialect;
+use crate::host::error::HostError;
+use crate::host::region::{self, region_index};
+use crate::host::{Device, region_index::CONFIG};
+use crate::power::PowerState;
+use crate::register::RegisterBits;
+use crate::time::Time;
+
+const COMMAND: u64 = 0x04;
+const PME_SUPPORT_BYTE: usize = 3;
+
+/// The driver's copy of config space (`vdev->vconfig`) and who may do what to it.
+#[derive(Debug)]
+pub(in crate::host) struct VirtualConfig {
+    bytes: Vec<u8>,
+    permissions: Permissions,
+    /// Where the PM capability is.
+    pm: Option<u16>,
+    /// Where the PCI Express capability is, if the function has FLR.
+    flr: Option<u16>,
+}
+
+/// At most a DWORD that lies within one: how vfio-pci cuts config accesses.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    offset: u64,
+    at: usize,
+    len: usize,
+}
+
+impl Chunk {
+    fn range(self) -> std::ops::Range<usize> {
+        self.at..self.at + self.len
+    }
+}
+
+/// Naturally aligned pieces of four, two or one bytes.
+fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let offset = offset + at as u64;
+        let left = len - at;
+        let len = match (offset % 4, left) {
+            (_, 0) => return None,
+            (0, 4..) => 4,
+            (0 | 2, 2..) => 2,
+            _ => 1,
+        };
+        let chunk = Chunk { offset, at, len };
+        at += len;
+        Some(chunk)
+    })
+}
+
+impl VirtualConfig {
+    /// The copy as it is when the device is opened.
+    pub(in crate::host) fn new(function: &Function, dialect: PmDialect) -> Self {
+        let config = function.config();
+        let mut bytes = vec![0; usize::from(config.size())];
+        config.read(0, &mut bytes);
+        let find = |id: u8| {
+            config
+                .capabilities()
+                .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
+                .map(|placed| placed.offset)
+        };
+        let pm = find(0x01);
+        if let Some(pm) = pm.map(usize::from) {
+            let support = match dialect {
+                PmDialect::Mainline => 0,
+                PmDialect::V4 => 0xf8,
+            };
+            if let Some(byte) = bytes.get_mut(pm + PME_SUPPORT_BYTE) {
+                *byte = *byte & 0x07 | support;
+            }
+            if let Some(byte) = bytes.get_mut(pm + 5) {
+                *byte &= !0x81;
+            }
+        }
+        let has_flr = config.pcie().is_some_and(|pcie| pcie.has_flr());
+        Self {
+            bytes,
+            permissions: Permissions::new(function, dialect),
+            pm,
+            flr: find(0x10).filter(|_| has_flr),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let bytes = self.bytes.get(4..6).unwrap_or_default();
+        Command::of_bits(u32::from(
+            bytes.try_into().map(u16::from_le_bytes).unwrap_or(0),
+        ))
+    }
+
+    /// Memory Space Enable as the client set it.
+    fn memory_enabled(&self) -> bool {
+        self.command().memory_space_enable()
+    }
+
+    /// Mixes the driver's copy into what the function reads.
+    fn overlay(&self, offset: u64, data: &mut [u8]) {
+        let start = offset as usize;
+        let virt = self.permissions.virt.iter().skip(start);
+        let copy = self.bytes.iter().skip(start);
+        for ((byte, virt), copy) in data.iter_mut().zip(virt).zip(copy) {
+            *byte = *byte & !virt | copy & virt;
+        }
+    }
+
+    /// Stores the virtual bits of a write, and turns `present`, what the function holds, into what
+    /// is to be written to it. `false`: nothing is.
+    fn store(&mut self, offset: u64, data: &[u8], present: &mut [u8]) -> bool {
+        let start = offset as usize;
+        let virt = self.permissions.virt.iter().skip(start);
+        let write = self.permissions.write.iter().skip(start);
+        let copy = self.bytes.iter_mut().skip(start);
+        let mut physical = false;
+        for ((((byte, new), virt), write), copy) in
+            present.iter_mut().zip(data).zip(virt).zip(write).zip(copy)
+        {
+            let (to_copy, to_function) = (virt & write, write & !virt);
+            *copy = *copy & !to_copy | new & to_copy;
+            *byte = *byte & !to_function | new & to_function;
+            physical |= to_function != 0;
+        }
+        physical
+    }
+
+    /// Keeps the virtual Command in step where the physical one takes the same bits.
+    fn note_command(&mut self, offset: u64, data: &[u8]) {
+        for (at, byte) in data.iter().enumerate() {
+            match offset + at as u64 {
+                // I/O and Memory Space Enable.
+                4 => {
+                    if let Some(copy) = self.bytes.get_mut(4) {
+                        *copy = *copy & !0x03 | byte & 0x03;
+                    }
+                }
+                _ => continue,
+            }
+        }
+    }
+}
+
+impl Device {
+    /// Whether BARs and ROM may be touched (`__vfio_pci_memory_enabled`).
+    fn memory_allowed(&self) -> bool {
+        let virtual_enable = self
+            .vconfig
+            .as_ref()
+            .is_none_or(VirtualConfig::memory_enabled);
+        self.core.current() < PowerState::D3hot && virtual_enable && !self.blocks_memory()
+    }
+
+    pub(in crate::host) fn vfio_pci_read(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<usize, HostError> {
+        if index == CONFIG {
+            self.check_config(offset, data.len())?;
+            self.vfio_config_read(now, offset, data);
+            return Ok(data.len());
+        }
+        let len = self.room(index, offset, data.len())?;
+        let data = &mut data[..len];
+        if self.is_msix_window(index, offset, len) {
+            data.fill(0xff);
+            return Ok(len);
+        }
+        self.check_memory(index)?;
+        region::read(self.slot.function_mut(), now, index, offset, data);
+        Ok(len)
+    }
+
+    pub(in crate::host) fn vfio_pci_write(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<usize, HostError> {
+        if index == CONFIG {
+            self.check_config(offset, data.len())?;
+            self.vfio_config_write(now, offset, data);
+            return Ok(data.len());
+        }
+        let len = self.room(index, offset, data.len())?;
+        if index == region_index::ROM {
+            return Err(HostError::RomWrite);
+        }
+        if !self.is_msix_window(index, offset, len) {
+            self.check_memory(index)?;
+            region::write(self.slot.function_mut(), now, index, offset, &data[..len]);
+        }
+        Ok(len)
+    }
+
+    fn check_config(&self, offset: u64, len: usize) -> Result<(), HostError> {
+        let size = u64::from(self.slot.function().config().size());
+        match offset.checked_add(len as u64) {
+            Some(end) if end <= size => Ok(()),
+            _ => Err(HostError::OutsideConfig { offset, len, size }),
+        }
+    }
+
+    /// How much of an access lies inside its region.
+    fn room(&self, index: u32, offset: u64, len: usize) -> Result<usize, HostError> {
+        let size = region::info(self.slot.function(), index)?.size;
+        if size == 0 {
+            return Err(HostError::EmptyRegion { index });
+        }
+        let left = size.checked_sub(offset).filter(|left| *left != 0);
+        let left = left.ok_or(HostError::OutsideRegion {
+            index,
+            offset,
+            len,
+            size,
+        })?;
+        Ok(usize::try_from(left).map_or(len, |left| left.min(len)))
+    }
+
+    /// Memory regions are refused where they do not decode; I/O regions never are.
+    fn check_memory(&self, index: u32) -> Result<(), HostError> {
+        let bar = self.slot.function().bar(index as usize);
+        if bar.is_some_and(|bar| bar.kind == BarKind::Io) || self.memory_allowed() {
+            return Ok(());
+        }
+        Err(if index == region_index::ROM {
+            HostError::RomAsleep
+        } else {
+            HostError::MemoryDisabled { index }
+        })
+    }
+
+    /// Whether an access lies wholly inside the MSI-X table of its BAR, which belongs to the
+    /// driver.
+    fn is_msix_window(&self, index: u32, offset: u64, len: usize) -> bool {
+        self.slot.function().config().msix().is_some_and(|msix| {
+            let table = msix.table_extent();
+            u32::from(table.bar) == index
+                && table.start <= offset
+                && offset + len as u64 <= table.end
+        })
+    }
+
+    fn vfio_config_read(&mut self, now: Time, offset: u64, data: &mut [u8]) {
+        self.slot.function_mut().config_read(now, offset, data);
+        if let Some(vconfig) = &self.vconfig {
+            vconfig.overlay(offset, data);
+        }
+        self.overlay_v4_pme(offset, data);
+    }
+
+    fn vfio_config_write(&mut self, now: Time, offset: u64, data: &[u8]) {
+        for chunk in chunks(offset, data.len()) {
+            let bytes = data.get(chunk.range()).unwrap_or_default();
+            self.vfio_config_chunk(now, chunk.offset, bytes);
+        }
+    }
+
+    /// One piece: stores and passes on what the permissions say, and then does what the driver does
+    /// beyond that for Command, PMCSR and Device Control.
+    fn vfio_config_chunk(&mut self, now: Time, offset: u64, data: &[u8]) {
+        let mut word = [0; 4];
+        let present = &mut word[..data.len()];
+        self.slot.function_mut().config_read(now, offset, present);
+        let Some(vconfig) = &mut self.vconfig else {
+            return;
+        };
+        let (pm, flr) = (vconfig.pm, vconfig.flr);
+        let physical = vconfig.store(offset, data, present);
+        if offset < COMMAND + 2 && offset + data.len() as u64 > COMMAND {
+            vconfig.note_command(offset, data);
+        }
+        let disabled = vconfig.command().interrupt_disable();
+        if physical {
+            self.slot.function_mut().config_write(now, offset, present);
+        }
+        if offset == COMMAND {
+            self.irqs.set_disabled(disabled, &mut self.outputs);
+        }
+        if let Some(pm) = pm.map(u64::from) {
+            if offset == pm + 4 {
+                let state = PowerState::from_bits(data.first().copied().unwrap_or(0));
+                // The write succeeds whatever comes of the change it asks for.
+                self.set_power_state(now, state).ok();
+            }
+            self.write_v4_pme(pm, offset, data);
+        }
+        let asks_for_reset = flr.map(u64::from).is_some_and(|pcie| {
+            let control_high = pcie + 9;
+            let at = control_high.checked_sub(offset);
+            at.and_then(|at| data.get(at as usize))
+                .is_some_and(|byte| byte & 0x80 != 0)
+        });
+        if asks_for_reset {
+            if let Some(vconfig) = &mut self.vconfig
+                && let Some(pcie) = flr
+                && let Some(byte) = vconfig.bytes.get_mut(usize::from(pcie) + 9)
+            {
+                *byte &= !0x80;
+            }
+            self.try_reset(now).ok();
+        }
+    }
+
+    /// In the v4 dialect the PME bits of PMCSR are the driver's own.
+    fn overlay_v4_pme(&mut self, offset: u64, data: &mut [u8]) {
+        let Some(pm) = self.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
+            return;
+        };
+        let high = u64::from(pm) + 5;
+        let Some(v4) = self.v4() else { return };
+        let (enabled, status) = v4.pme();
+        let at = high.checked_sub(offset).map(|at| at as usize);
+        if let Some(byte) = at.and_then(|at| data.get_mut(at)) {
+            *byte = *byte & !0x81 | u8::from(enabled) | u8::from(status) << 7;
+        }
+    }
+
+    fn write_v4_pme(&mut self, pm: u64, offset: u64, data: &[u8]) {
+        let at = (pm + 5).checked_sub(offset).map(|at| at as usize);
+        if let Some(byte) = at.and_then(|at| data.get(at).copied())
+            && let Some(v4) = self.v4()
+        {
+            v4.write_pme(byte & 0x01 != 0, byte & 0x80 != 0);
+        }
+    }
+}
