@@ -153,9 +153,6 @@ impl RuntimePm {
         self.usage.load(Ordering::Relaxed)
     }
 
-    pub(super) fn status(&self) -> RuntimeStatus {
-        self.status
-    }
 
     pub(super) fn is_suspended(&self) -> bool {
         self.status == RuntimeStatus::Suspended

@@ -1,10 +1,13 @@
 //! The tables of a profile, as written.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
-use crate::host::OnDisconnect;
+use crate::host::{self, ColdVia, HostConfig, OnDisconnect, PmDialect, SuspendDelay, View};
+use crate::power::PowerState;
 
 use super::capabilities::Capabilities;
 
@@ -103,6 +106,28 @@ pub(super) struct Rom {
 pub(super) struct Platform {
     pub aux_power: bool,
     pub delays: Delays,
+    pub deepest_state: DeepestState,
+    pub d3cold_via: ColdVia,
+}
+
+/// The deepest state that a platform brings a function to.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeepestState {
+    D0,
+    D3hot,
+    #[default]
+    D3cold,
+}
+
+impl From<DeepestState> for PowerState {
+    fn from(state: DeepestState) -> Self {
+        match state {
+            DeepestState::D0 => Self::D0,
+            DeepestState::D3hot => Self::D3hot,
+            DeepestState::D3cold => Self::D3cold,
+        }
+    }
 }
 
 impl Default for Platform {
@@ -110,16 +135,97 @@ impl Default for Platform {
         Self {
             aux_power: true,
             delays: Delays::default(),
+            deepest_state: DeepestState::default(),
+            d3cold_via: ColdVia::default(),
         }
     }
 }
 
 /// `[host]`: what stands above the function.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Host {
+    pub view: View,
+    pub pm_dialect: PmDialect,
+    pub suspend_delay_ms: DelayMs,
+    /// Left out: in the hardware view only.
+    pub disable_idle_d3: Option<bool>,
+    pub extra_open_gets: u32,
+    pub max_clients: u32,
+    pub reset_works: bool,
     pub on_disconnect: OnDisconnect,
     pub client_memory: ClientMemory,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            view: View::default(),
+            pm_dialect: PmDialect::default(),
+            suspend_delay_ms: DelayMs::Millis(0),
+            disable_idle_d3: None,
+            extra_open_gets: 0,
+            max_clients: 1,
+            reset_works: true,
+            on_disconnect: OnDisconnect::default(),
+            client_memory: ClientMemory::default(),
+        }
+    }
+}
+
+/// `suspend-delay-ms`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected milliseconds or \"manual\"")]
+pub(super) enum DelayMs {
+    Millis(u32),
+    Word(Manual),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Manual {
+    Manual,
+}
+
+impl From<DelayMs> for SuspendDelay {
+    fn from(delay: DelayMs) -> Self {
+        match delay {
+            DelayMs::Millis(millis) => Self::After(Duration::from_millis(millis.into())),
+            DelayMs::Word(Manual::Manual) => Self::Manual,
+        }
+    }
+}
+
+impl Tables {
+    /// The host driver's part of a profile.
+    pub(super) fn host_config(&self) -> HostConfig {
+        let Host {
+            view,
+            pm_dialect,
+            suspend_delay_ms,
+            disable_idle_d3,
+            extra_open_gets,
+            max_clients,
+            reset_works,
+            on_disconnect,
+            client_memory: _,
+        } = self.host;
+        HostConfig {
+            view,
+            pm_dialect,
+            platform: host::Platform {
+                deepest_state: self.platform.deepest_state.into(),
+                cold_via: self.platform.d3cold_via,
+            },
+            suspend_delay: suspend_delay_ms.into(),
+            disable_idle_d3: disable_idle_d3.unwrap_or(view == View::Hardware),
+            extra_open_gets,
+            max_clients,
+            on_disconnect,
+            reset_works,
+            real_delays: self.platform.delays == Delays::Enforce,
+        }
+    }
 }
 
 /// How the server reaches memory that the client gave it.

@@ -1,0 +1,116 @@
+use super::*;
+
+const ZERO: Time = Time::ZERO;
+
+fn asleep() -> RuntimePm {
+    let mut rpm = RuntimePm::new(SuspendDelay::default());
+    rpm.enter(ZERO, RuntimeStatus::Suspending);
+    rpm.enter(ZERO, RuntimeStatus::Suspended);
+    rpm
+}
+
+#[test]
+fn a_guard_gives_its_reference_back() {
+    let mut rpm = RuntimePm::new(SuspendDelay::default());
+    let first = rpm.get();
+    let second = rpm.get();
+    assert_eq!(rpm.usage(), 2);
+    drop(first);
+    assert!(!rpm.may_suspend());
+    drop(second);
+    assert_eq!(rpm.usage(), 0);
+    assert!(rpm.may_suspend());
+}
+
+#[test]
+fn a_use_before_the_suspend_has_run_cancels_it() {
+    let delay = Duration::from_millis(5);
+    let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
+    let mut rpm = RuntimePm::new(SuspendDelay::After(delay));
+    assert!(!rpm.idle(at(0)));
+    assert_eq!(rpm.suspend_at(), Some(at(5)));
+    drop(rpm.get());
+    assert!(!rpm.idle(at(4)));
+    assert_eq!(rpm.suspend_at(), Some(at(9)));
+    assert!(rpm.idle(at(9)));
+}
+
+#[test]
+fn manual_never_suspends_by_itself() {
+    let mut rpm = RuntimePm::new(SuspendDelay::Manual);
+    assert!(!rpm.idle(Time::from_nanos(u64::MAX)));
+    assert_eq!(rpm.suspend_at(), None);
+}
+
+#[test]
+fn control_on_holds_one_reference_however_often_it_is_written() {
+    let mut rpm = RuntimePm::new(SuspendDelay::default());
+    rpm.set_control(Control::On);
+    rpm.set_control(Control::On);
+    assert_eq!((rpm.usage(), rpm.control()), (1, Control::On));
+    rpm.set_control(Control::Auto);
+    assert_eq!((rpm.usage(), rpm.control()), (0, Control::Auto));
+}
+
+#[test]
+fn faults_last_as_long_as_they_should() {
+    const EBUSY: i32 = 16;
+    let outcomes = |span: FaultSpan| -> Vec<Option<i32>> {
+        let mut rpm = asleep();
+        rpm.set_fault(Some(ResumeFault { errno: EBUSY, span }));
+        (0..3)
+            .map(|_| rpm.check_resume().err().map(HostError::errno))
+            .collect()
+    };
+    assert_eq!(outcomes(FaultSpan::Times(1)), [Some(16), None, None]);
+    assert_eq!(outcomes(FaultSpan::Times(2)), [Some(16), Some(16), None]);
+    assert_eq!(outcomes(FaultSpan::Always), [Some(16); 3]);
+    assert_eq!(outcomes(FaultSpan::Latch), [Some(16), Some(22), Some(22)]);
+}
+
+#[test]
+fn clearing_a_fault_clears_the_latch() {
+    let mut rpm = asleep();
+    rpm.set_fault(Some(ResumeFault {
+        errno: 5,
+        span: FaultSpan::Latch,
+    }));
+    assert!(rpm.check_resume().is_err());
+    assert!(rpm.check_resume().is_err());
+    rpm.set_fault(None);
+    assert!(rpm.check_resume().is_ok());
+}
+
+#[test]
+fn the_table_of_edges_is_complete() {
+    use RuntimeStatus::{Active, Resuming, Suspended, Suspending};
+    let all = [Active, Suspending, Suspended, Resuming];
+    let edges: Vec<_> = all
+        .into_iter()
+        .flat_map(|from| all.into_iter().map(move |to| (from, to)))
+        .filter(|(from, to)| from.may_become(*to))
+        .collect();
+    assert_eq!(
+        edges,
+        [
+            (Active, Suspending),
+            (Suspending, Suspended),
+            (Suspended, Resuming),
+            (Resuming, Active),
+            (Resuming, Suspended),
+        ]
+    );
+}
+
+#[test]
+fn time_is_accounted_to_the_status_it_was_spent_in() {
+    let at = |millis: u64| Time::from_nanos(millis * 1_000_000);
+    let mut rpm = RuntimePm::new(SuspendDelay::default());
+    rpm.enter(at(10), RuntimeStatus::Suspending);
+    rpm.enter(at(10), RuntimeStatus::Suspended);
+    rpm.enter(at(40), RuntimeStatus::Resuming);
+    rpm.enter(at(40), RuntimeStatus::Active);
+    let shown = rpm.inspect(at(45));
+    assert_eq!(shown["runtime_active_time"], 15);
+    assert_eq!(shown["runtime_suspended_time"], 30);
+}
