@@ -37,7 +37,8 @@ pub struct Intx {
 
 impl Intx {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_intx(self.level == Level::Assert);
+        cx.device
+            .set_intx(cx.clock.now(), self.level == Level::Assert);
         Done::silently()
     }
 }
@@ -52,7 +53,7 @@ pub struct Interrupt {
 
 impl Interrupt {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.interrupt(self.vector);
+        cx.device.interrupt(cx.clock.now(), self.vector);
         Done::silently()
     }
 }
@@ -67,7 +68,7 @@ pub struct Withdraw {
 
 impl Withdraw {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.withdraw(self.vector);
+        cx.device.withdraw(cx.clock.now(), self.vector);
         Done::silently()
     }
 }

@@ -8,15 +8,21 @@
 //! | look | [`look`] | `status`, `inspect`, `violations` |
 //! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `withdraw` |
 //! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
+//! | the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
+//! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
 //! | time | [`clock`] | `clock` |
 //! | the conversation | [`session`] | `subscribe`, `shutdown`, `help` |
 
 pub mod clock;
 pub mod device;
+pub mod errno;
+pub mod faults;
+pub mod host;
 pub mod look;
 pub mod platform;
 pub mod session;
 pub mod span;
+pub mod switch;
 
 mod error;
 mod verb;

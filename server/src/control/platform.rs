@@ -4,29 +4,20 @@ use clap::{Args, ValueEnum};
 use pci_device_models::register::ResetKind;
 use serde::{Deserialize, Serialize};
 
+use super::switch::Switch;
 use super::{ControlContext, Done};
-
-/// Whether main power is there.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Power {
-    /// It is.
-    On,
-    /// It is not.
-    Off,
-}
 
 /// `rail`
 #[derive(Args, Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rail {
     /// Whether main power is there
-    pub state: Power,
+    pub state: Switch,
 }
 
 impl Rail {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_rail(cx.clock.now(), self.state == Power::On);
+        cx.device.set_rail(cx.clock.now(), self.state.is_on());
         Done::silently()
     }
 }
@@ -86,7 +77,8 @@ pub struct SlotPowerLimit {
 
 impl SlotPowerLimit {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_slot_power_limit(self.value, self.scale.0);
+        cx.device
+            .set_slot_power_limit(cx.clock.now(), self.value, self.scale.0);
         Done::silently()
     }
 }

@@ -132,6 +132,46 @@ fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
             "the scale is 0, 1, 2 or 3, not 4",
         ),
         (
+            b"{\"verb\":\"control\",\"mode\":\"off\"}",
+            "bad-arguments",
+            "`on` or `auto`",
+        ),
+        (
+            b"{\"verb\":\"d3cold-allowed\",\"allowed\":2}",
+            "bad-arguments",
+            "write 0 or 1, not 2",
+        ),
+        (
+            b"{\"verb\":\"suspend-delay\",\"delay\":\"never\"}",
+            "bad-arguments",
+            "a number of milliseconds or \"manual\"",
+        ),
+        (
+            b"{\"verb\":\"fail-resume\",\"errno\":\"EWOULD\"}",
+            "bad-arguments",
+            "'EWOULD' is no errno",
+        ),
+        (
+            b"{\"verb\":\"fail-resume\",\"errno\":16,\"times\":0}",
+            "bad-arguments",
+            "nonzero",
+        ),
+        (
+            b"{\"verb\":\"fail-resume\",\"errno\":16,\"once\":true,\"latch\":true}",
+            "bad-arguments",
+            "exclude each other",
+        ),
+        (
+            b"{\"verb\":\"fail-resume\",\"errno\":\"off\",\"latch\":true}",
+            "bad-arguments",
+            "off goes without",
+        ),
+        (
+            b"{\"verb\":\"fail-reset\",\"state\":1}",
+            "bad-arguments",
+            "cannot take",
+        ),
+        (
             b"{\"verb\":\"clock\",\"action\":\"advance\",\"duration\":\"soon\"}",
             "bad-arguments",
             "'soon' is no duration",
@@ -278,6 +318,49 @@ fn the_command_line_and_the_wire_agree() {
         (
             "clock advance 1.5ms",
             json!({ "verb": "clock", "action": "advance", "duration": 1_500_000 }),
+        ),
+        ("host-access", json!({ "verb": "host-access" })),
+        ("control auto", json!({ "verb": "control", "mode": "auto" })),
+        (
+            "d3cold-allowed 0",
+            json!({ "verb": "d3cold-allowed", "allowed": 0 }),
+        ),
+        ("suspend", json!({ "verb": "suspend" })),
+        (
+            "suspend-delay 20",
+            json!({ "verb": "suspend-delay", "delay": 20 }),
+        ),
+        (
+            "suspend-delay manual",
+            json!({ "verb": "suspend-delay", "delay": "manual" }),
+        ),
+        (
+            "fail-resume EBUSY",
+            json!({ "verb": "fail-resume", "errno": 16 }),
+        ),
+        (
+            "fail-resume 5 --times 3",
+            json!({ "verb": "fail-resume", "errno": 5, "times": 3 }),
+        ),
+        (
+            "fail-resume EIO --latch",
+            json!({ "verb": "fail-resume", "errno": 5, "latch": true }),
+        ),
+        (
+            "fail-resume --once EIO",
+            json!({ "verb": "fail-resume", "errno": 5, "once": true }),
+        ),
+        (
+            "fail-resume off",
+            json!({ "verb": "fail-resume", "errno": "off" }),
+        ),
+        (
+            "fail-reset on",
+            json!({ "verb": "fail-reset", "state": "on" }),
+        ),
+        (
+            "dead-after-cold off",
+            json!({ "verb": "dead-after-cold", "state": "off" }),
         ),
         ("help", json!({ "verb": "help" })),
     ] {

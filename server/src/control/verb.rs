@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::clock::Clock;
 use super::device::{Interrupt, Intx, Pme, Withdraw};
+use super::faults::{DeadAfterCold, FailReset, FailResume};
+use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
 use super::look::{Inspect, Status, Violations};
 use super::platform::{Rail, Reset, SlotPowerLimit};
 use super::session::{Help, Shutdown, Subscribe};
@@ -14,7 +16,7 @@ use super::{ControlContext, ControlError, Done};
 /// A verb with its arguments.
 ///
 /// On the wire the arguments are members of the request, on the command line they follow the verb
-/// in the order of the fields.
+/// in the order of the fields, some as options.
 #[derive(Clone, Debug, Deserialize, Serialize, Subcommand)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Verb {
@@ -38,6 +40,22 @@ pub enum Verb {
     Reset(Reset),
     /// Send the slot's power limit to the function
     SlotPowerLimit(SlotPowerLimit),
+    /// Read config space as a tool on the host does
+    HostAccess(HostAccess),
+    /// Write the host's `control` attribute: keep the device awake, or let it sleep
+    Control(ControlAttribute),
+    /// Write the host's `d3cold_allowed` attribute, which wakes the device
+    D3coldAllowed(D3coldAllowed),
+    /// Put the device to sleep now if nobody uses it
+    Suspend(Suspend),
+    /// Say when an unused device goes to sleep from now on
+    SuspendDelay(SuspendDelay),
+    /// Make the device fail to wake
+    FailResume(FailResume),
+    /// Make resets fail: somebody else holds the device
+    FailReset(FailReset),
+    /// Make the function stay silent once its power was off
+    DeadAfterCold(DeadAfterCold),
     /// Move the server's clock forward
     Clock(Clock),
     /// Stream events until the connection ends
@@ -66,6 +84,9 @@ pub struct ArgumentHelp {
     pub name: String,
     /// Whether it must be given.
     pub required: bool,
+    /// How the command line has it, where it is no word in order of the fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
     /// What it may be, where that is a closed list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
@@ -81,7 +102,7 @@ impl Verb {
             .get_subcommands()
             .map(|verb| VerbHelp {
                 verb: verb.get_name().to_owned(),
-                arguments: verb.get_positionals().map(argument_help).collect(),
+                arguments: verb.get_arguments().map(argument_help).collect(),
                 about: verb
                     .get_about()
                     .map(ToString::to_string)
@@ -128,6 +149,14 @@ impl Verb {
             Self::Rail(verb) => Ok(verb.apply(cx)),
             Self::Reset(verb) => Ok(verb.apply(cx)),
             Self::SlotPowerLimit(verb) => Ok(verb.apply(cx)),
+            Self::HostAccess(verb) => Ok(verb.apply(cx)),
+            Self::Control(verb) => Ok(verb.apply(cx)),
+            Self::D3coldAllowed(verb) => Ok(verb.apply(cx)),
+            Self::Suspend(verb) => Ok(verb.apply(cx)),
+            Self::SuspendDelay(verb) => Ok(verb.apply(cx)),
+            Self::FailResume(verb) => verb.apply(cx),
+            Self::FailReset(verb) => Ok(verb.apply(cx)),
+            Self::DeadAfterCold(verb) => Ok(verb.apply(cx)),
             Self::Clock(verb) => Ok(verb.apply(cx)),
             Self::Subscribe(verb) => Ok(verb.apply()),
             Self::Shutdown(verb) => Ok(verb.apply()),
@@ -137,13 +166,23 @@ impl Verb {
 }
 
 fn argument_help(argument: &clap::Arg) -> ArgumentHelp {
+    let takes_value = argument.get_action().takes_values();
+    let option = argument.get_long().map(|name| {
+        if takes_value {
+            format!("--{name} {}", name.to_uppercase())
+        } else {
+            format!("--{name}")
+        }
+    });
     ArgumentHelp {
         name: argument.get_id().to_string(),
         required: argument.is_required_set(),
+        option,
         values: argument
             .get_possible_values()
             .iter()
             .map(|value| value.get_name().to_owned())
+            .filter(|_| takes_value)
             .collect(),
         about: argument
             .get_help()

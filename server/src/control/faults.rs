@@ -1,0 +1,143 @@
+//! Verbs that make things go wrong, and right again.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use clap::Args;
+use pci_device_models::host::{FaultSpan, ResumeFault};
+use serde::{Deserialize, Serialize, de::Error as _};
+
+use super::errno::{Errno, Written};
+use super::switch::Switch;
+use super::{ControlContext, ControlError, Done};
+
+/// What waking the device gives.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub enum Outcome {
+    /// What it should.
+    Off,
+    /// This error.
+    Errno(Errno),
+}
+
+impl FromStr for Outcome {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == OFF {
+            Ok(Self::Off)
+        } else {
+            text.parse().map(Self::Errno)
+        }
+    }
+}
+
+impl TryFrom<Written> for Outcome {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        match written {
+            Written::Name(name) => name.parse(),
+            number @ Written::Number(_) => number.try_into().map(Self::Errno),
+        }
+    }
+}
+
+impl From<Outcome> for Written {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Off => Self::Name(OFF.to_owned()),
+            Outcome::Errno(errno) => Self::Number(errno.into()),
+        }
+    }
+}
+
+const OFF: &str = "off";
+
+/// `fail-resume`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailResume {
+    /// Name or number of the error that waking gives until further notice, or off: waking works
+    /// again, and an error that the host remembers is forgotten
+    pub errno: Outcome,
+    /// Fail one time
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub once: bool,
+    /// Fail that many times
+    #[arg(long, conflicts_with = "once")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<NonZeroU32>,
+    /// Fail in the driver's own callback: the host remembers it and tries no more
+    #[arg(long, conflicts_with_all = ["once", "times"])]
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub latch: bool,
+}
+
+impl FailResume {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let fault = self.fault().map_err(|what| ControlError::Arguments {
+            verb: "fail-resume".to_owned(),
+            reason: serde_json::Error::custom(what),
+        })?;
+        cx.device.set_resume_fault(fault);
+        Ok(Done::silently())
+    }
+
+    fn fault(&self) -> Result<Option<ResumeFault>, &'static str> {
+        let span = match (self.once, self.times, self.latch) {
+            (false, None, false) => None,
+            (true, None, false) => Some(FaultSpan::Times(1)),
+            (false, Some(times), false) => Some(FaultSpan::Times(times.get())),
+            (false, None, true) => Some(FaultSpan::Latch),
+            _ => return Err("once, times and latch exclude each other"),
+        };
+        match (self.errno, span) {
+            (Outcome::Off, None) => Ok(None),
+            (Outcome::Off, Some(_)) => Err("off goes without once, times and latch"),
+            (Outcome::Errno(errno), span) => Ok(Some(ResumeFault {
+                errno: errno.into(),
+                span: span.unwrap_or(FaultSpan::Always),
+            })),
+        }
+    }
+}
+
+// The form that serde wants.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// `fail-reset`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailReset {
+    /// Whether somebody else holds the device
+    pub state: Switch,
+}
+
+impl FailReset {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.set_reset_busy(self.state.is_on());
+        Done::silently()
+    }
+}
+
+/// `dead-after-cold`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeadAfterCold {
+    /// Whether the function stays silent when power comes back
+    pub state: Switch,
+}
+
+impl DeadAfterCold {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device
+            .set_dead_after_cold(cx.clock.now(), self.state.is_on());
+        Done::silently()
+    }
+}

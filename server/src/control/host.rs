@@ -1,0 +1,172 @@
+//! Verbs that stand for what the host's user does, named after what there is in Linux sysfs.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use pci_device_models::host;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{ControlContext, Done};
+
+/// `host-access`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostAccess {}
+
+impl HostAccess {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device.host_access(cx.clock.now()).into()
+    }
+}
+
+/// What `control` can be.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The device is woken and kept awake.
+    On,
+    /// The device may sleep.
+    Auto,
+}
+
+/// `control` (`power/control`)
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlAttribute {
+    /// Whether the device may sleep
+    pub mode: Mode,
+}
+
+impl ControlAttribute {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        let control = match self.mode {
+            Mode::On => host::Control::On,
+            Mode::Auto => host::Control::Auto,
+        };
+        cx.device.set_control(cx.clock.now(), control);
+        Done::silently()
+    }
+}
+
+/// 0 or 1, as sysfs writes yes and no.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub struct Bit(bool);
+
+impl TryFrom<u8> for Bit {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            0 => Ok(Self(false)),
+            1 => Ok(Self(true)),
+            _ => Err(format!("write 0 or 1, not {number}")),
+        }
+    }
+}
+
+impl From<Bit> for u8 {
+    fn from(Bit(set): Bit) -> Self {
+        Self::from(set)
+    }
+}
+
+impl std::str::FromStr for Bit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "0" => Ok(Self(false)),
+            "1" => Ok(Self(true)),
+            _ => Err("write 0 or 1".to_owned()),
+        }
+    }
+}
+
+/// `d3cold-allowed` (`d3cold_allowed`)
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct D3coldAllowed {
+    /// 1: the platform may remove power from the sleeping device; 0: it stays in D3hot
+    pub allowed: Bit,
+}
+
+impl D3coldAllowed {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device
+            .set_d3cold_allowed(cx.clock.now(), self.allowed.0);
+        Done::silently()
+    }
+}
+
+/// `suspend`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspend {}
+
+impl Suspend {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        let suspended = cx.device.suspend_now(cx.clock.now());
+        json!({ "suspended": suspended }).into()
+    }
+}
+
+/// How long an unused device stays awake.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(
+    untagged,
+    expecting = "a suspend delay is a number of milliseconds or \"manual\""
+)]
+pub enum Delay {
+    /// Milliseconds.
+    Millis(u64),
+    /// Until `suspend`.
+    Manual(Manual),
+}
+
+/// The word `manual`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manual {
+    /// Only when told.
+    Manual,
+}
+
+impl std::str::FromStr for Delay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "manual" {
+            return Ok(Self::Manual(Manual::Manual));
+        }
+        text.parse()
+            .map(Self::Millis)
+            .map_err(|_| "write a number of milliseconds or manual".to_owned())
+    }
+}
+
+impl From<Delay> for host::SuspendDelay {
+    fn from(delay: Delay) -> Self {
+        match delay {
+            Delay::Millis(millis) => Self::After(Duration::from_millis(millis)),
+            Delay::Manual(_) => Self::Manual,
+        }
+    }
+}
+
+/// `suspend-delay`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuspendDelay {
+    /// Milliseconds from its last use, or manual: only when told by suspend
+    pub delay: Delay,
+}
+
+impl SuspendDelay {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        cx.device
+            .set_suspend_delay(cx.clock.now(), self.delay.into());
+        Done::silently()
+    }
+}
