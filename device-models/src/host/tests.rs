@@ -4,6 +4,10 @@ use crate::function::{BarContent, Delays, Function, FunctionParts};
 use crate::model;
 
 fn device(interrupt_pin: u8) -> Device {
+    device_with(interrupt_pin, HostConfig::default())
+}
+
+fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
     let bar = BarConfig {
         kind: BarKind::Memory32,
         prefetchable: false,
@@ -23,7 +27,7 @@ fn device(interrupt_pin: u8) -> Device {
         aux_power: false,
         model: Box::new(model::None),
     });
-    Device::new(Slot::new(function), OnDisconnect::Reset)
+    Device::new(Slot::new(function), config)
 }
 
 fn intx(action: IrqAction, data: IrqData<'_>) -> SetIrqs<'_> {
@@ -48,38 +52,42 @@ const ZERO: Time = Time::ZERO;
 #[test]
 fn intx_masks_itself_and_starts_over_on_unmask() {
     let mut device = device(1);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
-    device.set_intx(true);
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 1);
-    device.set_intx(false);
-    device.set_intx(true);
+    device.set_intx(ZERO, false);
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0, "masked by itself");
     device
-        .set_irqs(intx(IrqAction::Unmask, IrqData::None))
+        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::None))
         .unwrap();
     assert_eq!(triggers(&mut device), 1, "still high");
-    device.set_intx(false);
+    device.set_intx(ZERO, false);
     device.intx_resample();
     assert_eq!(triggers(&mut device), 0, "low");
-    device.set_intx(true);
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 1);
 }
 
 #[test]
 fn a_mask_by_the_client_holds_the_interrupt_back() {
     let mut device = device(1);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
     device
-        .set_irqs(intx(IrqAction::Mask, IrqData::Bool(&[1])))
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
-    device.set_intx(true);
+    device
+        .set_irqs(ZERO, intx(IrqAction::Mask, IrqData::Bool(&[1])))
+        .unwrap();
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
     device
-        .set_irqs(intx(IrqAction::Unmask, IrqData::Bool(&[0])))
+        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::Bool(&[0])))
         .unwrap();
     assert_eq!(triggers(&mut device), 0, "a zero byte chooses nothing");
     device
-        .set_irqs(intx(IrqAction::Unmask, IrqData::Bool(&[1])))
+        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::Bool(&[1])))
         .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
@@ -87,27 +95,35 @@ fn a_mask_by_the_client_holds_the_interrupt_back() {
 #[test]
 fn another_trigger_does_not_unmask() {
     let mut device = device(1);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
-    device.set_intx(true);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
+    device.set_intx(ZERO, true);
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
 
 #[test]
 fn a_level_that_waits_is_signalled_when_a_trigger_comes() {
     let mut device = device(1);
-    device.set_intx(true);
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
 
 #[test]
 fn interrupts_end_with_the_client() {
     let mut device = device(1);
-    device.set_irqs(intx(IrqAction::Trigger, BIND)).unwrap();
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
     device.client_gone(ZERO);
-    device.set_intx(true);
+    device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
 }
 
@@ -141,13 +157,17 @@ fn requests_that_make_no_sense_are_refused() {
         ("unmask REQ", request(4, Unmask, 0, 1, IrqData::None)),
     ];
     for (name, request) in cases {
-        let error = device(1).set_irqs(request).expect_err(name);
+        let error = device(1).set_irqs(ZERO, request).expect_err(name);
         assert_eq!(error.errno(), 22, "{name}");
     }
     let mut device = device(0);
-    assert_eq!(device.irq_info(0).unwrap().count, 0, "I14: no pin, no INTx");
+    assert_eq!(
+        device.irq_info(ZERO, 0).unwrap().count,
+        0,
+        "I14: no pin, no INTx"
+    );
     device
-        .set_irqs(request(0, Trigger, 0, 0, IrqData::None))
+        .set_irqs(ZERO, request(0, Trigger, 0, 0, IrqData::None))
         .expect("disabling what is not there is no mistake");
 }
 
@@ -159,7 +179,9 @@ fn loop_back_triggers_fire_what_they_choose() {
         (IrqData::Bool(&[0]), 0),
         (IrqData::Bool(&[7]), 1),
     ] {
-        device.set_irqs(intx(IrqAction::Trigger, data)).unwrap();
+        device
+            .set_irqs(ZERO, intx(IrqAction::Trigger, data))
+            .unwrap();
         assert_eq!(triggers(&mut device), fired, "{data:?}");
     }
 }
@@ -168,7 +190,11 @@ fn loop_back_triggers_fire_what_they_choose() {
 fn an_access_inside_a_region_always_gets_data() {
     let mut device = device(1);
     for (index, size) in [(0, 0x1000), (6, 0x800), (7, 0x100), (1, 0), (8, 0)] {
-        assert_eq!(device.region_info(index).unwrap().size, size, "{index}");
+        assert_eq!(
+            device.region_info(ZERO, index).unwrap().size,
+            size,
+            "{index}"
+        );
         let mut all = vec![0; size as usize];
         device.region_read(ZERO, index, 0, &mut all).unwrap();
         device.region_write(ZERO, index, 0, &all).unwrap();
@@ -180,7 +206,7 @@ fn an_access_inside_a_region_always_gets_data() {
             assert_eq!(error.errno(), 22, "{index} {offset:#x}+{len}");
         }
     }
-    assert!(device.region_info(9).is_err());
+    assert!(device.region_info(ZERO, 9).is_err());
 }
 
 #[test]
@@ -198,10 +224,11 @@ fn the_rom_answers_only_where_it_decodes() {
 #[test]
 fn retained_state_outlives_the_client_and_reset_state_does_not() {
     for (on_disconnect, kept) in [(OnDisconnect::Reset, 0), (OnDisconnect::Retain, 2)] {
-        let mut device = Device {
+        let config = HostConfig {
             on_disconnect,
-            ..device(1)
+            ..HostConfig::default()
         };
+        let mut device = device_with(1, config);
         device.region_write(ZERO, 7, 0x04, &[2, 0]).unwrap();
         device.client_gone(ZERO);
         let mut command = [0; 2];
