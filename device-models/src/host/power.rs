@@ -133,8 +133,7 @@ impl Device {
 
     pub(super) fn note_wakeup(&mut self, _: Time) {
         self.low_power.wakeups += 1;
-        self.outputs
-            .push_back(super::Output::Event(Event::Wakeup));
+        self.outputs.push_back(super::Output::Event(Event::Wakeup));
     }
 
     /// Whether the client has low power engaged.

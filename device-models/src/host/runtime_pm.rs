@@ -153,14 +153,17 @@ impl RuntimePm {
         self.usage.load(Ordering::Relaxed)
     }
 
-
     pub(super) fn is_suspended(&self) -> bool {
         self.status == RuntimeStatus::Suspended
     }
 
     /// Moves along an edge of the table; anything else is a mistake of this crate.
     pub(super) fn enter(&mut self, now: Time, next: RuntimeStatus) {
-        debug_assert!(self.status.may_become(next), "{:?} to {next:?}", self.status);
+        debug_assert!(
+            self.status.may_become(next),
+            "{:?} to {next:?}",
+            self.status
+        );
         self.account(now);
         self.status = next;
     }

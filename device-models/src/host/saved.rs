@@ -40,7 +40,8 @@ fn before_header(id: CapabilityId) -> Option<Registers> {
         CapabilityId::Extended { id: 0x001e, .. } => Some(Registers::Dwords(&[0x0c, 0x08])),
         // VC, LTR, Resizable BAR, ATS, PRI, PASID, ACS, DPC, PTM, TPH.
         CapabilityId::Extended {
-            id: 0x0002 | 0x0018 | 0x0015 | 0x000f | 0x0013 | 0x001b | 0x000d | 0x001d | 0x001f | 0x0017,
+            id:
+                0x0002 | 0x0018 | 0x0015 | 0x000f | 0x0013 | 0x001b | 0x000d | 0x001d | 0x001f | 0x0017,
             ..
         } => Some(Registers::Body),
         _ => None,

@@ -71,9 +71,7 @@ impl Permissions {
         match (function.bar(index), high_of) {
             (Some(bar), _) if bar.kind == BarKind::Io => !(bar.size as u32 - 1) & !0x3,
             (Some(bar), _) => !(bar.size.wrapping_sub(1) as u32) & !0xf,
-            (None, Some(low)) if low.kind == BarKind::Memory64 => {
-                (!(low.size - 1) >> 32) as u32
-            }
+            (None, Some(low)) if low.kind == BarKind::Memory64 => (!(low.size - 1) >> 32) as u32,
             (None, _) => 0,
         }
     }
