@@ -68,6 +68,7 @@ impl Spec {
             client_memory: profile.client_memory(),
             endpoint: Endpoint::Listener(UnixListener::bind(socket(folder, index))?),
             control: Some(UnixListener::bind(control_socket(folder, index))?),
+            rail: None,
         })
     }
 }

@@ -52,12 +52,12 @@ impl DmaQueue {
     }
 
     /// Does one slice of the first transfer, and tells the device when that has come to its end.
-    /// `memory` is what the client has mapped; without a client there is none.
+    /// `memory` is what clients have mapped.
     pub(crate) fn step(
         &mut self,
         now: Time,
         device: &mut Device,
-        memory: Option<&mut DmaTable>,
+        memory: &mut DmaTable,
         bounce: &mut BounceBuffer,
         stats: &mut ConnectionStats,
     ) {
@@ -103,24 +103,21 @@ fn slice(
     op: &DmaOp,
     done: usize,
     data_read: &mut Vec<u8>,
-    memory: Option<&mut DmaTable>,
+    memory: &mut DmaTable,
     bounce: &mut BounceBuffer,
 ) -> Result<usize, DmaError> {
     let count = length(op).saturating_sub(done).min(SLICE);
     match op {
         DmaOp::Read { address, .. } => {
             let address = offset(*address, done)?;
-            let memory = memory.ok_or(DmaError::Unmapped { address })?;
             data_read.resize(done + count, 0);
             memory.read(address, data_read.get_mut(done..).unwrap_or_default())?;
         }
         DmaOp::Write { address, data } => {
             let address = offset(*address, done)?;
-            let memory = memory.ok_or(DmaError::Unmapped { address })?;
             memory.write(address, data.get(done..done + count).unwrap_or_default())?;
         }
         DmaOp::Copy { from, to, .. } => {
-            let memory = memory.ok_or(DmaError::Unmapped { address: *from })?;
             let mut moved = done;
             while moved < done + count {
                 let bounce = bounce.get();

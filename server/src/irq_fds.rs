@@ -1,4 +1,5 @@
-//! The eventfds of a client's interrupts.
+//! The eventfds that a function's clients have bound. They are the function's, whichever client they
+//! came from, as they are the device's in the kernel.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -9,11 +10,13 @@ use pci_device_models::host::IrqIndex;
 
 use crate::eventfd::EventFd;
 
-/// Who is told about which vector, and the eventfd by which the client ends an INTx interrupt.
+/// Who is told about which vector and when low power ends, and the eventfd by which a client ends an
+/// INTx interrupt.
 #[derive(Debug, Default)]
 pub(crate) struct IrqFds {
     triggers: [Vec<Option<EventFd>>; IrqIndex::ALL.len()],
     resample: Option<EventFd>,
+    wakeup: Option<EventFd>,
 }
 
 impl IrqFds {
@@ -72,7 +75,29 @@ impl IrqFds {
         Ok(())
     }
 
-    /// Whether the client has ended an INTx interrupt since the last call.
+    /// Keeps the eventfd that is to be signalled, once, when the device wakes.
+    pub(crate) fn arm_wakeup(&mut self, fd: EventFd) {
+        self.wakeup = Some(fd);
+    }
+
+    /// Lets go of the wake-up eventfd, after telling its owner if `signal`.
+    pub(crate) fn end_low_power(&mut self, signal: bool) {
+        if let Some(fd) = self.wakeup.take().filter(|_| signal) {
+            fd.signal();
+        }
+    }
+
+    /// Lets go of everything and ends the watch over the resample eventfd.
+    ///
+    /// # Errors
+    /// The watch could not be ended.
+    pub(crate) fn drop_all(&mut self, registry: &Registry, resample: Token) -> io::Result<()> {
+        let unwatched = self.set_resample(registry, resample, None);
+        *self = Self::default();
+        unwatched
+    }
+
+    /// Whether a client has ended an INTx interrupt since the last call.
     pub(crate) fn resampled(&self) -> bool {
         self.resample.as_ref().is_some_and(EventFd::drain)
     }

@@ -10,7 +10,8 @@
 //! | `connection` | a client's socket: bytes and descriptors to messages, replies to bytes |
 //! | `session` | what a client asks for, command by command |
 //! | `memory`, `dma` | client memory, and transfers in it |
-//! | `irq_fds`, `eventfd` | interrupts |
+//! | `outputs` | what a device does to the world |
+//! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
 //! | `sys` | all the unsafe code there is |
@@ -31,6 +32,7 @@ mod dma;
 mod eventfd;
 mod irq_fds;
 mod memory;
+mod outputs;
 mod ratelimit;
 mod reactor;
 mod session;

@@ -35,7 +35,7 @@ pub enum ServerError {
 /// Where a function's clients come from.
 #[derive(Debug)]
 pub enum Endpoint {
-    /// They connect, one after the other. A second one at the same time is closed at once.
+    /// They connect. One for which the device has no room is closed at once.
     Listener(UnixListener),
     /// There is one, and it is connected already.
     Connected(UnixStream),
@@ -54,6 +54,9 @@ pub struct ServedFunction {
     pub endpoint: Endpoint,
     /// Where its control clients come from.
     pub control: Option<UnixListener>,
+    /// Where the switch of its slot's power rail connects: bytes `N` turn it on, `F` off, anything
+    /// else is skipped. Of several connections the newest counts.
+    pub rail: Option<UnixListener>,
 }
 
 /// Ends a running server from another thread.

@@ -5,11 +5,12 @@ use serde::Serialize;
 /// What happened on a function's socket since the server started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConnectionStats {
-    /// A client is connected.
+    /// A client is connected, or several are.
     pub connected: bool,
-    /// Clients served, the present one included.
+    /// Clients served, those of the present included.
     pub clients: u64,
-    /// Connections closed at once because another client was being served.
+    /// Connections closed at once: as many clients as may be were being served, or the device could
+    /// not be opened.
     pub refused: u64,
     /// Commands received whole.
     pub requests: u64,
@@ -19,7 +20,7 @@ pub struct ConnectionStats {
     pub error_replies: u64,
     /// Messages whose header made no sense.
     pub messages_invalid: u64,
-    /// DMA maps of the present client.
+    /// DMA maps that clients have made.
     pub dma_maps: u64,
     /// DMA transfers finished, with or without success.
     pub dma_transfers: u64,
@@ -27,6 +28,6 @@ pub struct ConnectionStats {
     pub dma_errors: u64,
     /// Eventfds signalled.
     pub interrupts: u64,
-    /// Interrupts for which the client had bound no eventfd.
+    /// Interrupts for which no eventfd was bound.
     pub interrupts_unbound: u64,
 }

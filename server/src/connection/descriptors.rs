@@ -17,7 +17,11 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
-use vfio_user_protocol::{Command, Decoder, Header};
+use vfio_user_protocol::messages::device_feature::{Feature, Request};
+use vfio_user_protocol::{Command, Decoder, Frame, Header};
+
+/// The feature that takes a descriptor.
+const WITH_DESCRIPTOR: u16 = Feature::LowPowerEntryWithWakeup.number();
 
 /// Descriptors that a message may carry.
 pub(crate) const MAX_MESSAGE_FDS: usize = 16;
@@ -96,7 +100,7 @@ pub(super) fn owner(mut decoder: Decoder, received: &[u8], chunk: usize) -> Opti
     while let Some(item) = batch.next() {
         if batch.consumed() > chunk {
             last = Some(start);
-            if item.is_ok_and(|frame| takes_descriptors(&frame.header)) {
+            if item.is_ok_and(|frame| takes_descriptors(&frame)) {
                 taker = Some(start);
             }
         }
@@ -105,16 +109,23 @@ pub(super) fn owner(mut decoder: Decoder, received: &[u8], chunk: usize) -> Opti
     let begun = received.get(start..).unwrap_or_default();
     if !begun.is_empty() {
         last = Some(start);
-        if Header::parse(begun).is_none_or(|header| takes_descriptors(&header)) {
+        if Header::parse(begun).is_none_or(|header| may_take_descriptors(&header)) {
             taker = Some(start);
         }
     }
     taker.or(last)
 }
 
-fn takes_descriptors(header: &Header) -> bool {
+/// Of features only the one with a wake-up eventfd takes a descriptor.
+fn takes_descriptors(frame: &Frame<'_>) -> bool {
+    let other_feature = frame.header.command == Command::DeviceFeature.number()
+        && Request::parse(frame.payload).is_ok_and(|request| request.feature != WITH_DESCRIPTOR);
+    may_take_descriptors(&frame.header) && !other_feature
+}
+
+fn may_take_descriptors(header: &Header) -> bool {
     matches!(
         Command::try_from(header.command),
-        Ok(Command::DmaMap | Command::DeviceSetIrqs)
+        Ok(Command::DmaMap | Command::DeviceSetIrqs | Command::DeviceFeature)
     )
 }

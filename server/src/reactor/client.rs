@@ -5,13 +5,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use pci_device_models::host::Wait;
+use pci_device_models::time::Time;
 use vfio_user_protocol::FrameError;
 
 use super::Shared;
-use super::outputs::Outputs;
-use super::source::Source;
+use super::source::{ClientId, Source};
 use crate::connection::{Incoming, Outgoing, Received};
-use crate::memory::DmaTable;
 use crate::session::{self, Context, Session};
 
 /// Times that a client's socket is read before others get a turn.
@@ -32,6 +32,25 @@ pub(super) enum Turn {
     Gone,
 }
 
+/// How far a client has closed its socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Closed {
+    /// Not as far as known.
+    #[default]
+    No,
+    /// It sends nothing more; what it sent before is still served.
+    Sending,
+    /// It takes nothing more either, so that nothing has to wait for its sake.
+    Wholly,
+}
+
+/// A reply that is held back until the time has passed that its request took.
+#[derive(Debug)]
+struct Parked {
+    wait: Wait,
+    reply: Vec<u8>,
+}
+
 /// One client of one function.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -39,22 +58,20 @@ pub(super) struct Client {
     token: Token,
     incoming: Incoming,
     outgoing: Outgoing,
-    pub(super) session: Session,
-    /// The client has closed its side; what it sent before is still served.
-    closing: bool,
+    session: Session,
+    closed: Closed,
+    /// While there is one, nothing that the client sends is looked at.
+    parked: Option<Parked>,
+    /// The last turn ended with [`Turn::HasMore`].
+    has_more: bool,
     /// The socket is watched for room, too.
     watches_room: bool,
 }
 
 impl Client {
     /// Has the socket watched from now on.
-    pub(super) fn new(
-        socket: OwnedFd,
-        function: usize,
-        memory: DmaTable,
-        registry: &Registry,
-    ) -> io::Result<Self> {
-        let token = Source::Client(function).into();
+    pub(super) fn new(socket: OwnedFd, id: ClientId, registry: &Registry) -> io::Result<Self> {
+        let token = Source::Client(id).into();
         registry.register(
             &mut SourceFd(&socket.as_raw_fd()),
             token,
@@ -65,56 +82,61 @@ impl Client {
             token,
             incoming: Incoming::new(session::limits()),
             outgoing: Outgoing::default(),
-            session: Session::new(memory),
-            closing: false,
+            session: Session::default(),
+            closed: Closed::No,
+            parked: None,
+            has_more: false,
             watches_room: false,
         })
     }
 
-    /// The socket has seen its last bytes.
-    pub(super) fn set_closing(&mut self) {
-        self.closing = true;
+    /// The socket is closed so far.
+    pub(super) fn note_closed(&mut self, closed: Closed) {
+        self.closed = self.closed.max(closed);
+    }
+
+    /// Whether it wants another turn without being heard.
+    pub(super) const fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// When it wants a turn because a reply is due.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.parked.as_ref().map(|parked| parked.wait.until)
     }
 
     /// Serves what the client has sent.
-    pub(super) fn turn(
-        &mut self,
-        shared: &mut Shared,
-        outputs: &mut Outputs,
-        cx: &mut Context<'_>,
-    ) -> Turn {
-        let turn = self.serve(shared, outputs, cx).and_then(|turn| {
+    pub(super) fn turn(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Turn {
+        let turn = self.serve(shared, cx).and_then(|turn| {
             self.outgoing.send(&self.socket, &mut shared.replies)?;
             self.watch_room(cx.registry)?;
             Ok(turn)
         });
         self.incoming.settle(&mut shared.buffers);
-        turn.unwrap_or_else(|error| {
+        let turn = turn.unwrap_or_else(|error| {
             shared.replies.clear();
             tracing::debug!(%error, "the client cannot be served any more");
             Turn::Gone
-        })
+        });
+        self.has_more = turn == Turn::HasMore;
+        turn
     }
 
-    fn serve(
-        &mut self,
-        shared: &mut Shared,
-        outputs: &mut Outputs,
-        cx: &mut Context<'_>,
-    ) -> io::Result<Turn> {
+    fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
         self.outgoing.resume(&self.socket)?;
-        // What an earlier turn left because the replies to it had to wait.
-        let mut served = self.serve_received(shared, outputs, cx)?;
+        self.unpark(shared, cx);
+        // What an earlier turn left because replies had to wait.
+        let mut served = self.serve_received(shared, cx)?;
         for _ in 0..RECEIVES_PER_TURN {
-            if self.outgoing.is_full() {
-                return Ok(Turn::Served);
+            if !self.is_heard() {
+                return Ok(if served { Turn::Served } else { Turn::Idle });
             }
             let more = match self.incoming.receive(&self.socket, &mut shared.buffers) {
                 Received::Closed => return Ok(Turn::Gone),
                 Received::Nothing => false,
-                Received::Bytes { more } => more || self.closing,
+                Received::Bytes { more } => more || self.closed > Closed::No,
             };
-            served |= self.serve_received(shared, outputs, cx)?;
+            served |= self.serve_received(shared, cx)?;
             if !more {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
             }
@@ -122,24 +144,32 @@ impl Client {
         Ok(Turn::HasMore)
     }
 
+    /// Whether more requests may be looked at now.
+    fn is_heard(&self) -> bool {
+        self.parked.is_none() && !self.outgoing.is_full()
+    }
+
     /// Serves the whole messages that have been received, until replies have to wait. Whether there
     /// was one.
-    fn serve_received(
-        &mut self,
-        shared: &mut Shared,
-        outputs: &mut Outputs,
-        cx: &mut Context<'_>,
-    ) -> io::Result<bool> {
+    fn serve_received(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
-        while !self.outgoing.is_full() {
+        while self.is_heard() {
             let Some(message) = self.incoming.next_message() else {
                 break;
             };
             any = true;
             match message {
                 Ok(message) => {
+                    let start = shared.replies.len();
                     self.session.handle(cx, message, &mut shared.replies);
-                    outputs.perform(cx.now, cx.device, Some(&mut self.session.irqs), cx.stats);
+                    cx.perform();
+                    let wait = cx.device.take_wait(cx.now);
+                    if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {
+                        let reply = shared.replies.split_off(start);
+                        self.parked = Some(Parked { wait, reply });
+                    } else {
+                        cx.settle();
+                    }
                 }
                 Err(invalid) => {
                     Session::refuse(cx, &invalid, &mut shared.replies);
@@ -154,6 +184,17 @@ impl Client {
             }
         }
         Ok(any)
+    }
+
+    /// Lets a reply go that is due, or that nobody waits for any more.
+    fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
+        let over = self.closed == Closed::Wholly;
+        let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
+        if let Some(Parked { wait, reply }) = self.parked.take_if(due) {
+            shared.replies.extend_from_slice(&reply);
+            drop(wait);
+            cx.settle();
+        }
     }
 
     /// Has the socket watched for room exactly as long as replies wait for it: a client that reads
@@ -176,11 +217,9 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the watch over the socket and the resample eventfd.
-    pub(super) fn unwatch(&mut self, registry: &Registry, resample: Token) {
-        let socket = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()));
-        let resample = self.session.irqs.set_resample(registry, resample, None);
-        if let Err(error) = socket.and(resample) {
+    /// Ends the connection, and the use that a held back reply makes of the device.
+    pub(super) fn end(self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) {
             tracing::warn!(%error, "a client that is gone is still watched");
         }
     }

@@ -1,4 +1,8 @@
-//! A served function: its device, its clients one after the other, and what it still has to do.
+//! A served function: its device, its clients, and what it still has to do.
+//!
+//! Interrupts, the wake-up eventfd and DMA maps are the function's as long as anybody has it open,
+//! whichever client they came from: to the kernel these are a device's and its container's, however
+//! many have opened it. What is a client's own is its conversation and the replies it waits for.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,10 +15,11 @@ use pci_device_models::time::Time;
 
 use super::Shared;
 use super::accept::accept;
-use super::client::{Client, Turn};
-use super::outputs::Outputs;
-use super::source::Source;
+use super::client::{Client, Closed, Turn};
+use super::rail::Rail;
+use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::memory::{ClientMemory, DmaTable};
+use crate::outputs::Outputs;
 use crate::server::{Endpoint, ServedFunction};
 use crate::session::Context;
 use crate::stats::ConnectionStats;
@@ -30,11 +35,12 @@ pub(super) struct Function {
     pub(super) outputs: Outputs,
     client_memory: ClientMemory,
     max_dma_maps: usize,
+    memory: DmaTable,
     listener: Option<UnixListener>,
-    client: Option<Client>,
-    /// The client has more to say than its last turn was for.
-    has_more: bool,
-    /// Only one client is served.
+    rail: Option<Rail>,
+    /// Clients by slot.
+    clients: Vec<Option<Client>>,
+    /// Nobody is served after the last client has gone.
     once: bool,
 }
 
@@ -52,6 +58,7 @@ impl Function {
         served: ServedFunction,
         limits: Limits,
         registry: &Registry,
+        now: Time,
     ) -> io::Result<Self> {
         let ServedFunction {
             name,
@@ -59,7 +66,9 @@ impl Function {
             client_memory,
             endpoint,
             control: _,
+            rail,
         } = served;
+        let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let mut function = Self {
             number,
             outputs: Outputs::new(name.clone()),
@@ -68,9 +77,10 @@ impl Function {
             stats: ConnectionStats::default(),
             client_memory,
             max_dma_maps: limits.max_dma_maps,
+            memory: DmaTable::new(client_memory, limits.max_dma_maps),
             listener: None,
-            client: None,
-            has_more: false,
+            rail: rail.transpose()?,
+            clients: Vec::new(),
             once: limits.once,
         };
         match endpoint {
@@ -81,30 +91,53 @@ impl Function {
                 registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
                 function.listener = Some(listener);
             }
-            Endpoint::Connected(stream) => function.connect(stream.into(), registry)?,
+            Endpoint::Connected(stream) => function.connect(stream.into(), registry, now)?,
         }
         Ok(function)
     }
 
-    /// Accepts whoever wants to connect: the first as the client, others only to be closed at once,
-    /// which tells them more than a connection that nobody answers.
-    pub(super) fn accept(&mut self, registry: &Registry) {
+    /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
+    /// tells them more than a connection that nobody answers.
+    pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
         while let Some(socket) = self.listener.as_ref().and_then(accept) {
-            if self.client.is_some() || self.is_finished() {
-                self.stats.refused += 1;
-                tracing::info!(
-                    function = self.name,
-                    "refused a client: another is being served"
-                );
-            } else if let Err(error) = self.connect(socket, registry) {
+            if !self.device.has_room() || self.is_finished() {
+                self.refuse("as many as may be are being served");
+            } else if let Err(error) = self.connect(socket, registry, now) {
                 tracing::warn!(function = self.name, %error, "cannot watch a new client");
             }
         }
     }
 
-    fn connect(&mut self, socket: OwnedFd, registry: &Registry) -> io::Result<()> {
-        let memory = DmaTable::new(self.client_memory, self.max_dma_maps);
-        self.client = Some(Client::new(socket, self.number, memory, registry)?);
+    fn refuse(&mut self, why: &str) {
+        self.stats.refused += 1;
+        tracing::info!(function = self.name, why, "refused a client");
+    }
+
+    fn connect(&mut self, socket: OwnedFd, registry: &Registry, now: Time) -> io::Result<()> {
+        let vacant = self.clients.iter().position(Option::is_none);
+        let slot = vacant.unwrap_or(self.clients.len());
+        if slot >= MAX_CLIENTS {
+            self.refuse("the server serves no more of one function");
+            return Ok(());
+        }
+        let id = ClientId {
+            function: self.number,
+            slot,
+        };
+        let client = Client::new(socket, id, registry)?;
+        let opened = self.device.client_came(now);
+        self.settle(now);
+        if let Err(error) = opened {
+            client.end(registry);
+            self.refuse(&format!("the device cannot be opened: {error}"));
+            return Ok(());
+        }
+        if vacant.is_none() {
+            self.clients.push(None);
+        }
+        if let Some(place) = self.clients.get_mut(slot) {
+            *place = Some(client);
+        }
         self.stats.connected = true;
         self.stats.clients += 1;
         tracing::info!(
@@ -115,104 +148,146 @@ impl Function {
         Ok(())
     }
 
-    /// The client's socket is ready; `closing`: it has seen its last bytes.
+    /// A client's socket is ready, and closed so far.
     pub(super) fn client_ready(
         &mut self,
+        slot: usize,
         shared: &mut Shared,
         registry: &Registry,
         now: Time,
-        closing: bool,
+        closed: Closed,
     ) -> Turn {
-        let Some(client) = &mut self.client else {
+        let Some(Some(client)) = self.clients.get_mut(slot) else {
             return Turn::Idle;
         };
-        if closing {
-            client.set_closing();
-        }
+        client.note_closed(closed);
         let mut cx = Context {
             device: &mut self.device,
             now,
             stats: &mut self.stats,
+            memory: &mut self.memory,
+            outputs: &mut self.outputs,
             registry,
             resample: resample(self.number),
         };
-        let turn = client.turn(shared, &mut self.outputs, &mut cx);
-        self.has_more = turn == Turn::HasMore;
+        let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {
-            self.disconnect(registry, now);
+            self.disconnect(slot, registry, now);
         }
         turn
     }
 
-    fn disconnect(&mut self, registry: &Registry, now: Time) {
-        if let Some(mut client) = self.client.take() {
-            client.unwatch(registry, resample(self.number));
-        }
-        self.stats.connected = false;
-        self.stats.dma_maps = 0;
-        tracing::info!(
-            function = self.name,
-            client = self.stats.clients,
-            "client gone"
-        );
+    fn disconnect(&mut self, slot: usize, registry: &Registry, now: Time) {
+        let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else {
+            return;
+        };
+        client.end(registry);
+        tracing::info!(function = self.name, "client gone");
         self.device.client_gone(now);
-        self.perform_outputs(now);
+        self.settle(now);
+        if self.clients.iter().all(Option::is_none) {
+            self.drop_held(registry);
+        }
+    }
+
+    /// Lets go of all that clients handed over.
+    fn drop_held(&mut self, registry: &Registry) {
+        let irqs = &mut self.outputs.irqs;
+        if let Err(error) = irqs.drop_all(registry, resample(self.number)) {
+            tracing::warn!(function = self.name, %error, "a resample eventfd is still watched");
+        }
+        self.memory = DmaTable::new(self.client_memory, self.max_dma_maps);
+        self.stats.dma_maps = 0;
+        self.stats.connected = false;
     }
 
     /// The resample eventfd was signalled.
     pub(super) fn resample_ready(&mut self, now: Time) {
-        if self
-            .client
-            .as_ref()
-            .is_some_and(|client| client.session.irqs.resampled())
-        {
+        if self.outputs.irqs.resampled() {
             self.device.intx_resample();
-            self.perform_outputs(now);
+            self.settle(now);
         }
     }
 
+    /// Somebody wants to switch the power rail.
+    pub(super) fn rail_accept(&mut self, registry: &Registry) {
+        if let Some(rail) = &mut self.rail {
+            rail.accept(registry);
+        }
+    }
+
+    /// The switch of the power rail was moved.
+    pub(super) fn rail_ready(&mut self, now: Time) {
+        let Some(rail) = &mut self.rail else { return };
+        let device = &mut self.device;
+        rail.take(|on| device.set_rail(now, on));
+        self.settle(now);
+    }
+
     /// Does what is due.
-    pub(super) fn advance(&mut self, now: Time) {
+    pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         self.device.advance(now);
         self.perform_outputs(now);
+        self.give_turns(shared, registry, now, |client| {
+            client.due().is_some_and(|due| due <= now)
+        });
+    }
+
+    /// When something is due.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let replies = self.clients.iter().flatten().filter_map(Client::due);
+        replies.chain(self.device.next_deadline()).min()
     }
 
     /// Goes on with what did not fit into earlier turns.
     pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        if self.has_more {
-            self.client_ready(shared, registry, now, false);
-        }
+        self.give_turns(shared, registry, now, Client::has_more);
         if !self.outputs.dma.is_empty() {
-            let memory = self
-                .client
-                .as_mut()
-                .map(|client| &mut client.session.memory);
             self.outputs.dma.step(
                 now,
                 &mut self.device,
-                memory,
+                &mut self.memory,
                 &mut shared.bounce,
                 &mut self.stats,
             );
-            self.perform_outputs(now);
+            self.settle(now);
+        }
+    }
+
+    /// Gives the clients a turn that want one without being heard.
+    fn give_turns(
+        &mut self,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+        wants: impl Fn(&Client) -> bool,
+    ) {
+        for slot in 0..self.clients.len() {
+            if matches!(self.clients.get(slot), Some(Some(client)) if wants(client)) {
+                self.client_ready(slot, shared, registry, now, Closed::No);
+            }
         }
     }
 
     /// Whether [`Self::go_on`] has something to do.
     pub(super) fn is_busy(&self) -> bool {
-        self.has_more || !self.outputs.dma.is_empty()
+        self.clients.iter().flatten().any(Client::has_more) || !self.outputs.dma.is_empty()
     }
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.client.is_none() && (self.listener.is_none() || (self.once && self.stats.clients > 0))
+        self.clients.iter().all(Option::is_none)
+            && (self.listener.is_none() || (self.once && self.stats.clients > 0))
     }
 
     /// Performs what the device has put out.
     pub(super) fn perform_outputs(&mut self, now: Time) {
-        let irqs = self.client.as_mut().map(|client| &mut client.session.irqs);
-        self.outputs
-            .perform(now, &mut self.device, irqs, &mut self.stats);
+        self.outputs.perform(now, &mut self.device, &mut self.stats);
+    }
+
+    /// The same when something is over: the device may go to sleep.
+    fn settle(&mut self, now: Time) {
+        self.outputs.settle(now, &mut self.device, &mut self.stats);
     }
 }
 

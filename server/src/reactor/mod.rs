@@ -10,7 +10,7 @@ mod client;
 mod control;
 mod controls;
 mod function;
-mod outputs;
+mod rail;
 mod source;
 mod spin;
 
@@ -31,11 +31,11 @@ use crate::control::{self as language, ControlAction, ControlContext};
 use crate::dma::BounceBuffer;
 use crate::server::ServedFunction;
 use crate::settings::Settings;
-use client::Turn;
+use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
 use function::{Function, Limits};
-use source::Source;
+use source::{ClientId, Source};
 use spin::Spin;
 
 /// Events that one poll reports at most.
@@ -82,8 +82,8 @@ pub(crate) struct Reactor {
     clock: Clock,
     limits: Limits,
     spin: Spin,
-    /// The function whose client was served last.
-    hot: Option<usize>,
+    /// The client that was served last.
+    hot: Option<ClientId>,
     /// Requests served since everybody was looked at.
     turns_since_poll: u32,
     /// Descriptors that end the server.
@@ -135,7 +135,7 @@ impl Reactor {
         if let Some(listener) = served.control.take() {
             self.controls.listen(number, listener, registry)?;
         }
-        let function = Function::new(number, served, self.limits, registry)?;
+        let function = Function::new(number, served, self.limits, registry, self.clock.now())?;
         self.functions.push(function);
         self.deadlines.push(None);
         self.after(number);
@@ -164,7 +164,7 @@ impl Reactor {
             let due = self.deadlines.get(number).copied().flatten();
             if due.is_some_and(|deadline| deadline <= now) {
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.advance(now);
+                    function.advance(&mut self.shared, self.poll.registry(), now);
                 }
                 self.after(number);
             }
@@ -198,11 +198,11 @@ impl Reactor {
 
     /// Looks for the next request of a client again and again for up to `window`. Whether anything
     /// was found.
-    fn look(&mut self, hot: usize, window: Duration) -> io::Result<bool> {
+    fn look(&mut self, hot: ClientId, window: Duration) -> io::Result<bool> {
         let start = Instant::now();
         let mut looks = 0;
         while self.turns_since_poll < TURNS_BETWEEN_POLLS {
-            match self.client_ready(hot, false) {
+            match self.client_ready(hot, Closed::No) {
                 Turn::Idle => {}
                 Turn::Served | Turn::HasMore => {
                     self.turns_since_poll += 1;
@@ -253,17 +253,23 @@ impl Reactor {
             // What it announces is looked at in every turn of the loop.
             Source::Waker => {}
             Source::Shutdown => self.stop.store(true, Ordering::Release),
-            Source::Client(number) => {
-                let closing = event.is_read_closed() || event.is_error();
-                return matches!(
-                    self.client_ready(number, closing),
-                    Turn::Served | Turn::HasMore
-                );
+            Source::Client(id) => {
+                let closed = if event.is_write_closed() || event.is_error() {
+                    Closed::Wholly
+                } else if event.is_read_closed() {
+                    Closed::Sending
+                } else {
+                    Closed::No
+                };
+                let turn = self.client_ready(id, closed);
+                return matches!(turn, Turn::Served | Turn::HasMore);
             }
             Source::Listener(number) => {
+                let now = self.clock.now();
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.accept(self.poll.registry());
+                    function.accept(self.poll.registry(), now);
                 }
+                self.after(number);
             }
             Source::Resample(number) => {
                 let now = self.clock.now();
@@ -276,23 +282,36 @@ impl Reactor {
                 self.controls.accept(number, self.poll.registry());
             }
             Source::Control(number) => self.control_ready(number),
+            Source::RailListener(number) => {
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.rail_accept(self.poll.registry());
+                }
+            }
+            Source::Rail(number) => {
+                let now = self.clock.now();
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.rail_ready(now);
+                }
+                self.after(number);
+            }
         }
         false
     }
 
-    /// Gives the client of a function a turn.
-    fn client_ready(&mut self, number: usize, closing: bool) -> Turn {
+    /// Gives a client a turn.
+    fn client_ready(&mut self, id: ClientId, closed: Closed) -> Turn {
         let now = self.clock.now();
-        let Some(function) = self.functions.get_mut(number) else {
+        let Some(function) = self.functions.get_mut(id.function) else {
             return Turn::Idle;
         };
-        let turn = function.client_ready(&mut self.shared, self.poll.registry(), now, closing);
+        let registry = self.poll.registry();
+        let turn = function.client_ready(id.slot, &mut self.shared, registry, now, closed);
         match turn {
             Turn::Idle => return turn,
-            Turn::Served | Turn::HasMore => self.hot = Some(number),
+            Turn::Served | Turn::HasMore => self.hot = Some(id),
             Turn::Gone => self.hot = None,
         }
-        self.after(number);
+        self.after(id.function);
         turn
     }
 
@@ -337,7 +356,9 @@ impl Reactor {
             stats: &function.stats,
         };
         let reply = language::execute(&line, &mut cx);
-        function.perform_outputs(self.clock.now());
+        // The line may have moved time, or made something due at once.
+        let now = self.clock.now();
+        function.advance(&mut self.shared, self.poll.registry(), now);
         match reply.action {
             Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
             Some(ControlAction::Subscribe) if !client.subscribed => {
@@ -373,7 +394,7 @@ impl Reactor {
             function.outputs.subscribers -= dropped;
         }
         if let Some(deadline) = self.deadlines.get_mut(number) {
-            *deadline = function.device.next_deadline();
+            *deadline = function.next_deadline();
         }
         if function.is_busy() && !self.busy.contains(&number) {
             self.busy.push(number);

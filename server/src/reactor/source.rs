@@ -2,6 +2,18 @@
 
 use mio::Token;
 
+/// Which client of which function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClientId {
+    /// Place of the function in the reactor's list.
+    pub(super) function: usize,
+    /// Place of the client among those of the function, below [`MAX_CLIENTS`].
+    pub(super) slot: usize,
+}
+
+/// Clients that a function may have at once, whatever its profile says.
+pub(super) const MAX_CLIENTS: usize = 1 << 12;
+
 /// Where an event comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -11,17 +23,21 @@ pub(super) enum Source {
     Shutdown,
     /// The listener of a function.
     Listener(usize),
-    /// The client of a function.
-    Client(usize),
-    /// The resample eventfd of a function's client.
+    /// A client of a function.
+    Client(ClientId),
+    /// The resample eventfd of a function.
     Resample(usize),
     /// The listener for control clients of a function.
     ControlListener(usize),
     /// A control client, by its own number.
     Control(usize),
+    /// The listener for who switches a function's power rail.
+    RailListener(usize),
+    /// Who switches a function's power rail.
+    Rail(usize),
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
@@ -29,10 +45,12 @@ impl From<Source> for Token {
             Source::Waker => (0, 0),
             Source::Shutdown => (1, 0),
             Source::Listener(function) => (2, function),
-            Source::Client(function) => (3, function),
+            Source::Client(ClientId { function, slot }) => (3, function * MAX_CLIENTS + slot),
             Source::Resample(function) => (4, function),
             Source::ControlListener(function) => (5, function),
             Source::Control(client) => (6, client),
+            Source::RailListener(function) => (7, function),
+            Source::Rail(function) => (8, function),
         };
         Self(number * KINDS + kind)
     }
@@ -45,10 +63,15 @@ impl From<Token> for Source {
             0 => Self::Waker,
             1 => Self::Shutdown,
             2 => Self::Listener(number),
-            3 => Self::Client(number),
+            3 => Self::Client(ClientId {
+                function: number / MAX_CLIENTS,
+                slot: number % MAX_CLIENTS,
+            }),
             4 => Self::Resample(number),
             5 => Self::ControlListener(number),
-            _ => Self::Control(number),
+            6 => Self::Control(number),
+            7 => Self::RailListener(number),
+            _ => Self::Rail(number),
         }
     }
 }
@@ -62,10 +85,19 @@ mod tests {
         for number in [0, 1, 99] {
             for source in [
                 Source::Listener(number),
-                Source::Client(number),
+                Source::Client(ClientId {
+                    function: number,
+                    slot: 0,
+                }),
+                Source::Client(ClientId {
+                    function: number,
+                    slot: MAX_CLIENTS - 1,
+                }),
                 Source::Resample(number),
                 Source::ControlListener(number),
                 Source::Control(number),
+                Source::RailListener(number),
+                Source::Rail(number),
             ] {
                 assert_eq!(Source::from(Token::from(source)), source);
             }

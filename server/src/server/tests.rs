@@ -48,6 +48,7 @@ impl Running {
             client_memory,
             endpoint: Endpoint::Listener(listen("socket")),
             control: Some(listen("control")),
+            rail: None,
         };
         server.add(function).unwrap();
         Self {

@@ -33,8 +33,8 @@ pub(super) enum RequestError {
     AccessTooLarge { count: u32, limit: u32 },
     #[error("a dirty bitmap was asked for, but no dirty pages are logged")]
     NoDirtyLog,
-    #[error("device feature {0} is not supported")]
-    NoSuchFeature(u16),
+    #[error("a feature request of {0} bytes; argsz and flags alone have 8")]
+    FeatureHeader(usize),
     #[error("the resample eventfd cannot be watched: {0}")]
     Watch(std::io::Error),
 }
@@ -46,7 +46,6 @@ impl RequestError {
             Self::Message(error) => error.errno(),
             Self::Host(error) => Errno(error.errno()),
             Self::Map(error) => error.errno(),
-            Self::NoSuchFeature(_) => Errno::ENOTTY,
             Self::Watch(error) => Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0)),
             Self::TooManyDescriptors(_)
             | Self::EventFd(_)
@@ -56,7 +55,8 @@ impl RequestError {
             | Self::UnexpectedReply
             | Self::VersionFirstAndOnce
             | Self::AccessTooLarge { .. }
-            | Self::NoDirtyLog => Errno::EINVAL,
+            | Self::NoDirtyLog
+            | Self::FeatureHeader(_) => Errno::EINVAL,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The DEVICE_GET family: what the device has.
 
-use pci_device_models::host::{IrqIndex, region_index};
+use pci_device_models::host::region_index;
 use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
 use vfio_user_protocol::messages::irq_info::{self, IrqFlags};
 use vfio_user_protocol::messages::region_info::{self, RegionFlags, RegionInfo};
@@ -10,12 +10,18 @@ use super::Context;
 use super::error::RequestError;
 
 /// DEVICE_GET_INFO. An argsz that counts the header, too, is as good as the right one.
-pub(super) fn device(payload: &[u8], reply: &mut Vec<u8>) -> Result<(), RequestError> {
+pub(super) fn device(
+    cx: &mut Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
     device_info::Request::parse(payload)?;
+    let mut flags = DeviceFlags::PCI;
+    flags.set(DeviceFlags::RESET, cx.device.info(cx.now)?);
     device_info::Reply {
-        flags: DeviceFlags::RESET | DeviceFlags::PCI,
+        flags,
         num_regions: region_index::COUNT,
-        num_irqs: IrqIndex::ALL.len() as u32,
+        num_irqs: cx.device.irq_indexes(),
     }
     .encode(reply);
     Ok(())
@@ -23,12 +29,12 @@ pub(super) fn device(payload: &[u8], reply: &mut Vec<u8>) -> Result<(), RequestE
 
 /// DEVICE_GET_REGION_INFO. A region that is not there has size 0, which is no error.
 pub(super) fn region(
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let request = region_info::Request::parse(payload)?;
-    let info = cx.device.region_info(request.index)?;
+    let info = cx.device.region_info(cx.now, request.index)?;
     let mut flags = RegionFlags::empty();
     flags.set(RegionFlags::READ, info.readable);
     flags.set(RegionFlags::WRITE, info.writable);
@@ -43,12 +49,12 @@ pub(super) fn region(
 
 /// DEVICE_GET_REGION_IO_FDS: no part of any region has a descriptor.
 pub(super) fn region_io_fds(
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let request = region_io_fds::Request::parse(payload)?;
-    cx.device.region_info(request.index)?;
+    cx.device.region_info(cx.now, request.index)?;
     RegionIoFds {
         index: request.index,
         entries: Vec::new(),
@@ -59,12 +65,12 @@ pub(super) fn region_io_fds(
 
 /// DEVICE_GET_IRQ_INFO.
 pub(super) fn irq(
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let request = irq_info::Request::parse(payload)?;
-    let info = cx.device.irq_info(request.index)?;
+    let info = cx.device.irq_info(cx.now, request.index)?;
     irq_info::Reply {
         flags: IrqFlags::from_bits_retain(info.flags.bits()),
         index: request.index,

@@ -1,18 +1,17 @@
-//! DEVICE_SET_IRQS: the device keeps what is bound and masked, the session the eventfds.
+//! DEVICE_SET_IRQS: the device keeps what is bound and masked, [`crate::irq_fds`] the eventfds.
 
 use std::os::fd::OwnedFd;
 
 use pci_device_models::host::{self, IrqAction, IrqData, IrqIndex};
 use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
 
+use super::Context;
 use super::error::RequestError;
-use super::{Context, Session};
 use crate::eventfd::{EventFd, NotAnEventFd};
 use crate::irq_fds::IrqFds;
 
 /// Applies the request to the device, which knows whether it makes sense, and then to the eventfds.
 pub(super) fn set(
-    session: &mut Session,
     cx: &mut Context<'_>,
     payload: &[u8],
     fds: Vec<OwnedFd>,
@@ -23,28 +22,28 @@ pub(super) fn set(
         .into_iter()
         .map(EventFd::new)
         .collect::<Result<_, NotAnEventFd>>()?;
-    cx.device.set_irqs(host::SetIrqs {
+    let applied = host::SetIrqs {
         index: request.index,
         action: action(request.action),
         start: request.start,
         count: request.count,
         data: data(request.data, !eventfds.is_empty()),
-    })?;
+    };
+    cx.device.set_irqs(cx.now, applied)?;
     if let Some(&index) = IrqIndex::ALL.get(request.index as usize) {
-        keep(session, cx, &request, index, eventfds)?;
+        keep(cx, &request, index, eventfds)?;
     }
     Ok(())
 }
 
 /// Stores or drops eventfds as a request says that the device has accepted.
 fn keep(
-    session: &mut Session,
     cx: &mut Context<'_>,
     request: &Request<'_>,
     index: IrqIndex,
     eventfds: Vec<EventFd>,
 ) -> Result<(), RequestError> {
-    let irqs = &mut session.irqs;
+    let irqs = &mut cx.outputs.irqs;
     let set_resample = |irqs: &mut IrqFds, fd| {
         irqs.set_resample(cx.registry, cx.resample, fd)
             .map_err(RequestError::Watch)

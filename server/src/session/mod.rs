@@ -11,6 +11,11 @@
 //!
 //! DEVICE_RESET needs none.
 //!
+//! A request that concerns the device wakes it before anything in it is looked at, as an ioctl on a
+//! vfio-pci device does, and keeps it awake until it is served. Accesses to regions and features see
+//! to that in the device, which knows more about them; VERSION and the DMA maps have no business
+//! with it.
+//!
 //! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
 //! not served get an error reply, and the connection goes on.
 
@@ -25,28 +30,24 @@ mod version;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::Device;
+use pci_device_models::host::{Device, HostError};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Frame, Invalid, encoder};
 
 use crate::connection::Message;
-use crate::irq_fds::IrqFds;
 use crate::memory::DmaTable;
+use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
 use error::RequestError;
 
 pub(crate) use version::limits;
 
-/// What a client set up, from its connection to its end.
-#[derive(Debug)]
+/// A client's conversation, from its connection to its end.
+#[derive(Debug, Default)]
 pub(crate) struct Session {
     /// VERSION has been agreed on.
     negotiated: bool,
-    /// The memory it lets the device reach.
-    pub(crate) memory: DmaTable,
-    /// The eventfds of its interrupts.
-    pub(crate) irqs: IrqFds,
 }
 
 /// What a request is served with.
@@ -55,20 +56,27 @@ pub(crate) struct Context<'a> {
     pub(crate) device: &'a mut Device,
     pub(crate) now: Time,
     pub(crate) stats: &'a mut ConnectionStats,
+    /// The memory that clients let the device reach.
+    pub(crate) memory: &'a mut DmaTable,
+    pub(crate) outputs: &'a mut Outputs,
     /// Where the resample eventfd is watched, and as what.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
 }
 
-impl Session {
-    pub(crate) fn new(memory: DmaTable) -> Self {
-        Self {
-            negotiated: false,
-            memory,
-            irqs: IrqFds::default(),
-        }
+impl Context<'_> {
+    /// Performs what the device has put out.
+    pub(crate) fn perform(&mut self) {
+        self.outputs.perform(self.now, self.device, self.stats);
     }
 
+    /// The same when a request is over and its reply on its way: the device may go to sleep.
+    pub(crate) fn settle(&mut self) {
+        self.outputs.settle(self.now, self.device, self.stats);
+    }
+}
+
+impl Session {
     /// Serves one message. What is owed to the client for it is appended to `out`.
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
@@ -116,9 +124,18 @@ impl Session {
         if self.negotiated == (command == Command::Version) {
             return Err(RequestError::VersionFirstAndOnce);
         }
+        let usage = wakes(command)
+            .then(|| cx.device.keep_awake(cx.now))
+            .transpose()
+            .map_err(|_| HostError::NotAwake)?;
+        if usage.is_some() {
+            // What waking up causes goes to who was bound before the request.
+            cx.perform();
+        }
         match command {
-            Command::DmaMap => dma::map(self, cx, frame.payload, fds),
-            Command::DeviceSetIrqs => irqs::set(self, cx, frame.payload, fds),
+            Command::DmaMap => dma::map(cx, frame.payload, fds),
+            Command::DeviceSetIrqs => irqs::set(cx, frame.payload, fds),
+            Command::DeviceFeature => feature::handle(cx, frame.payload, fds, reply),
             _ if !fds.is_empty() => Err(RequestError::NoDescriptors(fds.len())),
             _ => self.dispatch_plain(cx, command, frame.payload, reply),
         }
@@ -135,18 +152,27 @@ impl Session {
         match command {
             Command::RegionRead => region::read(cx, payload, reply),
             Command::RegionWrite => region::write(cx, payload, reply),
-            Command::DmaUnmap => dma::unmap(self, cx, payload, reply),
-            Command::Version => version::negotiate(self, payload, reply),
-            Command::DeviceGetInfo => info::device(payload, reply),
+            Command::DmaUnmap => dma::unmap(cx, payload, reply),
+            Command::Version => version::negotiate(self, cx, payload, reply),
+            Command::DeviceGetInfo => info::device(cx, payload, reply),
             Command::DeviceGetRegionInfo => info::region(cx, payload, reply),
             Command::DeviceGetRegionIoFds => info::region_io_fds(cx, payload, reply),
             Command::DeviceGetIrqInfo => info::irq(cx, payload, reply),
-            Command::DeviceReset => {
-                cx.device.reset(cx.now);
-                Ok(())
-            }
-            Command::DeviceFeature => feature::handle(payload),
+            Command::DeviceReset => Ok(cx.device.reset(cx.now)?),
             not_served => Err(RequestError::NotServed(not_served)),
         }
     }
+}
+
+/// Whether a request wakes the device whatever is in it.
+const fn wakes(command: Command) -> bool {
+    matches!(
+        command,
+        Command::DeviceGetInfo
+            | Command::DeviceGetRegionInfo
+            | Command::DeviceGetRegionIoFds
+            | Command::DeviceGetIrqInfo
+            | Command::DeviceSetIrqs
+            | Command::DeviceReset
+    )
 }

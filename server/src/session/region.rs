@@ -1,4 +1,5 @@
-//! REGION_READ and REGION_WRITE: nothing here allocates, but for replies larger than any before.
+//! REGION_READ and REGION_WRITE: nothing here allocates, but for replies larger than any before and
+//! those that are cut short.
 
 use vfio_user_protocol::messages::region_access::{
     Access, ReadReply, ReadRequest, WriteReply, WriteRequest,
@@ -8,7 +9,8 @@ use super::Context;
 use super::error::RequestError;
 use super::version::MAX_ACCESS;
 
-/// REGION_READ. The device puts the data where it leaves from.
+/// REGION_READ. The device puts the data where it leaves from. An access of no bytes succeeds
+/// whatever it is to, and does not reach the device.
 pub(super) fn read(
     cx: &mut Context<'_>,
     payload: &[u8],
@@ -30,8 +32,24 @@ pub(super) fn read(
         region,
         count,
     };
+    let start = reply.len();
     let data = ReadReply::reserve(&access, reply);
-    cx.device.region_read(cx.now, region, offset, data)?;
+    if data.is_empty() {
+        return Ok(());
+    }
+    let len = data.len();
+    let read = cx.device.region_read(cx.now, region, offset, data)?;
+    if read < len {
+        let data = reply.split_off(reply.len().saturating_sub(len));
+        reply.truncate(start);
+        let data = data.get(..read).unwrap_or_default();
+        ReadReply {
+            offset,
+            region,
+            data,
+        }
+        .encode(reply);
+    }
     Ok(())
 }
 
@@ -41,9 +59,14 @@ pub(super) fn write(
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let WriteRequest { access, data } = WriteRequest::parse(payload)?;
-    cx.device
-        .region_write(cx.now, access.region, access.offset, data)?;
+    let WriteRequest { mut access, data } = WriteRequest::parse(payload)?;
+    if !data.is_empty() {
+        let written = cx
+            .device
+            .region_write(cx.now, access.region, access.offset, data)?;
+        // Never more than the count, which is a u32.
+        access.count = written as u32;
+    }
     WriteReply { access }.encode(reply);
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! VERSION: what both sides can do.
 
+use pci_device_models::host::PmDialect;
 use vfio_user_protocol::Limits;
 use vfio_user_protocol::messages::version::{self, Proposal, ServerLimits};
 
-use super::Session;
 use super::error::RequestError;
+use super::{Context, Session};
 use crate::connection::MAX_MESSAGE_FDS;
 
 /// Most bytes of one access to a region: the specification's default, which a client that names no
@@ -19,6 +20,7 @@ pub(crate) const fn limits() -> Limits {
 /// A version that does not suit leaves the connection as it is: the client may propose another.
 pub(super) fn negotiate(
     session: &mut Session,
+    cx: &Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
@@ -28,9 +30,18 @@ pub(super) fn negotiate(
     let limits = ServerLimits {
         max_msg_fds: MAX_MESSAGE_FDS as u32,
         max_data_xfer_size: MAX_ACCESS,
+        pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };
     version::negotiate(&proposal, &limits)?.encode(reply);
     session.negotiated = true;
     Ok(())
+}
+
+/// A dialect's name in capabilities.
+const fn name(dialect: PmDialect) -> &'static str {
+    match dialect {
+        PmDialect::Mainline => "mainline",
+        PmDialect::V4 => "v4",
+    }
 }

@@ -57,6 +57,7 @@ fn a_connected_client_is_the_only_one() {
         client_memory: ClientMemory::FileIo,
         endpoint: Endpoint::Connected(theirs),
         control: None,
+        rail: None,
     };
     server.add(function).unwrap();
     let thread = std::thread::spawn(move || server.run());
@@ -80,6 +81,7 @@ fn a_descriptor_ends_the_server() {
         client_memory: ClientMemory::FileIo,
         endpoint: Endpoint::Listener(listener),
         control: None,
+        rail: None,
     };
     server.add(function).unwrap();
     ours.write_all(&[1]).unwrap();

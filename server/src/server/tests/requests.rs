@@ -107,7 +107,8 @@ fn what_makes_no_sense_is_refused_and_the_connection_goes_on() {
             words(&[16, 0, 5, 0]),
             EINVAL,
         ),
-        (Command::DeviceFeature.number(), words(&[8, 0x4_0005]), 25),
+        (Command::DeviceFeature.number(), words(&[8, 0x4_000b]), 25),
+        (Command::DeviceFeature.number(), words(&[8]), EINVAL),
     ] {
         client.send(command, 0, &payload, &[]);
         assert_eq!(client.receive(), Err(errno), "command {command}");
@@ -123,7 +124,7 @@ fn what_makes_no_sense_is_refused_and_the_connection_goes_on() {
     assert_eq!(client.read(CONFIG, 0, 2).unwrap(), [0x34, 0x12]);
     let connection = server.control().ask("status")["connection"].clone();
     assert_eq!(connection["messages_invalid"], 1);
-    assert_eq!(connection["error_replies"], 3 + 14 + 3);
+    assert_eq!(connection["error_replies"], 3 + 15 + 3);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What a device does to the world: interrupts at once, DMA in its turn, events to those who watch.
+//! What a device does to the world: interrupts and wake-up notices at once, DMA in its turn, events
+//! to those who watch.
 
 use pci_device_models::effect::Event;
 use pci_device_models::host::{Device, Output};
@@ -10,42 +11,43 @@ use crate::stats::ConnectionStats;
 
 /// The outputs of one function.
 #[derive(Debug)]
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     /// Name of the function in logs.
     name: String,
+    /// Who is told of interrupts and of the end of low power.
+    pub(crate) irqs: IrqFds,
     /// Transfers to be done.
-    pub(super) dma: DmaQueue,
+    pub(crate) dma: DmaQueue,
     /// Events to be told, if anybody listens.
-    pub(super) events: Vec<(Time, Event)>,
+    pub(crate) events: Vec<(Time, Event)>,
     /// Control clients that listen.
-    pub(super) subscribers: usize,
+    pub(crate) subscribers: usize,
 }
 
 impl Outputs {
-    pub(super) fn new(name: String) -> Self {
+    pub(crate) fn new(name: String) -> Self {
         Self {
             name,
+            irqs: IrqFds::default(),
             dma: DmaQueue::default(),
             events: Vec::new(),
             subscribers: 0,
         }
     }
 
-    /// Takes all that the device has put out. `irqs` are those of its client, if it has one.
-    pub(super) fn perform(
-        &mut self,
-        now: Time,
-        device: &mut Device,
-        mut irqs: Option<&mut IrqFds>,
-        stats: &mut ConnectionStats,
-    ) {
+    /// Takes all that the device has put out.
+    pub(crate) fn perform(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
         while let Some(output) = device.next_output() {
             match output {
                 Output::Trigger { index, vector } => {
-                    let told = irqs.as_mut().is_some_and(|irqs| irqs.signal(index, vector));
+                    let told = self.irqs.signal(index, vector);
                     stats.interrupts += u64::from(told);
                     stats.interrupts_unbound += u64::from(!told);
                     tracing::trace!(function = self.name, ?index, vector, told, "interrupt");
+                }
+                Output::Wakeup { signal } => {
+                    self.irqs.end_low_power(signal);
+                    tracing::trace!(function = self.name, signal, "wake-up eventfd released");
                 }
                 Output::Dma(request) => self.dma.push(request),
                 Output::Event(event) => {
@@ -56,5 +58,13 @@ impl Outputs {
                 }
             }
         }
+    }
+
+    /// As [`Self::perform`], after which a device that nobody uses goes to sleep. To be called when
+    /// whatever was done with the device is over: after a request, when its reply is on its way.
+    pub(crate) fn settle(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+        self.perform(now, device, stats);
+        device.idle(now);
+        self.perform(now, device, stats);
     }
 }

@@ -1,0 +1,82 @@
+//! The power rail's switch: whoever is connected sends bytes, `N` for on and `F` for off. Firmware in
+//! a guest does so through a character device of its virtual machine.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use super::accept::accept;
+use super::source::Source;
+
+/// Bytes that one read takes.
+const READ_SIZE: usize = 64;
+
+/// Where the switch is connected.
+#[derive(Debug)]
+pub(super) struct Rail {
+    listener: UnixListener,
+    /// What connections are watched as.
+    token: Token,
+    /// The present connection.
+    socket: Option<OwnedFd>,
+}
+
+impl Rail {
+    /// Has the listener watched from now on.
+    pub(super) fn listen(
+        listener: UnixListener,
+        function: usize,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let token = Source::RailListener(function).into();
+        let fd = listener.as_raw_fd();
+        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        Ok(Self {
+            listener,
+            token: Source::Rail(function).into(),
+            socket: None,
+        })
+    }
+
+    /// Accepts whoever wants to connect. The newest connection is the one that counts: a virtual
+    /// machine that was started anew must not wait for the end of the one before.
+    pub(super) fn accept(&mut self, registry: &Registry) {
+        while let Some(socket) = accept(&self.listener) {
+            let fd = socket.as_raw_fd();
+            match registry.register(&mut SourceFd(&fd), self.token, Interest::READABLE) {
+                // Closing the socket before ends the watch over it.
+                Ok(()) => self.socket = Some(socket),
+                Err(error) => tracing::warn!(%error, "cannot watch the power rail's switch"),
+            }
+        }
+    }
+
+    /// Takes what has been sent and passes on, in order, whether the rail is to be on. Bytes that
+    /// mean nothing, such as the ends of lines, are skipped.
+    pub(super) fn take(&mut self, mut switch: impl FnMut(bool)) {
+        while let Some(socket) = &self.socket {
+            let mut bytes = [0; READ_SIZE];
+            match recv(socket, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((_, count)) if count > 0 => {
+                    for byte in bytes.get(..count).unwrap_or_default() {
+                        match byte {
+                            b'N' => switch(true),
+                            b'F' => switch(false),
+                            _ => {}
+                        }
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                // The rail stays as it is.
+                Ok(_) | Err(_) => self.socket = None,
+            }
+        }
+    }
+}
