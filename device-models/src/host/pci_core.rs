@@ -63,6 +63,8 @@ pub(super) struct PciCore {
     current: PowerState,
     d3cold_allowed: bool,
     saved: Option<Saved>,
+    /// Wake-up is armed (`wakeup_prepared`).
+    armed: bool,
     waited: Duration,
 }
 
@@ -79,6 +81,7 @@ impl PciCore {
             current: PowerState::D0,
             d3cold_allowed: true,
             saved: None,
+            armed: false,
             waited: Duration::ZERO,
         }
     }
@@ -212,37 +215,46 @@ impl PciCore {
         self.current = state;
     }
 
-    /// `pci_target_state`: where an idle function is brought to.
-    fn target_state(&self) -> PowerState {
-        if self.pmcsr.is_none() {
+    /// `pci_target_state`: the state that an idle function is brought to. A platform that
+    /// manages its power decides alone; otherwise the deepest state counts from which it can wake
+    /// the system, or D3hot where there is none.
+    fn target_state(&self, slot: &Slot) -> PowerState {
+        if self.pmcsr.is_none() || self.platform.deepest_state == PowerState::D0 {
             return PowerState::D0;
         }
-        let deepest = self.platform.deepest_state;
-        if deepest != PowerState::D3cold {
-            return deepest;
+        if self.goes_cold() && self.platform.cold_via == ColdVia::Device {
+            return PowerState::D3cold;
         }
-        if self.d3cold_allowed {
-            PowerState::D3cold
-        } else {
-            PowerState::D3hot
-        }
+        [
+            PowerState::D3hot,
+            PowerState::D2,
+            PowerState::D1,
+            PowerState::D0,
+        ]
+        .into_iter()
+        .find(|state| can_wake(slot, *state))
+        .unwrap_or(PowerState::D3hot)
+    }
+
+    /// Whether power goes away once the function is in its target state.
+    fn goes_cold(&self) -> bool {
+        self.platform.deepest_state == PowerState::D3cold && self.d3cold_allowed
     }
 
     /// `pci_pm_runtime_suspend` after the driver's callback: saves config space, arms wake-up and
     /// brings the function to its target state.
     pub(super) fn suspend(&mut self, slot: &mut Slot, now: Time) {
         self.saved = Some(Saved::take(slot.function()));
-        let target = self.target_state();
-        if target == PowerState::D0 {
-            return;
-        }
-        if self.can_wake(slot, target) {
-            self.write_pme(slot, now, true);
+        let target = self.target_state(slot);
+        // The port may take power away from a function that cannot wake from its own state.
+        self.armed = can_wake(slot, target) || can_wake(slot, PowerState::D3cold);
+        if self.armed {
+            self.write_pme(slot, now, PME_STATUS | PME_EN);
         }
         // The state the function ends up in is what counts; an error is ignored as in the kernel.
-        let hot = target.min(PowerState::D3hot);
-        let reached = self.set_power_state(slot, now, hot).is_ok();
-        if reached && target == PowerState::D3cold {
+        let own = target.min(PowerState::D3hot);
+        let reached = self.set_power_state(slot, now, own).is_ok();
+        if reached && self.pmcsr.is_some() && self.goes_cold() {
             slot.set_rail(now, false);
             self.current = PowerState::D3cold;
         }
@@ -258,26 +270,17 @@ impl PciCore {
         if asleep && let Some(saved) = &self.saved {
             saved.restore(slot.function_mut(), now);
         }
-        if asleep && self.can_wake(slot, PowerState::D0) {
-            self.write_pme(slot, now, false);
+        if std::mem::take(&mut self.armed) {
+            // As it was before the restore (`pci_pme_restore`), and then no more.
+            self.write_pme(slot, now, PME_EN);
+            self.write_pme(slot, now, PME_STATUS);
         }
     }
 
-    fn can_wake(&self, slot: &Slot, from: PowerState) -> bool {
-        slot.function().config().pm().is_some_and(|pm| {
-            if from == PowerState::D0 {
-                pm.pmc().pme_support() != 0
-            } else {
-                pm.supports_pme_from(from)
-            }
-        })
-    }
-
-    /// `pci_pme_active`: clears `PME_Status` and sets or clears `PME_En`, leaving the rest.
-    fn write_pme(&self, slot: &mut Slot, now: Time, enable: bool) {
+    /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). [`PME_STATUS`] clears.
+    fn write_pme(&self, slot: &mut Slot, now: Time, bits: u16) {
         let word = self.read_pmcsr(slot, now).unwrap_or(0);
-        let word = word & !PME_EN | PME_STATUS | if enable { PME_EN } else { 0 };
-        self.write_pmcsr(slot, now, word);
+        self.write_pmcsr(slot, now, word & !(PME_EN | PME_STATUS) | bits);
     }
 
     /// `pci_check_pme_status`: takes a wake event, and says whether it was an armed one.
@@ -291,6 +294,12 @@ impl PciCore {
         self.write_pmcsr(slot, now, word & !PME_EN | PME_STATUS);
         word & PME_EN != 0
     }
+}
+
+/// `pci_pme_capable`.
+fn can_wake(slot: &Slot, from: PowerState) -> bool {
+    let pm = slot.function().config().pm();
+    pm.is_some_and(|pm| pm.supports_pme_from(from))
 }
 
 const EIO: i32 = 5;
