@@ -339,7 +339,9 @@ impl Irqs {
                 }
                 Ok(())
             }
-            (IrqAction::Trigger, IrqData::None) if request.count == 0 && !in_use(index) => {
+            // ERR, REQ and PME take a loop-back test by flags without a word.
+            (IrqAction::Trigger, IrqData::Bool(_)) if index > IrqIndex::Msix => Ok(()),
+            (IrqAction::Trigger, IrqData::None | IrqData::Bool(_)) if !in_use(index) => {
                 refuse(unused)
             }
             (IrqAction::Mask | IrqAction::Unmask, _) if !in_use(index) => refuse(unused),
@@ -427,6 +429,12 @@ impl Irqs {
         self.triggers[IrqIndex::Intx as usize].is_bound(0)
     }
 
+    /// One more than the last vector of `index` that has a trigger.
+    pub(super) fn vectors_in_use(&self, index: IrqIndex) -> u32 {
+        let vectors = self.triggers[index as usize].vectors();
+        vectors.last().map_or(0, |last| last + 1)
+    }
+
     /// Whether a trigger is bound to the only vector of `index`.
     pub(super) fn is_bound(&self, index: IrqIndex) -> bool {
         self.triggers[index as usize].is_bound(0)
@@ -437,11 +445,9 @@ impl Irqs {
         self.resample_latched = true;
     }
 
-    /// Does what the resample eventfd asked for meanwhile.
-    pub(super) fn apply_latched_resample(&mut self, outputs: &mut VecDeque<Output>) {
-        if std::mem::take(&mut self.resample_latched) {
-            self.unmask_intx(outputs);
-        }
+    /// Whether the resample eventfd fired while the device slept, asked once.
+    pub(super) fn take_latched_resample(&mut self) -> bool {
+        std::mem::take(&mut self.resample_latched)
     }
 
     /// Signals INTx if it is due, and masks it.

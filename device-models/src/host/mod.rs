@@ -250,7 +250,11 @@ impl Device {
                 outputs,
                 ..
             } = device;
-            irqs.set(request, slot.function_mut(), outputs)
+            irqs.set(request, slot.function_mut(), outputs)?;
+            if device.config.view == View::VfioPci {
+                device.program_messages(now);
+            }
+            Ok(())
         })
     }
 

@@ -18,6 +18,7 @@ impl Device {
 
     /// The INTx cause, set from outside.
     pub fn set_intx(&mut self, now: Time, asserted: bool) {
+        self.low_power.intx_while_asleep = asserted && self.rpm.is_suspended();
         self.slot.function_mut().set_intx(asserted);
         self.settle(now);
     }

@@ -39,6 +39,8 @@ pub(super) struct LowPower {
     engaged: bool,
     /// INTx was masked for the time of sleep (`pm_intx_masked`).
     intx_masked: bool,
+    /// INTx was asserted from outside while the device slept.
+    pub(super) intx_while_asleep: bool,
     /// The platform reports a wake event.
     pub(super) woken_by_platform: bool,
     /// When the next poll finds a wake event.
@@ -89,6 +91,10 @@ impl Device {
         self.low_power.pme_found_at = None;
         self.low_power.woken_by_platform = false;
         self.core.resume(&mut self.slot, now);
+        if std::mem::take(&mut self.low_power.intx_while_asleep) {
+            // The cause is outside the function and outlives the reset that waking may be.
+            self.slot.function_mut().set_intx(true);
+        }
         self.settle(now);
         self.rpm.enter(now, RuntimeStatus::Active);
         self.note_status(RuntimeStatus::Active);
@@ -96,7 +102,6 @@ impl Device {
             Dialect::Mainline(_) => self.mainline_resumed(now),
             Dialect::V4(_) => self.v4_resumed(now),
         }
-        self.irqs.apply_latched_resample(&mut self.outputs);
         Ok(())
     }
 
@@ -108,6 +113,8 @@ impl Device {
             return;
         }
         self.rpm.enter(now, RuntimeStatus::Suspending);
+        // What the platform reported of a device that was awake wakes nobody later.
+        self.low_power.woken_by_platform = false;
         self.set_power_state(now, PowerState::D0).ok();
         self.low_power.intx_masked = self.irqs.uses_intx() && self.irqs.mask_intx();
         self.core.suspend(&mut self.slot, now);
@@ -119,9 +126,11 @@ impl Device {
         self.settle(now);
     }
 
-    /// Undoes the masking of [`Self::suspend`], if it was that which masked INTx.
+    /// Undoes the masking of [`Self::suspend`], if it was that which masked INTx, and what a
+    /// resample eventfd asked for meanwhile: once for both, for each would signal a high line.
     pub(super) fn unmask_after_resume(&mut self) {
-        if std::mem::take(&mut self.low_power.intx_masked) {
+        let resample = self.irqs.take_latched_resample();
+        if std::mem::take(&mut self.low_power.intx_masked) || resample {
             self.irqs.unmask_intx(&mut self.outputs);
         }
     }

@@ -95,7 +95,7 @@ impl Device {
             let command = self.slot.function().config().header().command();
             let command = command.with_bus_master_enable(false);
             self.write_command(now, command);
-            if self.config.reset_works {
+            if self.config.reset_works && !self.reset_busy {
                 self.reset_function(now);
             }
         }

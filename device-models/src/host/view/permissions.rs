@@ -125,7 +125,7 @@ impl Permissions {
         const READ_REQUEST: u32 = 0x7000;
         const PHANTOM: u32 = 0x0200;
         const ARI: u32 = 0x0020;
-        self.set(at + 0x08, 2, FLR | PAYLOAD | READ_REQUEST, !PHANTOM);
+        self.set(at + 0x08, 2, FLR | PAYLOAD | READ_REQUEST, !(PHANTOM | FLR));
         self.set(at + 0x28, 2, 0, !ARI);
     }
 

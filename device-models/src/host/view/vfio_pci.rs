@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
 use crate::host::region::{self, region_index};
-use crate::host::{Device, region_index::CONFIG};
+use crate::host::{Device, IrqIndex, region_index::CONFIG};
 use crate::power::PowerState;
 use crate::register::RegisterBits;
 use crate::time::Time;
@@ -23,8 +23,10 @@ pub(in crate::host) struct VirtualConfig {
     permissions: Permissions,
     /// Where the PM capability is.
     pm: Option<u16>,
-    /// Where the PCI Express capability is, if the function has FLR.
-    flr: Option<u16>,
+    /// Where the PCI Express capability is.
+    pcie: Option<u16>,
+    /// Whether the function has FLR.
+    has_flr: bool,
 }
 
 /// At most a DWORD that lies within one: how vfio-pci cuts config accesses.
@@ -59,19 +61,21 @@ fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
     })
 }
 
+/// Where a conventional capability is.
+fn find(function: &Function, id: u8) -> Option<u16> {
+    let mut placed = function.config().capabilities();
+    placed
+        .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
+        .map(|placed| placed.offset)
+}
+
 impl VirtualConfig {
     /// The copy as it is when the device is opened.
     pub(in crate::host) fn new(function: &Function, dialect: PmDialect) -> Self {
         let config = function.config();
         let mut bytes = vec![0; usize::from(config.size())];
         config.read(0, &mut bytes);
-        let find = |id: u8| {
-            config
-                .capabilities()
-                .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
-                .map(|placed| placed.offset)
-        };
-        let pm = find(0x01);
+        let pm = find(function, 0x01);
         if let Some(pm) = pm.map(usize::from) {
             let support = match dialect {
                 PmDialect::Mainline => 0,
@@ -89,7 +93,8 @@ impl VirtualConfig {
             bytes,
             permissions: Permissions::new(function, dialect),
             pm,
-            flr: find(0x10).filter(|_| has_flr),
+            pcie: find(function, 0x10),
+            has_flr,
         }
     }
 
@@ -134,6 +139,14 @@ impl VirtualConfig {
         physical
     }
 
+    /// Whether a write sets Initiate Function Level Reset. The bit itself reads zero.
+    fn takes_flr(&self, offset: u64, data: &[u8]) -> bool {
+        let Some(pcie) = self.pcie else { return false };
+        let at = (u64::from(pcie) + 9).checked_sub(offset);
+        let byte = at.and_then(|at| data.get(at as usize));
+        self.has_flr && byte.is_some_and(|byte| byte & 0x80 != 0)
+    }
+
     /// Keeps the virtual Command in step where the physical one takes the same bits.
     fn note_command(&mut self, offset: u64, data: &[u8]) {
         for (at, byte) in data.iter().enumerate() {
@@ -151,13 +164,13 @@ impl VirtualConfig {
 }
 
 impl Device {
-    /// Whether BARs and ROM may be touched (`__vfio_pci_memory_enabled`).
-    fn memory_allowed(&self) -> bool {
+    /// Whether BARs and ROM decode as far as the driver knows (`__vfio_pci_memory_enabled`).
+    fn memory_decodes(&self) -> bool {
         let virtual_enable = self
             .vconfig
             .as_ref()
             .is_none_or(VirtualConfig::memory_enabled);
-        self.core.current() < PowerState::D3hot && virtual_enable && !self.blocks_memory()
+        self.core.current() < PowerState::D3hot && virtual_enable
     }
 
     pub(in crate::host) fn vfio_pci_read(
@@ -179,8 +192,52 @@ impl Device {
             return Ok(len);
         }
         self.check_memory(index)?;
-        region::read(self.slot.function_mut(), now, index, offset, data);
+        if index == region_index::ROM {
+            self.read_rom(now, offset, data);
+        } else {
+            region::read(self.slot.function_mut(), now, index, offset, data);
+        }
         Ok(len)
+    }
+
+    /// The driver enables the kind of message that the client bound triggers of, and no other
+    /// (`vfio_msi_enable`); the client cannot do so itself.
+    pub(in crate::host) fn program_messages(&mut self, now: Time) {
+        const MSI: u8 = 0x05;
+        const MSIX: u8 = 0x11;
+        const MSI_ENABLE: u16 = 1 << 0;
+        const MSIX_ENABLE: u16 = 1 << 15;
+        let msi = self.irqs.vectors_in_use(IrqIndex::Msi);
+        // Multiple Message Enable: vectors as a power of two.
+        let allocated = msi.next_power_of_two().trailing_zeros() as u16;
+        let msi = if msi == 0 {
+            0
+        } else {
+            MSI_ENABLE | allocated << 4
+        };
+        let msix = match self.irqs.vectors_in_use(IrqIndex::Msix) {
+            0 => 0,
+            _ => MSIX_ENABLE,
+        };
+        for (id, control) in [(MSI, msi), (MSIX, msix)] {
+            let function = self.slot.function_mut();
+            if let Some(at) = find(function, id) {
+                function.config_write(now, u64::from(at) + 2, &control.to_le_bytes());
+            }
+        }
+    }
+
+    /// The driver enables the ROM for the time of the access (`pci_map_rom`); the client's own
+    /// enable bit is virtual.
+    fn read_rom(&mut self, now: Time, offset: u64, data: &mut [u8]) {
+        const ROM_BAR: u64 = 0x30;
+        const ENABLE: u8 = 1;
+        let function = self.slot.function_mut();
+        let mut low = [0];
+        function.config_read(now, ROM_BAR, &mut low);
+        function.config_write(now, ROM_BAR, &low.map(|byte| byte | ENABLE));
+        region::read(function, now, region_index::ROM, offset, data);
+        function.config_write(now, ROM_BAR, &low);
     }
 
     pub(in crate::host) fn vfio_pci_write(
@@ -233,14 +290,18 @@ impl Device {
     /// Memory regions are refused where they do not decode; I/O regions never are.
     fn check_memory(&self, index: u32) -> Result<(), HostError> {
         let bar = self.slot.function().bar(index as usize);
-        if bar.is_some_and(|bar| bar.kind == BarKind::Io) || self.memory_allowed() {
+        if bar.is_some_and(|bar| bar.kind == BarKind::Io) {
             return Ok(());
         }
-        Err(if index == region_index::ROM {
-            HostError::RomAsleep
-        } else {
-            HostError::MemoryDisabled { index }
-        })
+        let decodes = self.memory_decodes();
+        if index == region_index::ROM && !decodes {
+            // Mapping it fails first, since no signature is found.
+            return Err(HostError::RomAsleep);
+        }
+        if !decodes || self.blocks_memory() {
+            return Err(HostError::MemoryDisabled { index });
+        }
+        Ok(())
     }
 
     /// Whether an access lies wholly inside the MSI-X table of its BAR, which belongs to the
@@ -278,7 +339,7 @@ impl Device {
         let Some(vconfig) = &mut self.vconfig else {
             return;
         };
-        let (pm, flr) = (vconfig.pm, vconfig.flr);
+        let (pm, flr) = (vconfig.pm, vconfig.takes_flr(offset, data));
         let physical = vconfig.store(offset, data, present);
         if offset < COMMAND + 2 && offset + data.len() as u64 > COMMAND {
             vconfig.note_command(offset, data);
@@ -287,7 +348,7 @@ impl Device {
         if physical {
             self.slot.function_mut().config_write(now, offset, present);
         }
-        if offset == COMMAND {
+        if (COMMAND..COMMAND + 2).contains(&offset) {
             self.irqs.set_disabled(disabled, &mut self.outputs);
         }
         if let Some(pm) = pm.map(u64::from) {
@@ -298,19 +359,7 @@ impl Device {
             }
             self.write_v4_pme(pm, offset, data);
         }
-        let asks_for_reset = flr.map(u64::from).is_some_and(|pcie| {
-            let control_high = pcie + 9;
-            let at = control_high.checked_sub(offset);
-            at.and_then(|at| data.get(at as usize))
-                .is_some_and(|byte| byte & 0x80 != 0)
-        });
-        if asks_for_reset {
-            if let Some(vconfig) = &mut self.vconfig
-                && let Some(pcie) = flr
-                && let Some(byte) = vconfig.bytes.get_mut(usize::from(pcie) + 9)
-            {
-                *byte &= !0x80;
-            }
+        if flr {
             self.try_reset(now).ok();
         }
     }
