@@ -1,6 +1,7 @@
 //! Accesses that reach the function: config space, BARs, expansion ROM.
 
 use super::core::Core;
+use super::memory::read_bytes;
 use super::{BarContent, Delays, Function, Target};
 use crate::config::BarKind;
 use crate::model::Context;
@@ -63,7 +64,7 @@ impl Function {
 
     fn read_bar(&mut self, now: Time, bar: u8, offset: u64, data: &mut [u8]) {
         if self.core.is_plain_ram(bar) {
-            read_bytes(self.core.ram_of(bar), offset, data);
+            self.core.read_ram(bar, offset, data);
             return;
         }
         for piece in split(offset, data.len()) {
@@ -75,7 +76,7 @@ impl Function {
                 Some(value) => value,
                 None if self.core.content(bar) == BarContent::Ram => {
                     let mut bytes = [0; 4];
-                    read_bytes(self.core.ram_of(bar), piece.offset, &mut bytes);
+                    self.core.read_ram(bar, piece.offset, &mut bytes);
                     u32::from_le_bytes(bytes)
                 }
                 None => {
@@ -191,43 +192,16 @@ impl Core {
             && self.config.msix().is_none_or(|msix| !msix.uses_bar(bar))
     }
 
-    /// What was written to a RAM BAR so far; beyond its end it holds zeroes.
-    fn ram_of(&self, bar: u8) -> &[u8] {
-        self.ram.get(usize::from(bar)).map_or(&[], Vec::as_slice)
+    fn read_ram(&self, bar: u8, offset: u64, data: &mut [u8]) {
+        match self.ram.get(usize::from(bar)) {
+            Some(Some(ram)) => ram.read(offset, data),
+            _ => data.fill(0),
+        }
     }
 
     fn write_ram(&mut self, bar: u8, offset: u64, data: &[u8]) {
-        let size = self
-            .config
-            .header()
-            .bar(usize::from(bar))
-            .map_or(0, |bar| bar.size);
-        let (Some(ram), Ok(size), Ok(start)) = (
-            self.ram.get_mut(usize::from(bar)),
-            usize::try_from(size),
-            usize::try_from(offset),
-        ) else {
-            return;
-        };
-        let end = start.saturating_add(data.len()).min(size);
-        // Taken only when something is stored: many functions never touch theirs.
-        if ram.len() < end {
-            *ram = vec![0; size];
-        }
-        if let Some(to) = ram.get_mut(start..end) {
-            to.copy_from_slice(data.get(..end - start).unwrap_or_default());
+        if let Some(Some(ram)) = self.ram.get_mut(usize::from(bar)) {
+            ram.write(offset, data);
         }
     }
-}
-
-/// Reads from `memory` at `offset`; what lies beyond its end reads zero.
-fn read_bytes(memory: &[u8], offset: u64, data: &mut [u8]) {
-    let from = usize::try_from(offset)
-        .ok()
-        .and_then(|offset| memory.get(offset..))
-        .unwrap_or_default();
-    let len = from.len().min(data.len());
-    let (copied, rest) = data.split_at_mut(len);
-    copied.copy_from_slice(&from[..len]);
-    rest.fill(0);
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupts;
+use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
 use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
@@ -32,7 +33,8 @@ pub struct Counters {
 pub struct Core {
     pub(super) config: ConfigSpace,
     pub(super) contents: [BarContent; MAX_BARS],
-    pub(super) ram: [Vec<u8>; MAX_BARS],
+    /// The memory behind those BARs whose content is RAM.
+    pub(super) ram: [Option<Box<dyn BarMemory>>; MAX_BARS],
     pub(super) rom: Vec<u8>,
     pub(super) delays: Delays,
     pub(super) aux_power: bool,
@@ -64,6 +66,11 @@ impl Core {
         delays: Delays,
         aux_power: bool,
     ) -> Self {
+        let ram = std::array::from_fn(|bar| {
+            let size = config.header().bar(bar)?.size;
+            let memory: Box<dyn BarMemory> = Box::new(PrivateMemory::new(size));
+            (contents.get(bar) == Some(&BarContent::Ram)).then_some(memory)
+        });
         let vectors = config
             .msix()
             .map_or(0, |msix| msix.vectors())
@@ -71,7 +78,7 @@ impl Core {
         Self {
             config,
             contents,
-            ram: Default::default(),
+            ram,
             rom,
             delays,
             aux_power,

@@ -20,6 +20,7 @@
 mod access;
 mod core;
 mod interrupt;
+mod memory;
 mod pme;
 mod reset;
 
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::core::{Core, Counters};
+pub use self::memory::{BarMemory, PrivateMemory};
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaOutcome};
@@ -149,6 +151,32 @@ impl Function {
     #[must_use]
     pub fn bar(&self, index: usize) -> Option<&BarConfig> {
         self.core.config().header().bar(index)
+    }
+
+    /// Puts other memory behind a BAR whose content is RAM, to be shared for example. It is empty.
+    pub fn set_bar_memory(&mut self, bar: u8, mut memory: Box<dyn BarMemory>) {
+        let index = usize::from(bar);
+        if let (Some(bar), Some(Some(ram))) = (
+            self.core.config.header().bar(index),
+            self.core.ram.get_mut(index),
+        ) {
+            memory.reset(bar.size);
+            *ram = memory;
+        }
+    }
+
+    /// Shows shared BAR memory to those who have it mapped, or takes it away from them.
+    pub fn set_bars_visible(&mut self, visible: bool) {
+        for ram in self.core.ram.iter_mut().flatten() {
+            ram.set_visible(visible);
+        }
+    }
+
+    /// Whether memory BARs decode: D0, and Memory Space Enable.
+    #[must_use]
+    pub fn decodes_memory(&self) -> bool {
+        self.core.state == PowerState::D0
+            && self.core.config.header().command().memory_space_enable()
     }
 
     /// The next effect, oldest first.

@@ -87,10 +87,7 @@ impl Function {
         self.core.update_intx();
         self.core.dma.forget();
         self.core.config.reset(kind);
-        for ram in &mut self.core.ram {
-            // Released rather than cleared: the next access finds zeroes.
-            *ram = Vec::new();
-        }
+        self.core.clear_ram();
         self.core.allocation_at = None;
         self.core.counters.resets = self.core.counters.resets.saturating_add(1);
         self.core.emit(Effect::Event(Event::Reset { kind }));
@@ -158,11 +155,20 @@ impl Core {
         }
     }
 
+    /// What RAM held is gone, and it has the size that its BAR has now.
+    fn clear_ram(&mut self) {
+        for (index, ram) in self.ram.iter_mut().enumerate() {
+            if let (Some(ram), Some(bar)) = (ram, self.config.header().bar(index)) {
+                ram.reset(bar.size);
+            }
+        }
+    }
+
     /// Another size for a BAR: what it held is gone (PCIe Base §7.8.6 leaves it undefined).
     fn resize_bar(&mut self, bar: u8, size: u64) {
         self.config.header_mut().resize_bar(usize::from(bar), size);
-        if let Some(ram) = self.ram.get_mut(usize::from(bar)) {
-            *ram = Vec::new();
+        if let Some(Some(ram)) = self.ram.get_mut(usize::from(bar)) {
+            ram.reset(size);
         }
     }
 }

@@ -44,6 +44,7 @@ pub use view::View;
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, Event};
+use crate::function::BarMemory;
 use crate::slot::Slot;
 use crate::time::{Time, earliest};
 use dialect::Dialect;
@@ -95,6 +96,8 @@ pub struct Device {
     needs_pm_restore: bool,
     /// A reset is going to fail because somebody else holds the device.
     reset_busy: bool,
+    /// Shared BARs can be touched by those who have them mapped.
+    bars_visible: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -123,6 +126,7 @@ impl Device {
             user_state: None,
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             reset_busy: false,
+            bars_visible: false,
             outputs: VecDeque::new(),
             slot,
             config,
@@ -317,7 +321,26 @@ impl Device {
                 }
             }
         }
+        self.show_bars();
         self.watch_pme(now);
+    }
+
+    /// Takes shared BARs away from those who have them mapped whenever vfio-pci would zap the
+    /// mappings, and gives them back when it would let them fault in again.
+    fn show_bars(&mut self) {
+        let visible =
+            self.memory_decodes() && self.slot.function().decodes_memory() && !self.is_engaged();
+        if visible != self.bars_visible {
+            self.bars_visible = visible;
+            self.slot.function_mut().set_bars_visible(visible);
+        }
+    }
+
+    /// Puts memory behind a BAR whose content is RAM that others may map. It is taken away from
+    /// them while the function sleeps, does not decode it, or low power is engaged.
+    pub fn share_bar(&mut self, bar: u8, memory: Box<dyn BarMemory>) {
+        self.slot.function_mut().set_bar_memory(bar, memory);
+        self.slot.function_mut().set_bars_visible(self.bars_visible);
     }
 }
 

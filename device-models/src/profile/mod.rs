@@ -136,6 +136,13 @@ impl Profile {
         self.tables.host.client_memory
     }
 
+    /// The BARs that clients may map. A server that shares them puts its own memory behind them
+    /// with [`Device::share_bar`].
+    pub fn mappable_bars(&self) -> impl Iterator<Item = u8> + '_ {
+        let mappable = self.tables.bar.iter().filter(|bar| bar.mappable);
+        mappable.map(|bar| bar.index)
+    }
+
     fn model(&self, registry: &Registry) -> Result<Box<dyn Model>, ProfileError> {
         let name = self.tables.model.as_str();
         if name == RAM {

@@ -90,6 +90,9 @@ pub(super) struct Bar {
     /// Left out: the model, or memory where the model is [`super::RAM`].
     #[serde(default)]
     pub content: Option<BarContent>,
+    /// Clients may map it.
+    #[serde(default)]
+    pub mappable: bool,
 }
 
 /// `[rom]`.

@@ -165,7 +165,7 @@ impl VirtualConfig {
 
 impl Device {
     /// Whether BARs and ROM decode as far as the driver knows (`__vfio_pci_memory_enabled`).
-    fn memory_decodes(&self) -> bool {
+    pub(in crate::host) fn memory_decodes(&self) -> bool {
         let virtual_enable = self
             .vconfig
             .as_ref()
