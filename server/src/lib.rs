@@ -14,6 +14,7 @@
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
+//! | [`ssdt`] | the ACPI table through which a guest cuts the power |
 //! | `sys` | all the unsafe code there is |
 #![deny(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod manifest;
 pub mod server;
 pub mod settings;
 pub mod signals;
+pub mod ssdt;
 pub mod stats;
 
 mod connection;

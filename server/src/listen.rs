@@ -82,8 +82,8 @@ pub enum ListenError {
         /// The number.
         number: RawFd,
     },
-    /// A control socket must listen.
-    #[error("file descriptor {number} does not listen, as a control socket must")]
+    /// A control or rail socket must listen.
+    #[error("file descriptor {number} does not listen, as a control or rail socket must")]
     NotListening {
         /// The number.
         number: RawFd,

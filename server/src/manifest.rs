@@ -14,16 +14,19 @@ const FEATURES: &[&str] = &[
     "config-space",
     "ctl",
     "ctl-path",
+    "demo",
     "fd",
     "function",
     "max-dma-maps",
     "once",
     "poll-us",
     "profiles",
+    "rail-path",
     "set",
     "socket-activation",
     "socket-group",
     "socket-mode",
+    "ssdt",
 ];
 
 /// The document that `--print-capabilities` prints.

@@ -4,7 +4,11 @@
 mod answers;
 #[path = "cli/control.rs"]
 mod control;
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/sockets.rs"]
 mod sockets;
+#[path = "cli/ssdt.rs"]
+mod ssdt;

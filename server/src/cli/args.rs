@@ -8,6 +8,7 @@ use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dormouse::control::Verb;
 use dormouse::logging::Format;
+use dormouse::ssdt::DevicePath;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::function::Spec;
@@ -60,11 +61,12 @@ pub struct LogArguments {
 }
 
 impl LogArguments {
-    pub fn level(&self) -> LevelFilter {
+    /// The level asked for, or `default`.
+    pub fn level(&self, default: LevelFilter) -> LevelFilter {
         // The names have been checked.
         let named = self.log_level.as_deref().and_then(|name| name.parse().ok());
         named.unwrap_or(match self.verbose {
-            0 => LevelFilter::INFO,
+            0 => default,
             1 => LevelFilter::DEBUG,
             _ => LevelFilter::TRACE,
         })
@@ -95,6 +97,13 @@ pub enum Command {
         #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
         set: Vec<Setting>,
     },
+    /// Write the ACPI table that lets a guest cut the slot's power, for QEMU's `-acpitable`
+    ///
+    /// The table gives the device a power resource whose methods write N (on) and F (off) to an I/O
+    /// port, from where QEMU carries them to `dormouse serve --rail-path`.
+    Ssdt(SsdtArguments),
+    /// Walk the built-in testdev through its power states, without a VMM
+    Demo,
     /// Ask a running server, or tell it to do something
     #[command(disable_help_subcommand = true)]
     Ctl(CtlArguments),
@@ -103,6 +112,17 @@ pub enum Command {
 impl Default for Command {
     fn default() -> Self {
         Self::Serve(Box::default())
+    }
+}
+
+impl Command {
+    /// Log level if nobody asks for one.
+    pub const fn log_level(&self) -> LevelFilter {
+        match self {
+            // A walk through all that a server refuses is no reason to warn.
+            Self::Demo => LevelFilter::ERROR,
+            _ => LevelFilter::INFO,
+        }
     }
 }
 
@@ -129,18 +149,21 @@ pub struct ServeArguments {
     /// Listen for `dormouse ctl` here
     #[arg(long, value_name = "PATH")]
     pub ctl_path: Option<PathBuf>,
+    /// Listen here for the letters by which firmware switches the slot's power: N on, F off
+    #[arg(long, value_name = "PATH")]
+    pub rail_path: Option<PathBuf>,
     /// Change a key of the profile; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
     /// Serve a function; repeat for several in one process
     ///
     /// SPEC is a list of KEY=VALUE with commas between; a comma in a value is written twice. Keys:
-    /// profile, name, socket-path or fd, ctl-path, and set:KEY for each key of the profile to
-    /// change.
+    /// profile, name, socket-path or fd, ctl-path, rail-path, and set:KEY for each key of the
+    /// profile to change.
     #[arg(
         long,
         value_name = "SPEC",
-        conflicts_with_all = ["profile", "socket_path", "fd", "ctl_path", "set"]
+        conflicts_with_all = ["profile", "socket_path", "fd", "ctl_path", "rail_path", "set"]
     )]
     pub function: Vec<Spec>,
     /// End when every function has had its client
@@ -214,6 +237,27 @@ pub struct CtlArguments {
     pub verb: Verb,
 }
 
+#[derive(Debug, Args)]
+pub struct SsdtArguments {
+    /// Path of the device in the ACPI namespace, such as \_SB.PCI0.S08.S00
+    #[arg(long)]
+    pub path: DevicePath,
+    /// I/O port that the letters go to
+    #[arg(long, value_name = "PORT", value_parser = io_port, default_value = "0x403")]
+    pub port: u16,
+    /// File to write, - for standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+fn io_port(text: &str) -> Result<u16, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u16::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "write a port from 0 to 0xffff, such as 0x403".to_owned())
+}
+
 fn octal_mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8)
         .ok()
@@ -266,6 +310,9 @@ mod tests {
             (false, ["serve", "--set", "a.b"]),
             (false, ["serve", "--set", "=b"]),
             (false, ["serve", "--clock", "sundial"]),
+            (true, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "-o-"]),
+            (false, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "--port=0x403"]),
+            (false, ["ssdt", "--path=S00", "-o-"]),
             (true, ["ctl", "status", "--ctl-path=a"]),
             (true, ["ctl", "interrupt", "3"]),
             (false, ["ctl", "interrupt", "70000"]),

@@ -8,7 +8,7 @@ use super::profiles;
 
 pub fn run(name_or_file: &str, set: &[Setting]) -> Result<(), Failure> {
     let profile = profiles::find(name_or_file, set)?;
-    super::print(&dump(profile.name(), profile.config_space()))
+    super::print(dump(profile.name(), profile.config_space()))
 }
 
 /// The format of `lspci -xxxx`: the function's address and name, then 16 bytes to a line, then a

@@ -30,9 +30,9 @@ pub fn run(arguments: CtlArguments) -> Result<(), Failure> {
     let reply = next_line(&mut lines)?.context("the server closed the connection")?;
     let value = unpack(&reply, json)?;
     if json {
-        super::print(&reply)?;
+        super::print(reply)?;
     } else {
-        super::print(&render::answer(&verb, &value))?;
+        super::print(render::answer(&verb, &value))?;
     }
     if streams {
         stream
@@ -40,9 +40,9 @@ pub fn run(arguments: CtlArguments) -> Result<(), Failure> {
             .context("waiting for events")?;
         while let Some(line) = next_line(&mut lines)? {
             if json {
-                super::print(&line)?;
+                super::print(line)?;
             } else {
-                super::print(&render::event(&line))?;
+                super::print(render::event(&line))?;
             }
         }
     }

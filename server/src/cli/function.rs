@@ -13,6 +13,7 @@ pub struct Spec {
     pub name: Option<String>,
     pub socket: Option<Socket>,
     pub ctl_path: Option<PathBuf>,
+    pub rail_path: Option<PathBuf>,
     pub set: Vec<Setting>,
 }
 
@@ -32,6 +33,7 @@ impl From<&ServeArguments> for Spec {
             name: None,
             socket: path.or(arguments.fd.map(Socket::Fd)),
             ctl_path: arguments.ctl_path.clone(),
+            rail_path: arguments.rail_path.clone(),
             set: arguments.set.clone(),
         }
     }
@@ -50,6 +52,7 @@ impl FromStr for Spec {
                 "profile" => spec.profile.replace(value.to_owned()).is_some(),
                 "name" => spec.name.replace(value.to_owned()).is_some(),
                 "ctl-path" => spec.ctl_path.replace(value.into()).is_some(),
+                "rail-path" => spec.rail_path.replace(value.into()).is_some(),
                 "socket-path" => spec.socket.replace(Socket::Path(value.into())).is_some(),
                 "fd" => {
                     let number = value
@@ -66,8 +69,8 @@ impl FromStr for Spec {
             };
             if twice {
                 return Err(format!(
-                    "'{item}' comes on top of another; give profile, name, ctl-path and one of \
-                     socket-path and fd once each"
+                    "'{item}' comes on top of another; give profile, name, ctl-path, rail-path and \
+                     one of socket-path and fd once each"
                 ));
             }
         }
@@ -77,8 +80,8 @@ impl FromStr for Spec {
 
 fn unknown(item: &str) -> String {
     format!(
-        "'{item}': the keys are profile, name, socket-path, fd, ctl-path and set:KEY; write a \
-         comma in a value twice"
+        "'{item}': the keys are profile, name, socket-path, fd, ctl-path, rail-path and set:KEY; \
+         write a comma in a value twice"
     )
 }
 
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_full_spec() {
-        let spec: Spec = "profile=nvme,name=disk,socket-path=/run/a,,b,ctl-path=c,\
+        let spec: Spec = "profile=nvme,name=disk,socket-path=/run/a,,b,ctl-path=c,rail-path=d,\
                           set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
             .parse()
             .unwrap();
@@ -114,6 +117,7 @@ mod tests {
                 name: Some("disk".to_owned()),
                 socket: Some(Socket::Path("/run/a,b".into())),
                 ctl_path: Some("c".into()),
+                rail_path: Some("d".into()),
                 set: vec![
                     setting("identity.revision", "2"),
                     setting("capabilities.pm.pme-from", r#"["d0","d3hot"]"#),
@@ -130,6 +134,7 @@ mod tests {
             ("fd=three", "write a descriptor number"),
             ("fd=3,socket-path=x", "comes on top of another"),
             ("profile=a,profile=b", "comes on top of another"),
+            ("rail-path=a,rail-path=b", "comes on top of another"),
             ("colour=red", "the keys are"),
             ("set:=1", "the keys are"),
         ] {

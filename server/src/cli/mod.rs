@@ -4,12 +4,15 @@
 mod args;
 mod config_space;
 mod ctl;
+mod demo;
+
 mod failure;
 mod function;
 mod paths;
 mod profiles;
 mod render;
 mod serve;
+mod ssdt;
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
@@ -45,13 +48,16 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, log, .. } = arguments;
-    logging::init(log.level(), log.log_format)
+    let command = command.unwrap_or_default();
+    logging::init(log.level(command.log_level()), log.log_format)
         .map_err(|error| Failure::Usage(format!("RUST_LOG is wrong: {error}")))?;
-    match command.unwrap_or_default() {
+    match command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Profiles { command } => profiles::run(command.as_ref()),
         Command::Check { file } => profiles::check(&file),
         Command::ConfigSpace { profile, set } => config_space::run(&profile, &set),
+        Command::Ssdt(arguments) => ssdt::run(&arguments),
+        Command::Demo => demo::run(),
         Command::Ctl(ctl) => ctl::run(ctl),
     }
 }
@@ -68,13 +74,13 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn print_capabilities() -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&Manifest::new()).context("writing JSON")?;
-    print(&format!("{text}\n"))
+    print(format!("{text}\n"))
 }
 
 /// Writes to standard output. A reader that has seen enough is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(anyhow::Error::new(error)
             .context("writing to standard output")
             .into()),

@@ -32,7 +32,7 @@ pub fn device(profile: &Profile) -> Result<Device, Failure> {
 
 pub fn run(command: Option<&ProfilesCommand>) -> Result<(), Failure> {
     match command {
-        None => super::print(&list()?),
+        None => super::print(list()?),
         Some(ProfilesCommand::Show { name }) => {
             super::print(Profile::builtin(name).ok_or_else(|| no_such(name))?)
         }

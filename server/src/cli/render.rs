@@ -99,7 +99,9 @@ fn help(verbs: &[Value]) -> String {
             .flatten()
         {
             let values = argument.get("values").and_then(Value::as_array);
+            let option = argument.get("option").map(scalar);
             let form = match values {
+                _ if option.is_some() => option.unwrap_or_default(),
                 Some(values) => values.iter().map(scalar).collect::<Vec<_>>().join("|"),
                 None => word(argument, "name").to_uppercase(),
             };
@@ -163,7 +165,12 @@ mod tests {
                     "arguments": [{ "name": "state", "required": true, "values": ["on", "off"] }] }),
             json!({ "verb": "inspect", "about": "Look",
                     "arguments": [{ "name": "path", "required": false }] }),
+            json!({ "verb": "fail", "about": "Fail",
+                    "arguments": [{ "name": "times", "required": false, "option": "--times N" }] }),
         ]);
-        assert_eq!(text, "rail on|off     Switch\ninspect [PATH]  Look\n");
+        assert_eq!(
+            text,
+            "rail on|off       Switch\ninspect [PATH]    Look\nfail [--times N]  Fail\n"
+        );
     }
 }

@@ -35,8 +35,9 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
-    for ((function, device), pair) in functions.iter().zip(devices).zip(sockets.pairs.drain(..)) {
-        server.add(served(function, device, pair))?;
+    let open = sockets.of_functions.drain(..);
+    for ((function, device), sockets) in functions.iter().zip(devices).zip(open) {
+        server.add(served(function, device, sockets))?;
     }
     announce(&functions)?;
     let result = server.run();
@@ -46,15 +47,16 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
 
 /// The open sockets of all functions.
 struct Sockets {
-    pairs: Vec<Pair>,
+    of_functions: Vec<FunctionSockets>,
     /// Removes the files of bound sockets when the server has ended.
     _files: Vec<SocketFile>,
 }
 
 /// The sockets of one function.
-struct Pair {
+struct FunctionSockets {
     device: Endpoint,
     control: Option<UnixListener>,
+    rail: Option<UnixListener>,
 }
 
 impl Sockets {
@@ -65,11 +67,7 @@ impl Sockets {
                 Place::Fd(number) => Some(listen::adopt(number)?),
                 Place::Path(_) => None,
             };
-            let control = match function.control {
-                Some(Place::Fd(number)) => Some(listen::adopt_listener(number)?),
-                Some(Place::Path(_)) | None => None,
-            };
-            Ok((device, control))
+            Ok((device, passed(&function.control)?, passed(&function.rail)?))
         };
         let adopted = functions.iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
 
@@ -79,32 +77,47 @@ impl Sockets {
             files.push(file);
             Ok(listener)
         };
-        let mut pairs = Vec::new();
-        for (function, (device, control)) in functions.iter().zip(adopted) {
+        let mut of_functions = Vec::new();
+        for (function, (device, control, rail)) in functions.iter().zip(adopted) {
             let device = match (device, &function.device) {
                 (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
                 (device, _) => device,
             };
-            let control = match (control, &function.control) {
-                (None, Some(Place::Path(path))) => Some(bind(path)?),
-                (control, _) => control,
+            let mut beside = |adopted, place: &Option<Place>| match (adopted, place) {
+                (None, Some(Place::Path(path))) => bind(path).map(Some),
+                (adopted, _) => Ok(adopted),
             };
-            pairs.extend(device.map(|device| Pair { device, control }));
+            let control = beside(control, &function.control)?;
+            let rail = beside(rail, &function.rail)?;
+            of_functions.extend(device.map(|device| FunctionSockets {
+                device,
+                control,
+                rail,
+            }));
         }
         Ok(Self {
-            pairs,
+            of_functions,
             _files: files,
         })
     }
 }
 
-fn served(function: &PlannedFunction, device: Device, sockets: Pair) -> ServedFunction {
+/// The listener that was passed for `place`, if it is one of those.
+fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
+    match place {
+        Some(Place::Fd(number)) => Ok(Some(listen::adopt_listener(*number)?)),
+        Some(Place::Path(_)) | None => Ok(None),
+    }
+}
+
+fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) -> ServedFunction {
     ServedFunction {
         name: function.name.clone(),
         device,
         client_memory: function.profile.client_memory(),
         endpoint: sockets.device,
         control: sockets.control,
+        rail: sockets.rail,
     }
 }
 
@@ -116,12 +129,13 @@ fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
             function = function.name,
             socket = %function.device,
             control = function.control.as_ref().map(tracing::field::display),
+            rail = function.rail.as_ref().map(tracing::field::display),
             "ready"
         );
         if let (true, Place::Path(path)) = (function.by_default, &function.device) {
-            super::print(&format!("{}\n", qemu_option(path)))?;
+            super::print(format!("{}\n", qemu_option(path)))?;
             if let Some(Place::Path(path)) = &function.control {
-                super::print(&format!("{}\n", ctl_command(path)))?;
+                super::print(format!("{}\n", ctl_command(path)))?;
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use rustix::io::Errno as Raw;
 use serde::{Deserialize, Serialize};
+use vfio_user_protocol::Errno as Wire;
 
 /// A positive errno, written as its name or its number.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -24,28 +24,6 @@ pub(super) enum Written {
 /// The largest errno of Linux (`MAX_ERRNO`).
 const MAX: i32 = 4095;
 
-/// Names that drivers and buses return when a device does not wake, and the usual ones besides.
-const NAMES: [(&str, Raw); 18] = [
-    ("EACCES", Raw::ACCESS),
-    ("EAGAIN", Raw::AGAIN),
-    ("EBADF", Raw::BADF),
-    ("EBUSY", Raw::BUSY),
-    ("EFAULT", Raw::FAULT),
-    ("EINPROGRESS", Raw::INPROGRESS),
-    ("EINVAL", Raw::INVAL),
-    ("EIO", Raw::IO),
-    ("ENODEV", Raw::NODEV),
-    ("ENOENT", Raw::NOENT),
-    ("ENOMEM", Raw::NOMEM),
-    ("ENOSPC", Raw::NOSPC),
-    ("ENOTTY", Raw::NOTTY),
-    ("ENXIO", Raw::NXIO),
-    ("EOPNOTSUPP", Raw::OPNOTSUPP),
-    ("EPERM", Raw::PERM),
-    ("EREMOTEIO", Raw::REMOTEIO),
-    ("ETIMEDOUT", Raw::TIMEDOUT),
-];
-
 impl TryFrom<i32> for Errno {
     type Error = String;
 
@@ -65,13 +43,13 @@ impl FromStr for Errno {
         if let Ok(number) = text.parse::<i32>() {
             return Self::try_from(number);
         }
-        NAMES
-            .into_iter()
-            .find_map(|(name, raw)| (name == text).then_some(Self(raw.raw_os_error())))
-            .ok_or_else(|| {
-                let names = NAMES.map(|(name, _)| name).join(", ");
-                format!("'{text}' is no errno; write a number from 1 to {MAX} or one of {names}")
-            })
+        let named = (1..=MAX).filter_map(|number| Some((Wire(number).name()?, number)));
+        let found = named.clone().find(|(name, _)| *name == text);
+        found.map(|(_, number)| Self(number)).ok_or_else(|| {
+            let names: Vec<&str> = named.map(|(name, _)| name).collect();
+            let names = names.join(", ");
+            format!("'{text}' is no errno; write a number from 1 to {MAX} or one of {names}")
+        })
     }
 }
 
@@ -119,7 +97,7 @@ mod tests {
             ("-16", "not -16"),
             ("4096", "not 4096"),
             ("", "'' is no errno"),
-            ("ebusy", "or one of EACCES"),
+            ("ebusy", "or one of EPERM"),
             ("99999999999", "is no errno"),
         ] {
             let error = text.parse::<Errno>().unwrap_err();

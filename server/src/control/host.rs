@@ -94,8 +94,7 @@ pub struct D3coldAllowed {
 
 impl D3coldAllowed {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device
-            .set_d3cold_allowed(cx.clock.now(), self.allowed.0);
+        cx.device.set_d3cold_allowed(cx.clock.now(), self.allowed.0);
         Done::silently()
     }
 }

@@ -260,6 +260,17 @@ fn every_reset_is_carried_out() {
 }
 
 #[test]
+fn a_device_that_somebody_holds_is_not_reset() {
+    use pci_device_models::host::HostError;
+
+    let mut bench = Bench::new();
+    for (state, expected) in [("on", Err(HostError::ResetBusy)), ("off", Ok(()))] {
+        bench.ok(&json!({ "verb": "fail-reset", "state": state }));
+        assert_eq!(bench.device.reset(bench.clock.now()), expected, "{state}");
+    }
+}
+
+#[test]
 fn the_clock_goes_on_by_what_is_said() {
     let mut bench = Bench::new();
     for (duration, expected) in [(json!("10ms"), 10_000_000), (json!(5), 10_000_005)] {

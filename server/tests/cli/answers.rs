@@ -20,6 +20,12 @@ fn exit_codes_tell_kinds_of_failure_apart() {
         (2, &["serve", "--function", "colour=red"]),
         (2, &["serve", "--socket-path", "a", "--ctl-path", "a"]),
         (2, &["ctl", "rail", "up"]),
+        (2, &["ctl", "fail-resume", "EWOULD"]),
+        (2, &["ctl", "fail-resume", "EIO", "--once", "--latch"]),
+        (2, &["serve", "--socket-path", "a", "--rail-path", "a"]),
+        (2, &["ssdt", "--path", "S00", "-o", "-"]),
+        (2, &["ssdt", "--path", "\\_SB.PCI0"]),
+        (1, &["ssdt", "--path", "\\_SB.PCI0", "-o", "no/such/folder"]),
         (3, &["serve", "--socket-path", "a", "--profile", "no-such"]),
         (
             3,
@@ -78,6 +84,9 @@ fn capabilities_are_json_whatever_else_is_asked() {
         assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"));
         for (list, entry) in [
             ("features", "fd"),
+            ("features", "rail-path"),
+            ("features", "ssdt"),
+            ("verbs", "fail-resume"),
             ("verbs", "status"),
             ("profiles", "testdev"),
         ] {

@@ -54,6 +54,90 @@ fn verbs_act_and_asking_shows_it() {
     assert_eq!(ok(&daemon, &["inspect", "slot.rail"]), json!(true));
 }
 
+/// Status members after each verb, in the vfio-pci view with nobody connected: the unopened device
+/// sleeps whenever it may.
+#[test]
+fn the_host_puts_the_device_to_sleep_and_wakes_it() {
+    let daemon = serve(&["--set", "host.view=vfio-pci"]);
+    for (arguments, expected) in [
+        (&["status"][..], ["D3cold", "suspended", "auto"]),
+        (&["control", "on"], ["D0", "active", "on"]),
+        (&["suspend"], ["D0", "active", "on"]),
+        (&["d3cold-allowed", "0"], ["D0", "active", "on"]),
+        (&["control", "auto"], ["D3hot", "suspended", "auto"]),
+        (&["host-access"], ["D3hot", "suspended", "auto"]),
+        (&["d3cold-allowed", "1"], ["D3cold", "suspended", "auto"]),
+        (
+            &["suspend-delay", "manual"],
+            ["D3cold", "suspended", "auto"],
+        ),
+        (&["host-access"], ["D0", "active", "auto"]),
+        (&["suspend"], ["D3cold", "suspended", "auto"]),
+        (&["suspend-delay", "20"], ["D3cold", "suspended", "auto"]),
+        (&["host-access"], ["D0", "active", "auto"]),
+        (&["clock", "advance", "19ms"], ["D0", "active", "auto"]),
+        (
+            &["clock", "advance", "1ms"],
+            ["D3cold", "suspended", "auto"],
+        ),
+    ] {
+        ok(&daemon, arguments);
+        let status = ok(&daemon, &["status"]);
+        let found = ["power_state", "runtime_status", "control"].map(|key| &status[key]);
+        assert_eq!(
+            found,
+            expected.map(|text| json!(text)).each_ref(),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn verbs_with_a_result_give_it() {
+    let daemon = serve(&["--set", "host.view=vfio-pci"]);
+    let seen = ok(&daemon, &["host-access"]);
+    assert_eq!(
+        (&seen["vendor_id"], &seen["woken"]),
+        (&json!(0x1234), &json!(true))
+    );
+    assert_eq!(ok(&daemon, &["suspend"]), json!({ "suspended": true }));
+    ok(&daemon, &["control", "on"]);
+    assert_eq!(ok(&daemon, &["suspend"]), json!({ "suspended": false }));
+    assert_eq!(ok(&daemon, &["host-access"])["woken"], false);
+}
+
+#[test]
+fn faults_come_and_go() {
+    let daemon = serve(&["--set", "host.view=vfio-pci"]);
+    let wakes = || ok(&daemon, &["host-access"])["vendor_id"] == 0x1234;
+    let status = |key: &str| ok(&daemon, &["status"])[key].take();
+    for (fault, outcomes) in [
+        (&["fail-resume", "EBUSY", "--once"][..], &[false, true][..]),
+        (
+            &["fail-resume", "16", "--times", "2"],
+            &[false, false, true],
+        ),
+        (&["fail-resume", "EIO"], &[false, false, false]),
+        (&["fail-resume", "EIO", "--latch"], &[false, false]),
+    ] {
+        ok(&daemon, fault);
+        for (attempt, expected) in outcomes.iter().enumerate() {
+            assert_eq!(wakes(), *expected, "{fault:?}, attempt {attempt}");
+        }
+        if fault.contains(&"--latch") {
+            assert_eq!(status("runtime_status"), "error");
+        }
+        ok(&daemon, &["fail-resume", "off"]);
+        assert_eq!(status("runtime_status"), "suspended", "{fault:?}");
+        assert!(wakes(), "healed after {fault:?}");
+    }
+
+    ok(&daemon, &["dead-after-cold", "on"]);
+    assert!(!wakes() && status("dead_after_cold") == true);
+    ok(&daemon, &["dead-after-cold", "off"]);
+    assert!(wakes() && status("dead_after_cold") == false);
+}
+
 #[test]
 fn people_get_text() {
     let daemon = serve(&[]);
@@ -63,6 +147,10 @@ fn people_get_text() {
     assert_eq!(stdout(&daemon.ctl(&["pme"])), "");
     let help = stdout(&daemon.ctl(&["help"]));
     assert!(help.contains("rail on|off "), "{help}");
+    assert!(
+        help.contains("fail-resume ERRNO [--once] [--times TIMES] [--latch] "),
+        "{help}"
+    );
 }
 
 #[test]
@@ -102,7 +190,7 @@ fn lines_that_make_no_sense_are_answered_one_by_one() {
 
 #[test]
 fn a_subscriber_sees_what_happens_until_the_end() {
-    let mut daemon = serve(&[]);
+    let mut daemon = serve(&["--set", "host.view=vfio-pci"]);
     let mut subscriber = dormouse(daemon.path("ctl").parent().unwrap())
         .args(["ctl", "--ctl-path", "ctl", "--json", "subscribe"])
         .stdout(Stdio::piped())
@@ -112,6 +200,7 @@ fn a_subscriber_sees_what_happens_until_the_end() {
     let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next(), json!({ "id": 1, "ok": {} }));
 
+    ok(&daemon, &["control", "on"]);
     ok(&daemon, &["rail", "off"]);
     ok(&daemon, &["shutdown"]);
     assert_eq!(daemon.ended().code(), Some(0));
@@ -120,6 +209,8 @@ fn a_subscriber_sees_what_happens_until_the_end() {
         .collect();
     let off = |event: &Value| event["event"] == "rail" && event["on"] == false;
     assert!(events.iter().any(off), "{events:?}");
+    let awake = |event: &Value| event["event"] == "runtime-status" && event["status"] == "active";
+    assert!(events.iter().any(awake), "{events:?}");
     let cold = |event: &Value| event["event"] == "d-state" && event["to"] == "D3cold";
     assert!(events.iter().any(cold), "{events:?}");
     assert!(subscriber.wait().unwrap().success());

@@ -1,6 +1,7 @@
 //! Sockets of a running server: how they come, who may use them, how they go.
 
 use std::fs;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -30,6 +31,35 @@ fn both_sockets_have_the_mode_asked_for_and_go_at_the_end() {
         for name in ["dev", "ctl", "dev.lock", "ctl.lock"] {
             assert!(!daemon.path(name).exists(), "{name}");
         }
+    }
+}
+
+#[test]
+fn letters_on_the_rail_socket_switch_the_power() {
+    let spec = "profile=testdev,socket-path=dev,ctl-path=ctl,rail-path=rail";
+    let one = [
+        "--socket-path",
+        "dev",
+        "--ctl-path",
+        "ctl",
+        "--rail-path",
+        "rail",
+    ];
+    for arguments in [&one[..], &["--function", spec]] {
+        let mut daemon = Daemon::serve(arguments);
+        let mut rail = daemon.connect("rail");
+        assert_eq!(mode(&daemon.path("rail")), 0o600);
+        for (letter, expected) in [(b"F\n", "D3cold"), (b"N\n", "D0")] {
+            rail.write_all(letter).unwrap();
+            wait_for(expected, || {
+                let status = stdout(&daemon.ctl(&["status"]));
+                let line = format!("\npower_state: {expected}\n");
+                status.contains(&line).then_some(())
+            });
+        }
+        daemon.signal(Signal::TERM);
+        assert_eq!(daemon.ended().code(), Some(0));
+        assert!(!daemon.path("rail").exists());
     }
 }
 

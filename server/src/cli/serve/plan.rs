@@ -34,6 +34,8 @@ pub struct PlannedFunction {
     pub profile: Profile,
     pub device: Place,
     pub control: Option<Place>,
+    /// Where firmware switches the slot's power from.
+    pub rail: Option<Place>,
     /// Nobody said where: the sockets are in their default places.
     pub by_default: bool,
 }
@@ -86,7 +88,7 @@ impl Plan {
         if let Some((number, name)) = activated.first() {
             return Err(Failure::Usage(format!(
                 "no function takes descriptor {number} of the service manager, named '{name}'; \
-                 name it after a function, and its control socket NAME.ctl"
+                 name it after a function, its control socket NAME.ctl, its rail socket NAME.rail"
             )));
         }
         refuse_doubles(&functions)?;
@@ -105,27 +107,30 @@ impl PlannedFunction {
             name,
             socket,
             ctl_path,
+            rail_path,
             set,
         } = spec;
         let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
         let name = name.unwrap_or_else(|| profile.name().to_owned());
         check_name(&name)?;
 
-        let control_name = format!("{name}.ctl");
-        let passed_control = match ctl_path {
-            Some(_) => None,
-            None => take(activated, |n| n == control_name || (single && n == "ctl")),
+        let mut beside = |path: Option<PathBuf>, kind: &str| {
+            let named = format!("{name}.{kind}");
+            let passed = || take(activated, |n| n == named || (single && n == kind));
+            path.map(Place::Path).or_else(passed)
         };
+        let control = beside(ctl_path, "ctl");
+        let rail = beside(rail_path, "rail");
         let passed_device = match socket {
             Some(_) => None,
             None => take(activated, |n| n == name || single),
         };
         let device = socket.map(Place::from).or(passed_device);
         let by_default = device.is_none();
-        let control = ctl_path.map(Place::Path).or(passed_control);
         Ok(Self {
             device: device.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),
+            rail,
             by_default,
             name,
             profile,
@@ -133,9 +138,8 @@ impl PlannedFunction {
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
-        [Some(&self.device), self.control.as_ref()]
-            .into_iter()
-            .flatten()
+        let beside = [&self.control, &self.rail];
+        std::iter::once(&self.device).chain(beside.into_iter().flatten())
     }
 }
 

@@ -89,6 +89,32 @@ fn sockets_come_from_where_they_are_said_to() {
 }
 
 #[test]
+fn the_rail_socket_is_an_extra() {
+    for (line, activated, expected) in [
+        (&["--socket-path", "a"][..], &[][..], None),
+        (
+            &["--socket-path", "a", "--rail-path", "r"],
+            &[],
+            Some(path("r")),
+        ),
+        (&["--socket-path", "a"], &[(3, "rail")], Some(Place::Fd(3))),
+        (
+            &["--function", "name=x,socket-path=a,rail-path=r"],
+            &[],
+            Some(path("r")),
+        ),
+        (
+            &["--function", "name=x", "--function", "name=y"],
+            &[(3, "y"), (4, "x.rail"), (5, "x")],
+            Some(Place::Fd(4)),
+        ),
+    ] {
+        let plan = plan(line, activated).unwrap();
+        assert_eq!(plan.functions[0].rail, expected, "{line:?}");
+    }
+}
+
+#[test]
 fn without_a_place_both_sockets_get_one() {
     let plan = plan(&[], &[]).unwrap();
     let [function] = &plan.functions[..] else {
@@ -108,6 +134,11 @@ fn what_cannot_be_served_is_refused_as_usage() {
         (
             &["--socket-path", "a", "--ctl-path", "a"][..],
             &[][..],
+            "given twice",
+        ),
+        (
+            &["--socket-path", "a", "--rail-path", "a"],
+            &[],
             "given twice",
         ),
         (

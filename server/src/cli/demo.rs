@@ -1,0 +1,24 @@
+//! `dormouse demo`: a walk of the built-in testdev through its power states.
+//!
+//! What walks is a client like any other: it speaks vfio-user, and the control socket's language for
+//! the host's part, to a server in another thread. The server's clock moves only when told to, so
+//! the walk takes no time and comes out the same every time.
+
+mod client;
+mod control;
+mod stage;
+mod table;
+mod walk;
+
+use std::time::Duration;
+
+use super::failure::Failure;
+
+/// How long the server may take. It answers at once if it lives.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn run() -> Result<(), Failure> {
+    let stage = stage::Stage::new()?;
+    let table = walk::walk(&stage)?;
+    super::print(table.to_string())
+}

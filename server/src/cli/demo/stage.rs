@@ -1,0 +1,92 @@
+//! The server that the demo talks to.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use dormouse::clock::Clock;
+use dormouse::listen::{self, Access, SocketFile};
+use dormouse::{Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
+
+use super::client::Client;
+use super::control::Control;
+use crate::cli::failure::Failure;
+use crate::cli::profiles;
+
+const PROFILE: &str = "testdev";
+
+/// The device as Linux vfio-pci would show it. What it keeps in D3hot it loses with its power only.
+const SETTINGS: [(&str, &str); 2] = [
+    ("host.view", "vfio-pci"),
+    ("capabilities.pm.no-soft-reset", "true"),
+];
+
+/// A running server with a socket for clients and one for control, which goes when this does.
+pub struct Stage {
+    device: PathBuf,
+    control: PathBuf,
+    handle: Handle,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    _files: [SocketFile; 2],
+}
+
+impl Stage {
+    pub fn new() -> Result<Self, Failure> {
+        let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let profile = profiles::find(PROFILE, &settings)?;
+        let path = |name: &str| {
+            env::temp_dir().join(format!("dormouse-demo-{}-{name}.sock", process::id()))
+        };
+        let (device, control) = (path("device"), path("control"));
+        let (device_listener, device_file) = listen::bind(&device, Access::default())?;
+        let (control_listener, control_file) = listen::bind(&control, Access::default())?;
+        let mut server = Server::new(Settings {
+            clock: Clock::manual(),
+            poll: PollMode::Off,
+            ..Settings::default()
+        })?;
+        server.add(ServedFunction {
+            name: PROFILE.to_owned(),
+            device: profiles::device(&profile)?,
+            client_memory: profile.client_memory(),
+            endpoint: Endpoint::Listener(device_listener),
+            control: Some(control_listener),
+            rail: None,
+        })?;
+        Ok(Self {
+            device,
+            control,
+            handle: server.handle(),
+            thread: Some(std::thread::spawn(move || server.run())),
+            _files: [device_file, control_file],
+        })
+    }
+
+    /// A client of the function.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        Client::connect(&self.device).with_context(|| reaching(&self.device))
+    }
+
+    /// A control client that sees every event.
+    pub fn control(&self) -> anyhow::Result<Control> {
+        Control::connect(&self.control).with_context(|| reaching(&self.control))
+    }
+}
+
+fn reaching(socket: &Path) -> String {
+    format!("talking to the demo's server on {}", socket.display())
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        let ended = self.thread.take().map(JoinHandle::join);
+        match ended {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => tracing::error!(%error, "the demo's server"),
+            Some(Err(_)) => tracing::error!("the demo's server ended abnormally"),
+        }
+    }
+}
