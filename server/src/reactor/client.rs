@@ -124,9 +124,9 @@ impl Client {
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
         self.outgoing.resume(&self.socket)?;
-        self.unpark(shared, cx);
+        let mut served = self.unpark(shared, cx);
         // What an earlier turn left because replies had to wait.
-        let mut served = self.serve_received(shared, cx)?;
+        served |= self.serve_received(shared, cx)?;
         for _ in 0..RECEIVES_PER_TURN {
             if !self.is_heard() {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
@@ -186,15 +186,17 @@ impl Client {
         Ok(any)
     }
 
-    /// Lets a reply go that is due, or that nobody waits for any more.
-    fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) {
+    /// Lets a reply go that is due, or that nobody waits for any more. Whether there was one.
+    fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> bool {
         let over = self.closed == Closed::Wholly;
         let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
-        if let Some(Parked { wait, reply }) = self.parked.take_if(due) {
-            shared.replies.extend_from_slice(&reply);
-            drop(wait);
-            cx.settle();
-        }
+        let Some(Parked { wait, reply }) = self.parked.take_if(due) else {
+            return false;
+        };
+        shared.replies.extend_from_slice(&reply);
+        drop(wait);
+        cx.settle();
+        true
     }
 
     /// Has the socket watched for room exactly as long as replies wait for it: a client that reads

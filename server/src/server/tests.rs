@@ -3,8 +3,11 @@
 mod client;
 mod interrupts;
 mod lifetime;
+mod low_power;
 mod memory;
+mod rail;
 mod requests;
+mod sharing;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -13,10 +16,11 @@ use std::thread::JoinHandle;
 
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::Clock;
 use crate::settings::PollMode;
 use client::Client;
 
@@ -28,8 +32,18 @@ struct Running {
 }
 
 fn testdev() -> Device {
+    testdev_with(&[])
+}
+
+/// The test device with entries of its profile overridden, `KEY=VALUE` each.
+fn testdev_with(set: &[&str]) -> Device {
+    let set: Vec<_> = set
+        .iter()
+        .filter_map(|entry| entry.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     let text = Profile::builtin("testdev").unwrap();
-    let profile = Profile::parse("testdev", text, &[]).unwrap();
+    let profile = Profile::parse("testdev", text, &set).unwrap();
     profile.device(&Registry::builtin()).unwrap()
 }
 
@@ -39,16 +53,29 @@ impl Running {
     }
 
     fn with(settings: Settings, client_memory: ClientMemory) -> Self {
+        Self::serve(testdev(), settings, client_memory)
+    }
+
+    /// A device of its own profile, with a clock that stands still.
+    fn testdev(set: &[&str]) -> Self {
+        let settings = Settings {
+            clock: Clock::manual(),
+            ..Settings::default()
+        };
+        Self::serve(testdev_with(set), settings, ClientMemory::FileIo)
+    }
+
+    fn serve(device: Device, settings: Settings, client_memory: ClientMemory) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = |name| UnixListener::bind(folder.path().join(name)).unwrap();
         let mut server = Server::new(settings).unwrap();
         let function = ServedFunction {
             name: "testdev".to_owned(),
-            device: testdev(),
+            device,
             client_memory,
             endpoint: Endpoint::Listener(listen("socket")),
             control: Some(listen("control")),
-            rail: None,
+            rail: Some(listen("rail")),
         };
         server.add(function).unwrap();
         Self {
@@ -116,5 +143,18 @@ impl Control {
         let reply = self.line();
         assert!(reply["error"].is_null(), "{reply}");
         reply["ok"].clone()
+    }
+
+    /// A value of the status.
+    fn status(&mut self, key: &str) -> Value {
+        self.ask("status")[key].clone()
+    }
+
+    /// Lets time pass.
+    fn advance(&mut self, duration: &str) {
+        let line = json!({ "verb": "clock", "action": "advance", "duration": duration });
+        self.write(&format!("{line}\n"));
+        let reply = self.line();
+        assert!(reply["error"].is_null(), "{reply}");
     }
 }

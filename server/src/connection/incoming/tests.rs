@@ -172,6 +172,39 @@ fn of_several_messages_in_one_send_the_one_that_takes_descriptors_gets_them() {
     );
 }
 
+/// Only the entry with a wake-up eventfd competes for descriptors with what else takes them.
+#[test]
+fn of_features_one_takes_descriptors() {
+    let feature = |flags: u32| {
+        let mut bytes = message(Command::DeviceFeature, 16);
+        bytes[16..20].copy_from_slice(&16_u32.to_ne_bytes());
+        bytes[20..24].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    };
+    let set = 1 << 17;
+    for (flags, takes) in [(set | 3, false), (set | 4, true), (set | 5, false)] {
+        let [a, _, _] = files();
+        let mut pair = Pair::new();
+        let map = message(Command::DmaMap, 32);
+        let read = message(Command::RegionRead, 16);
+        pair.send(&[map, feature(flags), read].concat(), &[&a]);
+        let (of_map, of_feature) = if takes {
+            (vec![], vec![&a])
+        } else {
+            (vec![&a], vec![])
+        };
+        assert_eq!(
+            pair.receive(),
+            [
+                with(Command::DmaMap, 32, &of_map),
+                with(Command::DeviceFeature, 16, &of_feature),
+                plain(Command::RegionRead, 16),
+            ],
+            "{flags:#x}"
+        );
+    }
+}
+
 #[test]
 fn descriptors_that_nobody_takes_are_the_last_messages() {
     let [a, _, _] = files();

@@ -10,6 +10,13 @@ use vfio_user_protocol::Command;
 
 pub(super) const NO_REPLY: u32 = 0x10;
 pub(super) const EINVAL: u32 = 22;
+/// Features and what is done with them.
+pub(super) const GET: u32 = 1 << 16;
+pub(super) const SET: u32 = 1 << 17;
+pub(super) const PROBE: u32 = 1 << 18;
+pub(super) const ENTRY: u32 = 3;
+pub(super) const ENTRY_WITH_WAKEUP: u32 = 4;
+pub(super) const EXIT: u32 = 5;
 /// Config space.
 pub(super) const CONFIG: u32 = 7;
 
@@ -138,6 +145,26 @@ impl Client {
     ) -> Result<Vec<u8>, u32> {
         let payload = words(&[20, flags, index, vectors.0, vectors.1]);
         self.request_with(Command::DeviceSetIrqs, &payload, fds)
+    }
+
+    /// DEVICE_FEATURE with an argsz that fits.
+    pub(super) fn feature(
+        &mut self,
+        flags: u32,
+        data: &[u32],
+        fds: &[&dyn AsFd],
+    ) -> Result<Vec<u8>, u32> {
+        let header = [8 + 4 * data.len() as u32, flags];
+        let payload = words(&[&header, data].concat());
+        self.request_with(Command::DeviceFeature, &payload, fds)
+    }
+
+    /// Nothing has come from the server.
+    pub(super) fn hears_nothing(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let error = self.stream.read(&mut [0]).unwrap_err();
+        self.stream.set_nonblocking(false).unwrap();
+        error.kind() == std::io::ErrorKind::WouldBlock
     }
 
     pub(super) fn map(
