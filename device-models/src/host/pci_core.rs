@@ -63,6 +63,8 @@ pub(super) struct PciCore {
     current: PowerState,
     d3cold_allowed: bool,
     saved: Option<Saved>,
+    /// The image is that of the present sleep (`state_saved`).
+    restore: bool,
     /// Wake-up is armed (`wakeup_prepared`).
     armed: bool,
     waited: Duration,
@@ -81,6 +83,7 @@ impl PciCore {
             current: PowerState::D0,
             d3cold_allowed: true,
             saved: None,
+            restore: false,
             armed: false,
             waited: Duration::ZERO,
         }
@@ -209,6 +212,11 @@ impl PciCore {
         Ok(())
     }
 
+    /// Config space was restored from another image: that of the present sleep is of no use.
+    pub(super) fn drop_saved(&mut self) {
+        self.restore = false;
+    }
+
     /// The core learned that the function is in another state than it thought, by a reset for
     /// instance.
     pub(super) fn note_state(&mut self, state: PowerState) {
@@ -245,6 +253,7 @@ impl PciCore {
     /// brings the function to its target state.
     pub(super) fn suspend(&mut self, slot: &mut Slot, now: Time) {
         self.saved = Some(Saved::take(slot.function()));
+        self.restore = true;
         let target = self.target_state(slot);
         // The port may take power away from a function that cannot wake from its own state.
         self.armed = can_wake(slot, target) || can_wake(slot, PowerState::D3cold);
@@ -263,11 +272,12 @@ impl PciCore {
     /// `pci_pm_runtime_resume` before the driver's callback. A function that does not answer is no
     /// failure: the core records it as D3cold and goes on.
     pub(super) fn resume(&mut self, slot: &mut Slot, now: Time) {
-        let asleep = self.current != PowerState::D0;
         if self.power_up(slot, now).is_err() {
             return;
         }
-        if asleep && let Some(saved) = &self.saved {
+        if std::mem::take(&mut self.restore)
+            && let Some(saved) = &self.saved
+        {
             saved.restore(slot.function_mut(), now);
         }
         if std::mem::take(&mut self.armed) {

@@ -116,6 +116,8 @@ impl Device {
         // What the platform reported of a device that was awake wakes nobody later.
         self.low_power.woken_by_platform = false;
         self.set_power_state(now, PowerState::D0).ok();
+        // What the function has to say in D0 is said before it sleeps.
+        self.settle(now);
         self.low_power.intx_masked = self.irqs.uses_intx() && self.irqs.mask_intx();
         self.core.suspend(&mut self.slot, now);
         self.rpm.enter(now, RuntimeStatus::Suspended);

@@ -102,6 +102,7 @@ impl Device {
         if let Some(image) = self.open_state.take() {
             image.restore(self.slot.function_mut(), now);
         }
+        self.core.drop_saved();
         self.vconfig = None;
         self.user_state = None;
     }

@@ -1,0 +1,814 @@
+//! The reference: what vfio-pci, the runtime power management core and the PCI core do to a device,
+//! told without registers. There is a chip that is in a place and holds a few things, a driver that
+//! believes something about it, and people who want it awake.
+
+use pci_device_models::host::{Control, FaultSpan, PmDialect, ResumeFault, SuspendDelay, View};
+
+use super::step::{Feature, Knobs, Step};
+
+const EIO: i32 = 5;
+const EBADF: i32 = 9;
+const EAGAIN: i32 = 11;
+const EFAULT: i32 = 14;
+const EINVAL: i32 = 22;
+const ENOTTY: i32 = 25;
+
+/// What a request comes to: a number that stands for its reply, or an errno.
+pub type Answer = Result<u64, i32>;
+
+/// The reply of a feature that keeps the eventfd.
+pub const ARMED: u64 = u64::MAX;
+
+const MS: u64 = 1_000_000;
+const POLL: u64 = 1000 * MS;
+
+/// What the client is told beside its replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Wake,
+    /// The wake-up eventfd is let go without a word.
+    Dropped,
+    Intx,
+    Pme,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    D0,
+    D2,
+    Hot,
+    Cold,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Command {
+    memory: bool,
+    disable: bool,
+}
+
+#[derive(Debug)]
+struct Chip {
+    place: Place,
+    /// It has power and says nothing.
+    silent: bool,
+    command: Command,
+    scratch: u32,
+    intx: bool,
+}
+
+#[derive(Debug)]
+struct Asleep {
+    since: u64,
+    /// A wake event of the chip counts.
+    listening: bool,
+    /// When the poll finds the wake event.
+    poll_at: Option<u64>,
+    /// The wake signal of a chip without power.
+    wake_line: bool,
+    /// Closed although it did not wake: what its wake events do is nobody's business.
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Intx {
+    bound: bool,
+    masked: bool,
+    /// Masked for the time of sleep.
+    by_sleep: bool,
+    disabled: bool,
+    level: bool,
+    resample: bool,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    knobs: Knobs,
+    pub now: u64,
+    opens: u32,
+    on: bool,
+    pub engaged: bool,
+    pub armed: bool,
+    reentry: bool,
+    /// Woken, and awake until low power is left (v4).
+    kept: bool,
+    pme_en: bool,
+    pme_status: bool,
+    pme_bound: bool,
+    asleep: Option<Asleep>,
+    sleep_at: Option<u64>,
+    delay: SuspendDelay,
+    fault: Option<ResumeFault>,
+    latched: bool,
+    cold_allowed: bool,
+    busy: bool,
+    dies: bool,
+    chip: Chip,
+    pub believed: Place,
+    /// Images of Command: before the client's D3hot, before sleep, at open.
+    before_d3hot: Option<Command>,
+    before_sleep: Option<Command>,
+    at_open: Option<Command>,
+    /// Memory Space Enable as the client set it.
+    memory: bool,
+    intx: Intx,
+    asserted_asleep: bool,
+    pub signals: Vec<Signal>,
+}
+
+impl Model {
+    pub fn new(knobs: Knobs) -> Self {
+        let mut model = Self {
+            knobs,
+            now: 0,
+            opens: 0,
+            on: false,
+            engaged: false,
+            armed: false,
+            reentry: true,
+            kept: false,
+            pme_en: false,
+            pme_status: false,
+            pme_bound: false,
+            asleep: None,
+            sleep_at: None,
+            delay: knobs.delay,
+            fault: None,
+            latched: false,
+            cold_allowed: true,
+            busy: false,
+            dies: false,
+            chip: Chip {
+                place: Place::D0,
+                silent: false,
+                command: Command::default(),
+                scratch: 0,
+                intx: false,
+            },
+            believed: Place::D0,
+            before_d3hot: None,
+            before_sleep: None,
+            at_open: None,
+            memory: false,
+            intx: Intx::default(),
+            asserted_asleep: false,
+            signals: Vec::new(),
+        };
+        model.rest();
+        model
+    }
+
+    fn vfio(&self) -> bool {
+        self.knobs.view == View::VfioPci
+    }
+
+    fn v4(&self) -> bool {
+        self.knobs.dialect == PmDialect::V4
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.opens > 0
+    }
+
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.is_some()
+    }
+
+    pub fn place(&self) -> Place {
+        self.chip.place
+    }
+
+    pub fn intx_masked(&self) -> bool {
+        self.intx.masked
+    }
+
+    pub fn uses_intx(&self) -> bool {
+        self.intx.bound
+    }
+
+    pub fn virtual_pme(&self) -> (bool, bool) {
+        (self.pme_en, self.pme_status)
+    }
+
+    /// Who wants the device awake.
+    pub fn usage(&self) -> u32 {
+        let session = if self.is_open() {
+            u32::from(!self.engaged) + self.knobs.extra_open_gets
+        } else {
+            u32::from(!self.vfio())
+        };
+        session + u32::from(self.on) + u32::from(self.kept)
+    }
+
+    // The chip.
+
+    fn forget(&mut self) {
+        self.chip.place = Place::D0;
+        self.chip.scratch = 0;
+        self.chip.command = Command::default();
+        self.chip.intx = false;
+        self.wire();
+    }
+
+    fn leave_d3hot(&mut self) {
+        self.chip.place = Place::D0;
+        if self.knobs.no_soft_reset {
+            self.wire();
+        } else {
+            self.forget();
+        }
+    }
+
+    fn set_command(&mut self, command: Command) {
+        if self.chip.place != Place::Cold {
+            self.chip.command = command;
+            self.wire();
+        }
+    }
+
+    fn wire(&mut self) {
+        let Chip {
+            place,
+            intx,
+            command,
+            ..
+        } = self.chip;
+        self.intx.level = intx && place == Place::D0 && !command.disable;
+        self.deliver();
+    }
+
+    fn deliver(&mut self) {
+        if self.intx.level && self.intx.bound && !self.intx.masked {
+            self.intx.masked = true;
+            self.signals.push(Signal::Intx);
+        }
+    }
+
+    fn unmask(&mut self) {
+        if !self.intx.disabled {
+            self.intx.masked = false;
+            self.deliver();
+        }
+    }
+
+    // The PCI core and the driver's idea of the power state.
+
+    fn power_up(&mut self) -> bool {
+        if self.chip.place == Place::Cold && !self.chip.silent {
+            if self.dies {
+                self.chip.silent = true;
+            } else {
+                self.forget();
+            }
+        }
+        if self.chip.silent {
+            self.believed = Place::Cold;
+            return false;
+        }
+        match self.chip.place {
+            Place::Hot => self.leave_d3hot(),
+            Place::D2 => {
+                self.chip.place = Place::D0;
+                self.wire();
+            }
+            Place::D0 | Place::Cold => {}
+        }
+        self.believed = Place::D0;
+        true
+    }
+
+    fn to_d0(&mut self) {
+        let from = self.believed;
+        if from != Place::D0
+            && self.power_up()
+            && from >= Place::Hot
+            && !self.knobs.no_soft_reset
+            && let Some(command) = self.before_d3hot.take()
+        {
+            self.set_command(command);
+        }
+    }
+
+    fn client_asks_for(&mut self, state: u8) {
+        match (state, self.believed) {
+            (0, _) => self.to_d0(),
+            (2, Place::D0) => self.put(Place::D2),
+            (3, Place::D0 | Place::D2) => {
+                if !self.knobs.no_soft_reset {
+                    self.before_d3hot = Some(self.chip.command);
+                }
+                self.put(Place::Hot);
+            }
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, place: Place) {
+        self.chip.place = place;
+        self.believed = place;
+        self.wire();
+    }
+
+    /// PMCSR of the chip itself.
+    fn chip_asks_for(&mut self, state: u8) {
+        match (state, self.chip.place) {
+            (0, Place::Hot) => self.leave_d3hot(),
+            (0, Place::D2) => self.chip.place = Place::D0,
+            (2, Place::D0) => self.chip.place = Place::D2,
+            (3, Place::D0 | Place::D2) => self.chip.place = Place::Hot,
+            _ => {}
+        }
+        self.wire();
+    }
+
+    /// The reset that config space survives.
+    fn try_reset(&mut self) -> Answer {
+        if self.busy {
+            return Err(EAGAIN);
+        }
+        if self.believed != Place::D0 {
+            self.power_up();
+        }
+        if !self.chip.silent {
+            let command = self.chip.command;
+            self.forget();
+            self.believed = Place::D0;
+            self.set_command(command);
+        }
+        Ok(0)
+    }
+
+    fn bare_reset(&mut self) {
+        if !self.chip.silent {
+            self.forget();
+            self.believed = Place::D0;
+        }
+    }
+
+    // Sleep.
+
+    fn sleep(&mut self) {
+        self.sleep_at = None;
+        self.to_d0();
+        self.intx.by_sleep = self.intx.bound && !self.intx.masked;
+        self.intx.masked |= self.intx.bound;
+        self.before_sleep = Some(self.chip.command);
+        self.asleep = Some(Asleep {
+            since: self.now,
+            listening: true,
+            poll_at: None,
+            wake_line: false,
+            closed: false,
+        });
+        if self.believed == Place::Cold {
+            return;
+        }
+        match (self.knobs.deepest, self.cold_allowed) {
+            ("d3cold", true) => {
+                self.chip.intx = false;
+                self.put(Place::Cold);
+            }
+            ("d3cold" | "d3hot", _) => self.put(Place::Hot),
+            _ => {}
+        }
+    }
+
+    fn wake(&mut self) -> Result<(), i32> {
+        if self.latched {
+            return Err(EINVAL);
+        }
+        if self.asleep.is_none() {
+            return Ok(());
+        }
+        if let Some(fault) = &mut self.fault {
+            let errno = fault.errno;
+            match &mut fault.span {
+                FaultSpan::Times(left) if *left > 1 => *left -= 1,
+                FaultSpan::Times(_) => self.fault = None,
+                FaultSpan::Always => {}
+                FaultSpan::Latch => {
+                    self.latched = true;
+                    self.fault = None;
+                }
+            }
+            return Err(errno);
+        }
+        self.asleep = None;
+        if self.power_up()
+            && let Some(command) = self.before_sleep.take()
+        {
+            self.set_command(command);
+        }
+        if std::mem::take(&mut self.asserted_asleep) {
+            self.chip.intx = true;
+            self.wire();
+        }
+        if !self.v4() && std::mem::take(&mut self.armed) {
+            self.signals.push(Signal::Wake);
+            self.engaged = false;
+        }
+        let resample = std::mem::take(&mut self.intx.resample);
+        if std::mem::take(&mut self.intx.by_sleep) || resample {
+            self.unmask();
+        }
+        if self.v4() && self.engaged {
+            self.pme_status = true;
+            let told = self.pme_en && self.pme_bound;
+            if told {
+                self.signals.push(Signal::Pme);
+            }
+            self.kept = told || !self.reentry;
+        }
+        Ok(())
+    }
+
+    /// Nothing is being done: may it sleep?
+    fn rest(&mut self) {
+        if self.asleep.is_some() || self.usage() > 0 || self.latched {
+            self.sleep_at = None;
+        } else if let SuspendDelay::After(delay) = self.delay {
+            let delay = u64::try_from(delay.as_nanos()).expect("short");
+            let due = *self.sleep_at.get_or_insert(self.now + delay);
+            if due <= self.now {
+                self.sleep();
+            }
+        }
+    }
+
+    fn wait(&mut self, ms: u64) {
+        let until = self.now + ms * MS;
+        loop {
+            let poll = self.asleep.as_ref().and_then(|asleep| asleep.poll_at);
+            let Some(next) = poll.or(self.sleep_at).filter(|next| *next <= until) else {
+                break;
+            };
+            self.now = next;
+            if poll.is_some()
+                && let Some(asleep) = &mut self.asleep
+            {
+                asleep.poll_at = None;
+                if std::mem::take(&mut asleep.listening) {
+                    self.wake().ok();
+                }
+            }
+            self.rest();
+        }
+        self.now = until;
+    }
+
+    fn pme(&mut self) {
+        let now = self.now;
+        let (place, believed) = (self.chip.place, self.believed);
+        let Some(asleep) = &mut self.asleep else {
+            return;
+        };
+        if place == Place::Cold {
+            if !std::mem::replace(&mut asleep.wake_line, true) {
+                self.wake().ok();
+            }
+        } else if believed != Place::Cold {
+            let polls = (now - asleep.since) / POLL + 1;
+            asleep.poll_at.get_or_insert(asleep.since + polls * POLL);
+        }
+    }
+
+    // Requests.
+
+    fn guarded(&mut self, serve: impl FnOnce(&mut Self) -> Answer) -> Answer {
+        self.sleep_at = None;
+        self.wake().map_err(|_| EIO)?;
+        serve(self)
+    }
+
+    /// What a step comes to; `None`: it makes no sense now.
+    pub fn apply(&mut self, step: Step) -> Option<Answer> {
+        let answer = if self.is_open() || step == Step::Open {
+            self.client(step)
+        } else {
+            None
+        };
+        let answer = answer.or_else(|| self.outside(step));
+        self.rest();
+        answer
+    }
+
+    fn client(&mut self, step: Step) -> Option<Answer> {
+        Some(match step {
+            Step::Open => self.open().map(|()| 0),
+            Step::Close => {
+                self.close();
+                Ok(0)
+            }
+            Step::ReadNothing => Ok(0),
+            Step::ReadNoRegion => Err(EINVAL),
+            Step::Feature(feature) if self.v4() => self.v4_feature(feature),
+            Step::Feature(feature) => self.guarded(|model| model.mainline_feature(feature)),
+            Step::Resample => {
+                if self.asleep.is_some() {
+                    self.intx.resample = true;
+                } else {
+                    self.unmask();
+                }
+                Ok(0)
+            }
+            Step::ReadPmcsr
+            | Step::WritePmcsr(..)
+            | Step::ReadCommand
+            | Step::WriteCommand(..)
+            | Step::ConfigFlr
+            | Step::ReadOutside
+            | Step::ReadBar
+            | Step::WriteBar(_) => self.guarded(|model| model.access(step)),
+            Step::Info
+            | Step::RegionInfo
+            | Step::IrqInfo(_)
+            | Step::Reset
+            | Step::BindIntx
+            | Step::DisableIntx
+            | Step::MaskIntx
+            | Step::UnmaskIntx
+            | Step::BindPme(_) => self.guarded(|model| model.request(step)),
+            _ => return None,
+        })
+    }
+
+    fn outside(&mut self, step: Step) -> Option<Answer> {
+        match step {
+            Step::HostAccess => {
+                self.sleep_at = None;
+                if self.asleep.is_some() && self.believed == Place::Cold {
+                    self.wake().ok();
+                }
+                let gone = self.chip.place == Place::Cold;
+                return Some(Ok(u64::from(gone)));
+            }
+            Step::Control(control) => {
+                self.on = control == Control::On;
+                if self.on {
+                    self.wake().ok();
+                }
+            }
+            Step::D3coldAllowed(allowed) => {
+                self.cold_allowed = allowed;
+                self.wake().ok();
+            }
+            Step::SuspendNow => {
+                self.sleep_at = None;
+                if self.asleep.is_none() && self.usage() == 0 && !self.latched {
+                    self.sleep();
+                }
+                return Some(Ok(u64::from(self.asleep.is_some())));
+            }
+            Step::SuspendDelay(delay) => {
+                self.delay = delay;
+                self.sleep_at = None;
+            }
+            Step::ResumeFault(fault) => {
+                self.fault = fault;
+                self.latched &= fault.is_some();
+            }
+            Step::ResetBusy(busy) => self.busy = busy,
+            Step::DeadAfterCold(dies) => {
+                self.dies = dies;
+                if !dies && std::mem::take(&mut self.chip.silent) {
+                    self.forget();
+                }
+            }
+            Step::Pme => {
+                let closed = self.asleep.as_ref().is_some_and(|asleep| asleep.closed);
+                if closed || self.chip.silent {
+                    return None;
+                }
+                self.pme();
+            }
+            Step::Intx(asserted) => {
+                self.asserted_asleep = asserted && self.asleep.is_some();
+                self.chip.intx = asserted;
+                self.wire();
+            }
+            Step::Wait(ms) => self.wait(ms),
+            _ => return None,
+        }
+        Some(Ok(0))
+    }
+
+    fn open(&mut self) -> Result<(), i32> {
+        if self.opens == 0 {
+            self.sleep_at = None;
+            self.wake()?;
+            if self.vfio() {
+                self.to_d0();
+                if self.knobs.reset_works {
+                    self.try_reset().ok();
+                }
+                self.at_open = Some(self.chip.command);
+                self.memory = self.chip.command.memory;
+            }
+        }
+        self.opens += 1;
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.opens -= 1;
+        if self.opens > 0 {
+            return;
+        }
+        self.engaged = false;
+        if std::mem::take(&mut self.armed) {
+            self.signals.push(Signal::Dropped);
+        }
+        (self.kept, self.pme_en, self.pme_status) = (false, false, false);
+        self.sleep_at = None;
+        self.wake().ok();
+        self.pme_bound = false;
+        self.intx.resample = false;
+        self.unbind_intx();
+        self.intx.disabled = false;
+        self.to_d0();
+        if self.knobs.reset_works && !self.busy {
+            self.bare_reset();
+        }
+        if let Some(command) = self.at_open.take() {
+            self.set_command(command);
+        }
+        self.before_sleep = None;
+        self.before_d3hot = None;
+        if let Some(asleep) = &mut self.asleep {
+            asleep.closed = true;
+        }
+    }
+
+    fn unbind_intx(&mut self) {
+        if std::mem::take(&mut self.intx.bound) {
+            self.intx.masked = self.intx.disabled;
+        }
+    }
+
+    fn access(&mut self, step: Step) -> Answer {
+        let gone = self.chip.place == Place::Cold;
+        let command =
+            |command: Command| u64::from(command.memory) << 1 | u64::from(command.disable) << 10;
+        match step {
+            Step::ReadPmcsr => {
+                let state = match self.chip.place {
+                    Place::D0 => 0,
+                    Place::D2 => 2,
+                    Place::Hot => 3,
+                    Place::Cold => 0x7eff,
+                };
+                let pme = u64::from(self.pme_en) << 8 | u64::from(self.pme_status) << 15;
+                let no_soft_reset = u64::from(self.knobs.no_soft_reset) << 3;
+                return Ok(state | no_soft_reset | if self.vfio() { pme } else { 0 });
+            }
+            Step::WritePmcsr(state, enable, clear) if self.vfio() => {
+                if self.v4() {
+                    self.pme_en = enable;
+                    self.pme_status &= !clear;
+                }
+                self.client_asks_for(state);
+            }
+            Step::WritePmcsr(state, ..) => self.chip_asks_for(state),
+            Step::ReadCommand if self.vfio() => {
+                let disable = self.intx.disabled;
+                let memory = self.chip.command.memory;
+                let shown = command(Command { memory, disable });
+                return Ok(if gone { 0xfbff | shown } else { shown });
+            }
+            Step::ReadCommand if gone => return Ok(0xffff),
+            Step::ReadCommand => return Ok(command(self.chip.command)),
+            Step::WriteCommand(memory, disable) if self.vfio() => {
+                self.memory = memory;
+                let disabled = self.chip.command.disable;
+                self.set_command(Command {
+                    memory,
+                    disable: disabled,
+                });
+                if std::mem::replace(&mut self.intx.disabled, disable) != disable {
+                    if disable {
+                        self.intx.masked = true;
+                    } else {
+                        self.unmask();
+                    }
+                }
+            }
+            Step::WriteCommand(memory, disable) => self.set_command(Command { memory, disable }),
+            Step::ConfigFlr if self.vfio() => {
+                self.try_reset().ok();
+            }
+            Step::ConfigFlr if !gone => self.forget(),
+            Step::ReadOutside => return Err(if self.vfio() { EFAULT } else { EINVAL }),
+            Step::ReadBar | Step::WriteBar(_) => {
+                let shut = !self.memory || self.believed >= Place::Hot;
+                if self.vfio() && (shut || self.v4() && self.engaged) {
+                    return Err(EIO);
+                }
+                let decodes = self.chip.place == Place::D0 && self.chip.command.memory;
+                match step {
+                    Step::WriteBar(value) if decodes => self.chip.scratch = value,
+                    Step::WriteBar(_) => {}
+                    _ if decodes => return Ok(u64::from(self.chip.scratch)),
+                    _ => return Ok(0xffff_ffff),
+                }
+            }
+            _ => {}
+        }
+        Ok(0)
+    }
+
+    fn request(&mut self, step: Step) -> Answer {
+        let unused = self.vfio() && !self.intx.bound;
+        match step {
+            Step::Info => return Ok(u64::from(self.knobs.reset_works)),
+            Step::RegionInfo => return Ok(4096),
+            Step::IrqInfo(index) => match index {
+                0 | 3 | 4 => return Ok(1),
+                1 | 2 => return Ok(0),
+                5 if self.v4() => return Ok(1),
+                _ => return Err(EINVAL),
+            },
+            Step::Reset if !self.knobs.reset_works => return Err(EINVAL),
+            Step::Reset if self.vfio() => {
+                self.to_d0();
+                return self.try_reset();
+            }
+            Step::Reset if self.busy => return Err(EAGAIN),
+            Step::Reset => self.bare_reset(),
+            Step::BindIntx => {
+                if !std::mem::replace(&mut self.intx.bound, true) {
+                    self.intx.masked = self.intx.disabled;
+                }
+                self.deliver();
+            }
+            Step::DisableIntx | Step::MaskIntx | Step::UnmaskIntx if unused => return Err(EINVAL),
+            Step::DisableIntx => self.unbind_intx(),
+            Step::MaskIntx => self.intx.masked = true,
+            Step::UnmaskIntx => self.unmask(),
+            Step::BindPme(_) if !self.v4() => return Err(EINVAL),
+            Step::BindPme(bound) => self.pme_bound = bound,
+            _ => {}
+        }
+        Ok(0)
+    }
+
+    fn mainline_feature(&mut self, feature: Feature) -> Answer {
+        match feature {
+            Feature::Set3 | Feature::Set3Flags(_) | Feature::Set4 => {
+                if self.engaged {
+                    return Err(EINVAL);
+                }
+                self.engaged = true;
+                self.armed = feature == Feature::Set4;
+                Ok(if self.armed { ARMED } else { 0 })
+            }
+            Feature::Set5 => {
+                self.engaged = false;
+                if std::mem::take(&mut self.armed) {
+                    self.signals.push(Signal::Dropped);
+                }
+                Ok(0)
+            }
+            Feature::Probe(_) => Ok(0),
+            Feature::Unknown => Err(ENOTTY),
+            Feature::Set4NoFd => Err(EBADF),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn v4_feature(&mut self, feature: Feature) -> Answer {
+        let built_in = self.knobs.nvidia_display;
+        match feature {
+            Feature::Probe(3) => Ok(0),
+            Feature::Get3 if self.engaged => Ok(if self.reentry { 1 } else { 5 }),
+            Feature::Get3 => Ok(if built_in { 6 } else { 2 }),
+            Feature::Set3Flags(flags @ (1 | 5)) => {
+                if self.engaged {
+                    return Err(EINVAL);
+                }
+                self.engaged = true;
+                self.reentry = flags == 1 && !built_in;
+                Ok(0)
+            }
+            Feature::Set3Flags(2) => {
+                if !self.engaged {
+                    return Err(EINVAL);
+                }
+                self.sleep_at = None;
+                self.engaged = false;
+                if !std::mem::take(&mut self.kept)
+                    && let Err(errno) = self.wake()
+                {
+                    self.engaged = true;
+                    return Err(errno);
+                }
+                Ok(0)
+            }
+            Feature::Set3Flags(_)
+            | Feature::Set3
+            | Feature::Nothing3
+            | Feature::ShortHeader
+            | Feature::UnknownFlag
+            | Feature::GetSet3 => Err(EINVAL),
+            _ => self.guarded(|_| Err(ENOTTY)),
+        }
+    }
+}
