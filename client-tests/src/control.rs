@@ -11,14 +11,20 @@ use serde_json::{Value, json};
 use crate::raw::PATIENCE;
 
 /// The arguments of verbs in the order in which steps give them.
-const ARGUMENTS: [(&str, &[&str]); 8] = [
+const ARGUMENTS: [(&str, &[&str]); 14] = [
     ("clock", &["action", "duration"]),
+    ("control", &["mode"]),
+    ("d3cold-allowed", &["allowed"]),
+    ("dead-after-cold", &["state"]),
+    ("fail-reset", &["state"]),
+    ("fail-resume", &["errno"]),
     ("inspect", &["path"]),
     ("interrupt", &["vector"]),
     ("intx", &["level"]),
     ("rail", &["state"]),
     ("reset", &["kind"]),
     ("slot-power-limit", &["value", "scale"]),
+    ("suspend-delay", &["delay"]),
     ("withdraw", &["vector"]),
 ];
 
@@ -45,7 +51,8 @@ impl Control {
         })
     }
 
-    /// Has a verb carried out, given with its arguments in their order: `["rail", "off"]`.
+    /// Has a verb carried out, given with its arguments in their order: `["rail", "off"]`. Options
+    /// follow them: `["fail-resume", "EIO", "--times=3"]`.
     ///
     /// # Errors
     /// The verb has fewer arguments; the server refuses it or does not answer.
@@ -53,13 +60,18 @@ impl Control {
         let (verb, given) = words.split_first().context("there is no verb")?;
         let names = ARGUMENTS.iter().find(|(known, _)| known == verb);
         let names = names.map_or(&[][..], |(_, names)| names);
+        let options = given.iter().position(|word| word.starts_with("--"));
+        let (given, options) = given.split_at(options.unwrap_or(given.len()));
         ensure!(given.len() <= names.len(), "{verb} takes {names:?}");
         let mut request = json!({ "verb": verb });
         for (name, value) in names.iter().zip(given) {
-            request[*name] = match value.parse::<u64>() {
-                Ok(number) => number.into(),
-                Err(_) => (*value).into(),
-            };
+            request[*name] = number_or_text(value);
+        }
+        for option in options.iter().map(|option| option.trim_start_matches('-')) {
+            match option.split_once('=') {
+                Some((name, value)) => request[name] = number_or_text(value),
+                None => request[option] = true.into(),
+            }
         }
         self.request(request)
     }
@@ -109,5 +121,12 @@ impl Control {
         let count = self.lines.read_line(&mut line).context("no line")?;
         ensure!(count != 0, "the control socket was closed");
         serde_json::from_str(&line).with_context(|| format!("{line:?} is no JSON"))
+    }
+}
+
+fn number_or_text(word: &str) -> Value {
+    match word.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) => word.into(),
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::io::{Errno, pread, pwrite, read, write};
 
 /// Whether `fd` can be read, or its other end is gone, within `wait`.
@@ -86,7 +86,7 @@ impl AsFd for Event {
     }
 }
 
-/// Memory that a client shares: a memfd.
+/// Memory that is shared with the server: a memfd.
 #[derive(Debug)]
 pub struct Memory(OwnedFd);
 
@@ -113,6 +113,14 @@ impl Memory {
             SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
         )?;
         Ok(memory)
+    }
+
+    /// How many bytes it has.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(fstat(&self.0)?.st_size as u64)
     }
 
     /// Makes it `size` bytes long.
@@ -148,6 +156,12 @@ impl Memory {
         } else {
             Err(io::ErrorKind::WriteZero.into())
         }
+    }
+}
+
+impl From<OwnedFd> for Memory {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

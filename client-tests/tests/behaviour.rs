@@ -1,4 +1,5 @@
-//! Walks the behaviour tables: one test for each row, named by its number and what must come.
+//! Walks the behaviour tables: one test for each row and dialect, named by the row's number and what
+//! must come.
 //!
 //! `cargo test -p client-tests --test behaviour H1` walks row H1, without a number all of them.
 
@@ -12,11 +13,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() -> Result<()> {
     let mut arguments = Arguments::from_args();
     // `H1` means that row, not H10 to H19 as well.
-    if let Some(filter) = &mut arguments.filter
-        && filter.ends_with(|c: char| c.is_ascii_digit())
-    {
-        filter.push(' ');
-    }
+    let is_id = |filter: &mut String| {
+        let number = filter.trim_start_matches(|c: char| c.is_ascii_uppercase());
+        !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
+    };
+    let only = arguments.filter.take_if(is_id);
     let has_lspci = has_lspci();
     if !has_lspci {
         println!("lspci of the package pciutils is not installed: rows that need it are ignored");
@@ -30,17 +31,20 @@ fn main() -> Result<()> {
             println!("{name}: {rows} rows, {elsewhere} of them shown elsewhere");
         }
         for (at, row) in table.row.iter().enumerate() {
-            if row.not_here.is_some() {
+            if row.not_here.is_some() || only.as_ref().is_some_and(|only| *only != row.id) {
                 continue;
             }
             let ignored = !has_lspci && table.needs_lspci(row)?;
-            let title = format!("{} {}: {}", row.id, row.when, row.then);
-            let table = Arc::clone(&table);
-            let walk = move || {
-                let shown = table.show(&table.row[at]);
-                shown.map_err(|error| Failed::from(format!("{name}: {error:#}")))
-            };
-            trials.push(Trial::test(title, walk).with_ignored_flag(ignored));
+            for dialect in row.dialects() {
+                let mark = dialect.map_or_else(String::new, |dialect| format!(" {dialect}"));
+                let title = format!("{}{mark} {}: {}", row.id, row.when, row.then);
+                let (table, dialect) = (Arc::clone(&table), dialect.map(str::to_owned));
+                let walk = move || {
+                    let shown = table.show(&table.row[at], dialect.as_deref());
+                    shown.map_err(|error| Failed::from(format!("{name}: {error:#}")))
+                };
+                trials.push(Trial::test(title, walk).with_ignored_flag(ignored));
+            }
         }
     }
     libtest_mimic::run(&arguments, trials).exit()

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use client_tests::table::{Table, page};
+use client_tests::table::page;
+use client_tests::table::traps::Traps;
 
 #[test]
 fn pages_are_made_from_their_tables() {
     for name in page::PAGES {
-        let made = page::make(name, &Table::load(name).unwrap());
+        let made = page::make(name).unwrap();
         let kept = fs::read_to_string(page::path(name)).unwrap_or_default();
         assert!(
             made == kept,
@@ -15,4 +16,10 @@ fn pages_are_made_from_their_tables() {
              `cargo run -p client-tests --bin behaviour-docs`"
         );
     }
+}
+
+#[test]
+fn every_trap_would_be_noticed() {
+    let traps = Traps::load().unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(traps.len(), 38);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
-use client_tests::table::{Table, page};
+use client_tests::table::page;
 
 fn main() -> Result<()> {
     for name in page::PAGES {
@@ -11,7 +11,7 @@ fn main() -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(&path, page::make(name, &Table::load(name)?))?;
+        fs::write(&path, page::make(name)?)?;
         println!("{}", path.display());
     }
     Ok(())

@@ -108,13 +108,21 @@ impl RawClient {
         self.command(command::DMA_UNMAP, payload)
     }
 
+    /// DEVICE_GET_INFO, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn get_info(&mut self) -> Result<Message> {
+        let payload = Bytes::new().u32(16).u32(0).u32(0).u32(0);
+        self.command(command::DEVICE_GET_INFO, payload)
+    }
+
     /// DEVICE_GET_INFO: flags, number of regions, number of irq indexes.
     ///
     /// # Errors
     /// No reply came, or it is not 16 bytes of success.
     pub fn device_info(&mut self) -> Result<(u32, u32, u32)> {
-        let payload = Bytes::new().u32(16).u32(0).u32(0).u32(0);
-        let reply = self.command(command::DEVICE_GET_INFO, payload)?.success()?;
+        let reply = self.get_info()?.success()?;
         ensure!(reply.len() == 16, "GET_INFO replied {} bytes", reply.len());
         Ok((
             field_u32(&reply, 4),
@@ -123,15 +131,21 @@ impl RawClient {
         ))
     }
 
+    /// DEVICE_GET_REGION_INFO, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn get_region_info(&mut self, index: u32) -> Result<Message> {
+        let payload = Bytes::new().u32(32).u32(0).u32(index).u32(0).u64(0).u64(0);
+        self.command(command::DEVICE_GET_REGION_INFO, payload)
+    }
+
     /// DEVICE_GET_REGION_INFO.
     ///
     /// # Errors
     /// No reply came, or it is not 32 bytes of success.
     pub fn region_info(&mut self, index: u32) -> Result<RegionInfo> {
-        let payload = Bytes::new().u32(32).u32(0).u32(index).u32(0).u64(0).u64(0);
-        let reply = self
-            .command(command::DEVICE_GET_REGION_INFO, payload)?
-            .success()?;
+        let reply = self.get_region_info(index)?.success()?;
         ensure!(
             reply.len() == 32,
             "GET_REGION_INFO replied {} bytes",
@@ -147,15 +161,21 @@ impl RawClient {
         })
     }
 
+    /// DEVICE_GET_IRQ_INFO, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn get_irq_info(&mut self, index: u32) -> Result<Message> {
+        let payload = Bytes::new().u32(16).u32(0).u32(index).u32(0);
+        self.command(command::DEVICE_GET_IRQ_INFO, payload)
+    }
+
     /// DEVICE_GET_IRQ_INFO.
     ///
     /// # Errors
     /// No reply came, or it is not 16 bytes of success.
     pub fn irq_info(&mut self, index: u32) -> Result<IrqInfo> {
-        let payload = Bytes::new().u32(16).u32(0).u32(index).u32(0);
-        let reply = self
-            .command(command::DEVICE_GET_IRQ_INFO, payload)?
-            .success()?;
+        let reply = self.get_irq_info(index)?.success()?;
         ensure!(
             reply.len() == 16,
             "GET_IRQ_INFO replied {} bytes",

@@ -63,6 +63,16 @@ pub mod irq {
     pub const ERR: u32 = 3;
     /// Request to give the device back.
     pub const REQ: u32 = 4;
+    /// Wake event, in the v4 dialect of low power.
+    pub const PME: u32 = 5;
+}
+
+/// Operations of DEVICE_FEATURE, beside the number of the feature.
+pub mod device_feature {
+    #![expect(missing_docs, reason = "the names are the protocol's")]
+    pub const GET: u32 = 1 << 16;
+    pub const SET: u32 = 1 << 17;
+    pub const PROBE: u32 = 1 << 18;
 }
 
 /// Flags of SET_IRQS: one kind of data, one action.
@@ -90,18 +100,23 @@ pub mod dma_map {
 pub const UNMAP_ALL: u32 = 1 << 1;
 
 /// The errno values that tests speak about, by name.
-const ERRNOS: [(&str, u32); 11] = [
+const ERRNOS: [(&str, u32); 16] = [
     ("EPERM", 1),
     ("ENOENT", 2),
+    ("EIO", 5),
     ("E2BIG", 7),
     ("EBADF", 9),
+    ("EAGAIN", 11),
+    ("ENOMEM", 12),
     ("EFAULT", 14),
+    ("EBUSY", 16),
     ("EEXIST", 17),
     ("ENODEV", 19),
     ("EINVAL", 22),
     ("ENOTTY", 25),
     ("ENOSPC", 28),
     ("ENOTSUP", 95),
+    ("ETIMEDOUT", 110),
 ];
 
 /// Wrong argument.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 use std::{fmt::Write, fs};
@@ -10,12 +11,17 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::capabilities::Capabilities;
-use super::step::{Act, Address, EventKind, Expected, Place, Step};
+use super::request::{Address, Attached, Feature, Place, Request};
+use super::signals::Signals;
+use super::step::{Act, EventKind, Expected, Signal, Step, Who};
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
 use crate::os::{Event, Memory};
-use crate::raw::wire::{self, dma_map, region, set_irqs};
-use crate::raw::{IrqInfo, PATIENCE, RawClient, SetIrqs};
+use crate::raw::wire::{self, dma_map, field_u32, field_u64, region, set_irqs};
+use crate::raw::{IrqInfo, Message, PATIENCE, RawClient, SetIrqs};
+
+/// What the reply to an access begins with: offset, region, count.
+const ACCESS: usize = 16;
 
 /// A server and a client for each of its functions.
 #[derive(Debug)]
@@ -61,13 +67,17 @@ impl Bench {
 /// A function as its client and the control socket show it.
 #[derive(Debug)]
 struct Function {
-    client: RawClient,
+    socket: PathBuf,
+    client: Option<RawClient>,
+    second: Option<RawClient>,
     control: Control,
     capabilities: Capabilities,
     events: Vec<Value>,
-    triggers: BTreeMap<(u32, u32), Event>,
+    signals: Signals,
     resample: Option<Event>,
     memory: BTreeMap<u64, Memory>,
+    /// The files behind mappable BARs.
+    shared: BTreeMap<u32, Memory>,
     remembered: Vec<u8>,
 }
 
@@ -78,33 +88,64 @@ impl Function {
         control.command(&["subscribe"])?;
         let capabilities = Capabilities::walk(&config(&mut client)?)?;
         Ok(Self {
-            client,
+            socket: daemon.socket(index),
+            client: Some(client),
+            second: None,
             control,
             capabilities,
             events: Vec::new(),
-            triggers: BTreeMap::new(),
+            signals: Signals::new()?,
             resample: None,
             memory: BTreeMap::new(),
+            shared: BTreeMap::new(),
             remembered: Vec::new(),
         })
     }
 
     fn carry_out(&mut self, act: &Act) -> Result<()> {
         match act {
-            Act::Write(place, value) => {
-                let (region, offset, count) = self.locate(place)?;
-                self.client
-                    .write(region, offset, &value.to_le_bytes()[..count as usize])
+            Act::Request(request) => self.request(request)?.success().map(drop),
+            Act::Refused(errno, request) => self.expect_refusal(*errno, request),
+            Act::Value(request, expected) => self.expect_value(request, *expected),
+            Act::Count(request, expected) => self.expect_count(request, *expected),
+            Act::Get(feature, expected) => {
+                let reply = self.feature(feature)?.success()?;
+                let found = reply.get(8..12).map(little_endian);
+                let found = found.with_context(|| format!("it brings nothing: {reply:x?}"))?;
+                ensure!(found == *expected, "it brings {found:08x}");
+                Ok(())
             }
-            Act::Read(place, expected) => self.expect_value(place, *expected),
-            Act::Refused(errno, access) => self.expect_refusal(*errno, access),
+            Act::Info(flags, regions, irqs) => {
+                let found = self.client()?.device_info()?;
+                ensure!(found == (*flags, *regions, *irqs), "says {found:x?}");
+                Ok(())
+            }
+            Act::IrqInfo(index, flags, count) => {
+                let IrqInfo {
+                    flags: found,
+                    count: vectors,
+                    ..
+                } = self.client()?.irq_info(*index)?;
+                ensure!(
+                    (found, vectors) == (*flags, *count),
+                    "flags are {found:x}, vectors {vectors}"
+                );
+                Ok(())
+            }
+            Act::Open(who) => {
+                let client = RawClient::attach(&self.socket)?;
+                *self.seat(*who) = Some(client);
+                Ok(())
+            }
+            Act::Close(who) => self.close(*who),
+            Act::TurnedAway => RawClient::connect(&self.socket)?.closed(),
             Act::RememberConfig => {
-                self.remembered = config(&mut self.client)?;
+                self.remembered = config(self.client()?)?;
                 Ok(())
             }
             Act::ConfigUnchanged(but) => self.expect_unchanged(but),
             Act::WalkCapabilities => {
-                Capabilities::walk(&config(&mut self.client)?)?.check_mandatory()
+                Capabilities::walk(&config(self.client()?)?)?.check_mandatory()
             }
             Act::Lspci(text) => self.expect_lspci(text),
             Act::Control(words) => {
@@ -118,6 +159,11 @@ impl Function {
                 ensure!(found == expected, "{path} is {found}");
                 Ok(())
             }
+            Act::Inspect(path, expected) => {
+                let found = self.control.command(&["inspect", path])?;
+                ensure!(found == *expected, "{path} is {found}");
+                Ok(())
+            }
             Act::Violations(kind, expected) => {
                 let violations = self.control.command(&["violations"])?;
                 let found = &violations["counts"][kind];
@@ -128,11 +174,16 @@ impl Function {
             Act::EventOrder(first, second) => self.expect_order(first, second),
             Act::Bind(index, count) => self.bind(*index, *count),
             Act::BindResample => self.bind_resample(),
-            Act::Signals(index, vector, expected) => {
-                self.expect_signals(*index, *vector, *expected)
+            Act::Signals(signal, expected) => {
+                self.catch_up()?;
+                let found = self.signals.take(signal)?;
+                ensure!(found == *expected, "it was signalled {found} times");
+                Ok(())
             }
-            Act::MaskIntx => self.intx(set_irqs::ACTION_MASK),
-            Act::UnmaskIntx => self.intx(set_irqs::ACTION_UNMASK),
+            Act::SignalOrder(first, second) => {
+                self.catch_up()?;
+                self.signals.expect_order(first, second)
+            }
             Act::Resample => {
                 self.resample
                     .as_ref()
@@ -140,24 +191,28 @@ impl Function {
                     .signal()?;
                 Ok(())
             }
-            Act::IrqInfo(index, flags, count) => {
-                let IrqInfo {
-                    flags: found,
-                    count: vectors,
-                    ..
-                } = self.client.irq_info(*index)?;
-                ensure!(
-                    (found, vectors) == (*flags, *count),
-                    "flags are {found:x}, vectors {vectors}"
-                );
+            Act::Share(region) => {
+                let mut reply = self.client()?.get_region_info(*region)?;
+                let fd = reply.fds.pop().context("no file came with the reply")?;
+                reply.success()?;
+                self.shared.insert(*region, fd.into());
+                Ok(())
+            }
+            Act::SharedSize(region, expected) => {
+                let found = self.shared(*region)?.size()?;
+                ensure!(found == *expected, "{found} bytes can be touched");
+                Ok(())
+            }
+            Act::SharedRead(region, offset, expected) => {
+                let found = little_endian(&self.shared(*region)?.read(*offset, 4)?);
+                ensure!(found == *expected, "{offset:x} holds {found:08x}");
                 Ok(())
             }
             Act::Map(address, size) => {
                 let memory = Memory::new(*size)?;
                 let flags = dma_map::READ | dma_map::WRITE;
-                let reply = self
-                    .client
-                    .dma_map(flags, 0, *address, *size, Some(memory.as_fd()))?;
+                let fd = Some(memory.as_fd());
+                let reply = self.client()?.dma_map(flags, 0, *address, *size, fd)?;
                 reply.success()?;
                 self.memory.insert(*address, memory);
                 Ok(())
@@ -172,6 +227,87 @@ impl Function {
                 ensure!(found == *expected, "{address:x} holds {found:08x}");
                 Ok(())
             }
+        }
+    }
+
+    fn client(&mut self) -> Result<&mut RawClient> {
+        self.client.as_mut().context("the client is gone")
+    }
+
+    fn seat(&mut self, who: Who) -> &mut Option<RawClient> {
+        match who {
+            Who::First => &mut self.client,
+            Who::Second => &mut self.second,
+        }
+    }
+
+    /// The client goes. What it bound stays, to be asked whether it was signalled.
+    fn close(&mut self, who: Who) -> Result<()> {
+        let before = self.opens()?;
+        self.seat(who).take().context("there is no such client")?;
+        let begun = Instant::now();
+        while self.opens()? == before {
+            ensure!(begun.elapsed() < PATIENCE, "the server does not notice");
+        }
+        Ok(())
+    }
+
+    fn opens(&mut self) -> Result<Value> {
+        Ok(self.control.command(&["status"])?["opens"].take())
+    }
+
+    /// The server does nothing more for what the client and the platform did: it has answered a
+    /// request that came after. The control socket's requests do not wake the function.
+    fn catch_up(&mut self) -> Result<()> {
+        self.control.command(&["status"]).map(drop)
+    }
+
+    /// Makes a request and receives its reply.
+    fn request(&mut self, request: &Request) -> Result<Message> {
+        match request {
+            Request::Read(place) => {
+                let (region, offset, count) = self.locate(place)?;
+                self.client()?.region_read(region, offset, count)
+            }
+            Request::Write(place, value) => {
+                let (region, offset, count) = self.locate(place)?;
+                let mut data = value.to_le_bytes().to_vec();
+                data.resize(count as usize, 0);
+                self.client()?.region_write(region, offset, &data)
+            }
+            Request::Feature(feature) => self.feature(feature),
+            Request::SetIrqs(irqs) => {
+                let request = SetIrqs {
+                    flags: irqs.flags,
+                    index: irqs.index,
+                    start: irqs.start,
+                    count: irqs.count,
+                    ..SetIrqs::default()
+                };
+                self.client()?.set_irqs(request, &[])
+            }
+            Request::Reset => self.client()?.reset(),
+            Request::Info => self.client()?.get_info(),
+            Request::RegionInfo(index) => self.client()?.get_region_info(*index),
+            Request::IrqInfo(index) => self.client()?.get_irq_info(*index),
+        }
+    }
+
+    fn feature(&mut self, feature: &Feature) -> Result<Message> {
+        let data: Vec<u8> = feature
+            .data
+            .iter()
+            .flat_map(|dword| dword.to_ne_bytes())
+            .collect();
+        let argsz = feature.argsz.unwrap_or(8 + data.len() as u32);
+        let client = self.client.as_mut().context("the client is gone")?;
+        let mut request =
+            |fds: &[BorrowedFd<'_>]| client.device_feature(argsz, feature.flags, &data, fds);
+        match &feature.attached {
+            Attached::Nothing => request(&[]),
+            Attached::Eventfd(name) => request(&[self.signals.wake(name)?.as_fd()]),
+            Attached::Memory => request(&[Memory::new(4096)?.as_fd()]),
+            Attached::Two => request(&[Event::new()?.as_fd(), Event::new()?.as_fd()]),
         }
     }
 
@@ -191,31 +327,36 @@ impl Function {
         Ok(start + address.offset)
     }
 
-    fn expect_value(&mut self, place: &Place, expected: Expected) -> Result<()> {
-        let (region, offset, count) = self.locate(place)?;
-        let found = little_endian(&self.client.read(region, offset, count)?);
-        let width = 2 * count as usize;
+    fn expect_value(&mut self, request: &Request, expected: Expected) -> Result<()> {
+        let reply = self.request(request)?.success()?;
+        let data = reply.get(ACCESS..).unwrap_or_default();
+        let (found, width) = (little_endian(data), 2 * data.len());
         ensure!(
             found & expected.mask == expected.value,
-            "reads {found:0width$x} at {offset:x}"
+            "reads {found:0width$x} at {:x}",
+            field_u64(&reply, 0)
         );
         Ok(())
     }
 
-    fn expect_refusal(&mut self, errno: u32, access: &Act) -> Result<()> {
-        let reply = match access {
-            Act::Write(place, value) => {
-                let (region, offset, count) = self.locate(place)?;
-                let data = &value.to_le_bytes()[..count as usize];
-                self.client.region_write(region, offset, data)?
-            }
-            Act::Read(place, _) => {
-                let (region, offset, count) = self.locate(place)?;
-                self.client.region_read(region, offset, count)?
-            }
-            _ => anyhow::bail!("only reads and writes of regions can be expected to fail"),
+    fn expect_count(&mut self, request: &Request, expected: u32) -> Result<()> {
+        let reply = self.request(request)?.success()?;
+        let found = field_u32(&reply, ACCESS - 4);
+        let data = reply.len() - ACCESS;
+        let carried = if matches!(request, Request::Read(_)) {
+            found as usize
+        } else {
+            0
         };
-        let found = reply.failure()?;
+        ensure!(
+            found == expected && data == carried,
+            "the reply says {found} bytes and carries {data}"
+        );
+        Ok(())
+    }
+
+    fn expect_refusal(&mut self, errno: u32, request: &Request) -> Result<()> {
+        let found = self.request(request)?.failure()?;
         ensure!(found == errno, "failed with {}", wire::name(found));
         Ok(())
     }
@@ -226,7 +367,7 @@ impl Function {
         for (address, mask) in but {
             *exempt.entry(self.offset(*address)?).or_insert(0) |= *mask;
         }
-        let now = config(&mut self.client)?;
+        let now = config(self.client()?)?;
         for (offset, (was, is)) in (0..)
             .step_by(4)
             .zip(self.remembered.chunks(4).zip(now.chunks(4)))
@@ -241,7 +382,7 @@ impl Function {
     /// What lspci makes of the config space. The dump is what `lspci -xxxx` would print.
     fn expect_lspci(&mut self, text: &str) -> Result<()> {
         let mut dump = String::from("00:00.0 function\n");
-        for (line, bytes) in config(&mut self.client)?.chunks(16).enumerate() {
+        for (line, bytes) in config(self.client()?)?.chunks(16).enumerate() {
             write!(dump, "{:02x}:", 16 * line)?;
             for byte in bytes {
                 write!(dump, " {byte:02x}")?;
@@ -297,9 +438,10 @@ impl Function {
             count,
             ..SetIrqs::default()
         };
-        self.client.set_irqs(request, &fds)?.success()?;
-        self.triggers
-            .extend((0..).map(|vector| (index, vector)).zip(events));
+        self.client()?.set_irqs(request, &fds)?.success()?;
+        for (vector, event) in (0..).zip(events) {
+            self.signals.add(Signal::Vector(index, vector), event)?;
+        }
         Ok(())
     }
 
@@ -310,30 +452,15 @@ impl Function {
             count: 1,
             ..SetIrqs::default()
         };
-        self.client.set_irqs(request, &[event.as_fd()])?.success()?;
+        let reply = self.client()?.set_irqs(request, &[event.as_fd()])?;
+        reply.success()?;
         self.resample = Some(event);
         Ok(())
     }
 
-    fn expect_signals(&mut self, index: u32, vector: u32, expected: u64) -> Result<()> {
-        // Whatever the server does before it answers has been done when it has.
-        self.client.device_info()?;
-        let trigger = self
-            .triggers
-            .get(&(index, vector))
-            .context("no eventfd is bound to it")?;
-        let found = trigger.take()?;
-        ensure!(found == expected, "it was signalled {found} times");
-        Ok(())
-    }
-
-    fn intx(&mut self, action: u32) -> Result<()> {
-        let request = SetIrqs {
-            flags: set_irqs::DATA_NONE | action,
-            count: 1,
-            ..SetIrqs::default()
-        };
-        self.client.set_irqs(request, &[])?.success().map(drop)
+    fn shared(&self, region: u32) -> Result<&Memory> {
+        let shared = self.shared.get(&region);
+        shared.context("the client has no file of this BAR; `share` it first")
     }
 
     /// The memory that holds bus address `address`, and where in it.

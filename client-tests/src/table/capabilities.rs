@@ -10,9 +10,10 @@ use anyhow::{Error, Result, bail, ensure};
 pub(super) struct CapabilityName(&'static str);
 
 /// Name, whether it is an extended capability, and id (PCIe Base §7.5, §7.7, §7.8, §7.9).
-const NAMES: [(&str, bool, u16); 12] = [
+const NAMES: [(&str, bool, u16); 13] = [
     ("pm", false, 0x01),
     ("msi", false, 0x05),
+    ("vendor", false, 0x09),
     ("pcie", false, 0x10),
     ("msix", false, 0x11),
     ("aer", true, 0x01),
@@ -116,7 +117,7 @@ impl Capabilities {
         let before = self.0.insert(CapabilityName(name), offset);
         // A function may have several vendor-specific ones.
         ensure!(
-            before.is_none() || *name == "vsec",
+            before.is_none() || matches!(*name, "vendor" | "vsec"),
             "there are two {name} capabilities"
         );
         Ok(())

@@ -17,11 +17,21 @@
 //!
 //! A row with variants has several `[[row.case]]`, each with `profile`, `set` (overrides of profile
 //! keys) and `steps`. A row that cannot be shown here says why in `not-here` and has no steps.
+//!
+//! `[choices]` of a table names overrides: `hot = ["platform.deepest-state=d3hot"]`. A case is shown
+//! with every combination of what it is `with`: `with = "hot|cold keeps"` with two. A table that
+//! says `profile` has it for all its cases.
+//!
+//! In a table of dialects (`tables/vfio-pm.toml`) each row says its `dialect`: the name of a choice,
+//! or `both`, which makes it two tests.
 
 mod bench;
 mod capabilities;
 pub mod page;
+mod request;
+mod signals;
 pub mod step;
+pub mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,9 +51,16 @@ pub struct Table {
     pub title: String,
     /// What a reader of the page has to know first.
     pub introduction: String,
-    /// The sections of the page by the letters that row ids begin with, in order.
+    /// The sections of the page, in order.
     pub section: Vec<Section>,
-    /// Words for what many rows do: each stands for steps.
+    /// The profile of cases that name none.
+    #[serde(default)]
+    profile: String,
+    /// Overrides of profile keys by the name of what they choose.
+    #[serde(default)]
+    choices: BTreeMap<String, Vec<String>>,
+    /// Words for what many rows do: each stands for steps. `X in v4` is what `X` means in that
+    /// dialect.
     #[serde(default)]
     pub words: BTreeMap<String, Vec<String>>,
     /// The rows.
@@ -54,18 +71,31 @@ pub struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
-    /// What the ids of its rows begin with.
-    pub letter: String,
+    /// Which rows it has: the letter that their ids begin with, or their numbers as in `1-36`.
+    pub rows: String,
     /// Heading.
     pub title: String,
+}
+
+impl Section {
+    fn holds(&self, row: &Row) -> bool {
+        let number = |text: &str| text.parse::<u32>().ok();
+        match self.rows.split_once('-') {
+            Some((first, last)) => number(&row.id)
+                .is_some_and(|id| number(first) <= Some(id) && Some(id) <= number(last)),
+            None => row.id.trim_end_matches(|c: char| c.is_ascii_digit()) == self.rows,
+        }
+    }
 }
 
 /// A row: one thing that a function does.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Row {
-    /// Letter of the section and number.
+    /// Letter of the section and number, or only a number.
     pub id: String,
+    /// For which dialect of low power it holds: a choice, or `both`.
+    pub dialect: Option<String>,
     /// What is given.
     pub given: String,
     /// What is done.
@@ -80,6 +110,8 @@ pub struct Row {
     #[serde(default)]
     profile: String,
     #[serde(default)]
+    with: String,
+    #[serde(default)]
     set: Vec<String>,
     #[serde(default)]
     steps: Vec<String>,
@@ -92,11 +124,20 @@ pub struct Row {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
+    #[serde(default)]
     profile: String,
+    /// Choices: words of alternatives with `|` between.
+    #[serde(default)]
+    with: String,
     #[serde(default)]
     set: Vec<String>,
+    /// The only dialect that it shows, of a row that holds for both.
+    only: Option<String>,
     steps: Vec<String>,
 }
+
+/// The dialects of rows that hold for both.
+const DIALECTS: [&str; 2] = ["mainline", "v4"];
 
 /// The folder that holds tables and their profiles.
 #[must_use]
@@ -134,29 +175,67 @@ impl Table {
 
     /// The rows of a section, in the table's order.
     pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Row> {
-        self.row.iter().filter(|row| row.letter() == section.letter)
+        self.row.iter().filter(|row| section.holds(row))
     }
 
-    /// Shows a row: carries out the steps of all its cases.
+    /// Shows a row in one of its dialects: carries out the steps of all its cases with all that they
+    /// are to be shown with.
     ///
     /// # Errors
     /// A step did not find what it expects; says which.
-    pub fn show(&self, row: &Row) -> Result<()> {
+    pub fn show(&self, row: &Row, dialect: Option<&str>) -> Result<()> {
         for case in row.cases() {
-            for profile in case.profile.split_whitespace() {
-                let set = if case.set.is_empty() { "" } else { " with " };
-                let within = || format!("{}, profile {profile}{set}{}", row.id, case.set.join(" "));
-                let profiles: Vec<&str> = profile.split('+').collect();
-                let mut bench = Bench::start(&profiles, &case.set).with_context(within)?;
-                for (text, step) in self.steps(&case)? {
-                    bench
-                        .carry_out(&step)
-                        .with_context(|| format!("step `{text}`"))
-                        .with_context(within)?;
+            if case
+                .only
+                .as_deref()
+                .is_some_and(|only| Some(only) != dialect)
+            {
+                continue;
+            }
+            let steps = self.steps(&case, dialect)?;
+            for set in self.combinations(&case, dialect)? {
+                for profile in self.profile_of(&case).split_whitespace() {
+                    let with = if set.is_empty() { "" } else { " with " };
+                    let within = || format!("{}, profile {profile}{with}{}", row.id, set.join(" "));
+                    let profiles: Vec<&str> = profile.split('+').collect();
+                    let mut bench = Bench::start(&profiles, &set).with_context(within)?;
+                    for (text, step) in &steps {
+                        bench
+                            .carry_out(step)
+                            .with_context(|| format!("step `{text}`"))
+                            .with_context(within)?;
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn profile_of<'a>(&'a self, case: &'a Case) -> &'a str {
+        if case.profile.is_empty() {
+            &self.profile
+        } else {
+            &case.profile
+        }
+    }
+
+    /// The overrides of each combination of a case's choices.
+    fn combinations(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<Vec<String>>> {
+        let mut combinations = vec![case.set.clone()];
+        for alternatives in dialect.into_iter().chain(case.with.split_whitespace()) {
+            let mut longer = Vec::new();
+            for name in alternatives.split('|') {
+                let choice = self.choices.get(name);
+                let choice = choice.with_context(|| format!("`{name}` is no choice"))?;
+                longer.extend(
+                    combinations
+                        .iter()
+                        .map(|set| [choice.as_slice(), set].concat()),
+                );
+            }
+            combinations = longer;
+        }
+        Ok(combinations)
     }
 
     /// Whether showing a row takes the program lspci.
@@ -165,21 +244,18 @@ impl Table {
     /// A step is none.
     pub fn needs_lspci(&self, row: &Row) -> Result<bool> {
         for case in row.cases() {
-            if self
-                .steps(&case)?
-                .iter()
-                .any(|(_, step)| step.needs_lspci())
-            {
-                return Ok(true);
+            for dialect in row.dialects() {
+                let steps = self.steps(&case, dialect)?;
+                if steps.iter().any(|(_, step)| step.needs_lspci()) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
     }
 
     fn section_of(&self, row: &Row) -> Option<&Section> {
-        self.section
-            .iter()
-            .find(|section| section.letter == row.letter())
+        self.section.iter().find(|section| section.holds(row))
     }
 
     fn check(&self, row: &Row) -> Result<()> {
@@ -188,15 +264,24 @@ impl Table {
             Some(_) if cases.is_empty() => Ok(()),
             Some(_) => bail!("has steps although it is not shown here"),
             None if cases.is_empty() => bail!("has neither steps nor a reason in `not-here`"),
-            None => cases.iter().try_for_each(|case| self.steps(case).map(drop)),
+            None => cases.iter().try_for_each(|case| {
+                ensure!(!self.profile_of(case).is_empty(), "a case has no profile");
+                for dialect in row.dialects() {
+                    self.combinations(case, dialect)?;
+                    self.steps(case, dialect)?;
+                }
+                Ok(())
+            }),
         }
     }
 
     /// The steps of a case with its words resolved; words do not contain words.
-    fn steps(&self, case: &Case) -> Result<Vec<(String, Step)>> {
+    fn steps(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<(String, Step)>> {
         let mut steps = Vec::new();
         for text in &case.steps {
-            let meant = match self.words.get(text) {
+            let in_dialect =
+                dialect.and_then(|dialect| self.words.get(&format!("{text} in {dialect}")));
+            let meant = match in_dialect.or_else(|| self.words.get(text)) {
                 Some(meant) => meant.as_slice(),
                 None => std::slice::from_ref(text),
             };
@@ -214,8 +299,13 @@ impl Table {
 }
 
 impl Row {
-    fn letter(&self) -> &str {
-        self.id.trim_end_matches(|c: char| c.is_ascii_digit())
+    /// The dialects in which it is shown: each makes a test. `None`: it knows no dialects.
+    #[must_use]
+    pub fn dialects(&self) -> Vec<Option<&str>> {
+        match self.dialect.as_deref() {
+            Some("both") => DIALECTS.map(Some).to_vec(),
+            dialect => vec![dialect],
+        }
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -223,7 +313,9 @@ impl Row {
         if !self.steps.is_empty() {
             cases.push(Case {
                 profile: self.profile.clone(),
+                with: self.with.clone(),
                 set: self.set.clone(),
+                only: None,
                 steps: self.steps.clone(),
             });
         }

@@ -3,10 +3,13 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
 use super::Table;
+use super::traps::{self, Traps};
 
 /// The tables and their pages.
-pub const PAGES: [&str; 1] = ["pci-function"];
+pub const PAGES: [&str; 2] = ["pci-function", "vfio-pm"];
 
 /// Where the page of a table is kept.
 #[must_use]
@@ -15,9 +18,19 @@ pub fn path(name: &str) -> PathBuf {
     docs.join(name).with_extension("md")
 }
 
-/// The page of the table `name`.
-#[must_use]
-pub fn make(name: &str, table: &Table) -> String {
+/// The page of the table `name`; that of low power ends with the mistakes that its rows catch.
+///
+/// # Errors
+/// The table is not right.
+pub fn make(name: &str) -> Result<String> {
+    let mut page = rows(name, &Table::load(name)?);
+    if name == traps::ROWS {
+        Traps::load()?.append(&mut page);
+    }
+    Ok(page)
+}
+
+fn rows(name: &str, table: &Table) -> String {
     let mut page = String::new();
     let shown = table
         .row
@@ -37,18 +50,30 @@ pub fn make(name: &str, table: &Table) -> String {
         introduction = table.introduction.trim(),
         rows = table.row.len(),
     );
+    let has_dialects = table.row.iter().any(|row| row.dialect.is_some());
+    let (heading, rule) = if has_dialects {
+        ("Dialect | ", "---|")
+    } else {
+        ("", "")
+    };
     for section in &table.section {
         let _ = write!(
             page,
-            "\n## {}\n\n| # | Given | When | Then | Source |\n|---|---|---|---|---|\n",
+            "\n## {}\n\n| # | {heading}Given | When | Then | Source |\n|---|{rule}---|---|---|---|\n",
             section.title
         );
         for row in table.rows_of(section) {
             let mark = if row.not_here.is_some() { " *" } else { "" };
+            let dialect = row.dialect.iter().map(|dialect| format!("{dialect} | "));
             let _ = writeln!(
                 page,
-                "| {}{mark} | {} | {} | {} | {} |",
-                row.id, row.given, row.when, row.then, row.source
+                "| {}{mark} | {}{} | {} | {} | {} |",
+                row.id,
+                dialect.collect::<String>(),
+                row.given,
+                row.when,
+                row.then,
+                row.source
             );
         }
     }

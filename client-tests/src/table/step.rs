@@ -8,14 +8,15 @@
 //! | `cfg2 pm+4 = 0003` | writes 1, 2 or 4 bytes of config space, here 2 bytes of the PM capability |
 //! | `cfg2 pm+4 ? 000b` | reads and compares; `? 0008/0008` compares the bits of the mask after the slash |
 //! | `bar0.4 10 ? ffffffff` | the same for a BAR; `rom.4 0` for the expansion ROM |
-//! | `fails EINVAL cfg4 1000 ? 0` | the access is refused with this errno |
+//! | `read bar0 ffc 8 ? 4` | how many of 8 bytes are read; `write` likewise; spaces are `cfg`, `rom`, `bar0`, `region9` |
+//! | `fails EINVAL cfg4 1000` | the request is refused with this errno |
 //! | `remember config` | reads the whole config space |
 //! | `config unchanged but pm+4:0003` | it reads the same again, apart from these bits of these DWORDs |
 //! | `walk capabilities` | both lists are finite, aligned and inside their ranges, and hold nothing twice |
 //! | `lspci ? TEXT` | what lspci makes of the config space contains the text |
 //! | `ctl rail off` | a command of the control socket |
 //! | `advance 50ms` | the clock goes on |
-//! | `status counters.outside_d0 ? 3` | a figure from the control socket's status |
+//! | `status counters.outside_d0 ? 3` | a figure from the control socket's status; `inspect` likewise |
 //! | `violations too-early ? 1` | how many of a kind were recorded |
 //! | `events pm-pme ? 1` | how many events of a name were reported since the last time this was asked |
 //! | `events wake asserted=true ? 1` | likewise, those with this property |
@@ -23,8 +24,21 @@
 //! | `bind intx`, `bind msi 4`, `bind msix 8` | an eventfd for each of so many vectors |
 //! | `bind resample` | the eventfd that unmasks INTx |
 //! | `signals msix.3 ? 1` | how often an eventfd was signalled since the last time this was asked |
+//! | `signalled wake.a before intx` | of two eventfds that are signalled, in this order |
 //! | `mask`, `unmask`, `resample` | INTx, by request or by the eventfd |
+//! | `irqs intx mask none 0 1` | SET_IRQS: index, action, data (`none`, `eventfd` without one), start, count |
+//! | `reset`, `info`, `region-info 0`, `irq-info intx` | a request that has to succeed |
 //! | `irq-info intx ? 7 1` | flags and number of vectors of an irq index |
+//! | `info ? 2 9 5` | flags of the device, number of regions, number of irq indexes |
+//! | `feature set 3` | a device feature request; operations `get`, `set`, `probe`, `nothing` or flags, with `+` between |
+//! | `feature set 4 data=0,0 wake=a` | with DWORDs of data and an eventfd that `signals wake.a` asks; also `argsz=8`, `fd=memory`, `fd=two` |
+//! | `feature get 3 ? 2` | what a feature request brings: its first DWORD |
+//! | `close`, `open` | the client goes, and waits until the server has seen it; a client comes |
+//! | `close second`, `open second` | likewise another client beside it |
+//! | `turned away` | a client comes and is not let in |
+//! | `share bar2` | the file that the client can map for a BAR, of the profile key `mappable` |
+//! | `shared bar2 ? 65536` | bytes of it that can be touched now, in decimal; 0 is SIGBUS |
+//! | `shared bar2 10 ? 1234` | a DWORD of it |
 //! | `map 100000 8000` | so many bytes of client memory at this bus address |
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
 //! | `soon STEP` | repeats an asking step until it finds what it expects, for 5 s at most |
@@ -34,7 +48,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 
-use super::capabilities::CapabilityName;
+use super::request::{Address, Feature, Request, address_of, region_index};
 use crate::raw::wire;
 
 /// One step.
@@ -63,73 +77,94 @@ impl Step {
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    Write(Place, u32),
-    Read(Place, Expected),
-    Refused(u32, Box<Act>),
+    /// Has to succeed.
+    Request(Request),
+    Refused(u32, Request),
+    Value(Request, Expected),
+    /// How many bytes an access gets.
+    Count(Request, u32),
+    Get(Feature, u32),
+    Info(u32, u32, u32),
+    IrqInfo(u32, u32, u32),
+    Open(Who),
+    Close(Who),
+    TurnedAway,
     RememberConfig,
     ConfigUnchanged(Vec<(Address, u32)>),
     WalkCapabilities,
     Lspci(String),
     Control(Vec<String>),
     Status(String, serde_json::Value),
+    Inspect(String, serde_json::Value),
     Violations(String, u64),
     Events(EventKind, usize),
     EventOrder(String, String),
     Bind(u32, u32),
     BindResample,
-    Signals(u32, u32, u64),
-    MaskIntx,
-    UnmaskIntx,
+    Signals(Signal, u64),
+    SignalOrder(Signal, Signal),
     Resample,
-    IrqInfo(u32, u32, u32),
+    Share(u32),
+    SharedSize(u32, u64),
+    SharedRead(u32, u64, u32),
     Map(u64, u64),
     MemoryWrite(u64, u32),
     MemoryRead(u64, u32),
 }
 
+/// Which client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// The one that requests are made by.
+    First,
+    Second,
+}
+
+/// An eventfd that the server signals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Irq index and vector.
+    Vector(u32, u32),
+    /// A wake-up eventfd by its name.
+    Wake(String),
+}
+
 impl Act {
     fn asks(&self) -> bool {
         match self {
-            Self::Read(..)
-            | Self::Refused(..)
+            Self::Request(request) => request.asks(),
+            Self::Refused(..)
+            | Self::Value(..)
+            | Self::Count(..)
+            | Self::Get(..)
+            | Self::Info(..)
+            | Self::IrqInfo(..)
+            | Self::TurnedAway
             | Self::ConfigUnchanged(_)
             | Self::WalkCapabilities
             | Self::Lspci(_)
             | Self::Status(..)
+            | Self::Inspect(..)
             | Self::Violations(..)
             | Self::Events(..)
             | Self::EventOrder(..)
             | Self::Signals(..)
-            | Self::IrqInfo(..)
+            | Self::SignalOrder(..)
+            | Self::SharedSize(..)
+            | Self::SharedRead(..)
             | Self::MemoryRead(..) => true,
-            Self::Write(..)
+            Self::Open(_)
+            | Self::Close(_)
             | Self::RememberConfig
             | Self::Control(_)
             | Self::Bind(..)
             | Self::BindResample
-            | Self::MaskIntx
-            | Self::UnmaskIntx
             | Self::Resample
+            | Self::Share(_)
             | Self::Map(..)
             | Self::MemoryWrite(..) => false,
         }
     }
-}
-
-/// Where an access goes.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) region: u32,
-    /// Bytes.
-    pub(super) width: u32,
-    pub(super) address: Address,
-}
-
-/// An offset into a region, or into a capability of the config space.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address {
-    pub(super) capability: Option<CapabilityName>,
-    pub(super) offset: u32,
 }
 
 /// The value that a read has to bring, as far as the mask goes.
@@ -179,14 +214,17 @@ impl FromStr for Act {
         };
         let words: Vec<&str> = ask.split_whitespace().collect();
         Ok(match (words.as_slice(), expected) {
-            (["fails", errno, access @ ..], expected) => {
-                let errno = wire::errno(errno).with_context(|| format!("{errno} is no errno"))?;
-                let mut access = access.join(" ");
-                if let Some(expected) = expected {
-                    access = format!("{access} ? {expected}");
-                }
-                Self::Refused(errno, Box::new(access.parse()?))
+            (["fails", errno, ..], None) => {
+                let number = wire::errno(errno);
+                let errno = number.with_context(|| format!("{errno} is no errno"))?;
+                let request = ask.splitn(3, ' ').nth(2).unwrap_or_default();
+                Self::Refused(errno, request.parse()?)
             }
+            (["close"], None) => Self::Close(Who::First),
+            (["close", "second"], None) => Self::Close(Who::Second),
+            (["turned", "away"], None) => Self::TurnedAway,
+            (["open"], None) => Self::Open(Who::First),
+            (["open", "second"], None) => Self::Open(Who::Second),
             (["remember", "config"], None) => Self::RememberConfig,
             (["config", "unchanged"], None) => Self::ConfigUnchanged(Vec::new()),
             (["config", "unchanged", "but", exempt @ ..], None) => {
@@ -199,7 +237,12 @@ impl FromStr for Act {
             (["advance", span], None) => Self::Control(owned(&["clock", "advance", span])),
             (["status", path], Some(value)) => Self::Status(
                 (*path).to_owned(),
-                serde_json::from_str(value).with_context(|| format!("{value} is not JSON"))?,
+                // Words need no quotes.
+                serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+            ),
+            (["inspect", path], Some(value)) => Self::Inspect(
+                (*path).to_owned(),
+                serde_json::from_str(value).unwrap_or_else(|_| value.into()),
             ),
             (["violations", kind], Some(count)) => {
                 Self::Violations((*kind).to_owned(), number(count)?)
@@ -218,63 +261,50 @@ impl FromStr for Act {
             (["bind", "intx"], None) => Self::Bind(wire::irq::INTX, 1),
             (["bind", "resample"], None) => Self::BindResample,
             (["bind", index, count], None) => Self::Bind(irq_index(index)?, number(count)?),
-            (["signals", vector], Some(count)) => {
-                let (index, vector) = vector.split_once('.').unwrap_or((vector, "0"));
-                Self::Signals(irq_index(index)?, number(vector)?, number(count)?)
+            (["signals", signal], Some(count)) => Self::Signals(signal_of(signal)?, number(count)?),
+            (["signalled", first, "before", second], None) => {
+                Self::SignalOrder(signal_of(first)?, signal_of(second)?)
             }
-            (["mask"], None) => Self::MaskIntx,
-            (["unmask"], None) => Self::UnmaskIntx,
+            (["mask"], None) => Self::Request("irqs intx mask none 0 1".parse()?),
+            (["unmask"], None) => Self::Request("irqs intx unmask none 0 1".parse()?),
             (["resample"], None) => Self::Resample,
             (["irq-info", index], Some(info)) => {
                 let (flags, count) = info.split_once(' ').context("expects FLAGS COUNT")?;
                 Self::IrqInfo(irq_index(index)?, hex(flags)?, number(count)?)
+            }
+            (["info"], Some(info)) => {
+                let (flags, counts) = info.split_once(' ').context("expects FLAGS REGIONS IRQS")?;
+                let (regions, irqs) = counts.split_once(' ').context("expects IRQS")?;
+                Self::Info(hex(flags)?, number(regions)?, number(irqs)?)
+            }
+            (["share", space], None) => Self::Share(region_index(space)?),
+            (["shared", space], Some(size)) => {
+                Self::SharedSize(region_index(space)?, number(size)?)
+            }
+            (["shared", space, offset], Some(value)) => {
+                Self::SharedRead(region_index(space)?, hex(offset)?.into(), hex(value)?)
             }
             (["map", address, size], None) => Self::Map(hex(address)?.into(), hex(size)?.into()),
             (["mem", address, "=", value], None) => {
                 Self::MemoryWrite(hex(address)?.into(), hex(value)?)
             }
             (["mem", address], Some(value)) => Self::MemoryRead(hex(address)?.into(), hex(value)?),
-            ([space, address, "=", value], None) => {
-                Self::Write(place(space, address)?, hex(value)?)
-            }
-            ([space, address], Some(value)) => {
-                Self::Read(place(space, address)?, expectation(value)?)
-            }
-            _ => bail!("is no step; see the table of steps in client-tests/src/table/step.rs"),
+            (["read" | "write", ..], Some(count)) => Self::Count(ask.parse()?, number(count)?),
+            (_, None) => Self::Request(ask.parse()?),
+            (_, Some(value)) => match ask.parse()? {
+                Request::Feature(feature) => Self::Get(feature, hex(value)?),
+                read @ Request::Read(_) => Self::Value(read, expectation(value)?),
+                request => bail!("what {request:?} brings cannot be asked for"),
+            },
         })
     }
 }
 
-fn place(space: &str, address: &str) -> Result<Place> {
-    let (region, width) = if let Some(width) = space.strip_prefix("cfg") {
-        (wire::region::CONFIG, width)
-    } else if let Some(width) = space.strip_prefix("rom.") {
-        (wire::region::ROM, width)
-    } else if let Some((bar, width)) = space.strip_prefix("bar").and_then(|s| s.split_once('.')) {
-        (number(bar)?, width)
-    } else {
-        bail!("`{space}` is no space; there are cfg1, bar0.1, rom.1, each with 1, 2 or 4 bytes");
-    };
-    let width = number(width)?;
-    ensure!(
-        matches!(width, 1 | 2 | 4),
-        "an access has 1, 2 or 4 bytes, not {width}"
-    );
-    Ok(Place {
-        region,
-        width,
-        address: address_of(address)?,
-    })
-}
-
-fn address_of(text: &str) -> Result<Address> {
-    let (capability, offset) = match text.split_once('+') {
-        Some((name, offset)) => (Some(name.parse()?), offset),
-        None => (None, text),
-    };
-    Ok(Address {
-        capability,
-        offset: hex(offset)?,
+fn signal_of(name: &str) -> Result<Signal> {
+    let (kind, which) = name.split_once('.').unwrap_or((name, "0"));
+    Ok(match kind {
+        "wake" => Signal::Wake(which.to_owned()),
+        index => Signal::Vector(irq_index(index)?, number(which)?),
     })
 }
 
@@ -300,22 +330,24 @@ fn property(text: &str) -> Result<(String, String)> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn irq_index(name: &str) -> Result<u32> {
+pub(super) fn irq_index(name: &str) -> Result<u32> {
     Ok(match name {
         "intx" => wire::irq::INTX,
         "msi" => wire::irq::MSI,
         "msix" => wire::irq::MSIX,
         "err" => wire::irq::ERR,
         "req" => wire::irq::REQ,
-        _ => bail!("`{name}` is no irq index; there are intx, msi, msix, err, req"),
+        "pme" => wire::irq::PME,
+        _ => number(name)
+            .with_context(|| format!("`{name}` is none of intx, msi, msix, err, req, pme"))?,
     })
 }
 
-fn hex(text: &str) -> Result<u32> {
+pub(super) fn hex(text: &str) -> Result<u32> {
     u32::from_str_radix(text, 16).with_context(|| format!("`{text}` is not hexadecimal"))
 }
 
-fn number<N: FromStr>(text: &str) -> Result<N>
+pub(super) fn number<N: FromStr>(text: &str) -> Result<N>
 where
     N::Err: std::error::Error + Send + Sync + 'static,
 {

@@ -1,0 +1,119 @@
+//! What an emulation of low power gets wrong easily, each with the rows and tests that would notice.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use super::{Table, folder};
+
+/// The table that rows are of.
+pub(super) const ROWS: &str = "vfio-pm";
+
+/// `tables/traps.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traps {
+    trap: Vec<Trap>,
+}
+
+/// A mistake that is easily made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trap {
+    /// The mistake.
+    what: String,
+    /// Rows that fail if it is made.
+    #[serde(default)]
+    rows: Vec<u32>,
+    /// Tests that fail if it is made, as `FILE::NAME`; files are named from the project's root.
+    #[serde(default)]
+    tests: Vec<String>,
+    /// Why nothing can fail.
+    unnoticed: Option<String>,
+}
+
+impl Traps {
+    /// The traps, checked: all that they name exists, and each names something.
+    ///
+    /// # Errors
+    /// Something in the table is not right; says what.
+    pub fn load() -> Result<Self> {
+        let path = folder().join("traps.toml");
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let traps: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let table = Table::load(ROWS)?;
+        let shown: BTreeSet<&str> = table
+            .row
+            .iter()
+            .filter(|row| row.not_here.is_none())
+            .map(|row| row.id.as_str())
+            .collect();
+        for (number, trap) in (1..).zip(&traps.trap) {
+            trap.check(&shown)
+                .with_context(|| format!("trap {number}: {}", trap.what))?;
+        }
+        Ok(traps)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.trap.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.trap.is_empty()
+    }
+
+    /// Appends them to the page of their rows.
+    pub(super) fn append(&self, page: &mut String) {
+        page.push_str(
+            "\n## Mistakes that are easily made\n\nEach with the rows and the tests that fail where it is \
+             made.\n\n| # | The mistake | Rows | Tests |\n|---|---|---|---|\n",
+        );
+        for (number, trap) in (1..).zip(&self.trap) {
+            let rows: Vec<String> = trap.rows.iter().map(u32::to_string).collect();
+            let tests = trap.tests.iter().map(|test| format!("`{test}`"));
+            let tests: Vec<String> = tests.chain(trap.unnoticed.clone()).collect();
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                page,
+                "| {number} | {} | {} | {} |",
+                trap.what,
+                rows.join(", "),
+                tests.join(", ")
+            );
+        }
+    }
+}
+
+impl Trap {
+    fn check(&self, shown: &BTreeSet<&str>) -> Result<()> {
+        ensure!(
+            self.unnoticed.is_some() == (self.rows.is_empty() && self.tests.is_empty()),
+            "needs rows or tests that notice it, or says in `unnoticed` why nothing can"
+        );
+        for row in &self.rows {
+            ensure!(
+                shown.contains(row.to_string().as_str()),
+                "row {row} of {ROWS} is not shown"
+            );
+        }
+        for test in &self.tests {
+            let (file, name) = test.split_once("::").context("expects FILE::NAME")?;
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+            let text = fs::read_to_string(&path).with_context(|| file.to_owned())?;
+            ensure!(
+                text.contains(&format!("fn {name}(")),
+                "{file} has no test {name}"
+            );
+        }
+        Ok(())
+    }
+}
