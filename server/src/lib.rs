@@ -11,6 +11,7 @@
 //! | `session` | what a client asks for, command by command |
 //! | `memory`, `dma` | client memory, and transfers in it |
 //! | `outputs` | what a device does to the world |
+//! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
@@ -29,6 +30,7 @@ pub mod signals;
 pub mod ssdt;
 pub mod stats;
 
+mod bar_memory;
 mod connection;
 mod dma;
 mod eventfd;

@@ -120,6 +120,7 @@ impl Device {
         self.settle(now);
         self.low_power.intx_masked = self.irqs.uses_intx() && self.irqs.mask_intx();
         self.core.suspend(&mut self.slot, now);
+        self.settle(now);
         self.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
         self.low_power.suspended_at = now;

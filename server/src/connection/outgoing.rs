@@ -1,10 +1,12 @@
 //! Sending: replies leave at once, or wait here until the socket takes them.
 
-use std::io;
-use std::os::fd::AsFd;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
 /// Bytes that may wait before the client is not listened to any more.
 const MAX_UNSENT: usize = 1 << 20;
@@ -15,6 +17,8 @@ pub(crate) struct Outgoing {
     unsent: Vec<u8>,
     /// Bytes at the front of `unsent` that have gone.
     gone: usize,
+    /// Descriptors that travel with the byte at this place of `unsent`.
+    fds: VecDeque<(usize, OwnedFd)>,
 }
 
 impl Outgoing {
@@ -35,13 +39,42 @@ impl Outgoing {
         Ok(())
     }
 
+    /// As [`Self::send`] for one message that a descriptor travels with.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(crate) fn send_with_fd(
+        &mut self,
+        socket: impl AsFd,
+        message: &[u8],
+        fd: OwnedFd,
+    ) -> io::Result<()> {
+        self.fds.push_back((self.unsent.len(), fd));
+        self.unsent.extend_from_slice(message);
+        self.resume(socket)
+    }
+
     /// Sends what waits.
     ///
     /// # Errors
     /// The client is gone.
     pub(crate) fn resume(&mut self, socket: impl AsFd) -> io::Result<()> {
-        if self.is_blocked() {
-            self.gone += offer(socket, self.unsent.get(self.gone..).unwrap_or_default())?;
+        while self.is_blocked() {
+            let is_due = self.fds.front().is_some_and(|(at, _)| *at == self.gone);
+            let goes_now = if is_due { self.fds.pop_front() } else { None };
+            let end = self.fds.front().map_or(self.unsent.len(), |(at, _)| *at);
+            let bytes = self.unsent.get(self.gone..end).unwrap_or_default();
+            let taken = match &goes_now {
+                Some((_, fd)) => offer_with_fd(&socket, bytes, fd)?,
+                None => offer(&socket, bytes)?,
+            };
+            if taken == 0 {
+                if let Some(waiting) = goes_now {
+                    self.fds.push_front(waiting);
+                }
+                return Ok(());
+            }
+            self.gone += taken;
             if self.gone == self.unsent.len() {
                 *self = Self::default();
             }
@@ -72,6 +105,23 @@ fn offer(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
         }
     }
     Ok(taken)
+}
+
+/// Sends bytes of which the first carries a descriptor, as many as the socket takes.
+fn offer_with_fd(socket: impl AsFd, bytes: &[u8], fd: &OwnedFd) -> io::Result<usize> {
+    let fds = [fd.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&fds));
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    loop {
+        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags) {
+            Ok(count) => return Ok(count),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(0),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub(super) enum Closed {
 struct Parked {
     wait: Wait,
     reply: Vec<u8>,
+    fd: Option<OwnedFd>,
 }
 
 /// One client of one function.
@@ -124,7 +125,7 @@ impl Client {
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
         self.outgoing.resume(&self.socket)?;
-        let mut served = self.unpark(shared, cx);
+        let mut served = self.unpark(shared, cx)?;
         // What an earlier turn left because replies had to wait.
         served |= self.serve_received(shared, cx)?;
         for _ in 0..RECEIVES_PER_TURN {
@@ -164,10 +165,15 @@ impl Client {
                     self.session.handle(cx, message, &mut shared.replies);
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
+                    let fd = cx.reply_fd.take();
                     if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {
                         let reply = shared.replies.split_off(start);
-                        self.parked = Some(Parked { wait, reply });
+                        self.parked = Some(Parked { wait, reply, fd });
                     } else {
+                        if let Some(fd) = fd {
+                            let reply = shared.replies.split_off(start);
+                            self.send_with_fd(shared, &reply, fd)?;
+                        }
                         cx.settle();
                     }
                 }
@@ -187,16 +193,25 @@ impl Client {
     }
 
     /// Lets a reply go that is due, or that nobody waits for any more. Whether there was one.
-    fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> bool {
+    fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let over = self.closed == Closed::Wholly;
         let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
-        let Some(Parked { wait, reply }) = self.parked.take_if(due) else {
-            return false;
+        let Some(Parked { wait, reply, fd }) = self.parked.take_if(due) else {
+            return Ok(false);
         };
-        shared.replies.extend_from_slice(&reply);
+        match fd {
+            Some(fd) => self.send_with_fd(shared, &reply, fd)?,
+            None => shared.replies.extend_from_slice(&reply),
+        }
         drop(wait);
         cx.settle();
-        true
+        Ok(true)
+    }
+
+    /// Sends a reply that a descriptor travels with, after those that wait to leave.
+    fn send_with_fd(&mut self, shared: &mut Shared, reply: &[u8], fd: OwnedFd) -> io::Result<()> {
+        self.outgoing.send(&self.socket, &mut shared.replies)?;
+        self.outgoing.send_with_fd(&self.socket, reply, fd)
     }
 
     /// Has the socket watched for room exactly as long as replies wait for it: a client that reads

@@ -18,6 +18,7 @@ use super::accept::accept;
 use super::client::{Client, Closed, Turn};
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
+use crate::bar_memory::SharedMemory;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::outputs::Outputs;
 use crate::server::{Endpoint, ServedFunction};
@@ -36,6 +37,8 @@ pub(super) struct Function {
     client_memory: ClientMemory,
     max_dma_maps: usize,
     memory: DmaTable,
+    /// The BARs that clients may map, with what they map.
+    shared_bars: Vec<(u8, OwnedFd)>,
     listener: Option<UnixListener>,
     rail: Option<Rail>,
     /// Clients by slot.
@@ -62,12 +65,19 @@ impl Function {
     ) -> io::Result<Self> {
         let ServedFunction {
             name,
-            device,
+            mut device,
+            mappable_bars,
             client_memory,
             endpoint,
             control: _,
             rail,
         } = served;
+        let mut shared_bars = Vec::with_capacity(mappable_bars.len());
+        for bar in mappable_bars {
+            let (memory, shared) = SharedMemory::new()?;
+            device.share_bar(bar, Box::new(memory));
+            shared_bars.push((bar, shared));
+        }
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let mut function = Self {
             number,
@@ -78,6 +88,7 @@ impl Function {
             client_memory,
             max_dma_maps: limits.max_dma_maps,
             memory: DmaTable::new(client_memory, limits.max_dma_maps),
+            shared_bars,
             listener: None,
             rail: rail.transpose()?,
             clients: Vec::new(),
@@ -167,6 +178,8 @@ impl Function {
             stats: &mut self.stats,
             memory: &mut self.memory,
             outputs: &mut self.outputs,
+            shared_bars: &self.shared_bars,
+            reply_fd: None,
             registry,
             resample: resample(self.number),
         };

@@ -37,6 +37,8 @@ pub(super) enum RequestError {
     FeatureHeader(usize),
     #[error("the resample eventfd cannot be watched: {0}")]
     Watch(std::io::Error),
+    #[error("there is no descriptor left for the client: {0}")]
+    Descriptor(std::io::Error),
 }
 
 impl RequestError {
@@ -46,7 +48,7 @@ impl RequestError {
             Self::Message(error) => error.errno(),
             Self::Host(error) => Errno(error.errno()),
             Self::Map(error) => error.errno(),
-            Self::Watch(error) => Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0)),
+            Self::Watch(error) | Self::Descriptor(error) => Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0)),
             Self::TooManyDescriptors(_)
             | Self::EventFd(_)
             | Self::UnknownCommand(_)

@@ -27,7 +27,8 @@ pub(super) fn device(
     Ok(())
 }
 
-/// DEVICE_GET_REGION_INFO. A region that is not there has size 0, which is no error.
+/// DEVICE_GET_REGION_INFO. A region that is not there has size 0, which is no error. One that can be
+/// mapped, as a whole, comes with its descriptor every time.
 pub(super) fn region(
     cx: &mut Context<'_>,
     payload: &[u8],
@@ -38,6 +39,11 @@ pub(super) fn region(
     let mut flags = RegionFlags::empty();
     flags.set(RegionFlags::READ, info.readable);
     flags.set(RegionFlags::WRITE, info.writable);
+    let mut shared = cx.shared_bars.iter();
+    if let Some((_, fd)) = shared.find(|(bar, _)| u32::from(*bar) == request.index) {
+        flags |= RegionFlags::MMAP;
+        cx.reply_fd = Some(fd.try_clone().map_err(RequestError::Descriptor)?);
+    }
     RegionInfo {
         flags,
         size: info.size,

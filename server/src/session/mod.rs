@@ -59,6 +59,10 @@ pub(crate) struct Context<'a> {
     /// The memory that clients let the device reach.
     pub(crate) memory: &'a mut DmaTable,
     pub(crate) outputs: &'a mut Outputs,
+    /// The BARs that clients may map, with what they map.
+    pub(crate) shared_bars: &'a [(u8, OwnedFd)],
+    /// A descriptor that travels with the reply.
+    pub(crate) reply_fd: Option<OwnedFd>,
     /// Where the resample eventfd is watched, and as what.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
