@@ -48,7 +48,9 @@ impl RequestError {
             Self::Message(error) => error.errno(),
             Self::Host(error) => Errno(error.errno()),
             Self::Map(error) => error.errno(),
-            Self::Watch(error) | Self::Descriptor(error) => Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0)),
+            Self::Watch(error) | Self::Descriptor(error) => {
+                Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0))
+            }
             Self::TooManyDescriptors(_)
             | Self::EventFd(_)
             | Self::UnknownCommand(_)
