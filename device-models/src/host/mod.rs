@@ -177,7 +177,14 @@ impl Device {
     /// # Errors
     /// [`HostError::NoSuchRegion`], [`HostError::NotAwake`].
     pub fn region_info(&mut self, now: Time, index: u32) -> Result<RegionInfo, HostError> {
-        self.guarded(now, |device| region::info(device.slot.function(), index))
+        self.guarded(now, |device| {
+            let info = region::info(device.slot.function(), index)?;
+            // vfio-pci knows of legacy ranges only where the function has them.
+            if device.config.view == View::VfioPci && index == region_index::VGA {
+                return Err(HostError::EmptyRegion { index });
+            }
+            Ok(info)
+        })
     }
 
     /// Whether `VFIO_DEVICE_RESET` works.
@@ -200,10 +207,10 @@ impl Device {
         offset: u64,
         data: &mut [u8],
     ) -> Result<usize, HostError> {
-        region::check_index(index)?;
         if data.is_empty() {
             return Ok(0);
         }
+        region::check_index(index)?;
         self.guarded(now, |device| match device.config.view {
             View::Hardware => device.hardware_read(now, index, offset, data),
             View::VfioPci => device.vfio_pci_read(now, index, offset, data),
@@ -222,10 +229,10 @@ impl Device {
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
-        region::check_index(index)?;
         if data.is_empty() {
             return Ok(0);
         }
+        region::check_index(index)?;
         self.guarded(now, |device| match device.config.view {
             View::Hardware => device.hardware_write(now, index, offset, data),
             View::VfioPci => device.vfio_pci_write(now, index, offset, data),
