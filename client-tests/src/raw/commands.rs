@@ -1,10 +1,11 @@
 //! The commands of the protocol, packed as its text says.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Result, bail, ensure};
 
-use super::wire::{Bytes, command, field_u16, field_u32, field_u64};
+use super::wire::{Bytes, command, field_u16, field_u32, field_u64, flag};
 use super::{Message, RawClient};
 
 /// Reply of GET_REGION_INFO without its capabilities.
@@ -212,6 +213,15 @@ impl RawClient {
         self.command(command::REGION_READ, access(region, offset, count))
     }
 
+    /// Sends REGION_READ, whose reply is received some time later. Returns its message id.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn post_read(&mut self, region: u32, offset: u64, count: u32) -> io::Result<u16> {
+        let payload = access(region, offset, count);
+        self.post(command::REGION_READ, flag::COMMAND, &payload, &[])
+    }
+
     /// The data of a REGION_READ that has to succeed.
     ///
     /// # Errors
@@ -235,6 +245,15 @@ impl RawClient {
     pub fn region_write(&mut self, region: u32, offset: u64, data: &[u8]) -> Result<Message> {
         let payload = access(region, offset, data.len() as u32).bytes(data);
         self.command(command::REGION_WRITE, payload)
+    }
+
+    /// Sends REGION_WRITE, whose reply is received some time later. Returns its message id.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn post_write(&mut self, region: u32, offset: u64, data: &[u8]) -> io::Result<u16> {
+        let payload = access(region, offset, data.len() as u32).bytes(data);
+        self.post(command::REGION_WRITE, flag::COMMAND, &payload, &[])
     }
 
     /// A REGION_WRITE that has to succeed.

@@ -132,6 +132,40 @@ impl Function {
                 );
                 Ok(())
             }
+            Act::Post(request) => {
+                let (place, data) = match request {
+                    Request::Read(place) => (place, None),
+                    Request::Write(place, value) => (place, Some(value.to_le_bytes())),
+                    _ => anyhow::bail!("only accesses can be posted"),
+                };
+                let (region, offset, count) = self.locate(place)?;
+                let before = self.requests()?;
+                match data {
+                    None => self.client()?.post_read(region, offset, count)?,
+                    Some(data) => {
+                        let data = data.get(..count as usize).context("at most 4 bytes")?;
+                        self.client()?.post_write(region, offset, data)?
+                    }
+                };
+                let begun = Instant::now();
+                while self.requests()? == before {
+                    ensure!(begun.elapsed() < PATIENCE, "the server does not look at it");
+                }
+                Ok(())
+            }
+            Act::Answered(expected) => {
+                self.catch_up()?;
+                let client = self.client()?;
+                ensure!(
+                    client.has_message()? == *expected,
+                    "answered is {}",
+                    !expected
+                );
+                if *expected {
+                    client.receive()?.success()?;
+                }
+                Ok(())
+            }
             Act::Open(who) => {
                 let client = RawClient::attach(&self.socket)?;
                 *self.seat(*who) = Some(client);
@@ -250,6 +284,12 @@ impl Function {
             ensure!(begun.elapsed() < PATIENCE, "the server does not notice");
         }
         Ok(())
+    }
+
+    /// Requests that the server has looked at. Its sockets are not read in the order in which they
+    /// were written to.
+    fn requests(&mut self) -> Result<Value> {
+        Ok(self.control.command(&["status"])?["connection"]["requests"].take())
     }
 
     fn opens(&mut self) -> Result<Value> {

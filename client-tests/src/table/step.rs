@@ -33,6 +33,8 @@
 //! | `feature set 3` | a device feature request; operations `get`, `set`, `probe`, `nothing` or flags, with `+` between |
 //! | `feature set 4 data=0,0 wake=a` | with DWORDs of data and an eventfd that `signals wake.a` asks; also `argsz=8`, `fd=memory`, `fd=two` |
 //! | `feature get 3 ? 2` | what a feature request brings: its first DWORD |
+//! | `post cfg1 pm+4 = 03` | an access whose reply is not waited for |
+//! | `answered ? false`, `answered ? true` | its reply is not there yet; it is there and reports success |
 //! | `close`, `open` | the client goes, and waits until the server has seen it; a client comes |
 //! | `close second`, `open second` | likewise another client beside it |
 //! | `turned away` | a client comes and is not let in |
@@ -86,6 +88,8 @@ pub(super) enum Act {
     Get(Feature, u32),
     Info(u32, u32, u32),
     IrqInfo(u32, u32, u32),
+    Post(Request),
+    Answered(bool),
     Open(Who),
     Close(Who),
     TurnedAway,
@@ -139,6 +143,7 @@ impl Act {
             | Self::Get(..)
             | Self::Info(..)
             | Self::IrqInfo(..)
+            | Self::Answered(_)
             | Self::TurnedAway
             | Self::ConfigUnchanged(_)
             | Self::WalkCapabilities
@@ -153,7 +158,8 @@ impl Act {
             | Self::SharedSize(..)
             | Self::SharedRead(..)
             | Self::MemoryRead(..) => true,
-            Self::Open(_)
+            Self::Post(_)
+            | Self::Open(_)
             | Self::Close(_)
             | Self::RememberConfig
             | Self::Control(_)
@@ -220,6 +226,10 @@ impl FromStr for Act {
                 let request = ask.splitn(3, ' ').nth(2).unwrap_or_default();
                 Self::Refused(errno, request.parse()?)
             }
+            (["post", ..], None) => {
+                Self::Post(ask.strip_prefix("post ").unwrap_or_default().parse()?)
+            }
+            (["answered"], Some(answered)) => Self::Answered(answered.parse()?),
             (["close"], None) => Self::Close(Who::First),
             (["close", "second"], None) => Self::Close(Who::Second),
             (["turned", "away"], None) => Self::TurnedAway,
