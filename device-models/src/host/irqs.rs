@@ -45,6 +45,9 @@ impl IrqIndex {
     ];
 }
 
+/// The indexes of which a vfio-pci device uses one at a time.
+const KINDS: [IrqIndex; 3] = [IrqIndex::Intx, IrqIndex::Msi, IrqIndex::Msix];
+
 impl From<MessageKind> for IrqIndex {
     fn from(kind: MessageKind) -> Self {
         match kind {
@@ -160,6 +163,9 @@ impl Triggers {
 pub(super) struct Irqs {
     triggers: [Triggers; IrqIndex::ALL.len()],
     rules: Rules,
+    /// INTx, MSI or MSI-X, whichever the client has set up (`irq_type`). It stays in use when its
+    /// triggers are unbound and ends when the index is disabled.
+    kind: Option<IrqIndex>,
     /// Level of the INTx wire.
     level: bool,
     /// INTx is masked: by the client, by power management, or because it fired.
@@ -189,6 +195,7 @@ impl Irqs {
         Self {
             triggers: [intx, msi, msix, 1, 1, 1].map(Triggers::new),
             rules,
+            kind: None,
             level: false,
             masked: false,
             disabled: false,
@@ -204,7 +211,9 @@ impl Irqs {
         let (index, triggers) = self.find(index)?;
         let flags = match index {
             IrqIndex::Intx => IrqFlags::EVENTFD | IrqFlags::MASKABLE | IrqFlags::AUTOMASKED,
-            IrqIndex::Msi | IrqIndex::Msix | IrqIndex::Err | IrqIndex::Req | IrqIndex::Pme => {
+            // Vectors can be added while it is enabled.
+            IrqIndex::Msix => IrqFlags::EVENTFD,
+            IrqIndex::Msi | IrqIndex::Err | IrqIndex::Req | IrqIndex::Pme => {
                 IrqFlags::EVENTFD | IrqFlags::NORESIZE
             }
         };
@@ -243,6 +252,7 @@ impl Irqs {
                 self.disable(index, function);
             }
             (IrqAction::Trigger, IrqData::Eventfd { bind }) => {
+                self.enable(index);
                 for vector in range {
                     self.bind(index, vector, bind, function);
                 }
@@ -322,7 +332,12 @@ impl Irqs {
 
     /// The rules of vfio-pci about kinds of interrupt (`vfio_pci_set_irqs_ioctl` and below).
     fn check_strictly(&self, request: &SetIrqs<'_>, index: IrqIndex) -> Result<(), HostError> {
-        let in_use = |index: IrqIndex| self.triggers[index as usize].vectors().next().is_some();
+        let is_kind = KINDS.contains(&index);
+        let in_use = if is_kind {
+            self.kind == Some(index)
+        } else {
+            self.is_bound(index)
+        };
         let refuse = |what| {
             Err(HostError::IrqForm {
                 index: request.index,
@@ -331,26 +346,21 @@ impl Irqs {
         };
         let unused = "this kind of interrupt is not in use; bind a trigger first";
         match (request.action, request.data) {
-            (IrqAction::Trigger, IrqData::Eventfd { bind: true }) => {
-                let kinds = [IrqIndex::Intx, IrqIndex::Msi, IrqIndex::Msix];
-                let other = |kind: &IrqIndex| *kind != index && in_use(*kind);
-                if kinds.contains(&index) && kinds.iter().any(other) {
+            (IrqAction::Trigger, IrqData::Eventfd { .. }) => {
+                if is_kind && self.kind.is_some_and(|kind| kind != index) {
                     return refuse("another kind of interrupt is in use; disable it first");
                 }
                 Ok(())
             }
             // ERR, REQ and PME take a loop-back test by flags without a word.
             (IrqAction::Trigger, IrqData::Bool(_)) if index > IrqIndex::Msix => Ok(()),
-            (IrqAction::Trigger, IrqData::None | IrqData::Bool(_)) if !in_use(index) => {
-                refuse(unused)
-            }
-            (IrqAction::Mask | IrqAction::Unmask, _) if !in_use(index) => refuse(unused),
+            (IrqAction::Trigger, IrqData::None | IrqData::Bool(_)) if !in_use => refuse(unused),
+            (IrqAction::Mask | IrqAction::Unmask, _) if !in_use => refuse(unused),
             _ => Ok(()),
         }
     }
 
     fn bind(&mut self, index: IrqIndex, vector: u32, bound: bool, function: &mut Function) {
-        let was_bound = self.triggers(index).is_bound(vector);
         self.triggers(index).bind(vector, bound);
         if index == IrqIndex::Msix
             && let Ok(vector) = u16::try_from(vector)
@@ -359,13 +369,22 @@ impl Irqs {
             // programs the table, which the client itself need not see.
             function.set_msix_masked(vector, !bound);
         }
-        // Enabling INTx starts unmasked; another trigger for it changes nothing else.
-        if index == IrqIndex::Intx && bound != was_bound {
+    }
+
+    /// The client sets up this kind of interrupt, even if it has no trigger yet. INTx starts
+    /// unmasked; another trigger for it changes nothing else.
+    fn enable(&mut self, index: IrqIndex) {
+        if !KINDS.contains(&index) || self.kind == Some(index) {
+            return;
+        }
+        self.kind = Some(index);
+        if index == IrqIndex::Intx {
             self.masked = self.disabled;
         }
     }
 
     fn disable(&mut self, index: IrqIndex, function: &mut Function) {
+        self.kind.take_if(|kind| *kind == index);
         let count = self.triggers(index).bound.len();
         for vector in (0..).take(count) {
             if self.triggers(index).is_bound(vector) {
@@ -426,7 +445,7 @@ impl Irqs {
 
     /// Whether the client uses INTx.
     pub(super) fn uses_intx(&self) -> bool {
-        self.triggers[IrqIndex::Intx as usize].is_bound(0)
+        self.kind == Some(IrqIndex::Intx)
     }
 
     /// One more than the last vector of `index` that has a trigger.

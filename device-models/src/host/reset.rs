@@ -6,7 +6,7 @@ use super::config::OnDisconnect;
 use super::error::HostError;
 use super::saved::Saved;
 use super::view::{View, VirtualConfig};
-use crate::config::Command;
+use crate::config::{BarKind, Command, MAX_BARS};
 use crate::power::PowerState;
 use crate::register::{RegisterBits, ResetKind};
 use crate::time::Time;
@@ -34,6 +34,7 @@ impl Device {
                 if self.config.reset_works {
                     self.try_reset(now).ok();
                 }
+                self.enable_decoding(now);
                 self.open_state = Some(Saved::take(self.slot.function()));
                 self.vconfig = Some(VirtualConfig::new(
                     self.slot.function(),
@@ -105,6 +106,17 @@ impl Device {
         self.core.drop_saved();
         self.vconfig = None;
         self.user_state = None;
+    }
+
+    /// `pci_enable_device`: what the BARs need decodes from now on.
+    fn enable_decoding(&mut self, now: Time) {
+        let header = self.slot.function().config().header();
+        let kinds = (0..MAX_BARS).filter_map(|index| Some(header.bar(index)?.kind));
+        let command = kinds.fold(header.command(), |command, kind| match kind {
+            BarKind::Io => command.with_io_space_enable(true),
+            BarKind::Memory32 | BarKind::Memory64 => command.with_memory_space_enable(true),
+        });
+        self.write_command(now, command);
     }
 
     fn write_command(&mut self, now: Time, command: Command) {

@@ -38,7 +38,7 @@ fn a_client_finds_a_device() {
             .unwrap();
         assert_eq!(reply, words(&[32, flags, index, 0, size, 0, 0, 0]));
     }
-    for (index, flags, count) in [(0, 7, 1), (2, 9, 16), (3, 9, 1)] {
+    for (index, flags, count) in [(0, 7, 1), (2, 1, 16), (3, 9, 1)] {
         let request = words(&[16, 0, index, 0]);
         let reply = client.request(Command::DeviceGetIrqInfo, &request).unwrap();
         assert_eq!(reply, words(&[16, flags, index, count]));
