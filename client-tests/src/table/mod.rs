@@ -260,6 +260,12 @@ impl Table {
 
     fn check(&self, row: &Row) -> Result<()> {
         let cases = row.cases();
+        ensure!(
+            row.case.is_empty()
+                || [&row.profile, &row.with].into_iter().all(String::is_empty)
+                    && row.set.is_empty(),
+            "has cases, so profile, with and set are theirs to say"
+        );
         match &row.not_here {
             Some(_) if cases.is_empty() => Ok(()),
             Some(_) => bail!("has steps although it is not shown here"),

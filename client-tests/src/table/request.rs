@@ -114,7 +114,9 @@ fn feature(operations: &str, feature: &str, options: &[&str]) -> Result<Feature>
             "set" => device_feature::SET,
             "probe" => device_feature::PROBE,
             "nothing" => 0,
-            _ => hex(operation)?,
+            flags => hex(flags).with_context(|| {
+                format!("`{flags}` is no operation; there are get, set, probe, nothing")
+            })?,
         };
     }
     let mut request = Feature {

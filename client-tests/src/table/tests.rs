@@ -6,7 +6,8 @@ use super::*;
 fn table(row: &str) -> Result<Table> {
     let text = format!(
         "title = ''\nintroduction = ''\nsection = [{{ rows = 'X', title = '' }}]\n\
-         [words]\n'to D3hot' = ['cfg1 pm+4 = 03']\n\
+         [choices]\nhot = ['platform.deepest-state=d3hot']\ncold = []\nmainline = []\nv4 = ['host.pm-dialect=v4']\n\
+         [words]\n'engage in mainline' = ['feature set 3']\n'engage in v4' = ['feature set 3 data=1,0']\n'to D3hot' = ['cfg1 pm+4 = 03']\n\
          [[row]]\nid = 'X1'\ngiven = ''\nwhen = ''\nthen = ''\nsource = ''\n{row}\n"
     );
     Table::parse("a-table", &text)
@@ -14,7 +15,9 @@ fn table(row: &str) -> Result<Table> {
 
 fn shown(row: &str) -> Result<()> {
     let table = table(row)?;
-    table.row.iter().try_for_each(|row| table.show(row, None))
+    let row = &table.row[0];
+    let mut dialects = row.dialects().into_iter();
+    dialects.try_for_each(|dialect| table.show(row, dialect))
 }
 
 #[test]
@@ -23,6 +26,11 @@ fn a_row_that_holds_is_shown() {
     shown("profile = 'A'\nsteps = ['fails EINVAL cfg4 1000', 'fails EINVAL cfg4 1000 = 0']")
         .unwrap();
     shown("profile = 'A B'\nset = ['identity.revision=7']\nsteps = ['cfg1 8 ? 07']").unwrap();
+    shown(
+        "dialect = 'both'\nprofile = 'low-power'\nwith = 'hot|cold'\n\
+         steps = ['engage', 'status engaged ? true', 'fails EINVAL feature nothing 3']",
+    )
+    .unwrap();
     shown("profile = 'A+B'\nsteps = ['cfg2 2 ? d3c0', 'other cfg2 2 ? d3c1']").unwrap();
 }
 
@@ -56,6 +64,23 @@ fn a_row_that_does_not_hold_says_where_and_what_came() {
         (
             "profile = 'A'\nsteps = ['events d-state ? 1']",
             "X1, profile A: step `events d-state ? 1`: 0 came",
+        ),
+        (
+            "profile = 'low-power'\ndialect = 'v4'\nwith = 'hot'\nsteps = ['feature get 3 argsz=16 ? 1']",
+            "X1, profile low-power with platform.deepest-state=d3hot host.pm-dialect=v4: \
+             step `feature get 3 argsz=16 ? 1`: it brings 00000002",
+        ),
+        (
+            "profile = 'A'\nsteps = ['fails EINVAL feature set 99']",
+            "X1, profile A: step `fails EINVAL feature set 99`: failed with ENOTTY",
+        ),
+        (
+            "profile = 'A'\nsteps = ['bind intx', 'bind req 1', 'signalled intx before req']",
+            "X1, profile A: step `signalled intx before req`: one of them was not signalled: []",
+        ),
+        (
+            "profile = 'A'\nsteps = ['post cfg2 0', 'answered ? false']",
+            "X1, profile A: step `answered ? false`: answered is true",
         ),
         (
             "profile = 'A'\nsteps = ['map 1000 1000', 'mem 1000 ? 1']",
@@ -101,6 +126,22 @@ fn a_table_that_is_wrong_says_where_and_what() {
         (
             "profile = 'A'\nsteps = ['soon cfg1 0 = 0']",
             "a-table: row X1: step `soon cfg1 0 = 0`: only a step with `?` can be repeated",
+        ),
+        (
+            "profile = 'A'\nwith = 'cold|warm'\nsteps = ['cfg1 0 ? 0']",
+            "a-table: row X1: `warm` is no choice",
+        ),
+        (
+            "profile = 'A'\ncase = [{ steps = ['cfg1 0 ? 0'] }]",
+            "a-table: row X1: has cases, so profile, with and set are theirs to say",
+        ),
+        (
+            "case = [{ steps = ['cfg1 0 ? 0'] }]",
+            "a-table: row X1: a case has no profile",
+        ),
+        (
+            "profile = 'A'\nsteps = ['feature put 3']",
+            "a-table: row X1: step `feature put 3`: `put` is no operation; there are get, set, probe, nothing",
         ),
         (
             "profile = 'A'\nsteps = ['brew some tea']",
