@@ -465,7 +465,8 @@ impl Model {
             if !std::mem::replace(&mut asleep.wake_line, true) {
                 self.wake().ok();
             }
-        } else if believed != Place::Cold {
+        } else if believed != Place::Cold && place != Place::D2 {
+            // The function has no PME from D2.
             let polls = (now - asleep.since) / POLL + 1;
             asleep.poll_at.get_or_insert(asleep.since + polls * POLL);
         }
@@ -600,6 +601,12 @@ impl Model {
                 if self.knobs.reset_works {
                     self.try_reset().ok();
                 }
+                // Enabling the device turns on the decoding of its BARs, all memory here.
+                let disable = self.chip.command.disable;
+                self.set_command(Command {
+                    memory: true,
+                    disable,
+                });
                 self.at_open = Some(self.chip.command);
                 self.memory = self.chip.command.memory;
             }
@@ -622,7 +629,7 @@ impl Model {
         self.wake().ok();
         self.pme_bound = false;
         self.intx.resample = false;
-        self.unbind_intx();
+        self.intx.bound = false;
         self.intx.disabled = false;
         self.to_d0();
         if self.knobs.reset_works && !self.busy {
@@ -635,12 +642,6 @@ impl Model {
         self.before_d3hot = None;
         if let Some(asleep) = &mut self.asleep {
             asleep.closed = true;
-        }
-    }
-
-    fn unbind_intx(&mut self) {
-        if std::mem::take(&mut self.intx.bound) {
-            self.intx.masked = self.intx.disabled;
         }
     }
 
@@ -740,7 +741,7 @@ impl Model {
                 self.deliver();
             }
             Step::DisableIntx | Step::MaskIntx | Step::UnmaskIntx if unused => return Err(EINVAL),
-            Step::DisableIntx => self.unbind_intx(),
+            Step::DisableIntx => self.intx.bound = false,
             Step::MaskIntx => self.intx.masked = true,
             Step::UnmaskIntx => self.unmask(),
             Step::BindPme(_) if !self.v4() => return Err(EINVAL),
