@@ -140,6 +140,7 @@ impl Function {
                     .signal()?;
                 Ok(())
             }
+            Act::DeviceReset => self.client.reset()?.success().map(drop),
             Act::IrqInfo(index, flags, count) => {
                 let IrqInfo {
                     flags: found,

@@ -24,6 +24,7 @@
 //! | `bind resample` | the eventfd that unmasks INTx |
 //! | `signals msix.3 ? 1` | how often an eventfd was signalled since the last time this was asked |
 //! | `mask`, `unmask`, `resample` | INTx, by request or by the eventfd |
+//! | `device reset` | DEVICE_RESET |
 //! | `irq-info intx ? 7 1` | flags and number of vectors of an irq index |
 //! | `map 100000 8000` | so many bytes of client memory at this bus address |
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
@@ -81,6 +82,7 @@ pub(super) enum Act {
     MaskIntx,
     UnmaskIntx,
     Resample,
+    DeviceReset,
     IrqInfo(u32, u32, u32),
     Map(u64, u64),
     MemoryWrite(u64, u32),
@@ -110,6 +112,7 @@ impl Act {
             | Self::MaskIntx
             | Self::UnmaskIntx
             | Self::Resample
+            | Self::DeviceReset
             | Self::Map(..)
             | Self::MemoryWrite(..) => false,
         }
@@ -225,6 +228,7 @@ impl FromStr for Act {
             (["mask"], None) => Self::MaskIntx,
             (["unmask"], None) => Self::UnmaskIntx,
             (["resample"], None) => Self::Resample,
+            (["device", "reset"], None) => Self::DeviceReset,
             (["irq-info", index], Some(info)) => {
                 let (flags, count) = info.split_once(' ').context("expects FLAGS COUNT")?;
                 Self::IrqInfo(irq_index(index)?, hex(flags)?, number(count)?)
