@@ -63,8 +63,6 @@ struct Heard {
     anything: bool,
     /// A client asked for something.
     request: bool,
-    /// How long it took, if that is of interest.
-    waited: Option<Duration>,
 }
 
 /// All that is served and waited for.
@@ -84,6 +82,9 @@ pub(crate) struct Reactor {
     spin: Spin,
     /// The function whose client was served last.
     hot: Option<usize>,
+    /// When a client was last looked at, and when one was last served.
+    looked: Instant,
+    served: Instant,
     /// Requests served since everybody was looked at.
     turns_since_poll: u32,
     /// Descriptors that end the server.
@@ -93,6 +94,7 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
+        let now = Instant::now();
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -108,6 +110,8 @@ impl Reactor {
             },
             spin: Spin::new(settings.poll.window()),
             hot: None,
+            looked: now,
+            served: now,
             turns_since_poll: 0,
             shutdown_fds: Vec::new(),
             stop,
@@ -189,9 +193,9 @@ impl Reactor {
         {
             return Ok(());
         }
-        let heard = self.poll(timeout)?;
-        if let Some(waited) = heard.waited.filter(|_| heard.request) {
-            self.spin.waited(waited);
+        let before = self.served;
+        if self.poll(timeout)?.request {
+            self.spin.waited(self.served.duration_since(before));
         }
         Ok(())
     }
@@ -199,7 +203,6 @@ impl Reactor {
     /// Looks for the next request of a client again and again for up to `window`. Whether anything
     /// was found.
     fn look(&mut self, hot: usize, window: Duration) -> io::Result<bool> {
-        let start = Instant::now();
         let mut looks = 0;
         while self.turns_since_poll < TURNS_BETWEEN_POLLS {
             match self.client_ready(hot, false) {
@@ -215,7 +218,7 @@ impl Reactor {
             if looks % LOOKS_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
                 return Ok(true);
             }
-            if start.elapsed() >= window {
+            if self.looked.duration_since(self.served) >= window {
                 self.spin.miss();
                 return Ok(false);
             }
@@ -226,16 +229,12 @@ impl Reactor {
 
     /// Sleeps until something happens, and deals with all that has.
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Heard> {
-        let start = self.spin.measures().then(Instant::now);
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             Err(_) => return Ok(Heard::default()),
             Ok(()) => {}
         }
-        let mut heard = Heard {
-            waited: start.map(|start| start.elapsed()),
-            ..Heard::default()
-        };
+        let mut heard = Heard::default();
         self.turns_since_poll = 0;
         // Not to be borrowed while they are dealt with. Room for no events allocates nothing.
         let events = mem::replace(&mut self.events, Events::with_capacity(0));
@@ -282,14 +281,18 @@ impl Reactor {
 
     /// Gives the client of a function a turn.
     fn client_ready(&mut self, number: usize, closing: bool) -> Turn {
-        let now = self.clock.now();
         let Some(function) = self.functions.get_mut(number) else {
             return Turn::Idle;
         };
+        self.looked = Instant::now();
+        let now = self.clock.at(self.looked);
         let turn = function.client_ready(&mut self.shared, self.poll.registry(), now, closing);
         match turn {
             Turn::Idle => return turn,
-            Turn::Served | Turn::HasMore => self.hot = Some(number),
+            Turn::Served | Turn::HasMore => {
+                self.hot = Some(number);
+                self.served = self.looked;
+            }
             Turn::Gone => self.hot = None,
         }
         self.after(number);
