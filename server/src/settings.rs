@@ -37,8 +37,8 @@ pub struct Settings {
     pub clock: Clock,
     /// End when every function has had its client.
     pub once: bool,
-    /// DMA maps that a client may have at once, whatever it names in its capabilities: real clients
-    /// send more than they announce.
+    /// DMA maps that a client may have at once; one more is ENOSPC. What the client names in its
+    /// capabilities is no limit here: real clients send more than they announce.
     pub max_dma_maps: usize,
 }
 

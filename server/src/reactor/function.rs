@@ -1,20 +1,19 @@
 //! A served function: its device, its clients one after the other, and what it still has to do.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::fd::OwnedFd;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use pci_device_models::host::Device;
 use pci_device_models::time::Time;
 
 use super::Shared;
-use super::accept::accept;
+use super::accept::Listener;
 use super::client::{Client, Turn};
 use super::outputs::Outputs;
 use super::source::Source;
 use crate::memory::{ClientMemory, DmaTable};
+use crate::ratelimit::limited;
 use crate::server::{Endpoint, ServedFunction};
 use crate::session::Context;
 use crate::stats::ConnectionStats;
@@ -30,7 +29,7 @@ pub(super) struct Function {
     pub(super) outputs: Outputs,
     client_memory: ClientMemory,
     max_dma_maps: usize,
-    listener: Option<UnixListener>,
+    listener: Option<Listener>,
     client: Option<Client>,
     /// The client has more to say than its last turn was for.
     has_more: bool,
@@ -75,10 +74,8 @@ impl Function {
         };
         match endpoint {
             Endpoint::Listener(listener) => {
-                listener.set_nonblocking(true)?;
                 let token = Source::Listener(number).into();
-                let fd = listener.as_raw_fd();
-                registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+                let listener = Listener::new(listener, token, registry)?;
                 function.listener = Some(listener);
             }
             Endpoint::Connected(stream) => function.connect(stream.into(), registry)?,
@@ -89,17 +86,22 @@ impl Function {
     /// Accepts whoever wants to connect: the first as the client, others only to be closed at once,
     /// which tells them more than a connection that nobody answers.
     pub(super) fn accept(&mut self, registry: &Registry) {
-        while let Some(socket) = self.listener.as_ref().and_then(accept) {
-            if self.client.is_some() || self.is_finished() {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        listener.accept(registry, |socket| {
+            if self.client.is_some() || self.has_had_its_client() {
                 self.stats.refused += 1;
-                tracing::info!(
+                limited!(
+                    info,
                     function = self.name,
-                    "refused a client: another is being served"
+                    "refused a client: there is one already"
                 );
             } else if let Err(error) = self.connect(socket, registry) {
-                tracing::warn!(function = self.name, %error, "cannot watch a new client");
+                limited!(warn, function = self.name, %error, "cannot watch a new client");
             }
-        }
+        });
+        self.listener = Some(listener);
     }
 
     fn connect(&mut self, socket: OwnedFd, registry: &Registry) -> io::Result<()> {
@@ -107,7 +109,8 @@ impl Function {
         self.client = Some(Client::new(socket, self.number, memory, registry)?);
         self.stats.connected = true;
         self.stats.clients += 1;
-        tracing::info!(
+        limited!(
+            info,
             function = self.name,
             client = self.stats.clients,
             "client connected"
@@ -150,7 +153,8 @@ impl Function {
         }
         self.stats.connected = false;
         self.stats.dma_maps = 0;
-        tracing::info!(
+        limited!(
+            info,
             function = self.name,
             client = self.stats.clients,
             "client gone"
@@ -205,7 +209,17 @@ impl Function {
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.client.is_none() && (self.listener.is_none() || (self.once && self.stats.clients > 0))
+        self.client.is_none() && (self.listener.is_none() || self.has_had_its_client())
+    }
+
+    /// Whether the only client that is to be served has come.
+    fn has_had_its_client(&self) -> bool {
+        self.once && self.stats.clients > 0
+    }
+
+    /// Whether a client is connected.
+    pub(super) const fn has_client(&self) -> bool {
+        self.client.is_some()
     }
 
     /// Performs what the device has put out.

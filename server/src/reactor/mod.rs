@@ -40,8 +40,12 @@ use spin::Spin;
 
 /// Events that one poll reports at most.
 const EVENTS: usize = 256;
-/// Requests of one client that are served in a row before everybody else is looked at.
-const TURNS_BETWEEN_POLLS: u32 = 64;
+/// Turns of one client in a row before everything else is looked at, if it is the only client and
+/// if it is not.
+const TURNS_OF_ONLY_CLIENT: u32 = 64;
+const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
+/// Lines of one control client that are carried out in a row.
+const CONTROL_LINES_PER_TURN: u32 = 64;
 /// Looks at one client in vain between looks at everybody else.
 const LOOKS_BETWEEN_POLLS: u32 = 16;
 
@@ -85,8 +89,10 @@ pub(crate) struct Reactor {
     /// When a client was last looked at, and when one was last served.
     looked: Instant,
     served: Instant,
-    /// Requests served since everybody was looked at.
+    /// Turns of one client since everything else was looked at.
     turns_since_poll: u32,
+    /// Functions that have a client.
+    clients: usize,
     /// Descriptors that end the server.
     shutdown_fds: Vec<OwnedFd>,
     stop: Arc<AtomicBool>,
@@ -113,6 +119,7 @@ impl Reactor {
             looked: now,
             served: now,
             turns_since_poll: 0,
+            clients: 0,
             shutdown_fds: Vec::new(),
             stop,
         })
@@ -142,6 +149,7 @@ impl Reactor {
         let function = Function::new(number, served, self.limits, registry)?;
         self.functions.push(function);
         self.deadlines.push(None);
+        self.count_clients();
         self.after(number);
         Ok(())
     }
@@ -203,8 +211,13 @@ impl Reactor {
     /// Looks for the next request of a client again and again for up to `window`. Whether anything
     /// was found.
     fn look(&mut self, hot: usize, window: Duration) -> io::Result<bool> {
+        let turns = if self.clients > 1 {
+            TURNS_OF_ONE_AMONG_MANY
+        } else {
+            TURNS_OF_ONLY_CLIENT
+        };
         let mut looks = 0;
-        while self.turns_since_poll < TURNS_BETWEEN_POLLS {
+        while self.turns_since_poll < turns {
             match self.client_ready(hot, false) {
                 Turn::Idle => {}
                 Turn::Served | Turn::HasMore => {
@@ -263,6 +276,7 @@ impl Reactor {
                 if let Some(function) = self.functions.get_mut(number) {
                     function.accept(self.poll.registry());
                 }
+                self.count_clients();
             }
             Source::Resample(number) => {
                 let now = self.clock.now();
@@ -293,34 +307,48 @@ impl Reactor {
                 self.hot = Some(number);
                 self.served = self.looked;
             }
-            Turn::Gone => self.hot = None,
+            Turn::Gone => {
+                self.hot = None;
+                self.count_clients();
+            }
         }
         self.after(number);
         turn
     }
 
+    fn count_clients(&mut self) {
+        let functions = self.functions.iter();
+        self.clients = functions.filter(|function| function.has_client()).count();
+    }
+
     /// Carries out what a control client says, line by line: what a line caused is told before the
     /// next one is looked at.
     fn control_ready(&mut self, number: usize) {
-        while let Some(mut client) = self.controls.take(number) {
+        for lines in 1.. {
+            let Some(mut client) = self.controls.take(number) else {
+                return;
+            };
             let touched = client.function;
-            match self.control_line(&mut client) {
-                Ok(done) => {
-                    self.controls.put(number, client);
-                    self.after(touched);
-                    if !done {
-                        continue;
-                    }
+            let done = self.control_line(&mut client).and_then(|done| {
+                let enough = !done && lines == CONTROL_LINES_PER_TURN;
+                if enough {
+                    client.ask_again(self.poll.registry())?;
                 }
+                Ok(done || enough)
+            });
+            match &done {
+                Ok(_) => self.controls.put(number, client),
                 Err(error) => {
                     tracing::debug!(%error, "control client lost");
                     if let Some(function) = self.functions.get_mut(touched) {
                         function.outputs.subscribers -= usize::from(client.subscribed);
                     }
-                    self.after(touched);
                 }
             }
-            return;
+            self.after(touched);
+            if done.unwrap_or(true) {
+                return;
+            }
         }
     }
 
@@ -362,6 +390,7 @@ impl Reactor {
                 function.go_on(&mut self.shared, self.poll.registry(), now);
             }
             self.after(number);
+            self.count_clients();
         }
     }
 
