@@ -231,10 +231,7 @@ impl Device {
     pub fn platform_reset(&mut self, now: Time, kind: ResetKind) {
         match kind {
             ResetKind::Flr => self.reset(now),
-            ResetKind::PowerOn => {
-                self.slot.set_rail(now, false);
-                self.slot.set_rail(now, true);
-            }
+            ResetKind::PowerOn => self.slot.power_cycle(now),
             ResetKind::Fundamental | ResetKind::Hot => self.slot.reset(now, kind),
             // A reset that only a PMCSR write brings about.
             ResetKind::SoftD3hot => {}
