@@ -8,7 +8,8 @@ use std::time::Duration;
 use client_tests::daemon::{Daemon, Spec};
 use client_tests::os::{self, Event};
 use client_tests::raw::RawClient;
-use client_tests::raw::wire::{Bytes, command, flag, header, message, region};
+use client_tests::raw::wire::dma_map::READ;
+use client_tests::raw::wire::{Bytes, EEXIST, command, flag, header, message, region};
 
 use common::{SCRATCH, decoding, goes_on, served};
 
@@ -51,17 +52,28 @@ fn a_client_that_goes_leaves_the_function_reset_or_as_it_is() {
         client.write(region::CONFIG, 4, &[2, 0]).unwrap();
         let scratch = client.read(0, SCRATCH, 4).unwrap();
         assert_eq!(scratch, if kept { [1, 2, 3, 4] } else { [0; 4] }, "{set}");
-        daemon
-            .control(0)
-            .unwrap()
-            .command(&["intx", "assert"])
-            .unwrap();
+        let mut control = daemon.control(0).unwrap();
+        control.command(&["intx", "assert"]).unwrap();
+        let gone = trigger.take().unwrap();
+        assert_eq!(gone, 0, "{set}: the last client's trigger is gone");
+        let trigger = Event::new().unwrap();
+        bind_intx(&mut client, &trigger);
+        let signals = trigger.take().unwrap();
         assert_eq!(
-            trigger.take().unwrap(),
-            0,
-            "{set}: the last client's trigger is gone"
+            signals, 1,
+            "{set}: INTx is asserted, and nobody has masked it"
         );
     }
+}
+
+#[test]
+fn the_next_client_finds_no_maps() {
+    let (daemon, mut client) = Daemon::testdev(&["host.on-disconnect=retain"]).unwrap();
+    let map = |client: &mut RawClient| client.dma_map(READ, 0, 0x10_0000, 0x1000, None).unwrap();
+    map(&mut client).success().unwrap();
+    assert_eq!(map(&mut client).failure().unwrap(), EEXIST);
+    drop(client);
+    map(&mut reattach(&daemon)).success().unwrap();
 }
 
 fn bind_intx(client: &mut RawClient, trigger: &Event) {

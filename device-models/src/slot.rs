@@ -84,6 +84,13 @@ impl Slot {
         self.dead
     }
 
+    /// Takes main and auxiliary power away and gives them back.
+    pub fn power_cycle(&mut self, now: Time) {
+        self.function.power_off(now);
+        self.function.cold_start(now);
+        self.rail_on = true;
+    }
+
     /// A reset from above the function: hot (secondary bus reset) or fundamental (PERST#).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
         if self.rail_on {

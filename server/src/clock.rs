@@ -47,9 +47,16 @@ impl Clock {
     /// The present.
     #[must_use]
     pub fn now(&self) -> Time {
+        self.at(Instant::now())
+    }
+
+    /// What a running clock shows at `instant`, for who has looked at the system's clock already.
+    #[must_use]
+    pub(crate) fn at(&self, instant: Instant) -> Time {
         match self.0 {
             Kind::Monotonic { start, offset } => {
-                Time::ZERO.after(start.elapsed().saturating_add(offset))
+                let running = instant.saturating_duration_since(start);
+                Time::ZERO.after(running.saturating_add(offset))
             }
             Kind::Manual { now } => now,
         }

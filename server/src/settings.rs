@@ -37,8 +37,8 @@ pub struct Settings {
     pub clock: Clock,
     /// End when every function has had its client.
     pub once: bool,
-    /// DMA maps that the clients of a function may have at once, whatever they name in their
-    /// capabilities: real clients send more than they announce.
+    /// DMA maps that the clients of a function may have at once; one more is ENOSPC. What clients
+    /// name in their capabilities is no limit here: real ones send more than they announce.
     pub max_dma_maps: usize,
 }
 

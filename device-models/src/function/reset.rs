@@ -120,16 +120,25 @@ impl Function {
 
     /// Main power is back: fundamental reset, of everything if auxiliary power was missing.
     pub fn power_on(&mut self, now: Time) {
-        if self.core.powered {
-            return;
-        }
-        self.core.powered = true;
-        self.core.emit(Effect::Event(Event::Rail { on: true }));
         let kind = if self.core.aux_power {
             ResetKind::Fundamental
         } else {
             ResetKind::PowerOn
         };
+        self.start(now, kind);
+    }
+
+    /// As [`Self::power_on`], after auxiliary power was gone as well: nothing is kept.
+    pub fn cold_start(&mut self, now: Time) {
+        self.start(now, ResetKind::PowerOn);
+    }
+
+    fn start(&mut self, now: Time, kind: ResetKind) {
+        if self.core.powered {
+            return;
+        }
+        self.core.powered = true;
+        self.core.emit(Effect::Event(Event::Rail { on: true }));
         self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }

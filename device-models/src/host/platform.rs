@@ -49,10 +49,7 @@ impl Device {
                     self.slot.function_mut().reset(now, ResetKind::Flr);
                 }
             }
-            ResetKind::PowerOn => {
-                self.slot.set_rail(now, false);
-                self.slot.set_rail(now, true);
-            }
+            ResetKind::PowerOn => self.slot.power_cycle(now),
             ResetKind::Fundamental | ResetKind::Hot => self.slot.reset(now, kind),
             // A reset that only a PMCSR write brings about.
             ResetKind::SoftD3hot => {}

@@ -12,6 +12,10 @@ const ROM_SIZES: std::ops::RangeInclusive<u32> = 0x800..=0x100_0000;
 
 /// The parts of the function that the tables describe, with nothing behind its BARs.
 pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
+    if tables.host.max_clients == 0 {
+        let message = "nobody could open the function; choose 1 or more";
+        return Err(Mistake::new("host.max-clients", message));
+    }
     let bars = Bars::new(tables)?;
     let header = header(tables, &bars)?;
     let aux_power = tables.platform.aux_power;

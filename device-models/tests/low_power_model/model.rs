@@ -69,6 +69,14 @@ struct Asleep {
     closed: bool,
 }
 
+impl Asleep {
+    /// The next poll is going to find a wake event.
+    fn find(&mut self, now: u64) {
+        let polls = (now - self.since) / POLL + 1;
+        self.poll_at.get_or_insert(self.since + polls * POLL);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Intx {
     bound: bool,
@@ -276,7 +284,7 @@ impl Model {
         true
     }
 
-    fn to_d0(&mut self) {
+    fn enter_d0(&mut self) {
         let from = self.believed;
         if from != Place::D0
             && self.power_up()
@@ -290,7 +298,7 @@ impl Model {
 
     fn client_asks_for(&mut self, state: u8) {
         match (state, self.believed) {
-            (0, _) => self.to_d0(),
+            (0, _) => self.enter_d0(),
             (2, Place::D0) => self.put(Place::D2),
             (3, Place::D0 | Place::D2) => {
                 if !self.knobs.no_soft_reset {
@@ -348,7 +356,7 @@ impl Model {
 
     fn sleep(&mut self) {
         self.sleep_at = None;
-        self.to_d0();
+        self.enter_d0();
         self.intx.by_sleep = self.intx.bound && !self.intx.masked;
         self.intx.masked |= self.intx.bound;
         self.before_sleep = Some(self.chip.command);
@@ -467,8 +475,7 @@ impl Model {
             }
         } else if believed != Place::Cold && place != Place::D2 {
             // The function has no PME from D2.
-            let polls = (now - asleep.since) / POLL + 1;
-            asleep.poll_at.get_or_insert(asleep.since + polls * POLL);
+            asleep.find(now);
         }
     }
 
@@ -597,7 +604,7 @@ impl Model {
             self.sleep_at = None;
             self.wake()?;
             if self.vfio() {
-                self.to_d0();
+                self.enter_d0();
                 if self.knobs.reset_works {
                     self.try_reset().ok();
                 }
@@ -631,7 +638,8 @@ impl Model {
         self.intx.resample = false;
         self.intx.bound = false;
         self.intx.disabled = false;
-        self.to_d0();
+        let from_d3hot = self.believed == Place::Hot;
+        self.enter_d0();
         if self.knobs.reset_works && !self.busy {
             self.bare_reset();
         }
@@ -642,6 +650,11 @@ impl Model {
         self.before_d3hot = None;
         if let Some(asleep) = &mut self.asleep {
             asleep.closed = true;
+            asleep.listening &= !from_d3hot;
+            if asleep.wake_line && self.chip.place != Place::Cold {
+                // Auxiliary power kept the event.
+                asleep.find(self.now);
+            }
         }
     }
 
@@ -729,7 +742,7 @@ impl Model {
             },
             Step::Reset if !self.knobs.reset_works => return Err(EINVAL),
             Step::Reset if self.vfio() => {
-                self.to_d0();
+                self.enter_d0();
                 return self.try_reset();
             }
             Step::Reset if self.busy => return Err(EAGAIN),

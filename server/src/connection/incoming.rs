@@ -163,19 +163,17 @@ impl Incoming {
         if self.buffer.is_empty() {
             self.buffer = pool.take();
         }
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            return;
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
         let received = self.buffer.get(..self.end).unwrap_or_default();
         let needed = self.decoder.batch(received).needed();
-        // Of a message that is being skipped nothing has to be kept.
-        let least = if self.decoder.skipping() > 0 {
-            1
-        } else {
-            needed
-        };
-        if self.buffer.len() < self.end.saturating_add(least) {
-            self.buffer.resize(self.end.saturating_add(least), 0);
+        if self.buffer.len() < self.end.saturating_add(needed) {
+            self.buffer.resize(self.end.saturating_add(needed), 0);
         }
     }
 }

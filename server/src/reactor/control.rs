@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
-use mio::{Interest, Registry};
+use mio::{Interest, Registry, Token};
 use pci_device_models::effect::Event;
 use pci_device_models::time::Time;
 use rustix::io::Errno;
@@ -17,11 +17,14 @@ use crate::control::{self, MAX_LINE};
 
 /// Bytes that one read takes.
 const READ_SIZE: usize = 4096;
+/// Control clients are few and slow: being woken for room that nobody needs is no matter.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// One control client.
 #[derive(Debug)]
 pub(super) struct ControlClient {
     socket: OwnedFd,
+    token: Token,
     /// The function it is about.
     pub(super) function: usize,
     /// It gets events.
@@ -59,17 +62,29 @@ impl ControlClient {
         function: usize,
         registry: &Registry,
     ) -> io::Result<Self> {
-        // Control clients are few and slow: being woken for room that nobody needs is no matter.
-        let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Source::Control(number).into();
-        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, interest)?;
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, INTEREST)?;
         Ok(Self {
             socket,
+            token,
             function,
             subscribed: false,
             received: Vec::new(),
             outgoing: Outgoing::default(),
         })
+    }
+
+    /// Has the client heard of again soon, whatever it does.
+    ///
+    /// # Errors
+    /// It cannot be watched any more.
+    pub(super) fn ask_again(&self, registry: &Registry) -> io::Result<()> {
+        // The watch is for room, too, of which there is some, or the client would have gone.
+        registry.reregister(
+            &mut SourceFd(&self.socket.as_raw_fd()),
+            self.token,
+            INTEREST,
+        )
     }
 
     /// Sends what the socket has room for again.

@@ -1,22 +1,21 @@
 //! All control clients and the listeners that they come from.
 
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry};
+use mio::Registry;
 use pci_device_models::effect::Event;
 use pci_device_models::time::Time;
 
-use super::accept::accept;
+use super::accept::Listener;
 use super::control::{ControlClient, event_line};
 use super::source::Source;
+use crate::ratelimit::limited;
 
 /// Control clients by number, and listeners by function.
 #[derive(Debug, Default)]
 pub(super) struct Controls {
-    listeners: Vec<(usize, UnixListener)>,
+    listeners: Vec<(usize, Listener)>,
     clients: Vec<Option<ControlClient>>,
 }
 
@@ -28,10 +27,8 @@ impl Controls {
         listener: UnixListener,
         registry: &Registry,
     ) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
         let token = Source::ControlListener(function).into();
-        let fd = listener.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+        let listener = Listener::new(listener, token, registry)?;
         self.listeners.push((function, listener));
         Ok(())
     }
@@ -41,7 +38,7 @@ impl Controls {
         let Some((_, listener)) = self.listeners.iter().find(|(of, _)| *of == function) else {
             return;
         };
-        while let Some(socket) = accept(listener) {
+        listener.accept(registry, |socket| {
             let vacant = self.clients.iter().position(Option::is_none);
             let number = vacant.unwrap_or(self.clients.len());
             if vacant.is_none() {
@@ -53,9 +50,9 @@ impl Controls {
                         *place = Some(client);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot watch a new control client"),
+                Err(error) => limited!(warn, %error, "cannot watch a new control client"),
             }
-        }
+        });
     }
 
     /// Takes a client out, to be put back.
@@ -81,7 +78,7 @@ impl Controls {
             if let Some(client) = subscriber
                 && let Err(error) = client.send(line.clone())
             {
-                tracing::info!(%error, "dropped a subscriber");
+                limited!(info, %error, "dropped a subscriber");
                 *place = None;
                 dropped += 1;
             }

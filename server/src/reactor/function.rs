@@ -5,22 +5,21 @@
 //! many have opened it. What is a client's own is its conversation and the replies it waits for.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::fd::OwnedFd;
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use pci_device_models::host::Device;
 use pci_device_models::time::Time;
 
 use super::Shared;
-use super::accept::accept;
+use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedMemory;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::outputs::Outputs;
+use crate::ratelimit::limited;
 use crate::server::{Endpoint, ServedFunction};
 use crate::session::Context;
 use crate::stats::ConnectionStats;
@@ -39,7 +38,7 @@ pub(super) struct Function {
     memory: DmaTable,
     /// The BARs that clients may map, with what they map.
     shared_bars: Vec<(u8, OwnedFd)>,
-    listener: Option<UnixListener>,
+    listener: Option<Listener>,
     rail: Option<Rail>,
     /// Clients by slot.
     clients: Vec<Option<Client>>,
@@ -96,10 +95,8 @@ impl Function {
         };
         match endpoint {
             Endpoint::Listener(listener) => {
-                listener.set_nonblocking(true)?;
                 let token = Source::Listener(number).into();
-                let fd = listener.as_raw_fd();
-                registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
+                let listener = Listener::new(listener, token, registry)?;
                 function.listener = Some(listener);
             }
             Endpoint::Connected(stream) => function.connect(stream.into(), registry, now)?,
@@ -110,18 +107,22 @@ impl Function {
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
-        while let Some(socket) = self.listener.as_ref().and_then(accept) {
-            if !self.device.has_room() || self.is_finished() {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        listener.accept(registry, |socket| {
+            if !self.device.has_room() || (self.once && self.stats.clients > 0) {
                 self.refuse("as many as may be are being served");
             } else if let Err(error) = self.connect(socket, registry, now) {
-                tracing::warn!(function = self.name, %error, "cannot watch a new client");
+                limited!(warn, function = self.name, %error, "cannot watch a new client");
             }
-        }
+        });
+        self.listener = Some(listener);
     }
 
     fn refuse(&mut self, why: &str) {
         self.stats.refused += 1;
-        tracing::info!(function = self.name, why, "refused a client");
+        limited!(info, function = self.name, why, "refused a client");
     }
 
     fn connect(&mut self, socket: OwnedFd, registry: &Registry, now: Time) -> io::Result<()> {
@@ -151,7 +152,8 @@ impl Function {
         }
         self.stats.connected = true;
         self.stats.clients += 1;
-        tracing::info!(
+        limited!(
+            info,
             function = self.name,
             client = self.stats.clients,
             "client connected"
@@ -195,7 +197,7 @@ impl Function {
             return;
         };
         client.end(registry);
-        tracing::info!(function = self.name, "client gone");
+        limited!(info, function = self.name, "client gone");
         self.device.client_gone(now);
         self.settle(now);
         if self.clients.iter().all(Option::is_none) {
@@ -289,8 +291,12 @@ impl Function {
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.clients.iter().all(Option::is_none)
-            && (self.listener.is_none() || (self.once && self.stats.clients > 0))
+        self.connected() == 0 && (self.listener.is_none() || (self.once && self.stats.clients > 0))
+    }
+
+    /// How many clients are connected.
+    pub(super) fn connected(&self) -> usize {
+        self.clients.iter().flatten().count()
     }
 
     /// Performs what the device has put out.

@@ -40,8 +40,12 @@ use spin::Spin;
 
 /// Events that one poll reports at most.
 const EVENTS: usize = 256;
-/// Requests of one client that are served in a row before everybody else is looked at.
-const TURNS_BETWEEN_POLLS: u32 = 64;
+/// Turns of one client in a row before everything else is looked at, if it is the only client and
+/// if it is not.
+const TURNS_OF_ONLY_CLIENT: u32 = 64;
+const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
+/// Lines of one control client that are carried out in a row.
+const CONTROL_LINES_PER_TURN: u32 = 64;
 /// Looks at one client in vain between looks at everybody else.
 const LOOKS_BETWEEN_POLLS: u32 = 16;
 
@@ -63,8 +67,6 @@ struct Heard {
     anything: bool,
     /// A client asked for something.
     request: bool,
-    /// How long it took, if that is of interest.
-    waited: Option<Duration>,
 }
 
 /// All that is served and waited for.
@@ -84,8 +86,13 @@ pub(crate) struct Reactor {
     spin: Spin,
     /// The client that was served last.
     hot: Option<ClientId>,
-    /// Requests served since everybody was looked at.
+    /// When a client was last looked at, and when one was last served.
+    looked: Instant,
+    served: Instant,
+    /// Turns of one client since everything else was looked at.
     turns_since_poll: u32,
+    /// Clients that are connected.
+    clients: usize,
     /// Descriptors that end the server.
     shutdown_fds: Vec<OwnedFd>,
     stop: Arc<AtomicBool>,
@@ -93,6 +100,7 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
+        let now = Instant::now();
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -108,7 +116,10 @@ impl Reactor {
             },
             spin: Spin::new(settings.poll.window()),
             hot: None,
+            looked: now,
+            served: now,
             turns_since_poll: 0,
+            clients: 0,
             shutdown_fds: Vec::new(),
             stop,
         })
@@ -138,6 +149,7 @@ impl Reactor {
         let function = Function::new(number, served, self.limits, registry, self.clock.now())?;
         self.functions.push(function);
         self.deadlines.push(None);
+        self.count_clients();
         self.after(number);
         Ok(())
     }
@@ -189,9 +201,9 @@ impl Reactor {
         {
             return Ok(());
         }
-        let heard = self.poll(timeout)?;
-        if let Some(waited) = heard.waited.filter(|_| heard.request) {
-            self.spin.waited(waited);
+        let before = self.served;
+        if self.poll(timeout)?.request {
+            self.spin.waited(self.served.duration_since(before));
         }
         Ok(())
     }
@@ -199,9 +211,13 @@ impl Reactor {
     /// Looks for the next request of a client again and again for up to `window`. Whether anything
     /// was found.
     fn look(&mut self, hot: ClientId, window: Duration) -> io::Result<bool> {
-        let start = Instant::now();
+        let turns = if self.clients > 1 {
+            TURNS_OF_ONE_AMONG_MANY
+        } else {
+            TURNS_OF_ONLY_CLIENT
+        };
         let mut looks = 0;
-        while self.turns_since_poll < TURNS_BETWEEN_POLLS {
+        while self.turns_since_poll < turns {
             match self.client_ready(hot, Closed::No) {
                 Turn::Idle => {}
                 Turn::Served | Turn::HasMore => {
@@ -215,7 +231,7 @@ impl Reactor {
             if looks % LOOKS_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
                 return Ok(true);
             }
-            if start.elapsed() >= window {
+            if self.looked.duration_since(self.served) >= window {
                 self.spin.miss();
                 return Ok(false);
             }
@@ -226,16 +242,12 @@ impl Reactor {
 
     /// Sleeps until something happens, and deals with all that has.
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Heard> {
-        let start = self.spin.measures().then(Instant::now);
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             Err(_) => return Ok(Heard::default()),
             Ok(()) => {}
         }
-        let mut heard = Heard {
-            waited: start.map(|start| start.elapsed()),
-            ..Heard::default()
-        };
+        let mut heard = Heard::default();
         self.turns_since_poll = 0;
         // Not to be borrowed while they are dealt with. Room for no events allocates nothing.
         let events = mem::replace(&mut self.events, Events::with_capacity(0));
@@ -269,6 +281,7 @@ impl Reactor {
                 if let Some(function) = self.functions.get_mut(number) {
                     function.accept(self.poll.registry(), now);
                 }
+                self.count_clients();
                 self.after(number);
             }
             Source::Resample(number) => {
@@ -300,43 +313,60 @@ impl Reactor {
 
     /// Gives a client a turn.
     fn client_ready(&mut self, id: ClientId, closed: Closed) -> Turn {
-        let now = self.clock.now();
         let Some(function) = self.functions.get_mut(id.function) else {
             return Turn::Idle;
         };
+        self.looked = Instant::now();
+        let now = self.clock.at(self.looked);
         let registry = self.poll.registry();
         let turn = function.client_ready(id.slot, &mut self.shared, registry, now, closed);
         match turn {
             Turn::Idle => return turn,
-            Turn::Served | Turn::HasMore => self.hot = Some(id),
-            Turn::Gone => self.hot = None,
+            Turn::Served | Turn::HasMore => {
+                self.hot = Some(id);
+                self.served = self.looked;
+            }
+            Turn::Gone => {
+                self.hot = None;
+                self.count_clients();
+            }
         }
         self.after(id.function);
         turn
     }
 
+    fn count_clients(&mut self) {
+        self.clients = self.functions.iter().map(Function::connected).sum();
+    }
+
     /// Carries out what a control client says, line by line: what a line caused is told before the
     /// next one is looked at.
     fn control_ready(&mut self, number: usize) {
-        while let Some(mut client) = self.controls.take(number) {
+        for lines in 1.. {
+            let Some(mut client) = self.controls.take(number) else {
+                return;
+            };
             let touched = client.function;
-            match self.control_line(&mut client) {
-                Ok(done) => {
-                    self.controls.put(number, client);
-                    self.after(touched);
-                    if !done {
-                        continue;
-                    }
+            let done = self.control_line(&mut client).and_then(|done| {
+                let enough = !done && lines == CONTROL_LINES_PER_TURN;
+                if enough {
+                    client.ask_again(self.poll.registry())?;
                 }
+                Ok(done || enough)
+            });
+            match &done {
+                Ok(_) => self.controls.put(number, client),
                 Err(error) => {
                     tracing::debug!(%error, "control client lost");
                     if let Some(function) = self.functions.get_mut(touched) {
                         function.outputs.subscribers -= usize::from(client.subscribed);
                     }
-                    self.after(touched);
                 }
             }
-            return;
+            self.after(touched);
+            if done.unwrap_or(true) {
+                return;
+            }
         }
     }
 
@@ -380,6 +410,7 @@ impl Reactor {
                 function.go_on(&mut self.shared, self.poll.registry(), now);
             }
             self.after(number);
+            self.count_clients();
         }
     }
 

@@ -10,8 +10,9 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::accept::accept;
+use super::accept::Listener;
 use super::source::Source;
+use crate::ratelimit::limited;
 
 /// Bytes that one read takes.
 const READ_SIZE: usize = 64;
@@ -19,7 +20,7 @@ const READ_SIZE: usize = 64;
 /// Where the switch is connected.
 #[derive(Debug)]
 pub(super) struct Rail {
-    listener: UnixListener,
+    listener: Listener,
     /// What connections are watched as.
     token: Token,
     /// The present connection.
@@ -33,12 +34,9 @@ impl Rail {
         function: usize,
         registry: &Registry,
     ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
         let token = Source::RailListener(function).into();
-        let fd = listener.as_raw_fd();
-        registry.register(&mut SourceFd(&fd), token, Interest::READABLE)?;
         Ok(Self {
-            listener,
+            listener: Listener::new(listener, token, registry)?,
             token: Source::Rail(function).into(),
             socket: None,
         })
@@ -47,14 +45,15 @@ impl Rail {
     /// Accepts whoever wants to connect. The newest connection is the one that counts: a virtual
     /// machine that was started anew must not wait for the end of the one before.
     pub(super) fn accept(&mut self, registry: &Registry) {
-        while let Some(socket) = accept(&self.listener) {
+        let (token, newest) = (self.token, &mut self.socket);
+        self.listener.accept(registry, |socket| {
             let fd = socket.as_raw_fd();
-            match registry.register(&mut SourceFd(&fd), self.token, Interest::READABLE) {
+            match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
                 // Closing the socket before ends the watch over it.
-                Ok(()) => self.socket = Some(socket),
-                Err(error) => tracing::warn!(%error, "cannot watch the power rail's switch"),
+                Ok(()) => *newest = Some(socket),
+                Err(error) => limited!(warn, %error, "cannot watch the power rail's switch"),
             }
-        }
+        });
     }
 
     /// Takes what has been sent and passes on, in order, whether the rail is to be on. Bytes that

@@ -13,7 +13,7 @@ class = 0xff0000
 "#;
 
 /// What is wrong, the text, and the whole message.
-const MISTAKES: [(&str, &str, &str); 61] = [
+const MISTAKES: [(&str, &str, &str); 65] = [
     (
         "not TOML",
         r#"[platform
@@ -68,6 +68,34 @@ vectors = 70000
 delays = "sometimes"
 "#,
         "my.toml:9: platform.delays: there is no choice `sometimes`; expected one of `off`, `report`, `enforce`",
+    ),
+    (
+        "a state that is nobody's deepest",
+        r#"[platform]
+deepest-state = "d2"
+"#,
+        "my.toml:9: platform.deepest-state: there is no choice `d2`; expected one of `d0`, `d3hot`, `d3cold`",
+    ),
+    (
+        "a dialect that does not exist",
+        r#"[host]
+pm-dialect = "v5"
+"#,
+        "my.toml:9: host.pm-dialect: there is no choice `v5`; expected `mainline` or `v4`",
+    ),
+    (
+        "a delay that is no time",
+        r#"[host]
+suspend-delay-ms = "soon"
+"#,
+        r#"my.toml:9: host.suspend-delay-ms: expected milliseconds or "manual""#,
+    ),
+    (
+        "no clients",
+        r#"[host]
+max-clients = 0
+"#,
+        "my.toml:9: host.max-clients: nobody could open the function; choose 1 or more",
     ),
     (
         "a missing key",
