@@ -380,7 +380,7 @@ fn factor() -> u32 {
 
 #[test]
 fn a_device_lives_as_the_reference_says() {
-    const CASES: u32 = 550;
+    const CASES: u32 = 600;
     const LENGTH: usize = 200;
     let config = Config {
         cases: CASES * factor(),
