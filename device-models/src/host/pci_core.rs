@@ -212,6 +212,11 @@ impl PciCore {
         Ok(())
     }
 
+    /// What the last sleep saved.
+    pub(super) fn last_saved(&self) -> Option<Saved> {
+        self.saved.clone()
+    }
+
     /// Config space was restored from another image: that of the present sleep is of no use.
     pub(super) fn drop_saved(&mut self) {
         self.restore = false;

@@ -110,13 +110,22 @@ impl Permissions {
         self.set(at + 4, 4, PME, write);
     }
 
-    /// MSI is the driver's as a whole: the client sets it up with SET_IRQS.
+    /// Message and enable bits are the driver's: the client sets MSI up with SET_IRQS. Mask bits are
+    /// the function's own.
     fn msi(&mut self, at: usize, len: usize) {
-        for offset in (4..len).step_by(4) {
-            self.set(at + offset, 4, u32::MAX, u32::MAX);
+        const ALL: u32 = u32::MAX;
+        // With 64-bit addresses the structure has one DWORD more, with mask bits two.
+        let (wide, maskable) = (matches!(len, 16 | 24), len >= 20);
+        self.set(at + 2, 1, ALL, ALL);
+        self.set(at + 4, 4, ALL, ALL);
+        let data = if wide { 12 } else { 8 };
+        if wide {
+            self.set(at + 8, 4, ALL, ALL);
         }
-        // Enable and Multiple Message Enable.
-        self.set(at + 2, 2, u32::MAX, 0x0071);
+        self.set(at + data, 2, ALL, ALL);
+        if maskable {
+            self.set(at + data + 4, 4, 0, ALL);
+        }
     }
 
     fn pci_express(&mut self, at: usize) {

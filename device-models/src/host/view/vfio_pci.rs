@@ -27,6 +27,12 @@ pub(in crate::host) struct VirtualConfig {
     pcie: Option<u16>,
     /// Whether the function has FLR.
     has_flr: bool,
+    /// Where the MSI capability is.
+    msi: Option<u16>,
+    /// MSI is in use.
+    msi_in_use: bool,
+    /// The most vectors that MSI was ever in use with, as a power of two (`msi_qmax`).
+    msi_allocated: u8,
 }
 
 /// At most a DWORD that lies within one: how vfio-pci cuts config accesses.
@@ -95,6 +101,27 @@ impl VirtualConfig {
             pm,
             pcie: find(function, 0x10),
             has_flr,
+            msi: find(function, 0x05),
+            msi_in_use: false,
+            msi_allocated: 0,
+        }
+    }
+
+    /// The virtual Message Control claims no more than what SET_IRQS brought about
+    /// (`vfio_msi_config_write`).
+    fn restrain_msi(&mut self) {
+        const ENABLE: u8 = 1 << 0;
+        const MULTIPLE_MESSAGE_ENABLE: u8 = 7 << 4;
+        let control = self
+            .msi
+            .and_then(|at| self.bytes.get_mut(usize::from(at) + 2));
+        if let Some(control) = control {
+            if !self.msi_in_use {
+                *control &= !ENABLE;
+            }
+            if (*control & MULTIPLE_MESSAGE_ENABLE) >> 4 > self.msi_allocated {
+                *control = *control & !MULTIPLE_MESSAGE_ENABLE | self.msi_allocated << 4;
+            }
         }
     }
 
@@ -219,6 +246,12 @@ impl Device {
             0 => 0,
             _ => MSIX_ENABLE,
         };
+        if let Some(vconfig) = &mut self.vconfig {
+            vconfig.msi_in_use = msi != 0;
+            if msi != 0 {
+                vconfig.msi_allocated = allocated as u8;
+            }
+        }
         for (id, control) in [(MSI, msi), (MSIX, msix)] {
             let function = self.slot.function_mut();
             if let Some(at) = find(function, id) {
@@ -344,6 +377,7 @@ impl Device {
         if offset < COMMAND + 2 && offset + data.len() as u64 > COMMAND {
             vconfig.note_command(offset, data);
         }
+        vconfig.restrain_msi();
         let disabled = vconfig.command().interrupt_disable();
         if physical {
             self.slot.function_mut().config_write(now, offset, present);
