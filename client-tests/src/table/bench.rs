@@ -219,11 +219,11 @@ impl Function {
                 self.signals.expect_order(first, second)
             }
             Act::Resample => {
-                self.resample
-                    .as_ref()
-                    .context("no resample eventfd is bound")?
-                    .signal()?;
-                Ok(())
+                let resample = self.resample.as_ref();
+                resample.context("no resample eventfd is bound")?.signal()?;
+                // It may be looked at after a line of the control socket, but not after two.
+                self.catch_up()?;
+                self.catch_up()
             }
             Act::Share(region) => {
                 let mut reply = self.client()?.get_region_info(*region)?;
