@@ -290,7 +290,10 @@ impl Model {
             && self.power_up()
             && from >= Place::Hot
             && !self.knobs.no_soft_reset
-            && let Some(command) = self.before_d3hot.take()
+            && let Some(command) = self
+                .before_d3hot
+                .take()
+                .or_else(|| self.before_sleep.take())
         {
             self.set_command(command);
         }
