@@ -9,7 +9,7 @@ use std::thread;
 
 use client_tests::daemon::{self, Spec};
 use client_tests::os::{Event, Memory};
-use client_tests::raw::wire::{dma_map, irq, region, set_irqs};
+use client_tests::raw::wire::{self, command, dma_map, irq, region, set_irqs};
 use client_tests::raw::{PATIENCE, RawClient, SetIrqs};
 use dormouse::Settings;
 
@@ -120,6 +120,14 @@ fn requests_of_a_running_guest_allocate_nothing() {
     assert_allocates_nothing("reading and writing a register", |guest| {
         guest.client.write(0, 4, &[1, 2, 3, 4]).unwrap();
         guest.client.read(0, 4, 4).unwrap();
+    });
+    assert_allocates_nothing("writing many registers at once", |guest| {
+        let write = wire::Bytes::new().u64(4).u32(0).u32(4).u64(7);
+        let writes = (0..100).fold(wire::Bytes::new().u64(100), |all, _| all.bytes(&write));
+        let reply = guest
+            .client
+            .request(command::REGION_WRITE_MULTI, &writes, &[]);
+        assert_eq!(reply.unwrap().success().unwrap(), 100_u64.to_ne_bytes());
     });
     assert_allocates_nothing("reading and writing memory in a BAR", |guest| {
         guest.client.write(2, 0x123, &[0x55; 0x1000]).unwrap();

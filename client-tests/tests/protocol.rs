@@ -88,6 +88,7 @@ fn a_payload_shorter_than_its_structure_is_einval() {
         (command::DEVICE_SET_IRQS, 20),
         (command::REGION_READ, 16),
         (command::REGION_WRITE, 16),
+        (command::REGION_WRITE_MULTI, 8),
         (command::DEVICE_FEATURE, 8),
     ] {
         for length in [0, 1, least / 2, least - 1] {
@@ -209,6 +210,29 @@ fn versions_and_capabilities_in_use_are_agreed_on() {
             );
         }
         goes_on(&mut client, what);
+    }
+}
+
+#[test]
+fn options_are_answered_to_who_offers_them() {
+    let (daemon, client) = served();
+    drop(client);
+    for (offered, answered) in [
+        ("{}", None),
+        (r#"{"write_multiple":false}"#, None),
+        (r#"{"write_multiple":true}"#, Some(true)),
+    ] {
+        let mut client = RawClient::connect(&daemon.socket(0)).unwrap();
+        let text = format!(r#"{{"capabilities":{offered}}}"#);
+        let reply = client.version(0, 1, Some(&text)).unwrap();
+        let (_, _, answer) = RawClient::version_reply(reply).unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(answer.as_deref().unwrap_or("{}")).unwrap();
+        assert_eq!(
+            answer["capabilities"]["write_multiple"].as_bool(),
+            answered,
+            "{offered}"
+        );
     }
 }
 

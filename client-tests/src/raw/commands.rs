@@ -45,6 +45,17 @@ pub struct SetIrqs<'a> {
     pub bools: &'a [u8],
 }
 
+/// One of the writes of REGION_WRITE_MULTI.
+#[derive(Clone, Copy, Debug)]
+pub struct SmallWrite<'a> {
+    /// Region index.
+    pub region: u32,
+    /// Offset in the region.
+    pub offset: u64,
+    /// At most 8 bytes.
+    pub data: &'a [u8],
+}
+
 impl RawClient {
     /// VERSION. `json` is sent as it is, with the NUL that has to end it.
     ///
@@ -270,6 +281,28 @@ impl RawClient {
         Ok(())
     }
 
+    /// REGION_WRITE_MULTI, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn region_write_multi(&mut self, writes: &[SmallWrite<'_>]) -> Result<Message> {
+        self.command(command::REGION_WRITE_MULTI, write_multi(writes))
+    }
+
+    /// How many writes of a REGION_WRITE_MULTI, which has to succeed, were completed.
+    ///
+    /// # Errors
+    /// No reply came, or it is not 8 bytes of success.
+    pub fn write_multi(&mut self, writes: &[SmallWrite<'_>]) -> Result<u64> {
+        let reply = self.region_write_multi(writes)?.success()?;
+        ensure!(
+            reply.len() == 8,
+            "REGION_WRITE_MULTI replied {} bytes",
+            reply.len()
+        );
+        Ok(field_u64(&reply, 0))
+    }
+
     /// DEVICE_RESET.
     ///
     /// # Errors
@@ -292,6 +325,21 @@ impl RawClient {
         let payload = Bytes::new().u32(argsz).u32(flags).bytes(data);
         self.request(command::DEVICE_FEATURE, &payload, fds)
     }
+}
+
+/// The payload of REGION_WRITE_MULTI.
+#[must_use]
+pub fn write_multi(writes: &[SmallWrite<'_>]) -> Bytes {
+    let count = Bytes::new().u64(writes.len() as u64);
+    writes.iter().fold(count, |bytes, write| {
+        let mut data = [0; 8];
+        data[..write.data.len()].copy_from_slice(write.data);
+        bytes
+            .u64(write.offset)
+            .u32(write.region)
+            .u32(write.data.len() as u32)
+            .bytes(&data)
+    })
 }
 
 /// What REGION_READ and REGION_WRITE begin with.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-pub use commands::{IrqInfo, RegionInfo, SetIrqs};
+pub use commands::{IrqInfo, RegionInfo, SetIrqs, SmallWrite, write_multi};
 use wire::{Bytes, HEADER, field_u16, field_u32, flag};
 
 /// How long a client waits for the server before it gives up.

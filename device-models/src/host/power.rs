@@ -115,6 +115,8 @@ impl Device {
         self.rpm.enter(now, RuntimeStatus::Suspending);
         // What the platform reported of a device that was awake wakes nobody later.
         self.low_power.woken_by_platform = false;
+        // Nobody waits for a sleep, but a request may still be owed what it waited before.
+        let owed = self.core.take_waited();
         self.set_power_state(now, PowerState::D0).ok();
         // What the function has to say in D0 is said before it sleeps.
         self.settle(now);
@@ -126,6 +128,7 @@ impl Device {
         self.low_power.suspended_at = now;
         self.low_power.suspends += 1;
         self.core.take_waited();
+        self.core.note_wait(owed);
         self.settle(now);
     }
 

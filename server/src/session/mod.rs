@@ -5,6 +5,7 @@
 //! | [`version`] | VERSION |
 //! | [`info`] | DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_GET_IRQ_INFO |
 //! | [`region`] | REGION_READ, REGION_WRITE |
+//! | [`write_multi`] | REGION_WRITE_MULTI |
 //! | [`irqs`] | DEVICE_SET_IRQS |
 //! | [`dma`] | DMA_MAP, DMA_UNMAP |
 //! | [`feature`] | DEVICE_FEATURE |
@@ -26,6 +27,7 @@ mod info;
 mod irqs;
 mod region;
 mod version;
+mod write_multi;
 
 use std::os::fd::OwnedFd;
 
@@ -156,6 +158,7 @@ impl Session {
         match command {
             Command::RegionRead => region::read(cx, payload, reply),
             Command::RegionWrite => region::write(cx, payload, reply),
+            Command::RegionWriteMulti => write_multi::write(cx, payload, reply),
             Command::DmaUnmap => dma::unmap(cx, payload, reply),
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),

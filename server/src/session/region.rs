@@ -60,13 +60,21 @@ pub(super) fn write(
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let WriteRequest { mut access, data } = WriteRequest::parse(payload)?;
-    if !data.is_empty() {
-        let written = cx
-            .device
-            .region_write(cx.now, access.region, access.offset, data)?;
-        // Never more than the count, which is a u32.
-        access.count = written as u32;
-    }
+    // Never more than the count, which is a u32.
+    access.count = write_bytes(cx, access.region, access.offset, data)? as u32;
     WriteReply { access }.encode(reply);
     Ok(())
+}
+
+/// Writes bytes and says how many were written. None at all do not reach the device.
+pub(super) fn write_bytes(
+    cx: &mut Context<'_>,
+    region: u32,
+    offset: u64,
+    data: &[u8],
+) -> Result<usize, RequestError> {
+    if data.is_empty() {
+        return Ok(0);
+    }
+    Ok(cx.device.region_write(cx.now, region, offset, data)?)
 }

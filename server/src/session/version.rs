@@ -30,6 +30,7 @@ pub(super) fn negotiate(
     let limits = ServerLimits {
         max_msg_fds: MAX_MESSAGE_FDS as u32,
         max_data_xfer_size: MAX_ACCESS,
+        write_multiple: true,
         pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };

@@ -78,7 +78,7 @@ fn what_makes_no_sense_is_refused_and_the_connection_goes_on() {
         (14, vec![], EINVAL),
         (999, vec![], EINVAL),
         (Command::DmaRead.number(), access(0, 0, 4), EINVAL),
-        (Command::RegionWriteMulti.number(), vec![0; 8], EINVAL),
+        (Command::RegionWriteMulti.number(), vec![0; 7], EINVAL),
         (Command::RegionRead.number(), vec![0; 15], EINVAL),
         (Command::RegionRead.number(), access(9, 0, 4), EINVAL),
         (

@@ -1,0 +1,41 @@
+//! REGION_WRITE_MULTI: several small writes, each as if it had come alone. Nothing here allocates.
+
+use vfio_user_protocol::messages::write_multi::{Reply, Request, Write};
+
+use super::Context;
+use super::error::RequestError;
+use super::region;
+use crate::ratelimit::limited;
+
+/// Does the writes in order, up to the first that fails or comes out short. The reply is a success
+/// in any case and counts those before it; a message that is malformed anywhere writes nothing.
+pub(super) fn write(
+    cx: &mut Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let mut completed = 0;
+    for write in Request::parse(payload)?.writes() {
+        if completed > 0 {
+            // What lies between two requests: interrupts go out, and an unused device may sleep.
+            cx.settle();
+        }
+        match complete(cx, &write) {
+            Ok(true) => completed += 1,
+            Ok(false) => break,
+            Err(error) => {
+                limited!(warn, completed, %error, "a write among several refused");
+                break;
+            }
+        }
+    }
+    Reply { completed }.encode(reply);
+    Ok(())
+}
+
+/// Whether all bytes of the write were written.
+fn complete(cx: &mut Context<'_>, write: &Write) -> Result<bool, RequestError> {
+    let bytes = write.bytes();
+    let written = region::write_bytes(cx, write.region, write.offset, bytes)?;
+    Ok(written == bytes.len())
+}
