@@ -252,21 +252,6 @@ fn a_file_that_shrinks_during_a_copy_is_an_error_and_nothing_else() {
 }
 
 #[test]
-fn memory_that_is_not_shared_is_an_error_when_it_is_used() {
-    let mut copier = Copier::new(&[]);
-    buffers(&mut copier, Memory::new, READ | WRITE, PAGE);
-    let private = 0x30_0000;
-    let reply = copier
-        .client
-        .dma_map(READ | WRITE, 0, private, PAGE, None)
-        .unwrap();
-    reply.success().unwrap();
-    assert_eq!(copier.copy(SOURCE, private, 4), Outcome::Failed(1));
-    assert_eq!(copier.copy(private, DESTINATION, 4), Outcome::Failed(1));
-    assert_eq!(copier.copy(SOURCE, DESTINATION, 4), Outcome::Copied);
-}
-
-#[test]
 fn an_unmapped_range_is_out_of_reach_when_the_reply_is_there() {
     let mut copier = Copier::new(&[]);
     let [_source, destination] = buffers(&mut copier, Memory::new, READ | WRITE, PAGE);

@@ -1,11 +1,13 @@
 //! What the server says in its log. There is one for the whole process, so this test is alone in it.
 
+mod asked;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use client_tests::daemon::Daemon;
-use client_tests::raw::wire::dma_map::{READ, WRITE};
-use client_tests::raw::wire::region;
+
+use asked::{Asked, EFAULT, ENOSYS, error};
 
 /// What was logged so far.
 #[derive(Clone, Default)]
@@ -39,35 +41,36 @@ fn what_a_client_repeats_is_logged_a_few_times_only() {
         .with_writer(move || writer.clone())
         .init();
 
-    let (_daemon, mut client) = Daemon::testdev(&[]).unwrap();
-    client
-        .dma_map(READ | WRITE, 0, 0, 0x1000, None)
-        .unwrap()
-        .success()
-        .unwrap();
+    let (_daemon, client) = Daemon::testdev(&[]).unwrap();
+    let mut asked = Asked::new(client);
+    asked.map(asked::BASE, asked::SIZE);
+    let (from, to) = (asked::BASE, asked::BASE + 0x1000);
+    for errno in [0, EFAULT] {
+        asked.odd = Some(Box::new(move |command| error(command, errno)));
+        assert_ne!(asked.copy(from, to, 4), 0);
+    }
+    assert_eq!(asked.copy(from, to, 4), 0);
     assert_eq!(
         log.lines_with("share=on"),
         0,
-        "a map without a file is nothing special"
+        "a client that serves DMA messages needs no advice"
     );
-    client.write(region::CONFIG, 4, &[6, 0]).unwrap();
-    client.write(0, 0x30, &4_u32.to_le_bytes()).unwrap();
-    client.write(0, 0x34, &1_u32.to_le_bytes()).unwrap();
-    let mut copy = || {
-        client.write(0, 0x38, &1_u32.to_le_bytes()).unwrap();
-        while client.read(0, 0x3c, 4).unwrap()[0] & 1 != 0 {}
+    let mut refuse = || {
+        asked.odd = Some(Box::new(|command| error(command, ENOSYS)));
+        assert_ne!(asked.copy(from, to, 4), 0);
     };
-    copy();
+    refuse();
     assert_eq!(
         log.lines_with("share=on"),
         1,
-        "DMA into it names the option that is missing"
+        "one that does not is told of the option that is missing"
     );
     for _ in 0..200 {
-        copy();
+        refuse();
     }
     assert!(log.lines_with("share=on") <= 10, "200 times the same");
 
+    let mut client = asked.client;
     let refused = log.lines_with("request refused");
     for _ in 0..200 {
         client.region_read(77, 0, 4).unwrap().failure().unwrap();

@@ -4,55 +4,84 @@
 //! one holds up neither its own client's requests nor other functions. Before each slice the device
 //! is asked whether the transfer may still touch memory: a function that left D0 or was reset
 //! reaches nothing any more.
+//!
+//! Where memory has no file, the client that mapped it is sent a command, one at a time, and the
+//! transfer rests until the reply is there, its time is up, or the client or the map is gone. Nothing
+//! else waits for it: the client's own requests are served meanwhile, of which some may be what it
+//! needs to be able to answer. A reply that comes too late answers nothing.
+
+mod command;
+mod held;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use pci_device_models::dma::{DmaError, DmaOp, DmaRequest};
 use pci_device_models::host::Device;
 use pci_device_models::time::Time;
+use vfio_user_protocol::Frame;
 
-use crate::memory::DmaTable;
+use crate::memory::{DmaTable, Reach, offset};
+use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
+use command::{Asked, Direction};
+use held::{BOUNCE, Held};
+
+pub(crate) use held::BounceBuffer;
 
 /// Bytes moved before others get a turn.
 const SLICE: usize = 256 * 1024;
-/// Bytes of a copy that are in the server's hands at a time: few enough to stay in the cache.
-const BOUNCE: usize = 64 * 1024;
-
-/// Room for data on their way from one place in client memory to another.
-#[derive(Debug, Default)]
-pub(crate) struct BounceBuffer(Vec<u8>);
-
-impl BounceBuffer {
-    fn get(&mut self) -> &mut [u8] {
-        if self.0.is_empty() {
-            self.0.resize(BOUNCE, 0);
-        }
-        &mut self.0
-    }
-}
 
 /// The transfers of one function.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DmaQueue {
     waiting: VecDeque<DmaRequest>,
-    /// Bytes of the first one that are done.
+    /// How far the first one is.
+    progress: Progress,
+    /// How long a client may take to answer a command.
+    timeout: Duration,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Bytes that are done.
     done: usize,
-    /// What the first one has read, if it is a read.
+    /// What was read, if it is a read.
     data: Vec<u8>,
+    /// What was read but not written, if it is a copy.
+    held: Held,
+    /// What a client was asked for.
+    asked: Option<Asked>,
+    /// It came to nothing.
+    failed: Option<DmaError>,
+    /// Message id of the last command.
+    last_id: u16,
 }
 
 impl DmaQueue {
+    /// No transfers. Clients are given `timeout` to answer a command.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            progress: Progress::default(),
+            timeout,
+        }
+    }
+
     pub(crate) fn push(&mut self, request: DmaRequest) {
         self.waiting.push_back(request);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Whether [`Self::step`] has something to do.
+    pub(crate) fn is_ready(&self, device: &Device) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|first| self.progress.asked.is_none() || !device.dma_is_live(first.id))
     }
 
     /// Does one slice of the first transfer, and tells the device when that has come to its end.
-    /// `memory` is what clients have mapped.
+    /// `memory` is what clients have mapped. Afterwards there may be a [command](Self::command) to
+    /// be sent.
     pub(crate) fn step(
         &mut self,
         now: Time,
@@ -66,16 +95,13 @@ impl DmaQueue {
         };
         let id = request.id;
         let step = if device.dma_is_live(id) {
-            slice(&request.op, self.done, &mut self.data, memory, bounce)
+            self.progress.slice(&request.op, memory, bounce)
         } else {
             Err(DmaError::Aborted)
         };
         match step {
-            Ok(moved) if self.done + moved < length(&request.op) => {
-                self.done += moved;
-                return;
-            }
-            Ok(_) => device.dma_done(now, id, Ok(&self.data)),
+            Ok(()) if self.progress.done < length(&request.op) => return,
+            Ok(()) => device.dma_done(now, id, Ok(&self.progress.data)),
             Err(error) => {
                 stats.dma_errors += 1;
                 device.dma_done(now, id, Err(error));
@@ -83,9 +109,209 @@ impl DmaQueue {
         }
         stats.dma_transfers += 1;
         self.waiting.pop_front();
-        self.done = 0;
+        self.progress.begin(bounce);
+    }
+
+    /// Appends the command that has to be sent now, if there is one, to `out`. Returns the number of
+    /// the client that it is for.
+    pub(crate) fn command(&mut self, now: Time, out: &mut Vec<u8>) -> Option<u64> {
+        let asked = self.progress.asked.as_mut();
+        let asked = asked.filter(|asked| asked.deadline.is_none())?;
+        asked.deadline = Some(now.after(self.timeout));
+        let (asked, op) = (self.progress.asked.as_ref()?, &self.waiting.front()?.op);
+        asked.encode(self.progress.source(op), out);
+        Some(asked.client)
+    }
+
+    /// Takes a reply of `client`. Whether it was waited for.
+    pub(crate) fn answer(&mut self, client: u64, frame: &Frame<'_>) -> bool {
+        let progress = &mut self.progress;
+        let answered = |asked: &mut Asked| asked.is_answered_by(client, frame);
+        let (Some(asked), Some(request)) = (progress.asked.take_if(answered), self.waiting.front())
+        else {
+            return false;
+        };
+        progress.failed = progress.absorb(&asked, &request.op, frame).err();
+        true
+    }
+
+    /// When the reply that is waited for has to be there.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.progress.asked.as_ref()?.deadline
+    }
+
+    /// The client whose reply ought to be there.
+    pub(crate) fn due_from(&self, now: Time) -> Option<u64> {
+        let asked = self.progress.asked.as_ref()?;
+        (asked.deadline? <= now).then_some(asked.client)
+    }
+
+    /// Gives up the reply whose time is up.
+    pub(crate) fn expire(&mut self, now: Time) {
+        if self.due_from(now).is_some() {
+            self.progress.give_up(|_| true);
+            limited!(
+                warn,
+                seconds = self.timeout.as_secs_f64(),
+                "the client did not answer a DMA command in time"
+            );
+        }
+    }
+
+    /// A client is gone.
+    pub(crate) fn client_gone(&mut self, client: u64) {
+        self.progress.give_up(|asked| asked.client == client);
+    }
+
+    /// Maps are gone from `memory`.
+    pub(crate) fn unmapped(&mut self, memory: &mut DmaTable) {
+        self.progress.give_up(|asked| {
+            let owner = memory.owner(asked.address);
+            owner.is_none_or(|owner| owner.client != asked.client)
+        });
+    }
+}
+
+impl Progress {
+    /// The next transfer's.
+    fn begin(&mut self, bounce: &mut BounceBuffer) {
+        self.held.release(bounce);
         self.data.clear();
         self.data.shrink_to(BOUNCE);
+        *self = Self {
+            data: std::mem::take(&mut self.data),
+            last_id: self.last_id,
+            ..Self::default()
+        };
+    }
+
+    /// Does what can be done without a client's help, a slice at most.
+    fn slice(
+        &mut self,
+        op: &DmaOp,
+        memory: &mut DmaTable,
+        bounce: &mut BounceBuffer,
+    ) -> Result<(), DmaError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let end = length(op).min(self.done + SLICE);
+        while self.done < end && self.asked.is_none() {
+            match op {
+                DmaOp::Read { address, .. } => self.read(*address, end, memory)?,
+                DmaOp::Write { address, data } => self.write(*address, data, end, memory)?,
+                DmaOp::Copy { from, .. } if self.held.is_empty() => {
+                    self.read_held(*from, end, memory, bounce)?;
+                }
+                DmaOp::Copy { to, .. } => self.write_held(*to, memory)?,
+            }
+        }
+        if self.asked.is_none() && self.held.is_empty() {
+            self.held.release(bounce);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, address: u64, end: usize, memory: &mut DmaTable) -> Result<(), DmaError> {
+        let at = offset(address, self.done)?;
+        self.data.resize(end, 0);
+        let data = self.data.get_mut(self.done..).unwrap_or_default();
+        let reach = memory.read(at, data)?;
+        self.done += reach.done(data.len());
+        self.ask(reach, Direction::Read, at)
+    }
+
+    fn write(
+        &mut self,
+        address: u64,
+        data: &[u8],
+        end: usize,
+        memory: &mut DmaTable,
+    ) -> Result<(), DmaError> {
+        let at = offset(address, self.done)?;
+        let data = data.get(self.done..end).unwrap_or_default();
+        let reach = memory.write(at, data)?;
+        self.done += reach.done(data.len());
+        self.ask(reach, Direction::Write, at)
+    }
+
+    /// The first half of a copy. What was read by file is written before a client is asked for more.
+    /// A copy whose ranges overlap goes from low to high addresses, as a copy engine does.
+    fn read_held(
+        &mut self,
+        from: u64,
+        end: usize,
+        memory: &mut DmaTable,
+        bounce: &mut BounceBuffer,
+    ) -> Result<(), DmaError> {
+        let at = offset(from, self.done)?;
+        let room = self.held.room(bounce, end - self.done);
+        let reach = memory.read(at, room)?;
+        match reach.done(room.len()) {
+            0 => self.ask(reach, Direction::Read, at),
+            read => {
+                self.held.fill(read);
+                Ok(())
+            }
+        }
+    }
+
+    /// The second half of a copy.
+    fn write_held(&mut self, to: u64, memory: &mut DmaTable) -> Result<(), DmaError> {
+        let at = offset(to, self.done)?;
+        let bytes = self.held.bytes();
+        let reach = memory.write(at, bytes)?;
+        let written = reach.done(bytes.len());
+        self.done += written;
+        self.held.drop_first(written);
+        self.ask(reach, Direction::Write, at)
+    }
+
+    /// If the access that began at `address` came to memory without a file, asks its owner.
+    fn ask(&mut self, reach: Reach, direction: Direction, address: u64) -> Result<(), DmaError> {
+        if let Reach::Ask { done, len, owner } = reach {
+            self.last_id = self.last_id.wrapping_add(1);
+            let address = offset(address, done)?;
+            self.asked = Some(Asked::new(owner, direction, address, len, self.last_id));
+        }
+        Ok(())
+    }
+
+    /// What is to be written next.
+    fn source<'a>(&'a self, op: &'a DmaOp) -> &'a [u8] {
+        match op {
+            DmaOp::Read { .. } => &[],
+            DmaOp::Write { data, .. } => data.get(self.done..).unwrap_or_default(),
+            DmaOp::Copy { .. } => self.held.bytes(),
+        }
+    }
+
+    /// Takes in what the reply to `asked` says.
+    fn absorb(&mut self, asked: &Asked, op: &DmaOp, frame: &Frame<'_>) -> Result<(), DmaError> {
+        match asked.direction {
+            Direction::Read => {
+                let data = asked.data(frame)?;
+                if let DmaOp::Copy { .. } = op {
+                    self.held.hold(data);
+                } else if let Some(place) = self.data.get_mut(self.done..self.done + data.len()) {
+                    place.copy_from_slice(data);
+                    self.done += data.len();
+                }
+            }
+            Direction::Write => {
+                let written = asked.written(self.source(op), frame)?;
+                self.held.drop_first(written);
+                self.done += written;
+            }
+        }
+        Ok(())
+    }
+
+    /// The command under way comes to nothing, if it is such a one.
+    fn give_up(&mut self, hopeless: impl FnOnce(&mut Asked) -> bool) {
+        if let Some(asked) = self.asked.take_if(hopeless) {
+            self.failed = Some(asked.unmapped());
+        }
     }
 }
 
@@ -97,44 +323,5 @@ fn length(op: &DmaOp) -> usize {
     }
 }
 
-/// Moves the next bytes of a transfer and says how many. A copy whose ranges overlap goes from low
-/// to high addresses, as a copy engine does.
-fn slice(
-    op: &DmaOp,
-    done: usize,
-    data_read: &mut Vec<u8>,
-    memory: &mut DmaTable,
-    bounce: &mut BounceBuffer,
-) -> Result<usize, DmaError> {
-    let count = length(op).saturating_sub(done).min(SLICE);
-    match op {
-        DmaOp::Read { address, .. } => {
-            let address = offset(*address, done)?;
-            data_read.resize(done + count, 0);
-            memory.read(address, data_read.get_mut(done..).unwrap_or_default())?;
-        }
-        DmaOp::Write { address, data } => {
-            let address = offset(*address, done)?;
-            memory.write(address, data.get(done..done + count).unwrap_or_default())?;
-        }
-        DmaOp::Copy { from, to, .. } => {
-            let mut moved = done;
-            while moved < done + count {
-                let bounce = bounce.get();
-                let piece = bounce.len().min(done + count - moved);
-                let bytes = bounce.get_mut(..piece).unwrap_or_default();
-                memory.read(offset(*from, moved)?, bytes)?;
-                memory.write(offset(*to, moved)?, bytes)?;
-                moved += piece;
-            }
-        }
-    }
-    Ok(count)
-}
-
-/// The address `done` bytes into a transfer. Nothing is mapped beyond the last address.
-fn offset(address: u64, done: usize) -> Result<u64, DmaError> {
-    address
-        .checked_add(done as u64)
-        .ok_or(DmaError::Unmapped { address: 0 })
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! What a device does to the world: interrupts and wake-up notices at once, DMA in its turn, events
 //! to those who watch.
 
+use std::time::Duration;
+
 use pci_device_models::effect::Event;
 use pci_device_models::host::{Device, Output};
 use pci_device_models::time::Time;
@@ -25,11 +27,12 @@ pub(crate) struct Outputs {
 }
 
 impl Outputs {
-    pub(crate) fn new(name: String) -> Self {
+    /// Clients are given `dma_timeout` to answer a DMA command.
+    pub(crate) fn new(name: String, dma_timeout: Duration) -> Self {
         Self {
             name,
             irqs: IrqFds::default(),
-            dma: DmaQueue::default(),
+            dma: DmaQueue::new(dma_timeout),
             events: Vec::new(),
             subscribers: 0,
         }

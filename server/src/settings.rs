@@ -40,6 +40,8 @@ pub struct Settings {
     /// DMA maps that the clients of a function may have at once; one more is ENOSPC. What clients
     /// name in their capabilities is no limit here: real ones send more than they announce.
     pub max_dma_maps: usize,
+    /// How long a client may take to answer a DMA command before the transfer fails.
+    pub dma_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             clock: Clock::default(),
             once: false,
             max_dma_maps: 262_144,
+            dma_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -22,6 +22,10 @@ pub struct ConnectionStats {
     pub messages_invalid: u64,
     /// DMA maps that clients have made.
     pub dma_maps: u64,
+    /// DMA commands sent to clients whose memory has no file.
+    pub dma_commands: u64,
+    /// Replies to DMA commands that were not waited for, or not any more.
+    pub dma_replies_dropped: u64,
     /// DMA transfers finished, with or without success.
     pub dma_transfers: u64,
     /// DMA transfers that failed.

@@ -1,6 +1,7 @@
-//! The table of maps: bus addresses to file ranges.
+//! The table of maps: bus addresses to file ranges, or to the client that has to be asked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use pci_device_models::dma::DmaError;
@@ -8,8 +9,8 @@ use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::dma_map::{self, DmaMapFlags};
 use vfio_user_protocol::messages::dma_unmap::Target;
 
-use super::ClientMemory;
 use super::file::{AccessError, FileError, FileId, Files, Rights};
+use super::{ClientMemory, Owner};
 use crate::ratelimit::limited;
 
 /// Addresses and sizes of maps are multiples of this.
@@ -51,12 +52,20 @@ struct Map {
     first: u64,
     last: u64,
     rights: Rights,
-    backing: Option<Backing>,
+    backing: Backing,
 }
 
-/// The file range behind a map.
+/// What is behind a map.
 #[derive(Clone, Copy, Debug)]
-struct Backing {
+enum Backing {
+    File(FileRange),
+    /// Memory that only this client reaches.
+    Owner(Owner),
+}
+
+/// Where in a file a map begins.
+#[derive(Clone, Copy, Debug)]
+struct FileRange {
     file: FileId,
     offset: u64,
     by_mapping: bool,
@@ -66,6 +75,29 @@ struct Backing {
 struct Piece {
     map: Map,
     len: usize,
+}
+
+/// How far an access came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// To its end.
+    All,
+    /// `done` bytes far: the next `len` are in a map without a file, so `owner` has to be asked.
+    Ask {
+        done: usize,
+        len: usize,
+        owner: Owner,
+    },
+}
+
+impl Reach {
+    /// Bytes of the `len` asked for that were done.
+    pub(crate) const fn done(self, len: usize) -> usize {
+        match self {
+            Self::All => len,
+            Self::Ask { done, .. } => done,
+        }
+    }
 }
 
 /// What a client has mapped for DMA.
@@ -94,11 +126,13 @@ impl DmaTable {
         self.maps.len()
     }
 
-    /// Adds a map, whose range is known not to be empty nor to wrap around.
+    /// Adds a map, whose range is known not to be empty nor to wrap around. Without a file, `owner`
+    /// is asked for its memory.
     pub(crate) fn map(
         &mut self,
         request: &dma_map::Request,
         file: Option<OwnedFd>,
+        owner: Owner,
     ) -> Result<(), MapError> {
         let (address, size) = (request.address, request.size);
         if !address.is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) {
@@ -121,16 +155,18 @@ impl DmaTable {
         let mut rights = Rights::empty();
         rights.set(Rights::READ, request.flags.contains(DmaMapFlags::READ));
         rights.set(Rights::WRITE, request.flags.contains(DmaMapFlags::WRITE));
-        let mut backing = None;
-        if let Some(file) = file {
-            let (file, allowed) = self.files.acquire(file)?;
-            rights &= allowed;
-            backing = Some(Backing {
-                file,
-                offset: request.offset,
-                by_mapping: !request.flags.contains(DmaMapFlags::ACCESS_FILE_IO),
-            });
-        }
+        let backing = match file {
+            Some(file) => {
+                let (file, allowed) = self.files.acquire(file)?;
+                rights &= allowed;
+                Backing::File(FileRange {
+                    file,
+                    offset: request.offset,
+                    by_mapping: !request.flags.contains(DmaMapFlags::ACCESS_FILE_IO),
+                })
+            }
+            None => Backing::Owner(owner),
+        };
         let map = Map {
             first: address,
             last,
@@ -159,8 +195,8 @@ impl DmaTable {
             self.files.clear();
         }
         while let Some(key) = self.maps.range(first..=last).next().map(|(&key, _)| key) {
-            if let Some(backing) = self.maps.remove(&key).and_then(|map| map.backing) {
-                self.files.release(backing.file);
+            if let Some(Backing::File(range)) = self.maps.remove(&key).map(|map| map.backing) {
+                self.files.release(range.file);
             }
         }
         Ok(())
@@ -182,40 +218,64 @@ impl DmaTable {
         }
     }
 
-    /// Reads client memory. The range may span maps that adjoin.
+    /// Reads client memory, as far as there are files. The range may span maps that adjoin.
     ///
     /// # Errors
     /// [`DmaError::Unmapped`] and [`DmaError::NotPermitted`]; the bytes before the address that the
     /// error names have been read.
-    pub(crate) fn read(&mut self, address: u64, mut data: &mut [u8]) -> Result<(), DmaError> {
-        let mut at = address;
-        while !data.is_empty() {
-            let piece = self.piece(at, data.len(), Rights::READ)?;
-            let (here, rest) = data.split_at_mut(piece.len);
-            let (backing, offset) = backing_at(&piece.map, at)?;
-            self.files
-                .read(backing.file, backing.by_mapping, offset, here)
-                .map_err(|error| dma_error(error, at, false))?;
-            data = rest;
-            at = next(at, piece.len, data.is_empty())?;
-        }
-        Ok(())
+    pub(crate) fn read(&mut self, address: u64, data: &mut [u8]) -> Result<Reach, DmaError> {
+        self.access(address, data.len(), Rights::READ, |files, range, part| {
+            let data = data.get_mut(part).unwrap_or_default();
+            files.read(range.file, range.by_mapping, range.offset, data)
+        })
     }
 
     /// Writes client memory; otherwise as [`Self::read`].
-    pub(crate) fn write(&mut self, address: u64, mut data: &[u8]) -> Result<(), DmaError> {
-        let mut at = address;
-        while !data.is_empty() {
-            let piece = self.piece(at, data.len(), Rights::WRITE)?;
-            let (here, rest) = data.split_at(piece.len);
-            let (backing, offset) = backing_at(&piece.map, at)?;
-            self.files
-                .write(backing.file, backing.by_mapping, offset, here)
-                .map_err(|error| dma_error(error, at, true))?;
-            data = rest;
-            at = next(at, piece.len, data.is_empty())?;
+    pub(crate) fn write(&mut self, address: u64, data: &[u8]) -> Result<Reach, DmaError> {
+        self.access(address, data.len(), Rights::WRITE, |files, range, part| {
+            let data = data.get(part).unwrap_or_default();
+            files.write(range.file, range.by_mapping, range.offset, data)
+        })
+    }
+
+    /// Has every part of an access moved that lies in one map, until one lies in no file.
+    fn access(
+        &mut self,
+        address: u64,
+        len: usize,
+        right: Rights,
+        mut move_part: impl FnMut(&mut Files, FileRange, Range<usize>) -> Result<(), AccessError>,
+    ) -> Result<Reach, DmaError> {
+        let mut done = 0;
+        while done < len {
+            let at = offset(address, done)?;
+            let piece = self.piece(at, len - done, right)?;
+            match piece.map.backing {
+                Backing::File(range) => {
+                    let range = FileRange {
+                        offset: range.offset.saturating_add(at - piece.map.first),
+                        ..range
+                    };
+                    let part = done..done + piece.len;
+                    move_part(&mut self.files, range, part)
+                        .map_err(|error| dma_error(error, at, right == Rights::WRITE))?;
+                }
+                Backing::Owner(owner) => {
+                    let len = piece.len;
+                    return Ok(Reach::Ask { done, len, owner });
+                }
+            }
+            done += piece.len;
         }
-        Ok(())
+        Ok(Reach::All)
+    }
+
+    /// Who has to be asked for what is mapped at `address`, if anybody.
+    pub(crate) fn owner(&mut self, address: u64) -> Option<Owner> {
+        match self.find(address)?.backing {
+            Backing::Owner(owner) => Some(owner),
+            Backing::File(_) => None,
+        }
     }
 
     /// The part of an access of `len` bytes that lies in the map at `address`.
@@ -253,27 +313,11 @@ impl DmaTable {
     }
 }
 
-/// The file behind a map and where in it `address` lies.
-fn backing_at(map: &Map, address: u64) -> Result<(Backing, u64), DmaError> {
-    let Some(backing) = map.backing else {
-        limited!(
-            warn,
-            address = format_args!("{address:#x}"),
-            "DMA into memory that the client did not share; with QEMU use \
-             -object memory-backend-memfd,share=on,… as the machine's memory-backend"
-        );
-        return Err(DmaError::Unmapped { address });
-    };
-    Ok((backing, backing.offset.saturating_add(address - map.first)))
-}
-
-/// The address `len` bytes after `at`, which has to exist unless the access is `over`.
-fn next(at: u64, len: usize, over: bool) -> Result<u64, DmaError> {
-    match at.checked_add(len as u64) {
-        Some(next) => Ok(next),
-        None if over => Ok(0),
-        None => Err(DmaError::Unmapped { address: 0 }),
-    }
+/// The address `done` bytes into an access. Nothing is mapped beyond the last address.
+pub(crate) fn offset(address: u64, done: usize) -> Result<u64, DmaError> {
+    address
+        .checked_add(done as u64)
+        .ok_or(DmaError::Unmapped { address: 0 })
 }
 
 fn dma_error(error: AccessError, address: u64, write: bool) -> DmaError {

@@ -71,7 +71,13 @@ pub(super) struct Client {
 
 impl Client {
     /// Has the socket watched from now on.
-    pub(super) fn new(socket: OwnedFd, id: ClientId, registry: &Registry) -> io::Result<Self> {
+    /// `number` is one that no other client of the function has or had.
+    pub(super) fn new(
+        socket: OwnedFd,
+        id: ClientId,
+        number: u64,
+        registry: &Registry,
+    ) -> io::Result<Self> {
         let token = Source::Client(id).into();
         registry.register(
             &mut SourceFd(&socket.as_raw_fd()),
@@ -83,12 +89,23 @@ impl Client {
             token,
             incoming: Incoming::new(session::limits()),
             outgoing: Outgoing::default(),
-            session: Session::default(),
+            session: Session::new(number),
             closed: Closed::No,
             parked: None,
             has_more: false,
             watches_room: false,
         })
+    }
+
+    /// Its number.
+    pub(super) const fn number(&self) -> u64 {
+        self.session.client()
+    }
+
+    /// Sends a command of the server's.
+    pub(super) fn send(&mut self, command: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
+        self.outgoing.send(&self.socket, command)?;
+        self.watch_room(registry)
     }
 
     /// The socket is closed so far.

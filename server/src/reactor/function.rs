@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use mio::{Registry, Token};
 use pci_device_models::host::Device;
@@ -42,6 +43,8 @@ pub(super) struct Function {
     rail: Option<Rail>,
     /// Clients by slot.
     clients: Vec<Option<Client>>,
+    /// Number of the last client.
+    last_client: u64,
     /// Nobody is served after the last client has gone.
     once: bool,
 }
@@ -51,6 +54,7 @@ pub(super) struct Function {
 pub(super) struct Limits {
     pub(super) once: bool,
     pub(super) max_dma_maps: usize,
+    pub(super) dma_timeout: Duration,
 }
 
 impl Function {
@@ -80,7 +84,7 @@ impl Function {
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let mut function = Self {
             number,
-            outputs: Outputs::new(name.clone()),
+            outputs: Outputs::new(name.clone(), limits.dma_timeout),
             name,
             device,
             stats: ConnectionStats::default(),
@@ -91,6 +95,7 @@ impl Function {
             listener: None,
             rail: rail.transpose()?,
             clients: Vec::new(),
+            last_client: 0,
             once: limits.once,
         };
         match endpoint {
@@ -136,7 +141,7 @@ impl Function {
             function: self.number,
             slot,
         };
-        let client = Client::new(socket, id, registry)?;
+        let client = Client::new(socket, id, self.last_client + 1, registry)?;
         let opened = self.device.client_came(now);
         self.settle(now);
         if let Err(error) = opened {
@@ -150,6 +155,7 @@ impl Function {
         if let Some(place) = self.clients.get_mut(slot) {
             *place = Some(client);
         }
+        self.last_client += 1;
         self.stats.connected = true;
         self.stats.clients += 1;
         limited!(
@@ -196,6 +202,7 @@ impl Function {
         let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else {
             return;
         };
+        self.outputs.dma.client_gone(client.number());
         client.end(registry);
         limited!(info, function = self.name, "client gone");
         self.device.client_gone(now);
@@ -243,21 +250,25 @@ impl Function {
     pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         self.device.advance(now);
         self.perform_outputs(now);
+        let asked = self.outputs.dma.due_from(now);
         self.give_turns(shared, registry, now, |client| {
-            client.due().is_some_and(|due| due <= now)
+            client.due().is_some_and(|due| due <= now) || asked == Some(client.number())
         });
+        // Unless the reply was there already, and nobody had looked.
+        self.outputs.dma.expire(now);
     }
 
     /// When something is due.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let replies = self.clients.iter().flatten().filter_map(Client::due);
-        replies.chain(self.device.next_deadline()).min()
+        let dma = self.outputs.dma.deadline();
+        replies.chain(self.device.next_deadline()).chain(dma).min()
     }
 
     /// Goes on with what did not fit into earlier turns.
     pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         self.give_turns(shared, registry, now, Client::has_more);
-        if !self.outputs.dma.is_empty() {
+        if self.outputs.dma.is_ready(&self.device) {
             self.outputs.dma.step(
                 now,
                 &mut self.device,
@@ -265,7 +276,30 @@ impl Function {
                 &mut shared.bounce,
                 &mut self.stats,
             );
+            self.send_dma_command(shared, registry, now);
             self.settle(now);
+        }
+    }
+
+    /// Sends what a transfer asks a client for, if it does.
+    fn send_dma_command(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        let Some(number) = self.outputs.dma.command(now, &mut shared.replies) else {
+            return;
+        };
+        self.stats.dma_commands += 1;
+        let clients = self.clients.iter_mut().enumerate();
+        let mut numbered = clients.filter_map(|(slot, client)| Some((slot, client.as_mut()?)));
+        let found = numbered.find(|(_, client)| client.number() == number);
+        let sent = found.map(|(slot, client)| (slot, client.send(&mut shared.replies, registry)));
+        shared.replies.clear();
+        match sent {
+            Some((_, Ok(()))) => {}
+            Some((slot, Err(error))) => {
+                tracing::debug!(%error, "the client cannot be asked for its memory");
+                self.disconnect(slot, registry, now);
+            }
+            // The client is gone, its maps are not.
+            None => self.outputs.dma.client_gone(number),
         }
     }
 
@@ -286,7 +320,8 @@ impl Function {
 
     /// Whether [`Self::go_on`] has something to do.
     pub(super) fn is_busy(&self) -> bool {
-        self.clients.iter().flatten().any(Client::has_more) || !self.outputs.dma.is_empty()
+        self.clients.iter().flatten().any(Client::has_more)
+            || self.outputs.dma.is_ready(&self.device)
     }
 
     /// Whether no client can come any more.

@@ -54,7 +54,7 @@ const LOOKS_BETWEEN_POLLS: u32 = 16;
 pub(crate) struct Shared {
     /// For messages to be received into.
     pub(crate) buffers: BufferPool,
-    /// Replies of the present turn.
+    /// Replies of the present turn, or a command.
     pub(crate) replies: Vec<u8>,
     /// For copies within client memory.
     pub(crate) bounce: BounceBuffer,
@@ -113,6 +113,7 @@ impl Reactor {
             limits: Limits {
                 once: settings.once,
                 max_dma_maps: settings.max_dma_maps,
+                dma_timeout: settings.dma_timeout,
             },
             spin: Spin::new(settings.poll.window()),
             hot: None,

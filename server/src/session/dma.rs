@@ -5,25 +5,27 @@
 //! addresses, and either can take back what the other mapped.
 //!
 //! Transfers run between messages and look their maps up for every piece, so a reply to DMA_UNMAP
-//! never leaves while something still reaches the memory.
+//! never leaves while something still reaches the memory; what a client was asked for is given up.
 
 use std::os::fd::OwnedFd;
 
 use vfio_user_protocol::messages::{dma_map, dma_unmap};
 
-use super::Context;
 use super::error::RequestError;
+use super::{Context, Session};
 
-/// DMA_MAP. A map without a file is recorded like any other: clients announce ROMs, BARs of other
-/// devices and memory that they do not share.
+/// DMA_MAP. A map without a file is recorded like any other: clients announce ROMs, BARs and memory
+/// that they do not share, all of which they can be asked for.
 pub(super) fn map(
+    session: &Session,
     cx: &mut Context<'_>,
     payload: &[u8],
     fds: Vec<OwnedFd>,
 ) -> Result<(), RequestError> {
     let request = dma_map::Request::parse(payload)?;
     request.check_descriptors(fds.len())?;
-    cx.memory.map(&request, fds.into_iter().next())?;
+    cx.memory
+        .map(&request, fds.into_iter().next(), session.owner)?;
     cx.stats.dma_maps = cx.memory.len() as u64;
     Ok(())
 }
@@ -39,6 +41,7 @@ pub(super) fn unmap(
         return Err(RequestError::NoDirtyLog);
     }
     cx.memory.unmap(request.target)?;
+    cx.outputs.dma.unmapped(cx.memory);
     cx.stats.dma_maps = cx.memory.len() as u64;
     dma_unmap::Reply {
         target: request.target,

@@ -17,6 +17,9 @@
 //! to that in the device, which knows more about them; VERSION and the DMA maps have no business
 //! with it.
 //!
+//! Replies to DMA commands go to the transfer that waits for them. One that nothing waits for is
+//! dropped without a word: it may just be late.
+//!
 //! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
 //! not served get an error reply, and the connection goes on.
 
@@ -34,10 +37,10 @@ use std::os::fd::OwnedFd;
 use mio::{Registry, Token};
 use pci_device_models::host::{Device, HostError};
 use pci_device_models::time::Time;
-use vfio_user_protocol::{Command, Frame, Invalid, encoder};
+use vfio_user_protocol::{Command, Direction, Frame, Invalid, encoder};
 
 use crate::connection::Message;
-use crate::memory::DmaTable;
+use crate::memory::{DmaTable, Owner};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
@@ -46,10 +49,12 @@ use error::RequestError;
 pub(crate) use version::limits;
 
 /// A client's conversation, from its connection to its end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Session {
     /// VERSION has been agreed on.
     negotiated: bool,
+    /// The client as one that is asked for memory.
+    owner: Owner,
 }
 
 /// What a request is served with.
@@ -83,9 +88,30 @@ impl Context<'_> {
 }
 
 impl Session {
+    /// With the client of that number, which no other client of the function has or had.
+    pub(crate) const fn new(client: u64) -> Self {
+        Self {
+            negotiated: false,
+            owner: Owner {
+                client,
+                max_transfer: version::MAX_ACCESS,
+            },
+        }
+    }
+
+    /// The client's number.
+    pub(crate) const fn client(&self) -> u64 {
+        self.owner.client
+    }
+
     /// Serves one message. What is owed to the client for it is appended to `out`.
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
+        if frame.is_reply() && answers_dma(&frame) {
+            let waited_for = cx.outputs.dma.answer(self.client(), &frame);
+            cx.stats.dma_replies_dropped += u64::from(!waited_for);
+            return;
+        }
         cx.stats.requests += 1;
         let before = out.len();
         let mut failed = false;
@@ -139,7 +165,7 @@ impl Session {
             cx.perform();
         }
         match command {
-            Command::DmaMap => dma::map(cx, frame.payload, fds),
+            Command::DmaMap => dma::map(self, cx, frame.payload, fds),
             Command::DeviceSetIrqs => irqs::set(cx, frame.payload, fds),
             Command::DeviceFeature => feature::handle(cx, frame.payload, fds, reply),
             _ if !fds.is_empty() => Err(RequestError::NoDescriptors(fds.len())),
@@ -169,6 +195,12 @@ impl Session {
             not_served => Err(RequestError::NotServed(not_served)),
         }
     }
+}
+
+/// Whether a reply is to a command that the server sends. To any other, nothing was ever asked.
+fn answers_dma(reply: &Frame<'_>) -> bool {
+    Command::try_from(reply.header.command)
+        .is_ok_and(|command| command.direction() == Direction::ServerToClient)
 }
 
 /// Whether a request wakes the device whatever is in it.

@@ -206,6 +206,7 @@ fn settings(arguments: &ServeArguments) -> Settings {
         },
         once: arguments.once,
         max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
+        ..defaults
     }
 }
 

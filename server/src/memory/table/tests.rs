@@ -9,6 +9,11 @@ use super::*;
 
 const BOTH: DmaMapFlags = DmaMapFlags::READ.union(DmaMapFlags::WRITE);
 
+const OWNER: Owner = Owner {
+    client: 1,
+    max_transfer: 4096,
+};
+
 fn memfd(pages: u64) -> File {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = File::from(memfd_create("client", flags).unwrap());
@@ -50,7 +55,7 @@ fn table() -> DmaTable {
 fn what_cannot_be_mapped_is_refused_with_its_errno() {
     let file = memfd(8);
     let mut table = DmaTable::new(ClientMemory::FileIo, 2);
-    table.map(&request(4, 4), share(&file)).unwrap();
+    table.map(&request(4, 4), share(&file), OWNER).unwrap();
     let unaligned = dma_map::Request {
         address: 1,
         ..request(0, 1)
@@ -68,11 +73,11 @@ fn what_cannot_be_mapped_is_refused_with_its_errno() {
         (request(5, 1), Errno::EEXIST),
         (request(0, 100), Errno::EEXIST),
     ] {
-        let error = table.map(&request, share(&file)).unwrap_err();
+        let error = table.map(&request, share(&file), OWNER).unwrap_err();
         assert_eq!(error.errno(), errno, "{error}");
     }
-    table.map(&request(8, 1), share(&file)).unwrap();
-    let error = table.map(&request(9, 1), share(&file)).unwrap_err();
+    table.map(&request(8, 1), share(&file), OWNER).unwrap();
+    let error = table.map(&request(9, 1), share(&file), OWNER).unwrap_err();
     assert_eq!(error.errno(), Errno::ENOSPC);
     assert_eq!(table.len(), 2);
 }
@@ -81,7 +86,7 @@ fn what_cannot_be_mapped_is_refused_with_its_errno() {
 fn only_files_that_can_be_read_at_any_place_are_taken() {
     let (socket, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
     let error = table()
-        .map(&request(0, 1), Some(socket.into()))
+        .map(&request(0, 1), Some(socket.into()), OWNER)
         .unwrap_err();
     assert_eq!(error.errno(), Errno::EINVAL);
     let path = rustix::fs::open(
@@ -90,7 +95,7 @@ fn only_files_that_can_be_read_at_any_place_are_taken() {
         rustix::fs::Mode::empty(),
     );
     let error = table()
-        .map(&request(0, 1), Some(path.unwrap()))
+        .map(&request(0, 1), Some(path.unwrap()), OWNER)
         .unwrap_err();
     assert_eq!(error.errno(), Errno::EACCES);
 }
@@ -100,9 +105,9 @@ fn many_maps_of_one_file_hold_it_open_once() {
     let (a, b) = (memfd(64), memfd(64));
     let mut table = table();
     for page in 0..32 {
-        table.map(&request(page, 1), share(&a)).unwrap();
+        table.map(&request(page, 1), share(&a), OWNER).unwrap();
     }
-    table.map(&request(32, 1), share(&b)).unwrap();
+    table.map(&request(32, 1), share(&b), OWNER).unwrap();
     assert_eq!(table.open_files(), 2);
     table.unmap(range(0, 31)).unwrap();
     assert_eq!((table.open_files(), table.len()), (2, 2));
@@ -117,7 +122,7 @@ fn an_unmap_takes_what_is_inside_and_never_cuts() {
     let file = memfd(64);
     let mut table = table();
     for page in [0, 4, 8, 12] {
-        table.map(&request(page, 4), share(&file)).unwrap();
+        table.map(&request(page, 4), share(&file), OWNER).unwrap();
     }
     for (page, pages) in [(1, 2), (2, 6), (0, 6), (5, 1), (3, 100)] {
         let error = table.unmap(range(page, pages)).unwrap_err();
@@ -139,7 +144,7 @@ fn maps_reach_to_the_last_address() {
         address: u64::MAX - (PAGE_SIZE - 1),
         ..request(0, 1)
     };
-    table.map(&top, share(&file)).unwrap();
+    table.map(&top, share(&file), OWNER).unwrap();
     table.write(u64::MAX - 1, &[1, 2]).unwrap();
     let mut data = [0; 2];
     file.read_exact_at(&mut data, PAGE_SIZE - 2).unwrap();
@@ -156,42 +161,53 @@ fn rights_are_those_of_the_map_and_of_the_descriptor() {
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
     let read_only = File::open(path).unwrap();
     let mut table = table();
-    table.map(&request(0, 1), share(&read_only)).unwrap();
+    table.map(&request(0, 1), share(&read_only), OWNER).unwrap();
     let unwritable = dma_map::Request {
         flags: DmaMapFlags::READ,
         ..request(1, 1)
     };
-    table.map(&unwritable, share(&file)).unwrap();
+    table.map(&unwritable, share(&file), OWNER).unwrap();
     let unreadable = dma_map::Request {
         flags: DmaMapFlags::WRITE,
         ..request(2, 1)
     };
-    table.map(&unreadable, share(&file)).unwrap();
+    table.map(&unreadable, share(&file), OWNER).unwrap();
     let denied = |address, write| Err(DmaError::NotPermitted { address, write });
     let mut byte = [0];
-    assert_eq!(table.read(0, &mut byte), Ok(()));
+    assert_eq!(table.read(0, &mut byte), Ok(Reach::All));
     assert_eq!(table.write(0, &byte), denied(0, true));
     assert_eq!(table.write(0x1fff, &byte), denied(0x1fff, true));
     assert_eq!(table.read(0x2000, &mut byte), denied(0x2000, false));
-    assert_eq!(table.write(0x2000, &byte), Ok(()));
+    assert_eq!(table.write(0x2000, &byte), Ok(Reach::All));
     assert_eq!(table.open_files(), 2);
 }
 
 #[test]
-fn memory_that_was_not_shared_cannot_be_reached() {
+fn an_access_stops_where_the_owner_has_to_be_asked() {
     let mut table = table();
-    table.map(&request(0, 1), None).unwrap();
+    table.map(&request(0, 1), share(&memfd(1)), OWNER).unwrap();
+    table.map(&request(1, 2), None, OWNER).unwrap();
+    let ask = |done, len| {
+        let owner = OWNER;
+        Ok(Reach::Ask { done, len, owner })
+    };
+    assert_eq!(table.read(PAGE_SIZE - 8, &mut [0; 24]), ask(8, 16));
+    assert_eq!(table.write(PAGE_SIZE + 8, &[0; 24]), ask(0, 24));
+    let to_the_end = usize::try_from(PAGE_SIZE).unwrap();
     assert_eq!(
-        table.read(8, &mut [0]),
-        Err(DmaError::Unmapped { address: 8 })
+        table.read(2 * PAGE_SIZE, &mut [0; 0x2000]),
+        ask(0, to_the_end)
     );
+    assert_eq!(table.owner(0), None);
+    assert_eq!(table.owner(PAGE_SIZE), Some(OWNER));
+    assert_eq!(table.owner(3 * PAGE_SIZE), None);
 }
 
 #[test]
 fn a_file_that_shrank_is_an_error_and_never_grows_back() {
     let file = memfd(2);
     let mut table = table();
-    table.map(&request(0, 2), share(&file)).unwrap();
+    table.map(&request(0, 2), share(&file), OWNER).unwrap();
     file.set_len(PAGE_SIZE + 1).unwrap();
     let gone = Err(DmaError::Unmapped {
         address: PAGE_SIZE + 1,
@@ -206,7 +222,7 @@ fn a_file_that_shrank_is_an_error_and_never_grows_back() {
 fn sealed_files_are_mapped_and_may_grow() {
     let file = sealed_memfd(1);
     let mut table = DmaTable::new(ClientMemory::MapSealed, 10);
-    table.map(&request(0, 4), share(&file)).unwrap();
+    table.map(&request(0, 4), share(&file), OWNER).unwrap();
     table.write(10, b"one").unwrap();
     assert!(table.write(PAGE_SIZE, b"two").is_err());
     file.set_len(4 * PAGE_SIZE).unwrap();
@@ -224,7 +240,7 @@ fn sealed_files_are_mapped_and_may_grow() {
 fn an_unsealed_file_that_shrinks_does_no_harm_where_mapping_is_allowed() {
     let file = memfd(1);
     let mut table = DmaTable::new(ClientMemory::MapSealed, 10);
-    table.map(&request(0, 1), share(&file)).unwrap();
+    table.map(&request(0, 1), share(&file), OWNER).unwrap();
     file.set_len(0).unwrap();
     let gone = Err(DmaError::Unmapped { address: 0 });
     assert_eq!(table.read(0, &mut [0; 8]), gone);
@@ -363,7 +379,7 @@ fn check(access: ClientMemory, actions: Vec<Action>) -> Result<(), TestCaseError
                     offset: at * PAGE_SIZE,
                     ..request(page, pages)
                 };
-                let mapped = table.map(&request, share(&files[file])).is_ok();
+                let mapped = table.map(&request, share(&files[file]), OWNER).is_ok();
                 prop_assert_eq!(mapped, naive.map(page, pages, file, at, flags));
             }
             Action::Unmap { page, pages } => {
@@ -373,7 +389,7 @@ fn check(access: ClientMemory, actions: Vec<Action>) -> Result<(), TestCaseError
             Action::Read { address, len } => {
                 let mut data = vec![0; len];
                 let outcome = table.read(address, &mut data);
-                let mut expected = Ok(());
+                let mut expected = Ok(Reach::All);
                 for (at, byte) in data.iter().enumerate() {
                     match naive.find(address + at as u64, false) {
                         Ok((file, offset)) => prop_assert_eq!(*byte, naive.files[file][offset]),
@@ -387,7 +403,7 @@ fn check(access: ClientMemory, actions: Vec<Action>) -> Result<(), TestCaseError
             }
             Action::Write { address, data } => {
                 let outcome = table.write(address, &data);
-                let mut expected = Ok(());
+                let mut expected = Ok(Reach::All);
                 for (at, byte) in data.iter().enumerate() {
                     match naive.find(address + at as u64, true) {
                         Ok((file, offset)) => naive.files[file][offset] = *byte,
