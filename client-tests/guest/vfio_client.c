@@ -1,6 +1,7 @@
 /*
  * A client of the guest's own vfio-pci, steered line by line: each command on standard input gets exactly one line of answer, so that a shell
- * script can hold the device open, look at sysfs between two steps, and compare.
+ * script can hold the device open, look at sysfs between two steps, and compare. The program `scenario` beside the other clients understands
+ * the commands marked with an asterisk, too, asks the daemon instead of the kernel, and answers in the same words.
  *
  *   vfio_client 0000:01:00.0
  *
@@ -13,7 +14,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { MAX_WORDS = 6, MAX_BARS = 6, MAX_VECTORS = 16, MAX_BUFFERS = 8 };
+#include "words.h"
+
+enum { MAX_WORDS = 6, MAX_BARS = 6, MAX_VECTORS = 16, MAX_BUFFERS = 8, NEVER_OPEN = 1000 };
 
 struct buffer {
 	uint64_t iova;
@@ -32,8 +35,9 @@ struct buffer {
 	uint8_t *memory;
 };
 
-static int container, device;
-static int wake_event = -1;
+static const char *address;
+static int container, group, device;
+static int wake_event = -1, previous_wake_event = -1;
 static int irq_events[MAX_VECTORS];
 static volatile uint8_t *bars[MAX_BARS];
 static struct buffer buffers[MAX_BUFFERS];
@@ -46,44 +50,10 @@ static void on_sigbus(int signal)
 	siglongjmp(fault, 1);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	fputs("vfio_client: ", stdout);
-	vprintf(format, arguments);
-	printf(": %s\n", strerror(errno));
-	exit(1);
-}
-
 /* The answer to a call that returns a negative number and sets errno when it fails. */
 static void answer_result(int result)
 {
 	puts(result < 0 ? strerrorname_np(errno) : "ok");
-}
-
-static uint64_t number(const char *word)
-{
-	char *end;
-	uint64_t value = strtoull(word, &end, 0);
-
-	if (*word == '\0' || *end != '\0') {
-		errno = EINVAL;
-		die("not a number: %s", word);
-	}
-	return value;
-}
-
-static unsigned int index_below(const char *word, unsigned int limit)
-{
-	uint64_t value = number(word);
-
-	if (value >= limit) {
-		errno = ERANGE;
-		die("must be below %u: %s", limit, word);
-	}
-	return value;
 }
 
 static int new_eventfd(void)
@@ -106,48 +76,114 @@ static void answer_count(int event, int milliseconds)
 	printf("%llu\n", (unsigned long long)count);
 }
 
-/* probe|set entry|wakeup|exit: the low-power device features. `wakeup` registers a new eventfd, which `woken` waits for. */
-static void feature(char **words)
+/* `event` is a file descriptor or what stands for one. A registered eventfd is what `woken` waits for. */
+static void answer_feature(uint32_t flags, uint32_t argsz, int event, uint32_t reserved)
 {
 	struct {
 		struct vfio_device_feature head;
 		struct vfio_device_low_power_entry_with_wakeup body;
-	} call = { .head.argsz = sizeof(call.head) };
+		uint8_t room[64];
+	} call = {
+		.head = { .argsz = argsz, .flags = flags },
+		.body = { .wakeup_eventfd = event, .reserved = reserved },
+	};
+	int result = ioctl(device, VFIO_DEVICE_FEATURE, &call);
 
-	if (!strcmp(words[1], "entry"))
-		call.head.flags = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY;
-	else if (!strcmp(words[1], "wakeup"))
-		call.head.flags = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP;
-	else
-		call.head.flags = VFIO_DEVICE_FEATURE_LOW_POWER_EXIT;
-
-	if (!strcmp(words[0], "probe")) {
-		call.head.flags |= VFIO_DEVICE_FEATURE_PROBE;
-	} else {
-		call.head.flags |= VFIO_DEVICE_FEATURE_SET;
-		if (!strcmp(words[1], "wakeup")) {
-			wake_event = new_eventfd();
-			call.body.wakeup_eventfd = wake_event;
-			call.head.argsz = sizeof(call);
-		}
+	answer_result(result);
+	if (result == 0 && flags == (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP)) {
+		if (previous_wake_event >= 0)
+			close(previous_wake_event);
+		previous_wake_event = wake_event;
+		wake_event = event;
+	} else if (event >= 0 && event < NEVER_OPEN) {
+		close(event);
 	}
-	answer_result(ioctl(device, VFIO_DEVICE_FEATURE, &call));
 }
 
-/* woken MILLISECONDS: how often the wake-up eventfd fired. */
+/*
+ * * feature OPERATIONS FEATURE ARGSZ [EVENTFD [RESERVED]]: a device feature request as it stands. EVENTFD is "event" for a new one, "negative",
+ * "closed" for a number that is not open, or "pipe".
+ */
+static void feature(char **words)
+{
+	const char *kind = words[4] ? words[4] : "negative";
+	int event = -1, ends[2];
+
+	if (!strcmp(kind, "event")) {
+		event = new_eventfd();
+	} else if (!strcmp(kind, "closed")) {
+		event = NEVER_OPEN;
+	} else if (!strcmp(kind, "pipe")) {
+		if (pipe(ends) < 0)
+			die("pipe");
+		close(ends[1]);
+		event = ends[0];
+	}
+	answer_feature(named_bits(words[1], operations) | named(words[2], features), number(words[3]), event,
+		       words[5] ? number(words[5]) : 0);
+}
+
+/* * probe|set entry|wakeup|exit: the low-power device features, as they should be used. */
+static void low_power(char **words)
+{
+	uint32_t flags = named(words[0], operations) | named(words[1], features);
+	bool registers = flags == (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP);
+
+	answer_feature(flags, registers ? 16 : 8, registers ? new_eventfd() : -1, 0);
+}
+
+/* * woken MILLISECONDS: how often the wake-up eventfd fired. */
 static void woken(char **words)
 {
 	answer_count(wake_event, number(words[1]));
 }
 
-static struct vfio_region_info region(const char *name)
+/* * woken_before MILLISECONDS: the same for the one that was registered before it. */
+static void woken_before(char **words)
 {
-	struct vfio_region_info info = { .argsz = sizeof(info) };
+	answer_count(previous_wake_event, number(words[1]));
+}
 
-	info.index = strcmp(name, "config") ? index_below(name, VFIO_PCI_NUM_REGIONS) : VFIO_PCI_CONFIG_REGION_INDEX;
+static struct vfio_region_info region_info(uint32_t index)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+
 	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info) < 0)
-		die("GET_REGION_INFO %s", name);
+		die("GET_REGION_INFO %u", index);
 	return info;
+}
+
+/* Where a region begins in the device's file: asking for it would be a request of its own, which wakes a sleeping device. */
+static uint64_t region_start(const char *name)
+{
+	return (uint64_t)named(name, regions) << 40;
+}
+
+/* Where a capability is. They never move; found once, when the device is open. */
+static uint8_t capabilities[CAPABILITIES];
+
+static void find_capabilities(void)
+{
+	uint64_t config = region_start("config");
+	uint8_t at = 0, head[2];
+
+	if (pread(device, &at, 1, config + 0x34) != 1)
+		die("read of the capability list");
+	for (int count = 0; at && count < 48 && pread(device, head, 2, config + at) == 2; count++, at = head[1])
+		for (size_t i = 0; capability_ids[i].name; i++)
+			if (head[0] == capability_ids[i].value)
+				capabilities[i] = at;
+}
+
+/* NUMBER, or CAPABILITY+NUMBER. */
+static uint64_t offset(const char *word)
+{
+	const char *plus = strchr(word, '+');
+
+	for (size_t i = 0; plus && capability_ids[i].name; i++)
+		if (!strncmp(word, capability_ids[i].name, plus - word) && !capability_ids[i].name[plus - word])
+			return capabilities[i] + number(plus + 1);
+	return number(word);
 }
 
 static unsigned int width(const char *word)
@@ -155,32 +191,59 @@ static unsigned int width(const char *word)
 	return word ? index_below(word, sizeof(uint64_t) + 1) : sizeof(uint32_t);
 }
 
-/* read REGION OFFSET [WIDTH]: through read(2), little-endian; REGION is a number or "config". */
+/* * read REGION OFFSET [WIDTH]: through read(2), little-endian; REGION is a number, "config", "rom" or "vga". */
 static void read_region(char **words)
 {
-	unsigned int bytes = width(words[3]);
 	uint64_t value = 0;
-	ssize_t done = pread(device, &value, bytes, region(words[1]).offset + number(words[2]));
+	ssize_t done = pread(device, &value, width(words[3]), region_start(words[1]) + offset(words[2]));
 
 	if (done < 0)
-		puts(strerrorname_np(errno));
+		answer_result(done);
 	else
 		printf("0x%0*llx\n", (int)done * 2, (unsigned long long)value);
 }
 
-/* write REGION OFFSET VALUE [WIDTH] */
+/* * write REGION OFFSET VALUE [WIDTH]: a short count is the answer. */
 static void write_region(char **words)
 {
+	unsigned int bytes = width(words[4]);
 	uint64_t value = number(words[3]);
+	ssize_t done = pwrite(device, &value, bytes, region_start(words[1]) + offset(words[2]));
 
-	answer_result(pwrite(device, &value, width(words[4]), region(words[1]).offset + number(words[2])));
+	if (done < 0 || done == bytes)
+		answer_result(done);
+	else
+		printf("%zd\n", done);
+}
+
+/* * info: flags, regions and irq indexes of the device. */
+static void info(char **words)
+{
+	struct vfio_device_info call = { .argsz = sizeof(call) };
+
+	(void)words;
+	if (ioctl(device, VFIO_DEVICE_GET_INFO, &call) < 0)
+		answer_result(-1);
+	else
+		printf("0x%x %u %u\n", call.flags, call.num_regions, call.num_irqs);
+}
+
+/* * region REGION: flags and size. */
+static void region(char **words)
+{
+	struct vfio_region_info call = { .argsz = sizeof(call), .index = named(words[1], regions) };
+
+	if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &call) < 0)
+		answer_result(-1);
+	else
+		printf("0x%x 0x%llx\n", call.flags, (unsigned long long)call.size);
 }
 
 /* map BAR: maps the whole of it. */
 static void map(char **words)
 {
-	struct vfio_region_info info = region(words[1]);
 	unsigned int bar = index_below(words[1], MAX_BARS);
+	struct vfio_region_info info = region_info(bar);
 	void *memory = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, device, info.offset);
 
 	if (memory != MAP_FAILED)
@@ -222,50 +285,81 @@ static void poke(char **words)
 	}
 }
 
-static unsigned int irq_index(const char *name)
+/* Eventfds are made if `bind`; an unbound vector's is of no use any more. */
+static void answer_set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, bool bind)
 {
-	if (!strcmp(name, "intx"))
-		return VFIO_PCI_INTX_IRQ_INDEX;
-	return strcmp(name, "msi") ? VFIO_PCI_MSIX_IRQ_INDEX : VFIO_PCI_MSI_IRQ_INDEX;
-}
-
-/* irqs intx|msi|msix COUNT: eventfds for that many vectors; 0 disables the index. */
-static void irqs(char **words)
-{
-	unsigned int count = index_below(words[2], MAX_VECTORS + 1);
 	struct {
 		struct vfio_irq_set head;
 		int32_t events[MAX_VECTORS];
-	} call = { .head = { .index = irq_index(words[1]), .count = count } };
+	} call = { .head = { .flags = flags, .index = index, .start = start, .count = count } };
+	uint8_t ones[MAX_VECTORS];
 
-	call.head.argsz = sizeof(call.head) + count * sizeof(call.events[0]);
-	call.head.flags = VFIO_IRQ_SET_ACTION_TRIGGER | (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE);
-	for (unsigned int vector = 0; vector < count; vector++)
-		call.events[vector] = irq_events[vector] = new_eventfd();
-	answer_result(ioctl(device, VFIO_DEVICE_SET_IRQS, &call));
+	if (count > MAX_VECTORS) {
+		errno = ERANGE;
+		die("more than %d vectors", MAX_VECTORS);
+	}
+	call.head.argsz = sizeof(call.head);
+	if (flags & VFIO_IRQ_SET_DATA_BOOL) {
+		memset(ones, 1, sizeof(ones));
+		memcpy(call.events, ones, count);
+		call.head.argsz += count;
+	} else if (flags & VFIO_IRQ_SET_DATA_EVENTFD) {
+		for (uint32_t vector = 0; vector < count; vector++)
+			call.events[vector] = bind ? new_eventfd() : -1;
+		call.head.argsz += count * sizeof(call.events[0]);
+	}
+	int result = ioctl(device, VFIO_DEVICE_SET_IRQS, &call);
+
+	answer_result(result);
+	for (uint32_t vector = 0; bind && vector < count; vector++) {
+		if (result == 0 && start + vector < MAX_VECTORS && flags & VFIO_IRQ_SET_ACTION_TRIGGER)
+			irq_events[start + vector] = call.events[vector];
+		else if (result < 0)
+			close(call.events[vector]);
+	}
 }
 
-/* irq VECTOR MILLISECONDS: how often it fired. */
+/* * set_irqs INDEX ACTION+DATA START COUNT: "mask", "unmask" or "trigger"; with "none", "bool" (all ones), "event" (new ones) or "unbind". */
+static void set_irqs(char **words)
+{
+	answer_set_irqs(named_bits(words[2], irq_flags), named(words[1], irq_indexes), number(words[3]), number(words[4]),
+			strstr(words[2], "+event") != NULL);
+}
+
+/* * irqs intx|msi|msix COUNT: eventfds for that many vectors; 0 disables the index. */
+static void irqs(char **words)
+{
+	uint32_t count = number(words[2]);
+
+	answer_set_irqs(VFIO_IRQ_SET_ACTION_TRIGGER | (count ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE),
+			named(words[1], irq_indexes), 0, count, count > 0);
+}
+
+/* * irq VECTOR MILLISECONDS: how often it fired. */
 static void irq(char **words)
 {
 	answer_count(irq_events[index_below(words[1], MAX_VECTORS)], number(words[2]));
 }
 
-/* unmask: INTx, the end of interrupt. */
-static void unmask(char **words)
+/* * irq_info INDEX: flags and vectors. */
+static void irq_info(char **words)
 {
-	struct vfio_irq_set call = {
-		.argsz = sizeof(call),
-		.flags = VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_DATA_NONE,
-		.index = VFIO_PCI_INTX_IRQ_INDEX,
-		.count = 1,
-	};
+	struct vfio_irq_info call = { .argsz = sizeof(call), .index = named(words[1], irq_indexes) };
 
-	(void)words;
-	answer_result(ioctl(device, VFIO_DEVICE_SET_IRQS, &call));
+	if (ioctl(device, VFIO_DEVICE_GET_IRQ_INFO, &call) < 0)
+		answer_result(-1);
+	else
+		printf("0x%x %u\n", call.flags, call.count);
 }
 
-/* buffer IOVA SIZE: memory that the device reaches at IOVA. */
+/* * unmask: INTx, the end of interrupt. */
+static void unmask(char **words)
+{
+	(void)words;
+	answer_set_irqs(VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_DATA_NONE, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, false);
+}
+
+/* * buffer IOVA SIZE: memory that the device reaches at IOVA. */
 static void buffer(char **words)
 {
 	struct vfio_iommu_type1_dma_map call = {
@@ -287,7 +381,7 @@ static void buffer(char **words)
 	answer_result(ioctl(container, VFIO_IOMMU_MAP_DMA, &call));
 }
 
-/* unbuffer IOVA SIZE: takes it from the device; the memory stays. */
+/* * unbuffer IOVA SIZE: takes it from the device; the memory stays. */
 static void unbuffer(char **words)
 {
 	struct vfio_iommu_type1_dma_unmap call = { .argsz = sizeof(call), .iova = number(words[1]), .size = number(words[2]) };
@@ -335,47 +429,18 @@ static void compare(char **words)
 	puts("ok");
 }
 
-/* reset: VFIO_DEVICE_RESET. */
+/* * reset: VFIO_DEVICE_RESET. */
 static void reset(char **words)
 {
 	(void)words;
 	answer_result(ioctl(device, VFIO_DEVICE_RESET));
 }
 
-static const struct command {
-	const char *name;
-	int words; /* at least, the name included */
-	void (*run)(char **words);
-} commands[] = {
-	{ "probe", 2, feature },    { "set", 2, feature },     { "woken", 2, woken }, { "read", 3, read_region },
-	{ "write", 4, write_region }, { "map", 2, map },       { "peek", 3, peek },   { "poke", 4, poke },
-	{ "irqs", 3, irqs },        { "irq", 3, irq },         { "unmask", 1, unmask }, { "buffer", 3, buffer },
-	{ "unbuffer", 3, unbuffer }, { "fill", 4, fill },      { "compare", 4, compare }, { "reset", 1, reset },
-};
-
-static void run_line(char *line)
-{
-	char *words[MAX_WORDS + 1] = { NULL };
-	int count = 0;
-
-	for (char *word = strtok(line, " \n"); word && count < MAX_WORDS; word = strtok(NULL, " \n"))
-		words[count++] = word;
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (count >= commands[i].words && !strcmp(words[0], commands[i].name)) {
-			commands[i].run(words);
-			return;
-		}
-	}
-	errno = EINVAL;
-	die("unknown command or too few words: %s", count ? words[0] : "");
-}
-
-static void open_device(const char *address)
+static void open_device(void)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	char path[128], target[128];
 	ssize_t length;
-	int group;
 
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group", address);
 	length = readlink(path, target, sizeof(target) - 1);
@@ -399,6 +464,115 @@ static void open_device(const char *address)
 	device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, address);
 	if (device < 0)
 		die("GROUP_GET_DEVICE_FD %s", address);
+	find_capabilities();
+}
+
+/* * open: again, after "close". */
+static void reopen(char **words)
+{
+	(void)words;
+	open_device();
+	puts("ok");
+}
+
+/* * close: the device, and what it takes to have it open. */
+static void close_device(char **words)
+{
+	(void)words;
+	answer_result(close(device) | close(group) | close(container));
+}
+
+/* Opens an attribute of the function in sysfs. */
+static int attribute(const char *name, int flags)
+{
+	char path[128];
+	int file;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", address, name);
+	file = open(path, flags | O_CLOEXEC);
+	if (file < 0)
+		die("%s", path);
+	return file;
+}
+
+static const char *attribute_text(const char *name, char *text, size_t size)
+{
+	int file = attribute(name, O_RDONLY);
+	ssize_t length = read(file, text, size - 1);
+
+	if (length < 0)
+		die("read of %s", name);
+	close(file);
+	text[length] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/* * state STATUS: waits up to 5 s for that runtime status; answers with the status, the power state and the usage count. */
+static void state(char **words)
+{
+	char status[32], power[32], usage[32];
+
+	for (int tries = 0; tries < 1000 && strcmp(attribute_text("power/runtime_status", status, sizeof(status)), words[1]); tries++)
+		usleep(5000);
+	printf("%s %s %s\n", status, attribute_text("power_state", power, sizeof(power)),
+	       attribute_text("power/runtime_usage", usage, sizeof(usage)));
+}
+
+/* * host control|d3cold_allowed VALUE: what the host's user writes there. */
+static void host(char **words)
+{
+	int file = attribute(strcmp(words[1], "control") ? words[1] : "power/control", O_WRONLY);
+
+	answer_result(write(file, words[2], strlen(words[2])));
+	close(file);
+}
+
+/* * host_access: vendor and device id as a tool on the host reads them. */
+static void host_access(char **words)
+{
+	uint32_t ids = 0;
+	int file = attribute("config", O_RDONLY);
+
+	(void)words;
+	if (read(file, &ids, sizeof(ids)) < 0)
+		answer_result(-1);
+	else
+		printf("0x%08x\n", ids);
+	close(file);
+}
+
+static const struct command {
+	const char *name;
+	int words; /* at least, the name included */
+	void (*run)(char **words);
+} commands[] = {
+	{ "feature", 4, feature },   { "probe", 2, low_power },	     { "set", 2, low_power },
+	{ "woken", 2, woken },	     { "woken_before", 2, woken_before }, { "read", 3, read_region },
+	{ "write", 4, write_region }, { "info", 1, info },	     { "region", 2, region },
+	{ "map", 2, map },	     { "peek", 3, peek },	     { "poke", 4, poke },
+	{ "set_irqs", 5, set_irqs }, { "irqs", 3, irqs },	     { "irq", 3, irq },
+	{ "irq_info", 2, irq_info }, { "unmask", 1, unmask },	     { "buffer", 3, buffer },
+	{ "unbuffer", 3, unbuffer }, { "fill", 4, fill },	     { "compare", 4, compare },
+	{ "reset", 1, reset },	     { "open", 1, reopen },	     { "close", 1, close_device },
+	{ "state", 2, state },	     { "host", 3, host },	     { "host_access", 1, host_access },
+};
+
+static void run_line(char *line)
+{
+	char *words[MAX_WORDS + 1] = { NULL };
+	int count = 0;
+
+	for (char *word = strtok(line, " \n"); word && count < MAX_WORDS; word = strtok(NULL, " \n"))
+		words[count++] = word;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (count >= commands[i].words && !strcmp(words[0], commands[i].name)) {
+			commands[i].run(words);
+			return;
+		}
+	}
+	errno = EINVAL;
+	die("unknown command or too few words: %s", count ? words[0] : "");
 }
 
 int main(int argc, char **argv)
@@ -413,7 +587,8 @@ int main(int argc, char **argv)
 	}
 	if (sigaction(SIGBUS, &action, NULL) < 0)
 		die("sigaction");
-	open_device(argv[1]);
+	address = argv[1];
+	open_device();
 	puts("ok");
 	while (fgets(line, sizeof(line), stdin))
 		run_line(line);

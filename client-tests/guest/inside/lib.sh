@@ -154,3 +154,22 @@ vfio_close() {
     exec 6>&- 7<&-
     wait "$vfio_client"
 }
+
+# play_scenario: bound to vfio-pci, the function answers to the scenario's steps; the host has the other answers and compares.
+play_scenario() {
+    bind_vfio
+    is "idle under vfio-pci" suspended "$(settles suspended runtime_status)"
+    vfio_open
+    tell answer ok
+    while IFS= read -r step <&8; do
+        case $step in
+        "daemon "*)
+            # shellcheck disable=SC2086
+            case $(ctl ${step#* }) in failed:*) answer=refused ;; *) answer=ok ;; esac
+            ;;
+        *) answer=$(v "$step") ;;
+        esac
+        tell answer "$answer"
+    done 8</test/scenario
+    vfio_close
+}

@@ -212,9 +212,10 @@ impl PciCore {
         Ok(())
     }
 
-    /// What the last sleep saved.
-    pub(super) fn last_saved(&self) -> Option<Saved> {
-        self.saved.clone()
+    /// What the last sleep saved, if it has not been restored since: the function was silent then.
+    pub(super) fn take_saved(&mut self) -> Option<Saved> {
+        let unrestored = std::mem::take(&mut self.restore);
+        self.saved.clone().filter(|_| unrestored)
     }
 
     /// Config space was restored from another image: that of the present sleep is of no use.

@@ -206,7 +206,7 @@ impl Device {
         } else if self.needs_pm_restore
             && from >= PowerState::D3hot
             && to == PowerState::D0
-            && let Some(image) = self.user_state.take().or_else(|| self.core.last_saved())
+            && let Some(image) = self.user_state.take().or_else(|| self.core.take_saved())
         {
             image.restore(self.slot.function_mut(), now);
         }

@@ -174,18 +174,15 @@ impl VirtualConfig {
         self.has_flr && byte.is_some_and(|byte| byte & 0x80 != 0)
     }
 
-    /// Keeps the virtual Command in step where the physical one takes the same bits.
+    /// Keeps I/O and Memory Space Enable of the virtual Command in step: they reach the function as
+    /// well, but the driver goes by its copy.
     fn note_command(&mut self, offset: u64, data: &[u8]) {
-        for (at, byte) in data.iter().enumerate() {
-            match offset + at as u64 {
-                // I/O and Memory Space Enable.
-                4 => {
-                    if let Some(copy) = self.bytes.get_mut(4) {
-                        *copy = *copy & !0x03 | byte & 0x03;
-                    }
-                }
-                _ => continue,
-            }
+        const SPACES: u8 = 0b11;
+        let at = COMMAND.checked_sub(offset).map(|at| at as usize);
+        if let Some(byte) = at.and_then(|at| data.get(at))
+            && let Some(copy) = self.bytes.get_mut(COMMAND as usize)
+        {
+            *copy = *copy & !SPACES | byte & SPACES;
         }
     }
 }
@@ -374,9 +371,7 @@ impl Device {
         };
         let (pm, flr) = (vconfig.pm, vconfig.takes_flr(offset, data));
         let physical = vconfig.store(offset, data, present);
-        if offset < COMMAND + 2 && offset + data.len() as u64 > COMMAND {
-            vconfig.note_command(offset, data);
-        }
+        vconfig.note_command(offset, data);
         vconfig.restrain_msi();
         let disabled = vconfig.command().interrupt_disable();
         if physical {

@@ -1,0 +1,9 @@
+# Guest's vfio-pci and daemon answer the same scenario; D3cold is the deepest state.
+# machine: -device intel-iommu,caching-mode=on
+# kernel: intel_iommu=on
+# scenario: low-power.txt
+# variant: cold reset
+# ssdt: yes
+# twin: --set platform.deepest-state=d3cold
+
+play_scenario

@@ -1,0 +1,9 @@
+# As same-answers-hot, with a function that keeps its state in D3hot.
+# machine: -device intel-iommu,caching-mode=on
+# kernel: intel_iommu=on
+# scenario: low-power.txt
+# variant: hot no-soft-reset
+# serve: --set capabilities.pm.no-soft-reset=true
+# twin: --set platform.deepest-state=d3hot
+
+play_scenario
