@@ -7,9 +7,11 @@
 //! | [`os`] | eventfds and client memory, as a client makes them |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
+//! | [`conformance`] | checks that judge any server by the rules of the protocol |
 //! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod control;
 pub mod daemon;
 pub mod os;

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -21,6 +21,8 @@ use wire::{Bytes, HEADER, field_u16, field_u32, flag};
 
 /// How long a client waits for the server before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// More than any reply that a client asks for has.
+const LARGEST_MESSAGE: usize = 64 << 20;
 
 /// One message as it came over the socket.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Message {
 pub struct RawClient {
     stream: UnixStream,
     last_id: u16,
+    patience: Duration,
 }
 
 impl RawClient {
@@ -91,9 +94,20 @@ impl RawClient {
     /// # Errors
     /// The socket's time-outs cannot be set.
     pub fn over(stream: UnixStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, last_id: 0 })
+        Self::waiting(stream, PATIENCE)
+    }
+
+    /// As [`Self::over`], for a client that waits so long for a message.
+    ///
+    /// # Errors
+    /// The socket's time-out cannot be set.
+    pub fn waiting(stream: UnixStream, patience: Duration) -> io::Result<Self> {
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self {
+            stream,
+            last_id: 0,
+            patience,
+        })
     }
 
     /// Connects and agrees on version 0.1 with all capabilities at their defaults.
@@ -143,13 +157,18 @@ impl RawClient {
     /// # Errors
     /// The server closed the connection, kept silent, or sent a header that makes no sense.
     pub fn receive(&self) -> Result<Message> {
+        let until = Instant::now() + self.patience;
         let mut fds = Vec::new();
         let mut header = [0; HEADER];
-        socket::receive(self.stream.as_fd(), &mut header, &mut fds).context("no reply")?;
+        let from = self.stream.as_fd();
+        socket::receive(from, &mut header, &mut fds, until).context("no reply")?;
         let size = field_u32(&header, 4) as usize;
-        ensure!(size >= HEADER, "the reply says that it has {size} bytes");
+        ensure!(
+            (HEADER..=LARGEST_MESSAGE).contains(&size),
+            "the reply says that it has {size} bytes"
+        );
         let mut payload = vec![0; size - HEADER];
-        socket::receive(self.stream.as_fd(), &mut payload, &mut fds).context("reply cut short")?;
+        socket::receive(from, &mut payload, &mut fds, until).context("reply cut short")?;
         Ok(Message {
             id: field_u16(&header, 0),
             command: field_u16(&header, 2),

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -28,14 +29,20 @@ pub(super) fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
-/// Receives exactly as many bytes as `into` has room for.
+/// Receives exactly as many bytes as `into` has room for, or gives up at `until`, however many came.
 pub(super) fn receive(
     from: BorrowedFd<'_>,
     into: &mut [u8],
     fds: &mut Vec<OwnedFd>,
+    until: Instant,
 ) -> io::Result<()> {
     let mut received = 0;
     while received < into.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        if !crate::os::readable(from, left)? {
+            let what = format!("{received} of {} bytes came in time", into.len());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+        }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut rest = [IoSliceMut::new(&mut into[received..])];
