@@ -80,6 +80,12 @@ impl Event {
     }
 }
 
+impl From<OwnedFd> for Event {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+}
+
 impl AsFd for Event {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

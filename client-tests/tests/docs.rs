@@ -1,6 +1,7 @@
 //! The pages under docs/behaviour are those that the tables make.
 
 use std::fs;
+use std::path::Path;
 
 use client_tests::table::page;
 use client_tests::table::traps::Traps;
@@ -22,4 +23,21 @@ fn pages_are_made_from_their_tables() {
 fn every_trap_would_be_noticed() {
     let traps = Traps::load().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(traps.len(), 38);
+}
+
+/// `FILE::TEST` in docs/protocol.md names a test of this folder.
+#[test]
+fn tests_that_the_protocol_page_names_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let page = fs::read_to_string(folder.join("../../docs/protocol.md")).unwrap();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let named: Vec<(&str, &str)> = quoted.filter_map(|name| name.split_once("::")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for (file, test) in named {
+        let text = fs::read_to_string(folder.join(file).with_extension("rs")).unwrap_or_default();
+        assert!(
+            text.contains(&format!("fn {test}(")),
+            "docs/protocol.md names {file}::{test}, which does not exist"
+        );
+    }
 }

@@ -62,6 +62,7 @@ fn every_key_is_in_the_reference() {
         "",
         "[identity]",
         "[[bar]]",
+        "[[doorbell]]",
         "[rom]",
         "[platform]",
         "[host]",

@@ -1,9 +1,9 @@
-//! Eventfds that a client handed over.
+//! Eventfds that are shared with a client, whoever of the two made them.
 
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, write};
 
 /// The client's descriptor is no eventfd.
@@ -11,9 +11,9 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2, write};
 #[error("the file descriptor is no eventfd; make one with eventfd(2)")]
 pub struct NotAnEventFd;
 
-/// An eventfd of the client's.
+/// An eventfd that a client has, too.
 ///
-/// Its file description is shared with the client and may be in blocking mode. `O_NONBLOCK` belongs
+/// The file description is shared with the client and may be in blocking mode. `O_NONBLOCK` belongs
 /// to the description, so setting it would change the client's own reads and writes; every
 /// operation here asks for non-blocking behaviour by itself instead.
 #[derive(Debug)]
@@ -33,6 +33,23 @@ impl EventFd {
             Ok(name) if name.as_os_str() != "anon_inode:[eventfd]" => Err(NotAnEventFd),
             Ok(_) | Err(_) => Ok(Self(fd)),
         }
+    }
+
+    /// A new one, to be handed to a client.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn make() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(eventfd(0, flags)?))
+    }
+
+    /// A descriptor of the same eventfd.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn try_clone(&self) -> io::Result<OwnedFd> {
+        self.0.try_clone()
     }
 
     /// Adds 1 to the counter. A counter that is full stays so: its reader has been told already.
@@ -76,7 +93,6 @@ impl AsRawFd for EventFd {
 
 #[cfg(test)]
 mod tests {
-    use rustix::event::{EventfdFlags, eventfd};
     use rustix::io::read;
 
     use super::*;

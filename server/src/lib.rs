@@ -13,6 +13,7 @@
 //! | `outputs` | what a device does to the world |
 //! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
+//! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
 //! | [`ssdt`] | the ACPI table through which a guest cuts the power |
@@ -33,6 +34,7 @@ pub mod stats;
 mod bar_memory;
 mod connection;
 mod dma;
+mod doorbells;
 mod eventfd;
 mod irq_fds;
 mod memory;

@@ -30,6 +30,8 @@ pub struct ConnectionStats {
     pub dma_transfers: u64,
     /// DMA transfers that failed.
     pub dma_errors: u64,
+    /// Signals of doorbells, those that came together counted once.
+    pub doorbells: u64,
     /// Eventfds signalled.
     pub interrupts: u64,
     /// Interrupts for which no eventfd was bound.

@@ -173,6 +173,15 @@ impl RawClient {
         })
     }
 
+    /// DEVICE_GET_REGION_IO_FDS with room for `argsz` bytes, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn get_region_io_fds(&mut self, index: u32, argsz: u32) -> Result<Message> {
+        let payload = Bytes::new().u32(argsz).u32(0).u32(index).u32(0);
+        self.command(command::DEVICE_GET_REGION_IO_FDS, payload)
+    }
+
     /// DEVICE_GET_IRQ_INFO, whatever comes of it.
     ///
     /// # Errors

@@ -75,6 +75,7 @@ struct Function {
     events: Vec<Value>,
     signals: Signals,
     resample: Option<Event>,
+    doorbell: Option<Event>,
     memory: BTreeMap<u64, Memory>,
     /// The files behind mappable BARs.
     shared: BTreeMap<u32, Memory>,
@@ -96,6 +97,7 @@ impl Function {
             events: Vec::new(),
             signals: Signals::new()?,
             resample: None,
+            doorbell: None,
             memory: BTreeMap::new(),
             shared: BTreeMap::new(),
             remembered: Vec::new(),
@@ -222,6 +224,19 @@ impl Function {
                 let resample = self.resample.as_ref();
                 resample.context("no resample eventfd is bound")?.signal()?;
                 // It may be looked at after a line of the control socket, but not after two.
+                self.catch_up()?;
+                self.catch_up()
+            }
+            Act::Doorbell(region) => {
+                let mut reply = self.client()?.get_region_io_fds(*region, 56)?;
+                let fd = reply.fds.pop().context("no eventfd came with the reply")?;
+                reply.success()?;
+                self.doorbell = Some(fd.into());
+                Ok(())
+            }
+            Act::Ring => {
+                let doorbell = self.doorbell.as_ref();
+                doorbell.context("the client has no doorbell")?.signal()?;
                 self.catch_up()?;
                 self.catch_up()
             }

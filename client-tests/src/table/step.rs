@@ -108,6 +108,9 @@ pub(super) enum Act {
     Signals(Signal, u64),
     SignalOrder(Signal, Signal),
     Resample,
+    /// Asks for the eventfd of the first doorbell of a BAR.
+    Doorbell(u32),
+    Ring,
     Share(u32),
     SharedSize(u32, u64),
     SharedRead(u32, u64, u32),
@@ -166,6 +169,8 @@ impl Act {
             | Self::Bind(..)
             | Self::BindResample
             | Self::Resample
+            | Self::Doorbell(_)
+            | Self::Ring
             | Self::Share(_)
             | Self::Map(..)
             | Self::MemoryWrite(..) => false,
@@ -278,6 +283,8 @@ impl FromStr for Act {
             (["mask"], None) => Self::Request("irqs intx mask none 0 1".parse()?),
             (["unmask"], None) => Self::Request("irqs intx unmask none 0 1".parse()?),
             (["resample"], None) => Self::Resample,
+            (["doorbell", space], None) => Self::Doorbell(region_index(space)?),
+            (["ring"], None) => Self::Ring,
             (["irq-info", index], Some(info)) => {
                 let (flags, count) = info.split_once(' ').context("expects FLAGS COUNT")?;
                 Self::IrqInfo(irq_index(index)?, hex(flags)?, number(count)?)

@@ -19,6 +19,7 @@
 
 mod access;
 mod core;
+mod doorbell;
 mod interrupt;
 mod memory;
 mod pme;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::core::{Core, Counters};
+pub use self::doorbell::Doorbell;
 pub use self::memory::{BarMemory, PrivateMemory};
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
@@ -86,6 +88,8 @@ pub struct FunctionParts {
     pub delays: Delays,
     /// Whether the slot provides auxiliary power.
     pub aux_power: bool,
+    /// Registers that are doorbells, besides those of the model.
+    pub doorbells: Vec<Doorbell>,
     /// The device.
     pub model: Box<dyn Model>,
 }
@@ -93,6 +97,7 @@ pub struct FunctionParts {
 /// A PCI Express function.
 pub struct Function {
     core: Core,
+    doorbells: Vec<Doorbell>,
     model: Box<dyn Model>,
 }
 
@@ -115,10 +120,13 @@ impl Function {
             rom,
             delays,
             aux_power,
+            mut doorbells,
             model,
         } = parts;
+        doorbells.extend(model.doorbells());
         Self {
             core: Core::new(config, contents, rom, delays, aux_power),
+            doorbells,
             model,
         }
     }
@@ -151,6 +159,12 @@ impl Function {
     #[must_use]
     pub fn bar(&self, index: usize) -> Option<&BarConfig> {
         self.core.config().header().bar(index)
+    }
+
+    /// The registers for which an eventfd can stand.
+    #[must_use]
+    pub fn doorbells(&self) -> &[Doorbell] {
+        &self.doorbells
     }
 
     /// Puts other memory behind a BAR whose content is RAM, to be shared for example. It is empty.

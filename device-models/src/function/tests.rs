@@ -122,6 +122,7 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
         rom: Vec::new(),
         delays,
         aux_power,
+        doorbells: Vec::new(),
         model: Box::new(Probe::default()),
     })
 }

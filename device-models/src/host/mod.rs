@@ -233,10 +233,30 @@ impl Device {
             return Ok(0);
         }
         region::check_index(index)?;
-        self.guarded(now, |device| match device.config.view {
-            View::Hardware => device.hardware_write(now, index, offset, data),
-            View::VfioPci => device.vfio_pci_write(now, index, offset, data),
-        })
+        self.guarded(now, |device| device.write_in_view(now, index, offset, data))
+    }
+
+    fn write_in_view(
+        &mut self,
+        now: Time,
+        index: u32,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<usize, HostError> {
+        match self.config.view {
+            View::Hardware => self.hardware_write(now, index, offset, data),
+            View::VfioPci => self.vfio_pci_write(now, index, offset, data),
+        }
+    }
+
+    /// A doorbell was rung: writes bytes to a BAR (`vfio_pci_ioeventfd_do_write`). Nobody waits for
+    /// it, so a write that is refused is lost, and so is one to a device that sleeps, which is not
+    /// woken. Engaged low power alone does not keep it from a device that is still awake.
+    pub fn doorbell(&mut self, now: Time, bar: u8, offset: u64, data: &[u8]) {
+        if !self.rpm.is_suspended() {
+            self.write_in_view(now, bar.into(), offset, data).ok();
+            self.settle(now);
+        }
     }
 
     /// What an irq index can do.

@@ -25,6 +25,7 @@ fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
         rom: vec![0x55, 0xaa],
         delays: Delays::Off,
         aux_power: false,
+        doorbells: Vec::new(),
         model: Box::new(model::None),
     });
     Device::new(Slot::new(function), config)

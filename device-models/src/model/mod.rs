@@ -17,7 +17,7 @@ pub use none::None;
 pub use registry::Registry;
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
-use crate::function::{Core, Counters};
+use crate::function::{Core, Counters, Doorbell};
 use crate::power::PowerState;
 use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::time::Time;
@@ -53,6 +53,12 @@ pub trait Model: fmt::Debug + Send {
     /// A transfer started with [`Context::dma`] under `tag` is over.
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
         let _ = (cx, tag, outcome);
+    }
+
+    /// Registers that are doorbells: a server may have them written by eventfd. Asked once, when the
+    /// function is made.
+    fn doorbells(&self) -> Vec<Doorbell> {
+        Vec::new()
     }
 
     /// The state, for people and snapshots.

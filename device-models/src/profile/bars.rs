@@ -113,7 +113,7 @@ impl Bars {
         Ok(())
     }
 
-    fn get(&self, index: u8) -> Option<&BarConfig> {
+    pub(super) fn get(&self, index: u8) -> Option<&BarConfig> {
         self.decoded.get(usize::from(index))?.as_ref()
     }
 

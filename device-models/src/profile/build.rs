@@ -3,7 +3,7 @@
 use super::bars::Bars;
 use super::error::Mistake;
 use super::tables::{InterruptPin, Rom, Tables};
-use super::{layout, rom};
+use super::{doorbells, layout, rom};
 use crate::config::{ConfigSpace, HeaderConfig};
 use crate::function::FunctionParts;
 use crate::model::{Model, None as NoModel};
@@ -47,6 +47,7 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
         rom: image,
         delays: tables.platform.delays,
         aux_power,
+        doorbells: doorbells::make(&tables.doorbell, &bars)?,
         model,
     })
 }

@@ -21,6 +21,7 @@ mod build;
 mod builtin;
 mod capabilities;
 mod document;
+mod doorbells;
 mod dump;
 mod error;
 mod layout;

@@ -10,6 +10,7 @@ use crate::host::{self, ColdVia, HostConfig, OnDisconnect, PmDialect, SuspendDel
 use crate::power::PowerState;
 
 use super::capabilities::Capabilities;
+use super::doorbells::DoorbellTable;
 
 /// A whole profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +25,8 @@ pub(super) struct Tables {
     pub identity: Identity,
     #[serde(default)]
     pub bar: Vec<Bar>,
+    #[serde(default)]
+    pub doorbell: Vec<DoorbellTable>,
     #[serde(default)]
     pub rom: Option<Rom>,
     #[serde(default)]

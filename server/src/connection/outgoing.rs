@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
+
+use super::descriptors::MAX_MESSAGE_FDS;
 
 /// Bytes that may wait before the client is not listened to any more.
 const MAX_UNSENT: usize = 1 << 20;
@@ -18,7 +20,7 @@ pub(crate) struct Outgoing {
     /// Bytes at the front of `unsent` that have gone.
     gone: usize,
     /// Descriptors that travel with the byte at this place of `unsent`.
-    fds: VecDeque<(usize, OwnedFd)>,
+    fds: VecDeque<(usize, Vec<OwnedFd>)>,
 }
 
 impl Outgoing {
@@ -39,17 +41,18 @@ impl Outgoing {
         Ok(())
     }
 
-    /// As [`Self::send`] for one message that a descriptor travels with.
+    /// As [`Self::send`] for one message that descriptors travel with, at most
+    /// [`MAX_MESSAGE_FDS`].
     ///
     /// # Errors
     /// The client is gone.
-    pub(crate) fn send_with_fd(
+    pub(crate) fn send_with_fds(
         &mut self,
         socket: impl AsFd,
         message: &[u8],
-        fd: OwnedFd,
+        fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
-        self.fds.push_back((self.unsent.len(), fd));
+        self.fds.push_back((self.unsent.len(), fds));
         self.unsent.extend_from_slice(message);
         self.resume(socket)
     }
@@ -65,7 +68,7 @@ impl Outgoing {
             let end = self.fds.front().map_or(self.unsent.len(), |(at, _)| *at);
             let bytes = self.unsent.get(self.gone..end).unwrap_or_default();
             let taken = match &goes_now {
-                Some((_, fd)) => offer_with_fd(&socket, bytes, fd)?,
+                Some((_, fds)) => offer_with_fds(&socket, bytes, fds)?,
                 None => offer(&socket, bytes)?,
             };
             if taken == 0 {
@@ -107,10 +110,10 @@ fn offer(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(taken)
 }
 
-/// Sends bytes of which the first carries a descriptor, as many as the socket takes.
-fn offer_with_fd(socket: impl AsFd, bytes: &[u8], fd: &OwnedFd) -> io::Result<usize> {
-    let fds = [fd.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Sends bytes of which the first carries descriptors, as many as the socket takes.
+fn offer_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[OwnedFd]) -> io::Result<usize> {
+    let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_MESSAGE_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&fds));
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;

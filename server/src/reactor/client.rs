@@ -1,7 +1,7 @@
 //! A connected client: its turns, and its end.
 
-use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::{io, mem};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -49,7 +49,7 @@ pub(super) enum Closed {
 struct Parked {
     wait: Wait,
     reply: Vec<u8>,
-    fd: Option<OwnedFd>,
+    fds: Vec<OwnedFd>,
 }
 
 /// One client of one function.
@@ -154,6 +154,8 @@ impl Client {
                 Received::Nothing => false,
                 Received::Bytes { more } => more || self.closed > Closed::No,
             };
+            // Those that the client rang before it sent this come first.
+            cx.answer_doorbells();
             served |= self.serve_received(shared, cx)?;
             if !more {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
@@ -182,14 +184,14 @@ impl Client {
                     self.session.handle(cx, message, &mut shared.replies);
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
-                    let fd = cx.reply_fd.take();
+                    let fds = mem::take(&mut cx.reply_fds);
                     if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {
                         let reply = shared.replies.split_off(start);
-                        self.parked = Some(Parked { wait, reply, fd });
+                        self.parked = Some(Parked { wait, reply, fds });
                     } else {
-                        if let Some(fd) = fd {
+                        if !fds.is_empty() {
                             let reply = shared.replies.split_off(start);
-                            self.send_with_fd(shared, &reply, fd)?;
+                            self.send_with_fds(shared, &reply, fds)?;
                         }
                         cx.settle();
                     }
@@ -213,22 +215,32 @@ impl Client {
     fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let over = self.closed == Closed::Wholly;
         let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
-        let Some(Parked { wait, reply, fd }) = self.parked.take_if(due) else {
+        let Some(Parked { wait, reply, fds }) = self.parked.take_if(due) else {
             return Ok(false);
         };
-        match fd {
-            Some(fd) => self.send_with_fd(shared, &reply, fd)?,
-            None => shared.replies.extend_from_slice(&reply),
+        if fds.is_empty() {
+            shared.replies.extend_from_slice(&reply);
+        } else {
+            self.send_with_fds(shared, &reply, fds)?;
         }
         drop(wait);
         cx.settle();
         Ok(true)
     }
 
-    /// Sends a reply that a descriptor travels with, after those that wait to leave.
-    fn send_with_fd(&mut self, shared: &mut Shared, reply: &[u8], fd: OwnedFd) -> io::Result<()> {
+    /// Sends a reply that descriptors travel with, after those that wait to leave. Where no reply is
+    /// wanted there is nothing for them to travel with.
+    fn send_with_fds(
+        &mut self,
+        shared: &mut Shared,
+        reply: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         self.outgoing.send(&self.socket, &mut shared.replies)?;
-        self.outgoing.send_with_fd(&self.socket, reply, fd)
+        if reply.is_empty() {
+            return Ok(());
+        }
+        self.outgoing.send_with_fds(&self.socket, reply, fds)
     }
 
     /// Has the socket watched for room exactly as long as replies wait for it: a client that reads

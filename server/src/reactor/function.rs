@@ -18,6 +18,7 @@ use super::client::{Client, Closed, Turn};
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedMemory;
+use crate::doorbells::Doorbells;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
@@ -39,6 +40,7 @@ pub(super) struct Function {
     memory: DmaTable,
     /// The BARs that clients may map, with what they map.
     shared_bars: Vec<(u8, OwnedFd)>,
+    doorbells: Doorbells,
     listener: Option<Listener>,
     rail: Option<Rail>,
     /// Clients by slot.
@@ -82,9 +84,11 @@ impl Function {
             shared_bars.push((bar, shared));
         }
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
+        let doorbells = device.slot().function().doorbells();
         let mut function = Self {
             number,
             outputs: Outputs::new(name.clone(), limits.dma_timeout),
+            doorbells: Doorbells::new(doorbells, Source::Doorbells(number).into()),
             name,
             device,
             stats: ConnectionStats::default(),
@@ -187,7 +191,8 @@ impl Function {
             memory: &mut self.memory,
             outputs: &mut self.outputs,
             shared_bars: &self.shared_bars,
-            reply_fd: None,
+            reply_fds: Vec::new(),
+            doorbells: &mut self.doorbells,
             registry,
             resample: resample(self.number),
         };
@@ -218,6 +223,9 @@ impl Function {
         if let Err(error) = irqs.drop_all(registry, resample(self.number)) {
             tracing::warn!(function = self.name, %error, "a resample eventfd is still watched");
         }
+        if let Err(error) = self.doorbells.drop_all(registry) {
+            tracing::warn!(function = self.name, %error, "a doorbell is still watched");
+        }
         self.memory = DmaTable::new(self.client_memory, self.max_dma_maps);
         self.stats.dma_maps = 0;
         self.stats.connected = false;
@@ -227,6 +235,15 @@ impl Function {
     pub(super) fn resample_ready(&mut self, now: Time) {
         if self.outputs.irqs.resampled() {
             self.device.intx_resample();
+            self.settle(now);
+        }
+    }
+
+    /// Does the writes that doorbells have been rung for.
+    pub(super) fn answer_doorbells(&mut self, now: Time) {
+        let answered = self.doorbells.answer(now, &mut self.device);
+        if answered > 0 {
+            self.stats.doorbells += answered;
             self.settle(now);
         }
     }

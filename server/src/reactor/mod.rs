@@ -292,6 +292,13 @@ impl Reactor {
                 }
                 self.after(number);
             }
+            Source::Doorbells(number) => {
+                let now = self.clock.now();
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.answer_doorbells(now);
+                }
+                self.after(number);
+            }
             Source::ControlListener(number) => {
                 self.controls.accept(number, self.poll.registry());
             }
@@ -380,6 +387,7 @@ impl Reactor {
         let Some(function) = self.functions.get_mut(client.function) else {
             return Ok(true);
         };
+        function.answer_doorbells(self.clock.now());
         let mut cx = ControlContext {
             name: &function.name,
             device: &mut function.device,

@@ -27,6 +27,8 @@ pub(super) enum Source {
     Client(ClientId),
     /// The resample eventfd of a function.
     Resample(usize),
+    /// The doorbells of a function.
+    Doorbells(usize),
     /// The listener for control clients of a function.
     ControlListener(usize),
     /// A control client, by its own number.
@@ -37,7 +39,7 @@ pub(super) enum Source {
     Rail(usize),
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
@@ -51,6 +53,7 @@ impl From<Source> for Token {
             Source::Control(client) => (6, client),
             Source::RailListener(function) => (7, function),
             Source::Rail(function) => (8, function),
+            Source::Doorbells(function) => (9, function),
         };
         Self(number * KINDS + kind)
     }
@@ -71,7 +74,8 @@ impl From<Token> for Source {
             5 => Self::ControlListener(number),
             6 => Self::Control(number),
             7 => Self::RailListener(number),
-            _ => Self::Rail(number),
+            8 => Self::Rail(number),
+            _ => Self::Doorbells(number),
         }
     }
 }
@@ -94,6 +98,7 @@ mod tests {
                     slot: MAX_CLIENTS - 1,
                 }),
                 Source::Resample(number),
+                Source::Doorbells(number),
                 Source::ControlListener(number),
                 Source::Control(number),
                 Source::RailListener(number),

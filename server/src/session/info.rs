@@ -4,7 +4,6 @@ use pci_device_models::host::region_index;
 use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
 use vfio_user_protocol::messages::irq_info::{self, IrqFlags};
 use vfio_user_protocol::messages::region_info::{self, RegionFlags, RegionInfo};
-use vfio_user_protocol::messages::region_io_fds::{self, Layout, RegionIoFds};
 
 use super::Context;
 use super::error::RequestError;
@@ -42,7 +41,7 @@ pub(super) fn region(
     let mut shared = cx.shared_bars.iter();
     if let Some((_, fd)) = shared.find(|(bar, _)| u32::from(*bar) == request.index) {
         flags |= RegionFlags::MMAP;
-        cx.reply_fd = Some(fd.try_clone().map_err(RequestError::Descriptor)?);
+        cx.reply_fds = vec![fd.try_clone().map_err(RequestError::Descriptor)?];
     }
     RegionInfo {
         flags,
@@ -50,22 +49,6 @@ pub(super) fn region(
         ..RegionInfo::absent(request.index)
     }
     .encode(request.argsz, reply);
-    Ok(())
-}
-
-/// DEVICE_GET_REGION_IO_FDS: no part of any region has a descriptor.
-pub(super) fn region_io_fds(
-    cx: &mut Context<'_>,
-    payload: &[u8],
-    reply: &mut Vec<u8>,
-) -> Result<(), RequestError> {
-    let request = region_io_fds::Request::parse(payload)?;
-    cx.device.region_info(cx.now, request.index)?;
-    RegionIoFds {
-        index: request.index,
-        entries: Vec::new(),
-    }
-    .encode(Layout::Specified, request.argsz, reply);
     Ok(())
 }
 

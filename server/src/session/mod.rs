@@ -3,7 +3,8 @@
 //! | module | commands |
 //! |---|---|
 //! | [`version`] | VERSION |
-//! | [`info`] | DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_REGION_IO_FDS, DEVICE_GET_IRQ_INFO |
+//! | [`info`] | DEVICE_GET_INFO, DEVICE_GET_REGION_INFO, DEVICE_GET_IRQ_INFO |
+//! | [`io_fds`] | DEVICE_GET_REGION_IO_FDS |
 //! | [`region`] | REGION_READ, REGION_WRITE |
 //! | [`write_multi`] | REGION_WRITE_MULTI |
 //! | [`irqs`] | DEVICE_SET_IRQS |
@@ -27,6 +28,7 @@ mod dma;
 mod error;
 mod feature;
 mod info;
+mod io_fds;
 mod irqs;
 mod region;
 mod version;
@@ -40,6 +42,7 @@ use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, Invalid, encoder};
 
 use crate::connection::Message;
+use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
@@ -55,6 +58,8 @@ pub(crate) struct Session {
     negotiated: bool,
     /// The client as one that is asked for memory.
     owner: Owner,
+    /// Descriptors that the client takes in one message.
+    max_msg_fds: u32,
 }
 
 /// What a request is served with.
@@ -68,9 +73,11 @@ pub(crate) struct Context<'a> {
     pub(crate) outputs: &'a mut Outputs,
     /// The BARs that clients may map, with what they map.
     pub(crate) shared_bars: &'a [(u8, OwnedFd)],
-    /// A descriptor that travels with the reply.
-    pub(crate) reply_fd: Option<OwnedFd>,
-    /// Where the resample eventfd is watched, and as what.
+    /// Descriptors that travel with the reply, at most [`crate::connection::MAX_MESSAGE_FDS`].
+    pub(crate) reply_fds: Vec<OwnedFd>,
+    /// Registers that clients write by eventfd.
+    pub(crate) doorbells: &'a mut Doorbells,
+    /// Where eventfds are watched, and as what that for resampling is.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
 }
@@ -85,6 +92,15 @@ impl Context<'_> {
     pub(crate) fn settle(&mut self) {
         self.outputs.settle(self.now, self.device, self.stats);
     }
+
+    /// Does the writes that doorbells have been rung for.
+    pub(crate) fn answer_doorbells(&mut self) {
+        let answered = self.doorbells.answer(self.now, self.device);
+        if answered > 0 {
+            self.stats.doorbells += answered;
+            self.settle();
+        }
+    }
 }
 
 impl Session {
@@ -96,6 +112,7 @@ impl Session {
                 client,
                 max_transfer: version::MAX_ACCESS,
             },
+            max_msg_fds: 0,
         }
     }
 
@@ -189,7 +206,7 @@ impl Session {
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),
             Command::DeviceGetRegionInfo => info::region(cx, payload, reply),
-            Command::DeviceGetRegionIoFds => info::region_io_fds(cx, payload, reply),
+            Command::DeviceGetRegionIoFds => io_fds::get(self, cx, payload, reply),
             Command::DeviceGetIrqInfo => info::irq(cx, payload, reply),
             Command::DeviceReset => Ok(cx.device.reset(cx.now)?),
             not_served => Err(RequestError::NotServed(not_served)),

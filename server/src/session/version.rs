@@ -37,6 +37,7 @@ pub(super) fn negotiate(
     version::negotiate(&proposal, &limits)?.encode(reply);
     session.negotiated = true;
     session.owner.max_transfer = proposal.limits().max_data_xfer_size.clamp(1, MAX_ACCESS);
+    session.max_msg_fds = proposal.limits().max_msg_fds;
     Ok(())
 }
 
