@@ -12,8 +12,10 @@
 //! | [`power`], [`runtime_pm`] | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | [`pci_core`], [`saved`] | `drivers/pci/pci.c`: power states, saving and restoring |
 //! | [`irqs`] | `vfio_pci_intrs.c`: triggers and INTx masking |
+//! | [`bus_master`] | the BUS_MASTER feature of `vfio-cdx` |
 //! | [`reset`] | `VFIO_DEVICE_RESET`, FLR, open and close |
 
+mod bus_master;
 mod config;
 mod dialect;
 mod error;
@@ -310,7 +312,7 @@ impl Device {
         call: &FeatureCall<'_>,
     ) -> Result<FeatureReply, HostError> {
         let reply = match self.dialect.kind() {
-            PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(call)),
+            PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(now, call)),
             PmDialect::V4 => self.v4_feature(now, call),
         };
         self.settle(now);

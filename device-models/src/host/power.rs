@@ -189,7 +189,7 @@ impl Device {
         call.check_header()?;
         match call.feature() {
             super::dialect::POWER_MANAGEMENT => self.v4_power_management(now, call),
-            feature => self.guarded(now, |_| Err(HostError::NoSuchFeature { feature })),
+            _ => self.guarded(now, |device| device.other_feature(now, call)),
         }
     }
 

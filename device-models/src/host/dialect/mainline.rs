@@ -43,6 +43,7 @@ impl Device {
     /// A feature request. The device is awake: every request wakes it before it is looked at.
     pub(in crate::host) fn mainline_feature(
         &mut self,
+        now: Time,
         call: &FeatureCall<'_>,
     ) -> Result<FeatureReply, HostError> {
         call.check_header()?;
@@ -67,7 +68,7 @@ impl Device {
                 }
                 Ok(FeatureReply::Done)
             }
-            feature => Err(HostError::NoSuchFeature { feature }),
+            _ => self.other_feature(now, call),
         }
     }
 
