@@ -26,6 +26,18 @@ fn a_second_client_is_turned_away_at_once_and_disturbs_nobody() {
     goes_on(&mut reattach(&daemon), "the next client");
 }
 
+#[test]
+fn a_client_that_comes_back_at_once_is_let_in() {
+    let (daemon, client) = served();
+    drop(client);
+    for _ in 0..200 {
+        goes_on(
+            &mut RawClient::attach(&daemon.socket(0)).unwrap(),
+            "the one before",
+        );
+    }
+}
+
 /// Attaches when the server has noticed that the last client is gone.
 fn reattach(daemon: &Daemon) -> RawClient {
     daemon

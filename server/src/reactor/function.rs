@@ -346,6 +346,11 @@ impl Function {
         self.connected() == 0 && (self.listener.is_none() || (self.once && self.stats.clients > 0))
     }
 
+    /// Slots that clients have, or had.
+    pub(super) const fn slots(&self) -> usize {
+        self.clients.len()
+    }
+
     /// How many clients are connected.
     pub(super) fn connected(&self) -> usize {
         self.clients.iter().flatten().count()
