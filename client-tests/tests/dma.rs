@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use client_tests::os::Memory;
-use client_tests::raw::wire::dma_map::{FILE_IO, READ, WRITE};
+use client_tests::raw::wire::dma_map::{FILE_IO, MMAP, READ, WRITE};
 use client_tests::raw::wire::{Bytes, region};
 use client_tests::raw::{PATIENCE, RawClient};
 
@@ -45,6 +45,18 @@ fn copies_go_through_shared_memory_however_it_is_reached() {
             "host.client-memory=map-sealed",
             Memory::sealed,
             READ | WRITE | FILE_IO,
+        ),
+        (
+            "mapped at the client's wish",
+            "host.client-memory=file-io",
+            Memory::sealed,
+            READ | WRITE | MMAP,
+        ),
+        (
+            "not mapped in spite of the client's wish",
+            "host.client-memory=file-io",
+            unsealed,
+            READ | WRITE | MMAP,
         ),
     ] {
         let mut copier = Copier::new(&[set]);

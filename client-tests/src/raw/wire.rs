@@ -92,6 +92,8 @@ pub mod dma_map {
     pub const READ: u32 = 1 << 0;
     /// The server may write.
     pub const WRITE: u32 = 1 << 1;
+    /// The server has to map the file.
+    pub const MMAP: u32 = 1 << 2;
     /// The server has to use file I/O.
     pub const FILE_IO: u32 = 1 << 3;
 }

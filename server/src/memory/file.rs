@@ -1,7 +1,7 @@
 //! The files that maps refer to, each held once no matter how many maps it has.
 //!
 //! A file is mapped into the server, as a whole, only if all of this holds:
-//! - the profile asks for it ([`ClientMemory::MapSealed`]);
+//! - the profile asks for it ([`super::ClientMemory::MapSealed`]), or the client does for a map of its own;
 //! - `F_SEAL_SHRINK` is set, so that the client cannot take pages away under the mapping;
 //! - it lies on a tmpfs, where a page that is not there reads zero. (With huge pages a hole may
 //!   find no page at all, and whoever touches it is killed.)
@@ -13,7 +13,6 @@ use bitflags::bitflags;
 use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, fstatfs};
 use rustix::io::{Errno, pread, pwrite};
 
-use super::ClientMemory;
 use crate::sys::Mapping;
 
 /// `TMPFS_MAGIC` of statfs(2).
@@ -69,37 +68,35 @@ struct File {
 }
 
 /// Files with the number of their users.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Files {
-    access: ClientMemory,
     slots: Vec<Option<File>>,
     vacant: Vec<usize>,
     by_identity: HashMap<Identity, usize>,
 }
 
 impl Files {
-    pub(super) fn new(access: ClientMemory) -> Self {
-        Self {
-            access,
-            slots: Vec::new(),
-            vacant: Vec::new(),
-            by_identity: HashMap::new(),
-        }
-    }
-
     /// Takes a descriptor in and gives it its first or a further user. What the descriptor allows
-    /// comes back, too.
-    pub(super) fn acquire(&mut self, fd: OwnedFd) -> Result<(FileId, Rights), FileError> {
+    /// comes back, too. `by_mapping`: this user wants it mapped, if that is safe.
+    pub(super) fn acquire(
+        &mut self,
+        fd: OwnedFd,
+        by_mapping: bool,
+    ) -> Result<(FileId, Rights), FileError> {
         let identity = identify(&fd)?;
         if let Some(&slot) = self.by_identity.get(&identity)
             && let Some(Some(file)) = self.slots.get_mut(slot)
         {
             file.users += 1;
+            if by_mapping && file.mapping.is_none() {
+                file.mapping = map_whole(&file.fd, identity.rights);
+            }
             return Ok((FileId(slot), identity.rights));
         }
-        let mapping = match self.access {
-            ClientMemory::MapSealed => map_whole(&fd, identity.rights),
-            ClientMemory::FileIo => None,
+        let mapping = if by_mapping {
+            map_whole(&fd, identity.rights)
+        } else {
+            None
         };
         let file = Some(File {
             fd,
@@ -137,7 +134,7 @@ impl Files {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.access);
+        *self = Self::default();
     }
 
     /// Reads from `offset` on. `by_mapping`: through the mapping if there is one.
@@ -194,6 +191,12 @@ impl Files {
 
     fn get(&mut self, FileId(slot): FileId) -> Option<&mut File> {
         self.slots.get_mut(slot)?.as_mut()
+    }
+
+    #[cfg(test)]
+    pub(super) fn mapped_files(&self) -> usize {
+        let files = self.slots.iter().flatten();
+        files.filter(|file| file.mapping.is_some()).count()
     }
 
     #[cfg(test)]

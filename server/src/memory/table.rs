@@ -105,6 +105,8 @@ impl Reach {
 pub(crate) struct DmaTable {
     maps: BTreeMap<u64, Map>,
     files: Files,
+    /// How files are reached that the client says nothing about.
+    access: ClientMemory,
     /// Devices go through memory in order, so the map of the last access is often that of the next.
     last_hit: Option<Map>,
     limit: usize,
@@ -115,7 +117,8 @@ impl DmaTable {
     pub(crate) fn new(access: ClientMemory, limit: usize) -> Self {
         Self {
             maps: BTreeMap::new(),
-            files: Files::new(access),
+            files: Files::default(),
+            access,
             last_hit: None,
             limit,
         }
@@ -157,12 +160,13 @@ impl DmaTable {
         rights.set(Rights::WRITE, request.flags.contains(DmaMapFlags::WRITE));
         let backing = match file {
             Some(file) => {
-                let (file, allowed) = self.files.acquire(file)?;
+                let by_mapping = self.maps_file(request.flags);
+                let (file, allowed) = self.files.acquire(file, by_mapping)?;
                 rights &= allowed;
                 Backing::File(FileRange {
                     file,
                     offset: request.offset,
-                    by_mapping: !request.flags.contains(DmaMapFlags::ACCESS_FILE_IO),
+                    by_mapping,
                 })
             }
             None => Backing::Owner(owner),
@@ -175,6 +179,15 @@ impl DmaTable {
         };
         self.maps.insert(address, map);
         Ok(())
+    }
+
+    /// Whether a map wants its file mapped: the client's word goes before the profile's. A file that
+    /// cannot be mapped safely is read and written all the same, in which the client sees no
+    /// difference.
+    fn maps_file(&self, flags: DmaMapFlags) -> bool {
+        flags.contains(DmaMapFlags::ACCESS_MMAP)
+            || (self.access == ClientMemory::MapSealed
+                && !flags.contains(DmaMapFlags::ACCESS_FILE_IO))
     }
 
     /// Removes every map inside the range. None there is success, too: clients with an IOMMU of
@@ -305,6 +318,11 @@ impl DmaTable {
     /// The last map that begins at or below `address`.
     fn last_at_or_below(&self, address: u64) -> Option<Map> {
         self.maps.range(..=address).next_back().map(|(_, map)| *map)
+    }
+
+    #[cfg(test)]
+    pub(super) fn mapped_files(&self) -> usize {
+        self.files.mapped_files()
     }
 
     #[cfg(test)]

@@ -1,18 +1,18 @@
 //! A connected client: its turns, and its end.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::{io, mem};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::Registry;
 use pci_device_models::host::Wait;
 use pci_device_models::time::Time;
 use vfio_user_protocol::FrameError;
 
 use super::Shared;
+use super::channel::Channel;
 use super::source::{ClientId, Source};
-use crate::connection::{Incoming, Outgoing, Received};
-use crate::session::{self, Context, Session};
+use crate::connection::Received;
+use crate::session::{Context, Session};
 
 /// Times that a client's socket is read before others get a turn.
 const RECEIVES_PER_TURN: usize = 16;
@@ -55,18 +55,18 @@ struct Parked {
 /// One client of one function.
 #[derive(Debug)]
 pub(super) struct Client {
-    socket: OwnedFd,
-    token: Token,
-    incoming: Incoming,
-    outgoing: Outgoing,
+    id: ClientId,
+    channel: Channel,
+    /// The socket on which the server asks, if the client wants one for that.
+    twin: Option<Channel>,
+    /// There may be something to be read from it.
+    twin_ready: bool,
     session: Session,
     closed: Closed,
     /// While there is one, nothing that the client sends is looked at.
     parked: Option<Parked>,
     /// The last turn ended with [`Turn::HasMore`].
     has_more: bool,
-    /// The socket is watched for room, too.
-    watches_room: bool,
 }
 
 impl Client {
@@ -78,22 +78,15 @@ impl Client {
         number: u64,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let token = Source::Client(id).into();
-        registry.register(
-            &mut SourceFd(&socket.as_raw_fd()),
-            token,
-            Interest::READABLE,
-        )?;
         Ok(Self {
-            socket,
-            token,
-            incoming: Incoming::new(session::limits()),
-            outgoing: Outgoing::default(),
+            id,
+            channel: Channel::new(socket, Source::Client(id), registry)?,
+            twin: None,
+            twin_ready: false,
             session: Session::new(number),
             closed: Closed::No,
             parked: None,
             has_more: false,
-            watches_room: false,
         })
     }
 
@@ -104,8 +97,14 @@ impl Client {
 
     /// Sends a command of the server's.
     pub(super) fn send(&mut self, command: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
-        self.outgoing.send(&self.socket, command)?;
-        self.watch_room(registry)
+        let channel = self.twin.as_mut().unwrap_or(&mut self.channel);
+        channel.send(command)?;
+        channel.watch_room(registry)
+    }
+
+    /// Something happened on the twin socket, which the next turn has to look at.
+    pub(super) fn note_twin(&mut self) {
+        self.twin_ready = true;
     }
 
     /// The socket is closed so far.
@@ -115,7 +114,7 @@ impl Client {
 
     /// Whether it wants another turn without being heard.
     pub(super) const fn has_more(&self) -> bool {
-        self.has_more
+        self.has_more || self.twin_ready
     }
 
     /// When it wants a turn because a reply is due.
@@ -126,11 +125,11 @@ impl Client {
     /// Serves what the client has sent.
     pub(super) fn turn(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Turn {
         let turn = self.serve(shared, cx).and_then(|turn| {
-            self.outgoing.send(&self.socket, &mut shared.replies)?;
-            self.watch_room(cx.registry)?;
+            self.channel.send(&mut shared.replies)?;
+            self.channel.watch_room(cx.registry)?;
             Ok(turn)
         });
-        self.incoming.settle(&mut shared.buffers);
+        self.channel.settle(&mut shared.buffers);
         let turn = turn.unwrap_or_else(|error| {
             shared.replies.clear();
             tracing::debug!(%error, "the client cannot be served any more");
@@ -141,15 +140,16 @@ impl Client {
     }
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
-        self.outgoing.resume(&self.socket)?;
-        let mut served = self.unpark(shared, cx)?;
+        self.channel.resume()?;
+        let mut served = self.serve_twin(shared, cx)?;
+        served |= self.unpark(shared, cx)?;
         // What an earlier turn left because replies had to wait.
         served |= self.serve_received(shared, cx)?;
         for _ in 0..RECEIVES_PER_TURN {
             if !self.is_heard() {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
             }
-            let more = match self.incoming.receive(&self.socket, &mut shared.buffers) {
+            let more = match self.channel.receive(&mut shared.buffers) {
                 Received::Closed => return Ok(Turn::Gone),
                 Received::Nothing => false,
                 Received::Bytes { more } => more || self.closed > Closed::No,
@@ -166,7 +166,7 @@ impl Client {
 
     /// Whether more requests may be looked at now.
     fn is_heard(&self) -> bool {
-        self.parked.is_none() && !self.outgoing.is_full()
+        self.parked.is_none() && !self.channel.is_full()
     }
 
     /// Serves the whole messages that have been received, until replies have to wait. Whether there
@@ -174,7 +174,7 @@ impl Client {
     fn serve_received(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
         while self.is_heard() {
-            let Some(message) = self.incoming.next_message() else {
+            let Some(message) = self.channel.next_message() else {
                 break;
             };
             any = true;
@@ -185,6 +185,12 @@ impl Client {
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);
+                    let replied = shared.replies.len() > start;
+                    if let Some(socket) = cx.twin.take().filter(|_| replied) {
+                        let source = Source::Twin(self.id);
+                        self.twin = Some(Channel::new(socket, source, cx.registry)?);
+                        self.session.use_twin();
+                    }
                     if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {
                         let reply = shared.replies.split_off(start);
                         self.parked = Some(Parked { wait, reply, fds });
@@ -199,15 +205,43 @@ impl Client {
                 Err(invalid) => {
                     Session::refuse(cx, &invalid, &mut shared.replies);
                     if matches!(invalid.error, FrameError::SizeAboveLimit { .. }) {
-                        self.outgoing.send(&self.socket, &mut shared.replies)?;
+                        self.channel.send(&mut shared.replies)?;
                         return Err(io::Error::other(invalid.error));
                     }
                 }
             }
             if shared.replies.len() > GATHERED_REPLIES {
-                self.outgoing.send(&self.socket, &mut shared.replies)?;
+                self.channel.send(&mut shared.replies)?;
             }
         }
+        Ok(any)
+    }
+
+    /// Takes in what came over the twin socket. Whether there was something. A client that closes it
+    /// is gone.
+    fn serve_twin(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
+        let Some(twin) = self.twin.as_mut().filter(|_| self.twin_ready) else {
+            return Ok(false);
+        };
+        twin.resume()?;
+        let mut any = false;
+        for _ in 0..RECEIVES_PER_TURN {
+            let more = match twin.receive(&mut shared.buffers) {
+                Received::Closed => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Received::Nothing => false,
+                Received::Bytes { more } => more,
+            };
+            while let Some(message) = twin.next_message() {
+                any = true;
+                self.session.handle_twin(cx, message)?;
+            }
+            if !more {
+                self.twin_ready = false;
+                break;
+            }
+        }
+        twin.settle(&mut shared.buffers);
+        twin.watch_room(cx.registry)?;
         Ok(any)
     }
 
@@ -236,37 +270,18 @@ impl Client {
         reply: &[u8],
         fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
-        self.outgoing.send(&self.socket, &mut shared.replies)?;
+        self.channel.send(&mut shared.replies)?;
         if reply.is_empty() {
             return Ok(());
         }
-        self.outgoing.send_with_fds(&self.socket, reply, fds)
-    }
-
-    /// Has the socket watched for room exactly as long as replies wait for it: a client that reads
-    /// a reply makes room each time, which is nothing to wake up for.
-    fn watch_room(&mut self, registry: &Registry) -> io::Result<()> {
-        let blocked = self.outgoing.is_blocked();
-        if blocked != self.watches_room {
-            let interest = if blocked {
-                Interest::READABLE | Interest::WRITABLE
-            } else {
-                Interest::READABLE
-            };
-            registry.reregister(
-                &mut SourceFd(&self.socket.as_raw_fd()),
-                self.token,
-                interest,
-            )?;
-            self.watches_room = blocked;
-        }
-        Ok(())
+        self.channel.send_with_fds(reply, fds)
     }
 
     /// Ends the connection, and the use that a held back reply makes of the device.
     pub(super) fn end(self, registry: &Registry) {
-        if let Err(error) = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) {
-            tracing::warn!(%error, "a client that is gone is still watched");
+        self.channel.end(registry);
+        if let Some(twin) = self.twin {
+            twin.end(registry);
         }
     }
 }

@@ -193,6 +193,7 @@ impl Function {
             shared_bars: &self.shared_bars,
             reply_fds: Vec::new(),
             doorbells: &mut self.doorbells,
+            twin: None,
             registry,
             resample: resample(self.number),
         };
@@ -201,6 +202,13 @@ impl Function {
             self.disconnect(slot, registry, now);
         }
         turn
+    }
+
+    /// Something happened on a client's twin socket.
+    pub(super) fn note_twin(&mut self, slot: usize) {
+        if let Some(Some(client)) = self.clients.get_mut(slot) {
+            client.note_twin();
+        }
     }
 
     fn disconnect(&mut self, slot: usize, registry: &Registry, now: Time) {

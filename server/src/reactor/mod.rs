@@ -6,6 +6,7 @@
 //! calls at all: there is no timer but the next deadline of a device.
 
 mod accept;
+mod channel;
 mod client;
 mod control;
 mod controls;
@@ -276,6 +277,12 @@ impl Reactor {
                 };
                 let turn = self.client_ready(id, closed);
                 return matches!(turn, Turn::Served | Turn::HasMore);
+            }
+            Source::Twin(id) => {
+                if let Some(function) = self.functions.get_mut(id.function) {
+                    function.note_twin(id.slot);
+                }
+                self.client_ready(id, Closed::No);
             }
             Source::Listener(number) => {
                 self.hear_clients(number);

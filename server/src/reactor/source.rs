@@ -25,6 +25,8 @@ pub(super) enum Source {
     Listener(usize),
     /// A client of a function.
     Client(ClientId),
+    /// The socket on which a client of a function is asked.
+    Twin(ClientId),
     /// The resample eventfd of a function.
     Resample(usize),
     /// The doorbells of a function.
@@ -39,7 +41,7 @@ pub(super) enum Source {
     Rail(usize),
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
@@ -54,6 +56,7 @@ impl From<Source> for Token {
             Source::RailListener(function) => (7, function),
             Source::Rail(function) => (8, function),
             Source::Doorbells(function) => (9, function),
+            Source::Twin(ClientId { function, slot }) => (10, function * MAX_CLIENTS + slot),
         };
         Self(number * KINDS + kind)
     }
@@ -75,7 +78,11 @@ impl From<Token> for Source {
             6 => Self::Control(number),
             7 => Self::RailListener(number),
             8 => Self::Rail(number),
-            _ => Self::Doorbells(number),
+            9 => Self::Doorbells(number),
+            _ => Self::Twin(ClientId {
+                function: number / MAX_CLIENTS,
+                slot: number % MAX_CLIENTS,
+            }),
         }
     }
 }
@@ -96,6 +103,10 @@ mod tests {
                 Source::Client(ClientId {
                     function: number,
                     slot: MAX_CLIENTS - 1,
+                }),
+                Source::Twin(ClientId {
+                    function: number,
+                    slot: 1,
                 }),
                 Source::Resample(number),
                 Source::Doorbells(number),

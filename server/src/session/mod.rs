@@ -34,12 +34,13 @@ mod region;
 mod version;
 mod write_multi;
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
 use pci_device_models::host::{Device, HostError};
 use pci_device_models::time::Time;
-use vfio_user_protocol::{Command, Direction, Frame, Invalid, encoder};
+use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
 
 use crate::connection::Message;
 use crate::doorbells::Doorbells;
@@ -60,6 +61,8 @@ pub(crate) struct Session {
     owner: Owner,
     /// Descriptors that the client takes in one message.
     max_msg_fds: u32,
+    /// It is asked over a socket of its own.
+    has_twin: bool,
 }
 
 /// What a request is served with.
@@ -75,6 +78,8 @@ pub(crate) struct Context<'a> {
     pub(crate) shared_bars: &'a [(u8, OwnedFd)],
     /// Descriptors that travel with the reply, at most [`crate::connection::MAX_MESSAGE_FDS`].
     pub(crate) reply_fds: Vec<OwnedFd>,
+    /// The end of a twin socket that the server keeps, if the reply carries the other one.
+    pub(crate) twin: Option<OwnedFd>,
     /// Registers that clients write by eventfd.
     pub(crate) doorbells: &'a mut Doorbells,
     /// Where eventfds are watched, and as what that for resampling is.
@@ -113,6 +118,7 @@ impl Session {
                 max_transfer: version::MAX_ACCESS,
             },
             max_msg_fds: 0,
+            has_twin: false,
         }
     }
 
@@ -125,7 +131,7 @@ impl Session {
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
         if frame.is_reply() && answers_dma(&frame) {
-            let waited_for = cx.outputs.dma.answer(self.client(), &frame);
+            let waited_for = !self.has_twin && cx.outputs.dma.answer(self.client(), &frame);
             cx.stats.dma_replies_dropped += u64::from(!waited_for);
             return;
         }
@@ -146,6 +152,46 @@ impl Session {
             cx.stats.replies += 1;
             cx.stats.error_replies += u64::from(failed);
         }
+    }
+
+    /// From now on the client is asked over its twin socket only.
+    pub(crate) fn use_twin(&mut self) {
+        self.has_twin = true;
+    }
+
+    /// Takes what came over the twin socket, where only replies have a place.
+    ///
+    /// # Errors
+    /// The message is larger than any may be.
+    pub(crate) fn handle_twin(
+        &self,
+        cx: &mut Context<'_>,
+        message: Result<Message<'_>, Invalid>,
+    ) -> io::Result<()> {
+        match message {
+            Ok(Message { frame, .. }) if frame.is_reply() => {
+                let waited_for = cx.outputs.dma.answer(self.client(), &frame);
+                cx.stats.dma_replies_dropped += u64::from(!waited_for);
+                return Ok(());
+            }
+            Ok(Message { frame, .. }) => {
+                let command = frame.header.command;
+                limited!(
+                    warn,
+                    command,
+                    "a command came over the twin socket; dropped"
+                );
+            }
+            Err(Invalid {
+                error: error @ FrameError::SizeAboveLimit { .. },
+                ..
+            }) => return Err(io::Error::other(error)),
+            Err(Invalid { error, .. }) => {
+                limited!(warn, %error, "message on the twin socket dropped");
+            }
+        }
+        cx.stats.messages_invalid += 1;
+        Ok(())
     }
 
     /// Answers a message whose header makes no sense.

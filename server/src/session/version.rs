@@ -1,5 +1,7 @@
 //! VERSION: what both sides can do.
 
+use std::os::unix::net::UnixStream;
+
 use pci_device_models::host::PmDialect;
 use vfio_user_protocol::Limits;
 use vfio_user_protocol::messages::version::{self, Proposal, ServerLimits};
@@ -12,6 +14,9 @@ use crate::connection::MAX_MESSAGE_FDS;
 /// capabilities relies on.
 pub(super) const MAX_ACCESS: u32 = 1 << 20;
 
+/// Place of the twin socket among the descriptors of the reply: it is the only one.
+const TWIN_INDEX: u32 = 0;
+
 /// The sizes of messages that are taken.
 pub(crate) const fn limits() -> Limits {
     Limits::for_transfers(MAX_ACCESS)
@@ -20,24 +25,33 @@ pub(crate) const fn limits() -> Limits {
 /// A version that does not suit leaves the connection as it is: the client may propose another.
 pub(super) fn negotiate(
     session: &mut Session,
-    cx: &Context<'_>,
+    cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let proposal = Proposal::parse(payload)?;
+    let peer = proposal.limits();
     // The number of maps stays the default, which is the most that some clients accept to hear;
     // more are taken without a word.
     let limits = ServerLimits {
         max_msg_fds: MAX_MESSAGE_FDS as u32,
         max_data_xfer_size: MAX_ACCESS,
         write_multiple: true,
+        twin_socket: (peer.max_msg_fds > 0).then_some(TWIN_INDEX),
         pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };
-    version::negotiate(&proposal, &limits)?.encode(reply);
+    let answer = version::negotiate(&proposal, &limits)?;
+    let agreed = answer.capabilities.as_ref();
+    if agreed.is_some_and(|agreed| agreed.twin_socket.is_some()) {
+        let (ours, theirs) = UnixStream::pair().map_err(RequestError::Descriptor)?;
+        cx.twin = Some(ours.into());
+        cx.reply_fds.push(theirs.into());
+    }
+    answer.encode(reply);
     session.negotiated = true;
-    session.owner.max_transfer = proposal.limits().max_data_xfer_size.clamp(1, MAX_ACCESS);
-    session.max_msg_fds = proposal.limits().max_msg_fds;
+    session.owner.max_transfer = peer.max_data_xfer_size.clamp(1, MAX_ACCESS);
+    session.max_msg_fds = peer.max_msg_fds;
     Ok(())
 }
 

@@ -219,6 +219,41 @@ fn a_file_that_shrank_is_an_error_and_never_grows_back() {
 }
 
 #[test]
+fn the_access_mode_goes_before_the_profile() {
+    use ClientMemory::{FileIo, MapSealed};
+    let none = DmaMapFlags::empty();
+    let (mmap, file_io) = (DmaMapFlags::ACCESS_MMAP, DmaMapFlags::ACCESS_FILE_IO);
+    for (access, mode, sealed, mapped) in [
+        (FileIo, none, true, false),
+        (FileIo, mmap, true, true),
+        (FileIo, mmap, false, false),
+        (FileIo, file_io, true, false),
+        (MapSealed, none, true, true),
+        (MapSealed, mmap, true, true),
+        (MapSealed, mmap, false, false),
+        (MapSealed, file_io, true, false),
+    ] {
+        let what = format!("{access:?}, {mode:?}, sealed: {sealed}");
+        let file = if sealed { sealed_memfd(1) } else { memfd(1) };
+        let mut table = DmaTable::new(access, 10);
+        let map = |page, mode| dma_map::Request {
+            flags: BOTH | mode,
+            ..request(page, 1)
+        };
+        table.map(&map(0, mode), share(&file), OWNER).unwrap();
+        assert_eq!(table.mapped_files(), usize::from(mapped), "{what}");
+        table.write(0, b"written").unwrap();
+        let mut read = [0; 7];
+        table.read(0, &mut read).unwrap();
+        assert_eq!(&read, b"written", "{what}");
+        // A file that is open already is mapped for the first map that wants it.
+        table.map(&map(1, mmap), share(&file), OWNER).unwrap();
+        assert_eq!(table.mapped_files(), usize::from(sealed), "{what}");
+        assert_eq!(table.open_files(), 1, "{what}");
+    }
+}
+
+#[test]
 fn sealed_files_are_mapped_and_may_grow() {
     let file = sealed_memfd(1);
     let mut table = DmaTable::new(ClientMemory::MapSealed, 10);

@@ -1,0 +1,104 @@
+//! A socket of a client's that is watched, with both its directions.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use vfio_user_protocol::Invalid;
+
+use super::source::Source;
+use crate::connection::{BufferPool, Incoming, Message, Outgoing, Received};
+use crate::session;
+
+/// A socket and what is on its way through it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    socket: OwnedFd,
+    token: Token,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// The socket is watched for room, too.
+    watches_room: bool,
+}
+
+impl Channel {
+    /// Has the socket watched from now on, as `source`.
+    pub(super) fn new(socket: OwnedFd, source: Source, registry: &Registry) -> io::Result<Self> {
+        let token = source.into();
+        registry.register(
+            &mut SourceFd(&socket.as_raw_fd()),
+            token,
+            Interest::READABLE,
+        )?;
+        Ok(Self {
+            socket,
+            token,
+            incoming: Incoming::new(session::limits()),
+            outgoing: Outgoing::default(),
+            watches_room: false,
+        })
+    }
+
+    /// Takes what the socket has.
+    pub(super) fn receive(&mut self, buffers: &mut BufferPool) -> Received {
+        self.incoming.receive(&self.socket, buffers)
+    }
+
+    /// The next whole message, or one that is refused.
+    pub(super) fn next_message(&mut self) -> Option<Result<Message<'_>, Invalid>> {
+        self.incoming.next_message()
+    }
+
+    /// Gives the buffer back if nothing is in it.
+    pub(super) fn settle(&mut self, buffers: &mut BufferPool) {
+        self.incoming.settle(buffers);
+    }
+
+    /// Sends what waits.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        self.outgoing.resume(&self.socket)
+    }
+
+    /// Sends what waits and then `bytes`, which are taken in any case.
+    pub(super) fn send(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.outgoing.send(&self.socket, bytes)
+    }
+
+    /// As [`Self::send`] for one message that descriptors travel with.
+    pub(super) fn send_with_fds(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> io::Result<()> {
+        self.outgoing.send_with_fds(&self.socket, message, fds)
+    }
+
+    /// Whether so much waits to be sent that no more may be added.
+    pub(super) fn is_full(&self) -> bool {
+        self.outgoing.is_full()
+    }
+
+    /// Has the socket watched for room exactly as long as something waits for it: a client that
+    /// reads makes room each time, which is nothing to wake up for.
+    pub(super) fn watch_room(&mut self, registry: &Registry) -> io::Result<()> {
+        let blocked = self.outgoing.is_blocked();
+        if blocked != self.watches_room {
+            let interest = if blocked {
+                Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
+            };
+            registry.reregister(
+                &mut SourceFd(&self.socket.as_raw_fd()),
+                self.token,
+                interest,
+            )?;
+            self.watches_room = blocked;
+        }
+        Ok(())
+    }
+
+    /// Closes the socket.
+    pub(super) fn end(self, registry: &Registry) {
+        if let Err(error) = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) {
+            tracing::warn!(%error, "a client that is gone is still watched");
+        }
+    }
+}
