@@ -3,6 +3,7 @@
 use pci_device_models::model::{Context, Model, Registry};
 use pci_device_models::profile::{Profile, ProfileError};
 use pci_device_models::register::{DwordWrite, Lanes, ResetKind};
+use pci_device_models::snapshot::{self, RestoreError};
 use pci_device_models::time::Time;
 use serde_json::{Value, json};
 
@@ -14,10 +15,7 @@ pub struct Adder {
 
 impl Model for Adder {
     fn read(&mut self, _: &mut Context<'_>, bar: u8, offset: u64, _: Lanes) -> u32 {
-        match (bar, offset) {
-            (0, 0) => self.sum,
-            _ => 0,
-        }
+        if (bar, offset) == (0, 0) { self.sum } else { 0 }
     }
 
     fn write(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, write: DwordWrite) {
@@ -33,6 +31,14 @@ impl Model for Adder {
 
     fn inspect(&self) -> Value {
         json!({ "sum": self.sum })
+    }
+
+    fn save(&self, _: Time) -> Value {
+        snapshot::tree(&self.sum)
+    }
+
+    fn restore(&mut self, _: Time, saved: &Value) -> Result<(), RestoreError> {
+        snapshot::read("function.model", saved).map(|sum| self.sum = sum)
     }
 }
 

@@ -1,6 +1,6 @@
 //! DMA as requests: a function asks, whoever holds the memory answers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A transfer that a device model wants.
@@ -52,7 +52,7 @@ pub struct DmaId {
 pub type DmaOutcome<'a> = Result<&'a [u8], DmaError>;
 
 /// Why a transfer did not happen, or not wholly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DmaError {
     /// Nothing is mapped at an address, or what is mapped there is gone.

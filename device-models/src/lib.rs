@@ -21,5 +21,6 @@ pub mod power;
 pub mod profile;
 pub mod register;
 pub mod slot;
+pub mod snapshot;
 pub mod time;
 pub mod violation;

@@ -1,9 +1,11 @@
 //! The slot: what the platform gives a function.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::function::Function;
 use crate::register::ResetKind;
+use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
 /// A slot with its power rail and the function in it.
@@ -16,6 +18,14 @@ pub struct Slot {
     /// The function does not come back when power does.
     dead: bool,
     function: Function,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    rail_on: bool,
+    dead: bool,
+    function: Value,
 }
 
 impl Slot {
@@ -96,6 +106,37 @@ impl Slot {
         if self.rail_on {
             self.function.conventional_reset(now, kind);
         }
+    }
+
+    /// The whole state but for transfers under way.
+    #[must_use]
+    pub fn save(&self, now: Time) -> Value {
+        let Self {
+            rail_on,
+            dead,
+            function,
+        } = self;
+        snapshot::tree(&Saved {
+            rail_on: *rail_on,
+            dead: *dead,
+            function: function.save(now),
+        })
+    }
+
+    /// Takes back what [`Self::save`] gave.
+    ///
+    /// # Errors
+    /// The tree is not that of this slot and its function, which may be restored in part.
+    pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        let Saved {
+            rail_on,
+            dead,
+            function,
+        } = snapshot::read("slot", saved)?;
+        self.function.restore(now, &function)?;
+        self.rail_on = rail_on;
+        self.dead = dead;
+        Ok(())
     }
 
     /// Rail and function.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::power::PowerState;
@@ -73,7 +73,26 @@ pub struct Violations {
     last: VecDeque<(Time, Violation)>,
 }
 
+/// What is saved of [`Violations`]: the records are of another clock.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedViolations {
+    counts: [u64; KINDS.len()],
+}
+
 impl Violations {
+    pub(crate) fn save(&self) -> SavedViolations {
+        let Self { counts, last: _ } = self;
+        SavedViolations { counts: *counts }
+    }
+
+    pub(crate) fn restored(SavedViolations { counts }: SavedViolations) -> Self {
+        Self {
+            counts,
+            last: VecDeque::new(),
+        }
+    }
+
     /// Counts and keeps one.
     pub fn record(&mut self, now: Time, violation: Violation) {
         if let Some(count) = self.counts.get_mut(violation.kind()) {
@@ -88,7 +107,9 @@ impl Violations {
     /// All counts together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts
+            .iter()
+            .fold(0, |total, count| total.saturating_add(*count))
     }
 
     /// Counts by kind and the last records with their time in nanoseconds.

@@ -11,13 +11,14 @@
 use std::time::Duration;
 
 use bitfield_struct::bitfield;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
+use crate::snapshot::{self, RestoreError};
 
 /// DPA Capability, +4.
 #[bitfield(u32)]
@@ -226,6 +227,13 @@ impl DynamicPowerAllocation {
     }
 }
 
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedDpa {
+    registers: Vec<u32>,
+    target: u8,
+}
+
 impl Capability for DynamicPowerAllocation {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
@@ -267,6 +275,31 @@ impl Capability for DynamicPowerAllocation {
     fn reset(&mut self, kind: ResetKind) {
         self.registers.reset(kind);
         self.target = 0;
+    }
+
+    fn save(&self) -> Value {
+        let Self { registers, target } = self;
+        snapshot::tree(&SavedDpa {
+            registers: registers.values(),
+            target: *target,
+        })
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        _: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let SavedDpa { registers, target } = snapshot::read(at, saved)?;
+        let max = self.capability().substate_max();
+        if target > max {
+            let reason = format!("substate {target} does not exist; the last is {max}");
+            return Err(RestoreError::part(at, reason));
+        }
+        self.registers.set_values(at, &registers)?;
+        self.target = target;
+        Ok(())
     }
 
     fn inspect(&self) -> Value {

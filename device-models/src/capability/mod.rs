@@ -47,6 +47,7 @@ pub use vendor::{VendorConfig, VendorConfigError, VendorSpecific};
 
 use crate::config::ConfigEffect;
 use crate::register::{Block, DwordWrite, ResetKind};
+use crate::snapshot::RestoreError;
 
 /// Which list a capability is in, and its id there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -125,6 +126,27 @@ pub trait Capability: fmt::Debug + Send {
         self.registers_mut().reset(kind);
     }
 
-    /// The state field by field, for people and snapshots.
+    /// The whole state. What is not in the registers has to be added.
+    fn save(&self) -> serde_json::Value {
+        self.registers().save()
+    }
+
+    /// Takes back what [`Self::save`] gave; `at` says where it stands in the tree. What follows for
+    /// the rest of the function is appended to `effects`: of those only [`ConfigEffect::BarSize`] is
+    /// acted on, since everything else is restored where it belongs.
+    ///
+    /// # Errors
+    /// The tree is not that of this capability.
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &serde_json::Value,
+        effects: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let _ = effects;
+        self.registers_mut().restore(at, saved)
+    }
+
+    /// The state field by field, for people.
     fn inspect(&self) -> serde_json::Value;
 }

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
 use crate::register::{Block, Dword, DwordWrite, Register, register_bits};
+use crate::snapshot::{self, RestoreError};
 
 /// Message Control, +2.
 #[bitfield(u16)]
@@ -188,6 +189,14 @@ impl Msi {
         None
     }
 
+    fn clamp_allocation(&mut self) {
+        let control = self.control();
+        if control.multiple_message_enable() > control.multiple_message_capable() {
+            let clamped = control.with_multiple_message_enable(control.multiple_message_capable());
+            self.registers.set(CONTROL, clamped);
+        }
+    }
+
     /// The cause of `vector` is gone: a message not yet sent is not sent any more.
     pub fn withdraw(&mut self, vector: u16) {
         let bit = 1_u32 << (vector % self.allocated());
@@ -230,15 +239,28 @@ impl Capability for Msi {
     /// which the specification leaves undefined.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         let changed = self.registers.write(index, write).changed();
-        let control = self.control();
-        if control.multiple_message_enable() > control.multiple_message_capable() {
-            let clamped = control.with_multiple_message_enable(control.multiple_message_capable());
-            self.registers.set(CONTROL, clamped);
-        }
+        self.clamp_allocation();
         let is_mask = self.mask == Some(4 * index);
         if changed != 0 && (index == CONTROL_DWORD || is_mask) {
             effects.push(ConfigEffect::Messages);
         }
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        _: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let values: Vec<u32> = snapshot::read(at, saved)?;
+        let could_hold = |(dword, value): (&Dword, &u32)| dword.could_hold(*value);
+        if !self.registers.iter().zip(&values).take(1).all(could_hold) {
+            let reason = "Message Control is not that of this capability";
+            return Err(RestoreError::part(at, reason));
+        }
+        self.registers.set_values(at, &values)?;
+        self.clamp_allocation();
+        Ok(())
     }
 
     fn inspect(&self) -> Value {

@@ -11,13 +11,14 @@
 //! exists, and it resets to one.
 
 use bitfield_struct::bitfield;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::{ConfigEffect, MAX_BARS};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
+use crate::snapshot::{self, RestoreError};
 
 /// Message Control, +2.
 #[bitfield(u16)]
@@ -365,6 +366,15 @@ impl Msix {
     }
 }
 
+/// What is saved of the capability: the places of table and PBA are the profile's.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedMsix {
+    registers: Vec<u32>,
+    entries: Vec<u32>,
+    pending: Vec<u64>,
+}
+
 impl Capability for Msix {
     fn id(&self) -> CapabilityId {
         CapabilityId::Conventional(0x11)
@@ -392,6 +402,43 @@ impl Capability for Msix {
     fn reset(&mut self, kind: ResetKind) {
         self.registers.reset(kind);
         self.reset_table();
+    }
+
+    fn save(&self) -> Value {
+        let Self {
+            registers,
+            table: _,
+            pba: _,
+            entries,
+            pending,
+        } = self;
+        snapshot::tree(&SavedMsix {
+            registers: registers.values(),
+            entries: entries.clone(),
+            pending: pending.clone(),
+        })
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        _: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let SavedMsix {
+            registers,
+            entries,
+            pending,
+        } = snapshot::read(at, saved)?;
+        if entries.len() != self.entries.len() || pending.len() != self.pending.len() {
+            let vectors = self.vectors();
+            let reason = format!("the table is not that of {vectors} vectors");
+            return Err(RestoreError::part(at, reason));
+        }
+        self.registers.set_values(at, &registers)?;
+        self.entries = entries;
+        self.pending = pending;
+        Ok(())
     }
 
     fn inspect(&self) -> Value {

@@ -432,6 +432,15 @@ impl Capability for PciExpress {
         }
     }
 
+    /// Transfers under way are not saved.
+    fn save(&self) -> Value {
+        let Self { registers } = self;
+        let mut registers = registers.clone();
+        let status = self.device_status().with_transactions_pending(false);
+        registers.set(DEVICE_STATUS, status);
+        registers.save()
+    }
+
     fn inspect(&self) -> Value {
         let (capabilities, control, status) = (
             self.device_capabilities(),

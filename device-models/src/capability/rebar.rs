@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::{Capability, CapabilityId};
 use crate::config::{BarConfig, BarKind, ConfigEffect, MAX_BARS};
 use crate::register::{Block, Dword, DwordWrite, Register, register_bits};
+use crate::snapshot::{self, RestoreError};
 
 /// Resizable BAR Capability.
 #[bitfield(u32)]
@@ -260,6 +261,31 @@ impl Capability for ResizableBar {
         } else {
             self.registers.set(4 * index, before);
         }
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        effects: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let values: Vec<u32> = snapshot::read(at, saved)?;
+        let could_hold = |(dword, value): (&Dword, &u32)| dword.could_hold(*value);
+        if !self.registers.iter().zip(&values).all(could_hold) {
+            let reason = "these are not the BARs and sizes of this capability";
+            return Err(RestoreError::part(at, reason));
+        }
+        self.registers.set_values(at, &values)?;
+        for (index, control) in self.controls() {
+            let (bar, exponent) = (control.bar_index(), control.bar_size());
+            if self.supported(index) >> exponent & 1 == 0 {
+                let reason = format!("BAR {bar} cannot have 2^{exponent} MiB");
+                return Err(RestoreError::part(at, reason));
+            }
+            let size = MIB << exponent;
+            effects.push(ConfigEffect::BarSize { bar, size });
+        }
+        Ok(())
     }
 
     fn inspect(&self) -> Value {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::ConfigEffect;
 use super::bar::{self, BarConfig, BarKind, MAX_BARS};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
+use crate::snapshot::{Fingerprint, RestoreError};
 
 /// Command, 04h (PCIe Base §7.5.1.1.3).
 #[bitfield(u16)]
@@ -293,6 +294,26 @@ impl Header {
             }
         }
         self.registers.reset(kind);
+    }
+
+    /// The sizes of resizable BARs are those that their capability saves.
+    pub(super) fn save(&self) -> Value {
+        let Self {
+            registers,
+            bars: _,
+            power_on_bars: _,
+            rom: _,
+        } = self;
+        registers.save()
+    }
+
+    /// Takes back what [`Self::save`] gave. BARs have their sizes already.
+    pub(super) fn restore(&mut self, at: &str, saved: &Value) -> Result<(), RestoreError> {
+        self.registers.restore(at, saved)
+    }
+
+    pub(super) fn add_shape(&self, shape: &mut Fingerprint) {
+        self.registers.add_shape(shape);
     }
 
     pub(super) fn inspect(&self) -> Value {

@@ -1,6 +1,7 @@
 //! The whole config space: header, conventional list, extended list.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::ConfigEffect;
@@ -10,6 +11,7 @@ use crate::capability::{
     PowerManagement,
 };
 use crate::register::{DwordWrite, ResetKind, split};
+use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A capability of any kind. Those that the function itself works with keep their type.
 #[derive(Debug)]
@@ -68,6 +70,20 @@ pub struct Placement {
     pub linked: bool,
     /// The capability.
     pub capability: AnyCapability,
+}
+
+impl Placement {
+    /// What the capability is called in trees.
+    fn key(&self) -> String {
+        format!("{:03x}-{}", self.offset, self.capability.get().name())
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedConfig {
+    header: Value,
+    capabilities: Map<String, Value>,
 }
 
 /// Why capabilities cannot be laid out as asked.
@@ -268,6 +284,64 @@ impl ConfigSpace {
         }
     }
 
+    /// The state of every register.
+    #[must_use]
+    pub fn save(&self) -> Value {
+        let Self {
+            size: _,
+            header,
+            capabilities,
+        } = self;
+        snapshot::tree(&SavedConfig {
+            header: header.save(),
+            capabilities: capabilities
+                .iter()
+                .map(|placed| (placed.key(), placed.capability.get().save()))
+                .collect(),
+        })
+    }
+
+    /// Takes back what [`Self::save`] gave.
+    ///
+    /// # Errors
+    /// The tree is not that of this config space, which may be restored in part.
+    pub fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
+        const AT: &str = "config";
+        let mut saved: SavedConfig = snapshot::read(AT, saved)?;
+        let mut effects = Vec::new();
+        for placed in &mut self.capabilities {
+            let key = placed.key();
+            let at = format!("{AT}.capabilities.{key}");
+            let Some(tree) = saved.capabilities.remove(&key) else {
+                return Err(RestoreError::part(at, "the capability is missing"));
+            };
+            let capability = placed.capability.get_mut();
+            capability.restore(&at, &tree, &mut effects)?;
+        }
+        if let Some((key, _)) = saved.capabilities.into_iter().next() {
+            let at = format!("{AT}.capabilities");
+            return Err(RestoreError::part(at, format!("there is no {key:?} here")));
+        }
+        for effect in effects {
+            if let ConfigEffect::BarSize { bar, size } = effect {
+                self.header.resize_bar(usize::from(bar), size);
+            }
+        }
+        self.header.restore("config.header", &saved.header)
+    }
+
+    /// A fingerprint of what registers there are and what software may do to them.
+    pub(crate) fn shape(&self) -> Fingerprint {
+        let mut shape = Fingerprint::new();
+        shape.add(&self.size.to_le_bytes());
+        self.header.add_shape(&mut shape);
+        for placed in &self.capabilities {
+            shape.add(placed.key().as_bytes());
+            placed.capability.get().registers().add_shape(&mut shape);
+        }
+        shape
+    }
+
     /// Header and capabilities field by field.
     #[must_use]
     pub fn inspect(&self) -> Value {
@@ -276,8 +350,7 @@ impl ConfigSpace {
             .iter()
             .map(|placed| {
                 let capability = placed.capability.get();
-                let name = format!("{:03x}-{}", placed.offset, capability.name());
-                (name, capability.inspect())
+                (placed.key(), capability.inspect())
             })
             .collect();
         json!({ "header": self.header.inspect(), "capabilities": capabilities })

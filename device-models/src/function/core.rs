@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupts;
@@ -18,7 +18,8 @@ use crate::time::{Time, earliest};
 use crate::violation::{Violation, Violations};
 
 /// What a function counts since power-on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Counters {
     /// BAR and ROM accesses that came while the function was not in D0.
     pub outside_d0: u32,
@@ -52,10 +53,10 @@ pub struct Core {
     pub(super) counters: Counters,
     /// Config effects of the write at hand; kept for its capacity.
     pub(super) config_effects: Vec<ConfigEffect>,
-    effects: VecDeque<Effect>,
-    violations: Violations,
-    residency: [Duration; PowerState::ALL.len()],
-    state_since: Time,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) violations: Violations,
+    pub(super) residency: [Duration; PowerState::ALL.len()],
+    pub(super) state_since: Time,
 }
 
 impl Core {

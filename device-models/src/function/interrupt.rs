@@ -4,6 +4,7 @@
 //! the D0 term is a choice, the specification leaves it open). `Interrupt Status` shows the cause
 //! itself, except while messages are in use.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::core::Core;
@@ -11,7 +12,8 @@ use crate::effect::{Effect, Event, MessageKind};
 use crate::power::PowerState;
 
 /// The INTx cause and wire, and the vectors raised while no message could be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Interrupts {
     cause: bool,
     wire: bool,
@@ -27,6 +29,11 @@ impl Interrupts {
             wire: false,
             held: vec![0; usize::from(vectors).div_ceil(64)],
         }
+    }
+
+    /// Whether both are of functions with as many vectors.
+    pub(super) fn has_vectors_of(&self, other: &Self) -> bool {
+        self.held.len() == other.held.len()
     }
 
     fn hold(&mut self, vector: u16, held: bool) {

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{RestoreError, hex, unhex};
+
 /// The bytes behind a BAR with content "ram".
 ///
 /// Accesses lie inside; whatever does not is cut off.
@@ -14,6 +18,11 @@ pub trait BarMemory: fmt::Debug + Send {
 
     /// The contents are lost and the size is this from now on: every byte reads zero.
     fn reset(&mut self, size: u64);
+
+    /// Whether every byte is known to read zero without looking.
+    fn is_blank(&self) -> bool {
+        false
+    }
 
     /// Whether others who have the memory mapped may touch it. What [`Self::read`] and
     /// [`Self::write`] see is the same either way.
@@ -58,10 +67,78 @@ impl BarMemory for PrivateMemory {
         }
     }
 
+    fn is_blank(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     fn reset(&mut self, size: u64) {
         self.bytes = Vec::new();
         self.size = usize::try_from(size).unwrap_or(usize::MAX);
     }
+}
+
+/// Bytes that are looked at together when memory is saved or copied.
+const PIECE: usize = 4096;
+
+/// Bytes of which the first and the last are not zero, and where they stand.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    offset: u64,
+    bytes: String,
+}
+
+/// What of `size` bytes is not zero, in ascending order.
+fn for_runs(memory: &dyn BarMemory, size: u64, mut each: impl FnMut(u64, &[u8])) {
+    if memory.is_blank() {
+        return;
+    }
+    let mut buffer = [0; PIECE];
+    for offset in (0..size).step_by(PIECE) {
+        let len = usize::try_from(size - offset).map_or(PIECE, |left| left.min(PIECE));
+        let piece = buffer.get_mut(..len).unwrap_or_default();
+        memory.read(offset, piece);
+        let first = piece.iter().position(|byte| *byte != 0);
+        let last = piece.iter().rposition(|byte| *byte != 0);
+        if let (Some(first), Some(last)) = (first, last) {
+            let run = piece.get(first..=last).unwrap_or_default();
+            each(offset + first as u64, run);
+        }
+    }
+}
+
+/// Copies the first `size` bytes from one memory to another, which reads zero.
+pub(super) fn copy(from: &dyn BarMemory, to: &mut dyn BarMemory, size: u64) {
+    for_runs(from, size, |offset, bytes| to.write(offset, bytes));
+}
+
+pub(super) fn save_memory(memory: &dyn BarMemory, size: u64) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for_runs(memory, size, |offset, bytes| {
+        let bytes = hex(bytes);
+        runs.push(Run { offset, bytes });
+    });
+    runs
+}
+
+/// Makes `memory` hold `runs` and nothing else in `size` bytes. `at` says where the runs stand.
+pub(super) fn restore_memory(
+    at: &str,
+    memory: &mut dyn BarMemory,
+    size: u64,
+    runs: &[Run],
+) -> Result<(), RestoreError> {
+    memory.reset(size);
+    for Run { offset, bytes } in runs {
+        let bytes = unhex(at, bytes)?;
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > size) {
+            let reason = format!("the bytes at {offset:#x} are outside the BAR of {size:#x}");
+            return Err(RestoreError::part(at, reason));
+        }
+        memory.write(*offset, &bytes);
+    }
+    Ok(())
 }
 
 /// Reads from `memory` at `offset`; what lies beyond its end reads zero.

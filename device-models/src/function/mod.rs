@@ -24,6 +24,7 @@ mod interrupt;
 mod memory;
 mod pme;
 mod reset;
+mod saved;
 
 use std::fmt;
 use std::time::Duration;
@@ -167,7 +168,8 @@ impl Function {
         &self.doorbells
     }
 
-    /// Puts other memory behind a BAR whose content is RAM, to be shared for example. It is empty.
+    /// Puts other memory behind a BAR whose content is RAM, to be shared for example. It
+    /// takes over what the BAR holds.
     pub fn set_bar_memory(&mut self, bar: u8, mut memory: Box<dyn BarMemory>) {
         let index = usize::from(bar);
         if let (Some(bar), Some(Some(ram))) = (
@@ -175,6 +177,7 @@ impl Function {
             self.core.ram.get_mut(index),
         ) {
             memory.reset(bar.size);
+            memory::copy(ram.as_ref(), memory.as_mut(), bar.size);
             *ram = memory;
         }
     }

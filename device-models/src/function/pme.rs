@@ -8,11 +8,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::core::Core;
 use crate::effect::{Effect, Event};
 use crate::power::PowerState;
+use crate::snapshot::{due, left};
 use crate::time::Time;
 
 /// Time after which `PM_PME` is sent again while nobody clears `PME_Status` (PCIe Base §5.3.3.4.1:
@@ -27,7 +29,30 @@ pub(super) struct Pme {
     wake: bool,
 }
 
+/// What is saved of [`Pme`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedPme {
+    again_nanos: Option<u64>,
+    wake: bool,
+}
+
 impl Pme {
+    pub(super) fn save(&self, now: Time) -> SavedPme {
+        let Self { again_at, wake } = *self;
+        SavedPme {
+            again_nanos: again_at.map(|at| left(now, at)),
+            wake,
+        }
+    }
+
+    pub(super) fn restore(&mut self, now: Time, saved: &SavedPme) {
+        *self = Self {
+            again_at: saved.again_nanos.map(|left| due(now, left)),
+            wake: saved.wake,
+        };
+    }
+
     pub(super) const fn deadline(&self) -> Option<Time> {
         self.again_at
     }

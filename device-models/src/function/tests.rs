@@ -10,6 +10,7 @@ use crate::dma::DmaOp;
 use crate::effect::Event;
 use crate::model::Model;
 use crate::register::{DwordWrite, Lanes, ResetKind};
+use crate::snapshot::{self, RestoreError};
 use crate::violation::Violation;
 
 const PM: u64 = 0x40;
@@ -68,6 +69,15 @@ impl Model for Probe {
                 .count(),
             "refusals": self.refusals,
         })
+    }
+
+    fn save(&self, _: Time) -> Value {
+        json!(self.written)
+    }
+
+    fn restore(&mut self, _: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.written = snapshot::read("function.model", saved)?;
+        Ok(())
     }
 }
 

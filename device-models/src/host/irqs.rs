@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use bitflags::bitflags;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -16,7 +16,7 @@ use crate::effect::MessageKind;
 use crate::function::Function;
 
 /// Irq index of a PCI device (`VFIO_PCI_*_IRQ_INDEX` of the VFIO uAPI).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IrqIndex {
     /// The INTx line.
@@ -186,7 +186,53 @@ pub(super) struct Rules {
     pub(super) strict: bool,
 }
 
+/// What is saved of [`Irqs`]: all but the triggers, which are their client's.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedIrqs {
+    kind: Option<IrqIndex>,
+    level: bool,
+    masked: bool,
+    disabled: bool,
+    resample_latched: bool,
+}
+
 impl Irqs {
+    pub(super) fn save(&self) -> SavedIrqs {
+        let Self {
+            triggers: _,
+            rules: _,
+            kind,
+            level,
+            masked,
+            disabled,
+            resample_latched,
+        } = self;
+        SavedIrqs {
+            kind: *kind,
+            level: *level,
+            masked: *masked,
+            disabled: *disabled,
+            resample_latched: *resample_latched,
+        }
+    }
+
+    /// Takes back what [`Self::save`] gave. Triggers stay bound as they are.
+    pub(super) fn restore(&mut self, saved: &SavedIrqs) {
+        let SavedIrqs {
+            kind,
+            level,
+            masked,
+            disabled,
+            resample_latched,
+        } = *saved;
+        self.kind = kind;
+        self.level = level;
+        self.masked = masked;
+        self.disabled = disabled;
+        self.resample_latched = resample_latched;
+    }
+
     pub(super) fn new(function: &Function, rules: Rules) -> Self {
         let config = function.config();
         let intx = u32::from(config.header().interrupt_pin() != 0);
@@ -470,7 +516,7 @@ impl Irqs {
     }
 
     /// Signals INTx if it is due, and masks it.
-    fn deliver(&mut self, outputs: &mut VecDeque<Output>) {
+    pub(super) fn deliver(&mut self, outputs: &mut VecDeque<Output>) {
         if self.level && !self.masked && self.triggers(IrqIndex::Intx).is_bound(0) {
             self.masked = true;
             outputs.push_back(Output::Trigger {

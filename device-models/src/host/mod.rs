@@ -28,6 +28,7 @@ mod region;
 mod reset;
 mod runtime_pm;
 mod saved;
+mod snapshot;
 mod status;
 mod view;
 
@@ -100,6 +101,9 @@ pub struct Device {
     reset_busy: bool,
     /// Shared BARs can be touched by those who have them mapped.
     bars_visible: bool,
+    /// Name of the profile, and the fingerprint of its config space.
+    profile: String,
+    shape: String,
     outputs: VecDeque<Output>,
 }
 
@@ -129,12 +133,21 @@ impl Device {
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             reset_busy: false,
             bars_visible: false,
+            profile: String::new(),
+            shape: function.config().shape().text(),
             outputs: VecDeque::new(),
             slot,
             config,
         };
         device.bind();
         device
+    }
+
+    /// Says which profile the device is of, which is saved with it.
+    #[must_use]
+    pub fn of_profile(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.profile);
+        self
     }
 
     /// The slot, to look at.

@@ -57,17 +57,17 @@ const PME_STATUS: u16 = 0x8000;
 /// The core's side of one function.
 #[derive(Debug)]
 pub(super) struct PciCore {
-    platform: Platform,
+    pub(super) platform: Platform,
     /// Offset of PMCSR.
-    pmcsr: Option<u16>,
-    current: PowerState,
-    d3cold_allowed: bool,
-    saved: Option<Saved>,
+    pub(super) pmcsr: Option<u16>,
+    pub(super) current: PowerState,
+    pub(super) d3cold_allowed: bool,
+    pub(super) saved: Option<Saved>,
     /// The image is that of the present sleep (`state_saved`).
-    restore: bool,
+    pub(super) restore: bool,
     /// Wake-up is armed (`wakeup_prepared`).
-    armed: bool,
-    waited: Duration,
+    pub(super) armed: bool,
+    pub(super) waited: Duration,
 }
 
 impl PciCore {

@@ -29,6 +29,8 @@ pub struct Wait {
 pub(super) struct LowPower {
     /// How many clients have the device open.
     pub(super) opens: u32,
+    /// How many of those are clients of a saved device that have not come back yet.
+    pub(super) awaited: u32,
     /// The reference of the open device. Low power is the client's giving it up.
     pub(super) open: Option<Usage>,
     /// References that open took besides.
@@ -36,19 +38,32 @@ pub(super) struct LowPower {
     /// The reference that keeps an unopened device awake.
     pub(super) bound: Option<Usage>,
     /// The client engaged low power.
-    engaged: bool,
+    pub(super) engaged: bool,
     /// INTx was masked for the time of sleep (`pm_intx_masked`).
-    intx_masked: bool,
+    pub(super) intx_masked: bool,
     /// INTx was asserted from outside while the device slept.
     pub(super) intx_while_asleep: bool,
     /// The platform reports a wake event.
     pub(super) woken_by_platform: bool,
     /// When the next poll finds a wake event.
-    pme_found_at: Option<Time>,
-    suspended_at: Time,
+    pub(super) pme_found_at: Option<Time>,
+    /// A poll for wake events of the present sleep.
+    pub(super) poll_at: Time,
     /// Sleeps and notices so far.
     pub(super) suspends: u64,
     pub(super) wakeups: u64,
+}
+
+impl LowPower {
+    /// The first poll after `now`.
+    pub(super) fn next_poll(&self, now: Time) -> Time {
+        if now < self.poll_at {
+            return self.poll_at;
+        }
+        let polls = now.since(self.poll_at).as_nanos() / PME_POLL.as_nanos() + 1;
+        let polls = u32::try_from(polls).unwrap_or(u32::MAX);
+        self.poll_at.after(PME_POLL * polls)
+    }
 }
 
 impl Device {
@@ -125,8 +140,8 @@ impl Device {
         self.settle(now);
         self.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
-        self.low_power.suspended_at = now;
-        self.low_power.suspends += 1;
+        self.low_power.poll_at = now.after(PME_POLL);
+        self.low_power.suspends = self.low_power.suspends.saturating_add(1);
         self.core.take_waited();
         self.core.note_wait(owed);
         self.settle(now);
@@ -147,7 +162,7 @@ impl Device {
     }
 
     pub(super) fn note_wakeup(&mut self, _: Time) {
-        self.low_power.wakeups += 1;
+        self.low_power.wakeups = self.low_power.wakeups.saturating_add(1);
         self.outputs.push_back(super::Output::Event(Event::Wakeup));
     }
 
@@ -233,10 +248,7 @@ impl Device {
         }
         let pm = self.slot.function().config().pm();
         if pm.is_some_and(|pm| pm.pmcsr().pme_status()) {
-            let asleep = now.since(self.low_power.suspended_at);
-            let polls = asleep.as_nanos() / PME_POLL.as_nanos() + 1;
-            let polls = u32::try_from(polls).unwrap_or(u32::MAX);
-            let found = self.low_power.suspended_at.after(PME_POLL * polls);
+            let found = self.low_power.next_poll(now);
             self.low_power.pme_found_at = Some(found);
         }
     }

@@ -22,11 +22,16 @@ impl Device {
         self.idle(Time::ZERO);
     }
 
-    /// A client opens the device. Only the first open does anything to it.
+    /// A client opens the device. Only the first open does anything to it, and that only if it was
+    /// not open when it was saved.
     ///
     /// # Errors
     /// [`HostError::Resume`] with the core's own errno: the device did not wake.
     pub fn client_came(&mut self, now: Time) -> Result<(), HostError> {
+        if self.low_power.awaited > 0 {
+            self.low_power.awaited -= 1;
+            return Ok(());
+        }
         if self.low_power.opens == 0 {
             let usage = self.resume_and_get(now)?;
             if self.config.view == View::VfioPci {
@@ -56,12 +61,13 @@ impl Device {
     /// Whether another client may open the device.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.low_power.opens < self.config.max_clients
+        self.connected() < self.config.max_clients
     }
 
     /// A client is gone. Only the last one's going does anything to the device.
     pub fn client_gone(&mut self, now: Time) {
         self.low_power.opens = self.low_power.opens.saturating_sub(1);
+        self.low_power.awaited = self.low_power.awaited.min(self.low_power.opens);
         if self.low_power.opens > 0 {
             return;
         }

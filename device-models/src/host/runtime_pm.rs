@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::HostError;
+use crate::snapshot::{due, left, nanos};
 use crate::time::Time;
 
 /// `runtime_status` of Linux sysfs.
@@ -62,7 +63,8 @@ pub enum Control {
 }
 
 /// When an unused device goes to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SuspendDelay {
     /// That long after its last use. Zero: right after the reply to the request that ended it.
     After(Duration),
@@ -125,7 +127,84 @@ pub(super) struct RuntimePm {
     since: Time,
 }
 
+/// What is saved of [`RuntimePm`]. The usage count is not: who holds a reference saves that.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedRuntimePm {
+    suspended: bool,
+    control: Control,
+    delay: SuspendDelay,
+    suspend_nanos: Option<u64>,
+    fault: Option<ResumeFault>,
+    latched: bool,
+    active_nanos: u64,
+    suspended_nanos: u64,
+}
+
 impl RuntimePm {
+    pub(super) fn save(&self, now: Time) -> SavedRuntimePm {
+        let Self {
+            usage: _,
+            status: _,
+            control: _,
+            delay,
+            suspend_at,
+            fault,
+            latched,
+            active: _,
+            suspended: _,
+            since: _,
+        } = self;
+        let (active, suspended) = self.times(now);
+        SavedRuntimePm {
+            // Nobody sees the states between.
+            suspended: self.is_suspended(),
+            control: self.control(),
+            delay: *delay,
+            suspend_nanos: suspend_at.map(|at| left(now, at)),
+            fault: *fault,
+            latched: *latched,
+            active_nanos: nanos(active),
+            suspended_nanos: nanos(suspended),
+        }
+    }
+
+    /// Takes back what [`Self::save`] gave.
+    pub(super) fn restore(&mut self, now: Time, saved: &SavedRuntimePm) {
+        let SavedRuntimePm {
+            suspended,
+            control,
+            delay,
+            suspend_nanos,
+            fault,
+            latched,
+            active_nanos,
+            suspended_nanos,
+        } = *saved;
+        self.set_control(control);
+        self.status = if suspended {
+            RuntimeStatus::Suspended
+        } else {
+            RuntimeStatus::Active
+        };
+        self.delay = delay;
+        self.suspend_at = suspend_nanos.map(|left| due(now, left));
+        self.fault = fault;
+        self.latched = latched;
+        self.active = Duration::from_nanos(active_nanos);
+        self.suspended = Duration::from_nanos(suspended_nanos);
+        self.since = now;
+    }
+
+    /// Time spent awake and asleep until `now`.
+    fn times(&self, now: Time) -> (Duration, Duration) {
+        let current = now.since(self.since);
+        match self.status {
+            RuntimeStatus::Suspended => (self.active, self.suspended + current),
+            _ => (self.active + current, self.suspended),
+        }
+    }
+
     pub(super) fn new(delay: SuspendDelay) -> Self {
         Self {
             usage: Arc::default(),
@@ -263,12 +342,7 @@ impl RuntimePm {
     }
 
     pub(super) fn inspect(&self, now: Time) -> Value {
-        let current = now.since(self.since);
-        let (mut active, mut suspended) = (self.active, self.suspended);
-        match self.status {
-            RuntimeStatus::Suspended => suspended += current,
-            _ => active += current,
-        }
+        let (active, suspended) = self.times(now);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let status = if self.latched {
             json!("error")

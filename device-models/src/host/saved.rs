@@ -6,6 +6,7 @@
 
 use crate::capability::CapabilityId;
 use crate::function::Function;
+use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
 const HEADER_BYTES: usize = 0x40;
@@ -63,6 +64,22 @@ impl Saved {
         let mut image = vec![0; usize::from(config.size())];
         config.read(0, &mut image);
         Self(image)
+    }
+
+    /// The image as text.
+    pub(super) fn hex(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// The image of a config space of `size` bytes that [`Self::hex`] gave. `at` says where it
+    /// stands.
+    pub(super) fn of_hex(at: &str, text: &str, size: usize) -> Result<Self, RestoreError> {
+        let image = unhex(at, text)?;
+        if image.len() == size {
+            return Ok(Self(image));
+        }
+        let reason = format!("{} bytes instead of {size}", image.len());
+        Err(RestoreError::part(at, reason))
     }
 
     fn bytes(&self, offset: usize, len: usize) -> &[u8] {

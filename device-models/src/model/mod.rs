@@ -20,6 +20,7 @@ use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
 use crate::power::PowerState;
 use crate::register::{DwordWrite, Lanes, ResetKind};
+use crate::snapshot::RestoreError;
 use crate::time::Time;
 
 /// The device behind a function's BARs.
@@ -61,8 +62,20 @@ pub trait Model: fmt::Debug + Send {
         Vec::new()
     }
 
-    /// The state, for people and snapshots.
+    /// The state, for people.
     fn inspect(&self) -> Value;
+
+    /// The whole state, of which [`Self::restore`] makes the same device again. Points in time are
+    /// saved relative to `now` ([`crate::snapshot::left`]). A transfer under way is not going to end:
+    /// it is saved as one that a reset cut off.
+    fn save(&self, now: Time) -> Value;
+
+    /// Takes back what [`Self::save`] gave. Transfers under way are forgotten already.
+    ///
+    /// # Errors
+    /// The tree is not that of this model, whose state is of no account then. Usually it is
+    /// [`crate::snapshot::read`] that finds out.
+    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError>;
 }
 
 /// What a model may do to its function and to the world.

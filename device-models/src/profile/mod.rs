@@ -100,7 +100,7 @@ impl Profile {
     /// The registry does not know the profile's model.
     pub fn device(&self, registry: &Registry) -> Result<Device, ProfileError> {
         let slot = Slot::new(self.function(registry)?);
-        Ok(Device::new(slot, self.tables.host_config()))
+        Ok(Device::new(slot, self.tables.host_config()).of_profile(self.name()))
     }
 
     /// Makes the function alone, powered on and ready.

@@ -1,6 +1,9 @@
 //! The 32-bit unit of storage and access, and blocks of them.
 
+use serde_json::Value;
+
 use super::{DwordWrite, Register, RegisterBits, ResetKind};
+use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A DWORD of registers: its value, what software may change and what each reset keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,6 +95,28 @@ impl Dword {
         self.value = (self.value & !mask) | (value & mask);
         self.rw &= !mask;
         self.rw1c &= !mask;
+    }
+
+    /// Whether this value differs from the present one in nothing but what software stores.
+    #[must_use]
+    pub const fn could_hold(&self, value: u32) -> bool {
+        (self.value ^ value) & !self.rw == 0
+    }
+
+    fn add_shape(&self, shape: &mut Fingerprint) {
+        let Self {
+            value: _,
+            reset,
+            rw,
+            rw1c,
+            hot,
+            flr,
+            soft,
+            aux,
+        } = *self;
+        for word in [reset, rw, rw1c, hot, flr, soft, aux] {
+            shape.add(&word.to_le_bytes());
+        }
     }
 
     /// The bits that software may store to.
@@ -201,6 +226,48 @@ impl Block {
     /// The DWORDs in order.
     pub fn iter(&self) -> impl Iterator<Item = &Dword> {
         self.0.iter()
+    }
+
+    /// The values in order.
+    #[must_use]
+    pub fn values(&self) -> Vec<u32> {
+        self.0.iter().map(Dword::value).collect()
+    }
+
+    /// Gives every DWORD the value that [`Self::values`] had, if there are as many.
+    ///
+    /// # Errors
+    /// There are more or fewer. `at` says where the values stand in the tree.
+    pub fn set_values(&mut self, at: &str, values: &[u32]) -> Result<(), RestoreError> {
+        if values.len() != self.0.len() {
+            let (found, len) = (values.len(), self.0.len());
+            let reason = format!("there are {found} registers instead of {len}");
+            return Err(RestoreError::part(at, reason));
+        }
+        for (dword, value) in self.0.iter_mut().zip(values) {
+            dword.value = *value;
+        }
+        Ok(())
+    }
+
+    /// The values as a tree.
+    #[must_use]
+    pub fn save(&self) -> Value {
+        snapshot::tree(&self.values())
+    }
+
+    /// Takes back what [`Self::save`] gave.
+    ///
+    /// # Errors
+    /// As [`Self::set_values`].
+    pub fn restore(&mut self, at: &str, saved: &Value) -> Result<(), RestoreError> {
+        self.set_values(at, &snapshot::read::<Vec<u32>>(at, saved)?)
+    }
+
+    pub(crate) fn add_shape(&self, shape: &mut Fingerprint) {
+        for dword in &self.0 {
+            dword.add_shape(shape);
+        }
     }
 
     /// Resets every DWORD.

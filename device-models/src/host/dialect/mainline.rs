@@ -1,6 +1,7 @@
 //! Low power as merged: ENTRY, ENTRY_WITH_WAKEUP, EXIT (`vfio_pci_core.c`,
 //! `vfio_pci_core_pm_entry` and its neighbours).
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Dialect;
@@ -20,7 +21,8 @@ const EXIT: u16 = 5;
 const WAKEUP_SIZE: u32 = 8;
 
 /// What the dialect remembers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::host) struct Mainline {
     /// A wake-up eventfd waits for its one signal.
     armed: bool,

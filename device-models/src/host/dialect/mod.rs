@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(super) use mainline::Mainline;
-pub(super) use v4::{POWER_MANAGEMENT, V4};
+pub(super) use v4::{POWER_MANAGEMENT, SavedV4, V4};
 
 /// Which form a device speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,23 @@ pub enum PmDialect {
 pub(super) enum Dialect {
     Mainline(Mainline),
     V4(V4),
+}
+
+/// What is saved of a [`Dialect`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SavedDialect {
+    Mainline(Mainline),
+    V4(SavedV4),
+}
+
+impl SavedDialect {
+    pub(super) const fn kind(&self) -> PmDialect {
+        match self {
+            Self::Mainline(_) => PmDialect::Mainline,
+            Self::V4(_) => PmDialect::V4,
+        }
+    }
 }
 
 impl Dialect {

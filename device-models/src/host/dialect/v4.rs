@@ -1,6 +1,7 @@
 //! Low power as posted in version 4 of the series: one feature with flags, control over re-entry,
 //! and a virtual PME.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Dialect;
@@ -37,7 +38,50 @@ pub(in crate::host) struct V4 {
     pme_status: bool,
 }
 
+/// What is saved of [`V4`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::host) struct SavedV4 {
+    reentry: bool,
+    awake: bool,
+    pme_en: bool,
+    pme_status: bool,
+}
+
 impl V4 {
+    pub(in crate::host) fn save(&self) -> SavedV4 {
+        let Self {
+            builtin_reentry: _,
+            reentry,
+            awake,
+            pme_en,
+            pme_status,
+        } = self;
+        SavedV4 {
+            reentry: *reentry,
+            awake: awake.is_some(),
+            pme_en: *pme_en,
+            pme_status: *pme_status,
+        }
+    }
+
+    /// Takes back what [`Self::save`] gave; `usage` makes the reference of a woken device.
+    pub(in crate::host) fn restore(&mut self, saved: &SavedV4, usage: impl FnOnce() -> Usage) {
+        let SavedV4 {
+            reentry,
+            awake,
+            pme_en,
+            pme_status,
+        } = *saved;
+        *self = Self {
+            builtin_reentry: self.builtin_reentry,
+            reentry,
+            awake: awake.then(usage),
+            pme_en,
+            pme_status,
+        };
+    }
+
     pub(in crate::host) const fn new(builtin_reentry: bool) -> Self {
         Self {
             builtin_reentry,

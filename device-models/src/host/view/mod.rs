@@ -15,7 +15,7 @@ mod vfio_pci;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use vfio_pci::VirtualConfig;
+pub(super) use vfio_pci::{SavedVirtualConfig, VirtualConfig};
 
 /// Which view a device gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

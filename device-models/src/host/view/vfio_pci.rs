@@ -1,6 +1,8 @@
 //! Config space and region accesses as Linux vfio-pci presents them (`vfio_pci_config.c`,
 //! `vfio_pci_rdwr.c`).
 
+use serde::{Deserialize, Serialize};
+
 use super::permissions::Permissions;
 use crate::capability::CapabilityId;
 use crate::config::{BarKind, Command};
@@ -11,6 +13,7 @@ use crate::host::region::{self, region_index};
 use crate::host::{Device, IrqIndex, region_index::CONFIG};
 use crate::power::PowerState;
 use crate::register::RegisterBits;
+use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
 const COMMAND: u64 = 0x04;
@@ -75,7 +78,61 @@ fn find(function: &Function, id: u8) -> Option<u16> {
         .map(|placed| placed.offset)
 }
 
+/// What is saved of a [`VirtualConfig`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::host) struct SavedVirtualConfig {
+    bytes: String,
+    msi_in_use: bool,
+    msi_allocated: u8,
+}
+
 impl VirtualConfig {
+    pub(in crate::host) fn save(&self) -> SavedVirtualConfig {
+        let Self {
+            bytes,
+            permissions: _,
+            pm: _,
+            pcie: _,
+            has_flr: _,
+            msi: _,
+            msi_in_use,
+            msi_allocated,
+        } = self;
+        SavedVirtualConfig {
+            bytes: hex(bytes),
+            msi_in_use: *msi_in_use,
+            msi_allocated: *msi_allocated,
+        }
+    }
+
+    /// What [`Self::save`] gave, over `function`. `at` says where it stands.
+    pub(in crate::host) fn restored(
+        at: &str,
+        saved: &SavedVirtualConfig,
+        function: &Function,
+        dialect: PmDialect,
+    ) -> Result<Self, RestoreError> {
+        let SavedVirtualConfig {
+            bytes,
+            msi_in_use,
+            msi_allocated,
+        } = saved;
+        let bytes = unhex(at, bytes)?;
+        let fresh = Self::new(function, dialect);
+        if bytes.len() != fresh.bytes.len() {
+            let (found, size) = (bytes.len(), fresh.bytes.len());
+            let reason = format!("{found} bytes instead of {size}");
+            return Err(RestoreError::part(at, reason));
+        }
+        Ok(Self {
+            bytes,
+            msi_in_use: *msi_in_use,
+            msi_allocated: *msi_allocated,
+            ..fresh
+        })
+    }
+
     /// The copy as it is when the device is opened.
     pub(in crate::host) fn new(function: &Function, dialect: PmDialect) -> Self {
         let config = function.config();

@@ -1,6 +1,7 @@
 //! The copy engine of the test device: one job at a time, one slice of it under way.
 
 use bitfield_struct::bitfield;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
@@ -73,8 +74,9 @@ struct Running {
 }
 
 /// How the last job ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Last {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Last {
     /// There was none since the last reset.
     #[default]
     Nothing,
@@ -92,6 +94,28 @@ pub(super) struct CopyEngine {
 }
 
 impl CopyEngine {
+    /// An engine whose last job ended like this.
+    pub(super) fn idle(last: Last) -> Self {
+        Self {
+            running: None,
+            tag: 0,
+            last,
+        }
+    }
+
+    /// How the last job ended, the present one included if it were cut off now.
+    pub(super) fn outcome_if_cut_off(&self) -> Last {
+        let Self {
+            running,
+            tag: _,
+            last,
+        } = self;
+        match running {
+            Some(_) => Last::Failed(DmaError::Aborted),
+            None => *last,
+        }
+    }
+
     pub(super) fn status(&self) -> DmaStatus {
         let idle = self.running.is_none();
         let status = DmaStatus::new()

@@ -8,9 +8,10 @@ pub mod offset;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::dma::{CopyEngine, Job};
+use self::dma::{CopyEngine, Job, Last};
 use self::offset::{
     D_STATE, DMA_COUNT, DMA_CTRL, DMA_DST, DMA_LEN, DMA_SRC, DMA_STATUS, IRQ_ACK, IRQ_TRIGGER,
     MAGIC, OUTSIDE_D0, PME_AFTER_MS, RESETS, SCRATCH,
@@ -19,6 +20,7 @@ use super::{Context, Model};
 use crate::dma::DmaOutcome;
 use crate::power::PowerState;
 use crate::register::{Block, Dword, DwordWrite, Lanes, Register, ResetKind};
+use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
 pub use self::dma::{DmaControl, DmaStatus};
@@ -97,6 +99,14 @@ impl Default for TestDevice {
     }
 }
 
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    registers: Vec<u32>,
+    last_job: Last,
+    pme_nanos: Option<u64>,
+}
+
 impl Model for TestDevice {
     fn read(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, _: Lanes) -> u32 {
         if bar != REGISTER_BAR {
@@ -171,6 +181,33 @@ impl Model for TestDevice {
                 "engine": self.engine.inspect(),
             },
         })
+    }
+
+    /// A job that runs is saved as one that a reset cut off, without its interrupt.
+    fn save(&self, now: Time) -> Value {
+        let Self {
+            registers,
+            engine,
+            pme_at,
+        } = self;
+        snapshot::tree(&Saved {
+            registers: registers.values(),
+            last_job: engine.outcome_if_cut_off(),
+            pme_nanos: pme_at.map(|at| snapshot::left(now, at)),
+        })
+    }
+
+    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        const AT: &str = "function.model";
+        let Saved {
+            registers,
+            last_job,
+            pme_nanos,
+        } = snapshot::read(AT, saved)?;
+        self.registers.set_values(AT, &registers)?;
+        self.engine = CopyEngine::idle(last_job);
+        self.pme_at = pme_nanos.map(|left| snapshot::due(now, left));
+        Ok(())
     }
 }
 

@@ -1,0 +1,155 @@
+//! Saving and restoring a function.
+//!
+//! The rest of it (config space, interrupts, memory, the device model) saves itself; this is what
+//! holds them together. Transfers under way are not saved, as if a reset had cut them off; of
+//! violations the counts are, not the records. Effects have been collected before.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Function;
+use super::core::{Core, Counters};
+use super::interrupt::Interrupts;
+use super::memory::{Run, restore_memory, save_memory};
+use super::pme::SavedPme;
+use crate::config::MAX_BARS;
+use crate::power::PowerState;
+use crate::snapshot::{self, RestoreError, due, left, nanos};
+use crate::time::Time;
+use crate::violation::{SavedViolations, Violations};
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedFunction {
+    core: Value,
+    model: Value,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedCore {
+    config: Value,
+    powered: bool,
+    interrupts: Interrupts,
+    pme: SavedPme,
+    /// Until the recovery time is over.
+    ready_nanos: u64,
+    allocation_nanos: Option<u64>,
+    counters: Counters,
+    violations: SavedViolations,
+    /// Time spent in each state.
+    residency_nanos: [u64; PowerState::ALL.len()],
+    /// For each BAR whose content is RAM, what it holds.
+    ram: [Option<Vec<Run>>; MAX_BARS],
+}
+
+impl Function {
+    /// The whole state but for transfers under way.
+    #[must_use]
+    pub fn save(&self, now: Time) -> Value {
+        let Self {
+            core,
+            model,
+            doorbells: _,
+        } = self;
+        json!({ "core": core.save(now), "model": model.save(now) })
+    }
+
+    /// Takes back what [`Self::save`] gave. Transfers under way are forgotten.
+    ///
+    /// # Errors
+    /// The tree is not that of this function, which may be restored in part.
+    pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        let SavedFunction { core, model } = snapshot::read("function", saved)?;
+        self.core.restore(now, &core)?;
+        self.model.restore(now, &model)
+    }
+}
+
+impl Core {
+    fn save(&self, now: Time) -> Value {
+        let Self {
+            config,
+            contents: _,
+            ram,
+            rom: _,
+            delays: _,
+            aux_power: _,
+            powered,
+            state: _,
+            interrupts,
+            pme,
+            dma: _,
+            ready_at,
+            allocation_at,
+            counters,
+            config_effects: _,
+            effects: _,
+            violations,
+            residency: _,
+            state_since: _,
+        } = self;
+        let size = |bar| config.header().bar(bar).map_or(0, |bar| bar.size);
+        snapshot::tree(&SavedCore {
+            config: config.save(),
+            powered: *powered,
+            interrupts: interrupts.clone(),
+            pme: pme.save(now),
+            ready_nanos: left(now, *ready_at),
+            allocation_nanos: allocation_at.map(|due| left(now, due)),
+            counters: *counters,
+            violations: violations.save(),
+            residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
+            ram: std::array::from_fn(|bar| {
+                let memory = ram.get(bar)?.as_ref()?;
+                Some(save_memory(memory.as_ref(), size(bar)))
+            }),
+        })
+    }
+
+    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        let saved: SavedCore = snapshot::read("function.core", saved)?;
+        if !saved.interrupts.has_vectors_of(&self.interrupts) {
+            let reason = "these are not as many vectors as the function has";
+            return Err(RestoreError::part("function.core.interrupts", reason));
+        }
+        self.config.restore(&saved.config)?;
+        self.restore_ram(&saved.ram)?;
+        self.powered = saved.powered;
+        self.state = match self.config.pm() {
+            _ if !saved.powered => PowerState::D3cold,
+            Some(pm) => pm.power_state(),
+            None => PowerState::D0,
+        };
+        self.interrupts = saved.interrupts;
+        self.pme.restore(now, &saved.pme);
+        self.ready_at = due(now, saved.ready_nanos);
+        self.allocation_at = saved.allocation_nanos.map(|left| due(now, left));
+        self.counters = saved.counters;
+        self.violations = Violations::restored(saved.violations);
+        self.residency = saved.residency_nanos.map(Duration::from_nanos);
+        self.state_since = now;
+        self.effects = VecDeque::new();
+        self.dma.forget();
+        self.show_transactions_pending();
+        Ok(())
+    }
+
+    /// Fills the memory behind BARs, which have the sizes that they had.
+    fn restore_ram(&mut self, saved: &[Option<Vec<Run>>; MAX_BARS]) -> Result<(), RestoreError> {
+        for (bar, (ram, saved)) in self.ram.iter_mut().zip(saved).enumerate() {
+            let at = format!("function.core.ram.{bar}");
+            let size = self.config.header().bar(bar).map_or(0, |bar| bar.size);
+            match (ram, saved) {
+                (Some(ram), Some(runs)) => restore_memory(&at, ram.as_mut(), size, runs)?,
+                (None, None) => {}
+                (Some(_), None) => return Err(RestoreError::part(at, "this BAR is memory")),
+                (None, Some(_)) => return Err(RestoreError::part(at, "this BAR is no memory")),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! Saving a device and restoring it: the versioned tree, and what is wrong with one that does not fit.
+//!
+//! ```text
+//! {"format": 1, "profile": {"name": …, "shape": …}, "device": {…}}
+//! ```
+//!
+//! The shape is a fingerprint of config space: which registers there are and what software may do to
+//! them. Points in time are saved as the nanoseconds that are left until then, memory as the runs of
+//! it that are not zero. What is restored is exactly what was saved: a key too many or too few is an
+//! error, nothing has a default.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::time::Time;
+
+/// The version of the tree that this crate writes and reads.
+pub const FORMAT: u64 = 1;
+
+/// Why a tree cannot be restored. The device is what it was before.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// The tree has another version.
+    #[error("the saved state has format {found}; this program reads format {FORMAT}")]
+    Format {
+        /// What it says.
+        found: Value,
+    },
+    /// It was saved from a device of another profile.
+    #[error("the state was saved from profile {saved:?}, but the device has profile {here:?}")]
+    Profile {
+        /// Profile of the saved device.
+        saved: String,
+        /// Profile of this device.
+        here: String,
+    },
+    /// Config space has other registers.
+    #[error(
+        "the state belongs to a config space of shape {saved}, but the device has shape {here}; serve the profile as it was when the state was saved"
+    )]
+    Shape {
+        /// Shape of the saved device.
+        saved: String,
+        /// Shape of this device.
+        here: String,
+    },
+    /// A part of the tree is not what this device saves there.
+    #[error("{at}: {reason}")]
+    Part {
+        /// Where in the tree, keys with dots between.
+        at: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More clients are connected than the saved device had.
+    #[error("{connected} clients are connected, but the saved device had {saved}")]
+    Clients {
+        /// Clients that have the device open now.
+        connected: u32,
+        /// Clients that had the saved device open.
+        saved: u32,
+    },
+}
+
+impl RestoreError {
+    /// The part at `at` is wrong.
+    #[must_use]
+    pub fn part(at: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Part {
+            at: at.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The tree of plain data: numbers, strings, lists and structs of them, which always have one.
+#[must_use]
+pub fn tree<T: Serialize + ?Sized>(state: &T) -> Value {
+    serde_json::to_value(state).unwrap_or_default()
+}
+
+/// Reads what [`tree`] made. `at` says where it stands, for messages.
+///
+/// # Errors
+/// It is not what [`tree`] makes of any `T`: a key is missing or surplus, or a value is no such value.
+pub fn read<T: Serialize + DeserializeOwned>(at: &str, saved: &Value) -> Result<T, RestoreError> {
+    let state: T = serde_json::from_value(saved.clone())
+        .map_err(|error| RestoreError::part(at, error.to_string()))?;
+    // Options may be absent as far as serde is concerned, and unknown keys be ignored.
+    let back = tree(&state);
+    if back == *saved {
+        return Ok(state);
+    }
+    Err(difference(at, saved, &back))
+}
+
+/// The first place below `at` where a tree differs from what it was read as.
+fn difference(at: &str, saved: &Value, expected: &Value) -> RestoreError {
+    if let (Value::Object(saved), Value::Object(expected)) = (saved, expected) {
+        if let Some(key) = expected.keys().find(|key| !saved.contains_key(*key)) {
+            return RestoreError::part(at, format!("the key {key:?} is missing"));
+        }
+        for (key, value) in saved {
+            match expected.get(key) {
+                None => return RestoreError::part(at, format!("there is no key {key:?} here")),
+                Some(expected) if expected != value => {
+                    return difference(&format!("{at}.{key}"), value, expected);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    RestoreError::part(at, "this is not in the form in which it is saved")
+}
+
+/// Nanoseconds from `now` to `deadline`, zero if it has passed.
+#[must_use]
+pub fn left(now: Time, deadline: Time) -> u64 {
+    nanos(deadline.since(now))
+}
+
+/// The point in time that is `left` nanoseconds from `now`.
+#[must_use]
+pub fn due(now: Time, left: u64) -> Time {
+    now.after(Duration::from_nanos(left))
+}
+
+pub(crate) fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Bytes as two hexadecimal digits each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    text
+}
+
+/// The bytes of what [`hex`] made.
+pub(crate) fn unhex(at: &str, text: &str) -> Result<Vec<u8>, RestoreError> {
+    let digit = |c: u8| char::from(c).to_digit(16).map(|digit| digit as u8);
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match *pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| RestoreError::part(at, "bytes are two hexadecimal digits each"))
+}
+
+/// A hash of 32-bit words that is the same in every build and version (FNV-1a, 64 bits).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(crate) const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub(crate) fn text(self) -> String {
+        format!("{:016x}", self.0)
+    }
+}
+
+/// Power states under the names they are shown with.
+pub(crate) mod power_state {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::power::PowerState;
+
+    pub(crate) fn serialize<S: Serializer>(state: &PowerState, to: S) -> Result<S::Ok, S::Error> {
+        state.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PowerState, D::Error> {
+        let name = String::deserialize(from)?;
+        let mut all = PowerState::ALL.into_iter();
+        all.find(|state| state.to_string() == name)
+            .ok_or_else(|| D::Error::custom(format!("{name:?} is no power state")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, Serialize)]
+    struct State {
+        a: Option<u8>,
+        b: bool,
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_saved() {
+        for (saved, expected) in [
+            (json!({"a": null, "b": true}), None),
+            (json!({"a": 1, "b": true}), None),
+            (json!({"b": true}), Some("x.y: the key \"a\" is missing")),
+            (json!({"a": 1}), Some("x.y: missing field `b`")),
+            (
+                json!({"a": 1, "b": true, "c": 0}),
+                Some("x.y: there is no key \"c\" here"),
+            ),
+            (
+                json!({"a": 256, "b": true}),
+                Some("x.y: invalid value: integer `256`, expected u8"),
+            ),
+        ] {
+            let error = read::<State>("x.y", &saved).err();
+            assert_eq!(
+                error.map(|error| error.to_string()).as_deref(),
+                expected,
+                "{saved}"
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_have_two_digits_each() {
+        assert_eq!(unhex("x", &hex(&[0, 0x7f, 0xff])), Ok(vec![0, 0x7f, 0xff]));
+        for bad in ["0", "0g", "é"] {
+            assert!(unhex("x", bad).is_err(), "{bad}");
+        }
+    }
+}
