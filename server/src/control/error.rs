@@ -49,7 +49,9 @@ pub enum ControlError {
         known: Vec<String>,
     },
     /// Clients have the device open that is to become another.
-    #[error("clients that are connected: {connected}; restore before they come or after they have gone")]
+    #[error(
+        "clients that are connected: {connected}; restore before they come or after they have gone"
+    )]
     InUse {
         /// How many.
         connected: u32,
