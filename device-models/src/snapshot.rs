@@ -58,7 +58,7 @@ pub enum RestoreError {
         reason: String,
     },
     /// More clients are connected than the saved device had.
-    #[error("{connected} clients are connected, but the saved device had {saved}")]
+    #[error("clients that are connected: {connected}; the saved device had only {saved}")]
     Clients {
         /// Clients that have the device open now.
         connected: u32,

@@ -365,6 +365,63 @@ proptest! {
     }
 }
 
+/// The numbers and strings of a tree, by pointer.
+fn leaves(at: &str, tree: &Value, found: &mut Vec<String>) {
+    match tree {
+        Value::Object(members) => {
+            for (key, value) in members {
+                leaves(&format!("{at}/{key}"), value, found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                leaves(&format!("{at}/{index}"), value, found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a file says, the device refuses it or lives on with it.
+    #[test]
+    fn a_tree_that_was_tampered_with_does_no_harm(
+        name in prop::sample::select(PROFILES.to_vec()),
+        view in prop::sample::select(vec!["hardware", "vfio-pci"]),
+        before in steps(40),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 24_u32..64), 1..12),
+        after in steps(40),
+    ) {
+        let profile = profile(name, view, "v4");
+        let mut bench = Bench::new(&profile, Time::ZERO);
+        for step in &before {
+            bench.apply(step);
+        }
+        let mut tree = bench.save();
+        let mut places = Vec::new();
+        leaves("", &tree["device"], &mut places);
+        for (place, bits, shift) in changes {
+            let place = format!("/device{}", place.get(&places));
+            let leaf = tree.pointer_mut(&place).expect("it was found there");
+            *leaf = match leaf {
+                Value::Number(_) => json!(bits >> shift),
+                Value::Bool(_) => json!(bits & 1 == 1),
+                _ => continue,
+            };
+        }
+        let mut bench = Bench::new(&profile, Time::ZERO);
+        let fresh = bench.save();
+        if bench.device.restore(bench.now, &tree).is_err() {
+            prop_assert_eq!(fresh, bench.save());
+        }
+        for step in &after {
+            bench.apply(step);
+        }
+    }
+}
+
 fn testdev() -> Bench {
     Bench::new(&profile("testdev", "hardware", "mainline"), Time::ZERO)
 }

@@ -123,15 +123,16 @@ impl DmaQueue {
         Some(asked.client)
     }
 
-    /// Takes a reply of `client`. Whether it was waited for.
-    pub(crate) fn answer(&mut self, client: u64, frame: &Frame<'_>) -> bool {
+    /// Takes a reply of `client`. Whether it was waited for. What it says was written is dirty; of
+    /// what a command without a reply may have written the client alone knows.
+    pub(crate) fn answer(&mut self, client: u64, frame: &Frame<'_>, memory: &mut DmaTable) -> bool {
         let progress = &mut self.progress;
         let answered = |asked: &mut Asked| asked.is_answered_by(client, frame);
         let (Some(asked), Some(request)) = (progress.asked.take_if(answered), self.waiting.front())
         else {
             return false;
         };
-        progress.failed = progress.absorb(&asked, &request.op, frame).err();
+        progress.failed = progress.absorb(&asked, &request.op, frame, memory).err();
         true
     }
 
@@ -287,7 +288,13 @@ impl Progress {
     }
 
     /// Takes in what the reply to `asked` says.
-    fn absorb(&mut self, asked: &Asked, op: &DmaOp, frame: &Frame<'_>) -> Result<(), DmaError> {
+    fn absorb(
+        &mut self,
+        asked: &Asked,
+        op: &DmaOp,
+        frame: &Frame<'_>,
+        memory: &mut DmaTable,
+    ) -> Result<(), DmaError> {
         match asked.direction {
             Direction::Read => {
                 let data = asked.data(frame)?;
@@ -300,6 +307,7 @@ impl Progress {
             }
             Direction::Write => {
                 let written = asked.written(self.source(op), frame)?;
+                memory.log.mark(asked.address, written);
                 self.held.drop_first(written);
                 self.done += written;
             }

@@ -29,6 +29,7 @@ pub mod server;
 pub mod settings;
 pub mod signals;
 pub mod ssdt;
+pub mod state_file;
 pub mod stats;
 
 mod bar_memory;

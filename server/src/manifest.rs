@@ -22,6 +22,7 @@ const FEATURES: &[&str] = &[
     "poll-us",
     "profiles",
     "rail-path",
+    "restore",
     "set",
     "socket-activation",
     "socket-group",

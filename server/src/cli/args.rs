@@ -155,6 +155,9 @@ pub struct ServeArguments {
     /// Change a key of the profile; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
+    /// Start with the device as it was when this file was saved with `dormouse ctl save`
+    #[arg(long, value_name = "FILE")]
+    pub restore: Option<PathBuf>,
     /// Serve a function; repeat for several in one process
     ///
     /// SPEC is a list of KEY=VALUE with commas between; a comma in a value is written twice. Keys:
@@ -163,7 +166,9 @@ pub struct ServeArguments {
     #[arg(
         long,
         value_name = "SPEC",
-        conflicts_with_all = ["profile", "socket_path", "fd", "ctl_path", "rail_path", "set"]
+        conflicts_with_all = [
+            "profile", "socket_path", "fd", "ctl_path", "rail_path", "set", "restore"
+        ]
     )]
     pub function: Vec<Spec>,
     /// End when every function has had its client

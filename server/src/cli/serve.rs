@@ -9,6 +9,7 @@ use anyhow::Context;
 use dormouse::listen::{self, Access, SocketFile};
 use dormouse::server::{Endpoint, ServedFunction, Server};
 use dormouse::signals;
+use dormouse::state_file;
 use pci_device_models::host::Device;
 use sd_notify::NotifyState;
 use serde_json::json;
@@ -27,10 +28,13 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         functions,
     } = Plan::new(arguments, listen::activated()?)?;
     // Every mistake in a profile comes to light before any socket does.
-    let devices = functions
+    let mut devices = functions
         .iter()
         .map(|function| profiles::device(&function.profile))
         .collect::<Result<Vec<_>, _>>()?;
+    if let (Some(file), Some(device)) = (&arguments.restore, devices.first_mut()) {
+        state_file::restore(device, settings.clock.now(), file).context("--restore")?;
+    }
     let mut sockets = Sockets::open(&functions, access)?;
 
     let mut server = Server::new(settings)?;

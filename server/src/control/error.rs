@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::state_file::StateFileError;
+
 /// What goes back as `{"error": {"kind": …, "message": …}}`.
 #[derive(Debug, Error)]
 pub enum ControlError {
@@ -46,6 +48,17 @@ pub enum ControlError {
         /// What exists there; empty for a plain value.
         known: Vec<String>,
     },
+    /// Clients have the device open that is to become another.
+    #[error(
+        "clients that are connected: {connected}; restore before they come or after they have gone"
+    )]
+    InUse {
+        /// How many.
+        connected: u32,
+    },
+    /// The file cannot be written, read or used.
+    #[error(transparent)]
+    StateFile(#[from] StateFileError),
 }
 
 impl ControlError {
@@ -57,6 +70,8 @@ impl ControlError {
             Self::NoVerb { .. } | Self::UnknownVerb { .. } => "unknown-verb",
             Self::Arguments { .. } => "bad-arguments",
             Self::NoSuchPath { .. } => "not-found",
+            Self::InUse { .. } => "in-use",
+            Self::StateFile(_) => "state-file",
         }
     }
 }

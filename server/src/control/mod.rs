@@ -10,6 +10,7 @@
 //! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
 //! | the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
+//! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
 //! | the conversation | [`session`] | `subscribe`, `shutdown`, `help` |
 
@@ -22,6 +23,7 @@ pub mod look;
 pub mod platform;
 pub mod session;
 pub mod span;
+pub mod state;
 pub mod switch;
 
 mod error;

@@ -11,6 +11,7 @@ use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendD
 use super::look::{Inspect, Status, Violations};
 use super::platform::{Rail, Reset, SlotPowerLimit};
 use super::session::{Help, Shutdown, Subscribe};
+use super::state::{Restore, Save};
 use super::{ControlContext, ControlError, Done};
 
 /// A verb with its arguments.
@@ -56,6 +57,10 @@ pub enum Verb {
     FailReset(FailReset),
     /// Make the function stay silent once its power was off
     DeadAfterCold(DeadAfterCold),
+    /// Save the device to FILE
+    Save(Save),
+    /// Make the device what it was when FILE was saved
+    Restore(Restore),
     /// Move the server's clock forward
     Clock(Clock),
     /// Stream events until the connection ends
@@ -157,6 +162,8 @@ impl Verb {
             Self::FailResume(verb) => verb.apply(cx),
             Self::FailReset(verb) => Ok(verb.apply(cx)),
             Self::DeadAfterCold(verb) => Ok(verb.apply(cx)),
+            Self::Save(verb) => verb.apply(cx),
+            Self::Restore(verb) => verb.apply(cx),
             Self::Clock(verb) => Ok(verb.apply(cx)),
             Self::Subscribe(verb) => Ok(verb.apply()),
             Self::Shutdown(verb) => Ok(verb.apply()),

@@ -139,7 +139,9 @@ impl Client {
                 payload: &reply[16..],
             };
             let asked = queue.progress.asked.take().unwrap();
-            queue.progress.absorb(&asked, &op, &frame)?;
+            queue
+                .progress
+                .absorb(&asked, &op, &frame, &mut self.table)?;
         }
     }
 }

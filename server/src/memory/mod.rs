@@ -5,11 +5,13 @@
 //! client can turn into a crash of the server; see [`mod@file`] for when memory is mapped instead. A
 //! map without a file is memory that its [`Owner`] reads and writes on request, by messages.
 
+mod dirty;
 mod file;
 mod table;
 
 pub use pci_device_models::profile::ClientMemory;
 
+pub(crate) use dirty::{DirtyLog, LogError};
 pub(crate) use table::{DmaTable, MapError, Reach, offset};
 
 /// A client that is asked for memory which no file stands for.

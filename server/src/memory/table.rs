@@ -10,7 +10,7 @@ use vfio_user_protocol::messages::dma_map::{self, DmaMapFlags};
 use vfio_user_protocol::messages::dma_unmap::Target;
 
 use super::file::{AccessError, FileError, FileId, Files, Rights};
-use super::{ClientMemory, Owner};
+use super::{ClientMemory, DirtyLog, Owner};
 use crate::ratelimit::limited;
 
 /// Addresses and sizes of maps are multiples of this.
@@ -110,6 +110,8 @@ pub(crate) struct DmaTable {
     /// Devices go through memory in order, so the map of the last access is often that of the next.
     last_hit: Option<Map>,
     limit: usize,
+    /// What the device wrote, wherever that was.
+    pub(crate) log: DirtyLog,
 }
 
 impl DmaTable {
@@ -121,6 +123,7 @@ impl DmaTable {
             access,
             last_hit: None,
             limit,
+            log: DirtyLog::default(),
         }
     }
 
@@ -270,8 +273,12 @@ impl DmaTable {
                         ..range
                     };
                     let part = done..done + piece.len;
-                    move_part(&mut self.files, range, part)
-                        .map_err(|error| dma_error(error, at, right == Rights::WRITE))?;
+                    let moved = move_part(&mut self.files, range, part);
+                    let is_write = right == Rights::WRITE;
+                    if is_write {
+                        self.log.mark(at, reached(&moved, piece.len));
+                    }
+                    moved.map_err(|error| dma_error(error, at, is_write))?;
                 }
                 Backing::Owner(owner) => {
                     let len = piece.len;
@@ -336,6 +343,15 @@ pub(crate) fn offset(address: u64, done: usize) -> Result<u64, DmaError> {
     address
         .checked_add(done as u64)
         .ok_or(DmaError::Unmapped { address: 0 })
+}
+
+/// Bytes of the `len` of an access to a file that may have been done. How far one came that was
+/// refused is not known.
+const fn reached(moved: &Result<(), AccessError>, len: usize) -> usize {
+    match *moved {
+        Err(AccessError::End { done }) => done,
+        Ok(()) | Err(AccessError::Refused(_)) => len,
+    }
 }
 
 fn dma_error(error: AccessError, address: u64, write: bool) -> DmaError {

@@ -9,10 +9,12 @@
 
 use std::os::fd::OwnedFd;
 
+use vfio_user_protocol::messages::device_feature::dma_logging::{Range, Report};
+use vfio_user_protocol::messages::dma_unmap::{BitmapRequest, Target};
 use vfio_user_protocol::messages::{dma_map, dma_unmap};
 
 use super::error::RequestError;
-use super::{Context, Session};
+use super::{Context, Session, dma_logging};
 
 /// DMA_MAP. A map without a file is recorded like any other: clients announce ROMs, BARs and memory
 /// that they do not share, all of which they can be asked for.
@@ -30,23 +32,45 @@ pub(super) fn map(
     Ok(())
 }
 
-/// DMA_UNMAP, answered with the range again.
+/// DMA_UNMAP, answered with the range again and, if that is asked for, with the dirty pages in it.
 pub(super) fn unmap(
     cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let request = dma_unmap::Request::parse(payload)?;
-    if request.bitmap.is_some() {
-        return Err(RequestError::NoDirtyLog);
-    }
-    cx.memory.unmap(request.target)?;
+    let dma_unmap::Request { target, bitmap } = dma_unmap::Request::parse(payload)?;
+    let dirty = dirty_report(target, bitmap);
+    let mut bits = match &dirty {
+        Some((report, room)) => dma_logging::bitmap(cx, report, *room)?,
+        None => Vec::new(),
+    };
+    cx.memory.unmap(target)?;
     cx.outputs.dma.unmapped(cx.memory);
     cx.stats.dma_maps = cx.memory.len() as u64;
-    dma_unmap::Reply {
-        target: request.target,
-        bitmap: None,
+    if let Some((report, _)) = &dirty {
+        cx.memory.log.report(report, &mut bits)?;
     }
-    .encode(reply);
+    let bitmap = dirty.map(|(report, _)| dma_unmap::Bitmap {
+        page_size: report.page_size,
+        data: &bits,
+    });
+    dma_unmap::Reply { target, bitmap }.encode(reply);
     Ok(())
+}
+
+/// The report that a bitmap of what is unmapped is, and the room that there is for it.
+fn dirty_report(target: Target, bitmap: Option<BitmapRequest>) -> Option<(Report, u64)> {
+    let Target::Range { address, size } = target else {
+        return None;
+    };
+    let bitmap = bitmap?;
+    let range = Range {
+        iova: address,
+        length: size,
+    };
+    let report = Report {
+        range,
+        page_size: bitmap.page_size,
+    };
+    Some((report, bitmap.size))
 }

@@ -5,7 +5,7 @@ use vfio_user_protocol::{Command, Errno, MessageError, UnknownCommand};
 
 use crate::connection::TooManyDescriptors;
 use crate::eventfd::NotAnEventFd;
-use crate::memory::MapError;
+use crate::memory::{LogError, MapError};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
@@ -15,6 +15,8 @@ pub(super) enum RequestError {
     Host(#[from] HostError),
     #[error(transparent)]
     Map(#[from] MapError),
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(transparent)]
     TooManyDescriptors(#[from] TooManyDescriptors),
     #[error(transparent)]
@@ -31,10 +33,10 @@ pub(super) enum RequestError {
     VersionFirstAndOnce,
     #[error("an access of {count} bytes; the limit is {limit}")]
     AccessTooLarge { count: u32, limit: u32 },
-    #[error("a dirty bitmap was asked for, but no dirty pages are logged")]
-    NoDirtyLog,
     #[error("a feature request of {0} bytes; argsz and flags alone have 8")]
     FeatureHeader(usize),
+    #[error("DMA logging is started and stopped by SET and reported by GET, nothing else")]
+    LoggingOperation,
     #[error("the resample eventfd cannot be watched: {0}")]
     Watch(std::io::Error),
     #[error("there is no descriptor left for the client: {0}")]
@@ -48,6 +50,7 @@ impl RequestError {
             Self::Message(error) => error.errno(),
             Self::Host(error) => Errno(error.errno()),
             Self::Map(error) => error.errno(),
+            Self::Log(error) => error.errno(),
             Self::Watch(error) | Self::Descriptor(error) => {
                 Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0))
             }
@@ -59,8 +62,8 @@ impl RequestError {
             | Self::UnexpectedReply
             | Self::VersionFirstAndOnce
             | Self::AccessTooLarge { .. }
-            | Self::NoDirtyLog
-            | Self::FeatureHeader(_) => Errno::EINVAL,
+            | Self::FeatureHeader(_)
+            | Self::LoggingOperation => Errno::EINVAL,
         }
     }
 }

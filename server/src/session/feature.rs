@@ -1,12 +1,13 @@
 //! DEVICE_FEATURE: the device judges the request as Linux does, from its first word on; here are
-//! only the message's frame and the descriptor that may come beside it.
+//! only the message's frame and the descriptor that may come beside it. What concerns client memory
+//! and not the device is [`dma_logging`].
 
 use std::os::fd::OwnedFd;
 
 use pci_device_models::host::{AttachedFd, FeatureCall, FeatureReply};
 
-use super::Context;
 use super::error::RequestError;
+use super::{Context, dma_logging};
 use crate::eventfd::EventFd;
 
 /// Bytes of argsz and flags.
@@ -24,6 +25,10 @@ pub(super) fn handle(
         return Err(RequestError::FeatureHeader(payload.len()));
     };
     let flags = [e, f, g, h];
+    // The lower half is the feature's number.
+    if let Some(method) = dma_logging::Method::of(u32::from_ne_bytes(flags) as u16) {
+        return dma_logging::handle(cx, method, payload, reply);
+    }
     let (fd, eventfd) = attached(fds);
     let call = FeatureCall {
         argsz: u32::from_ne_bytes([a, b, c, d]),

@@ -9,7 +9,7 @@
 //! | [`write_multi`] | REGION_WRITE_MULTI |
 //! | [`irqs`] | DEVICE_SET_IRQS |
 //! | [`dma`] | DMA_MAP, DMA_UNMAP |
-//! | [`feature`] | DEVICE_FEATURE |
+//! | [`feature`], [`dma_logging`] | DEVICE_FEATURE |
 //!
 //! DEVICE_RESET needs none.
 //!
@@ -25,6 +25,7 @@
 //! not served get an error reply, and the connection goes on.
 
 mod dma;
+mod dma_logging;
 mod error;
 mod feature;
 mod info;
@@ -38,7 +39,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::{Device, HostError};
+use pci_device_models::host::{Device, HostError, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
 
@@ -98,6 +99,15 @@ impl Context<'_> {
         self.outputs.settle(self.now, self.device, self.stats);
     }
 
+    /// Wakes the device for a request and keeps it awake as long as what comes back is held.
+    fn keep_awake(&mut self) -> Result<Usage, RequestError> {
+        let usage = self.device.keep_awake(self.now);
+        let usage = usage.map_err(|_| HostError::NotAwake)?;
+        // What waking up causes goes to who was bound before the request.
+        self.perform();
+        Ok(usage)
+    }
+
     /// Does the writes that doorbells have been rung for.
     pub(crate) fn answer_doorbells(&mut self) {
         let answered = self.doorbells.answer(self.now, self.device);
@@ -131,7 +141,8 @@ impl Session {
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
         if frame.is_reply() && answers_dma(&frame) {
-            let waited_for = !self.has_twin && cx.outputs.dma.answer(self.client(), &frame);
+            let waited_for =
+                !self.has_twin && cx.outputs.dma.answer(self.client(), &frame, cx.memory);
             cx.stats.dma_replies_dropped += u64::from(!waited_for);
             return;
         }
@@ -170,7 +181,7 @@ impl Session {
     ) -> io::Result<()> {
         match message {
             Ok(Message { frame, .. }) if frame.is_reply() => {
-                let waited_for = cx.outputs.dma.answer(self.client(), &frame);
+                let waited_for = cx.outputs.dma.answer(self.client(), &frame, cx.memory);
                 cx.stats.dma_replies_dropped += u64::from(!waited_for);
                 return Ok(());
             }
@@ -219,14 +230,7 @@ impl Session {
         if self.negotiated == (command == Command::Version) {
             return Err(RequestError::VersionFirstAndOnce);
         }
-        let usage = wakes(command)
-            .then(|| cx.device.keep_awake(cx.now))
-            .transpose()
-            .map_err(|_| HostError::NotAwake)?;
-        if usage.is_some() {
-            // What waking up causes goes to who was bound before the request.
-            cx.perform();
-        }
+        let _usage = wakes(command).then(|| cx.keep_awake()).transpose()?;
         match command {
             Command::DmaMap => dma::map(self, cx, frame.payload, fds),
             Command::DeviceSetIrqs => irqs::set(cx, frame.payload, fds),

@@ -138,6 +138,85 @@ fn faults_come_and_go() {
     assert!(wakes() && status("dead_after_cold") == false);
 }
 
+/// Power state and time asleep go from one server to another by a file.
+#[test]
+fn a_saved_device_lives_on_in_another_server() {
+    let first = serve(&["--set", "host.view=vfio-pci"]);
+    ok(&first, &["d3cold-allowed", "0"]);
+    ok(&first, &["clock", "advance", "3s"]);
+    let file = first.path("state.json").to_string_lossy().into_owned();
+    ok(&first, &["save", &file]);
+    let told = |daemon: &Daemon| {
+        let status = ok(daemon, &["status"]);
+        [
+            "power_state",
+            "runtime_status",
+            "runtime_suspended_time",
+            "d3cold_allowed",
+        ]
+        .map(|key| status[key].clone())
+    };
+    let expected = [
+        json!("D3hot"),
+        json!("suspended"),
+        json!(3000),
+        json!(false),
+    ];
+    assert_eq!(told(&first), expected);
+
+    let at_start = serve(&["--set", "host.view=vfio-pci", "--restore", &file]);
+    assert_eq!(told(&at_start), expected);
+    let later = serve(&["--set", "host.view=vfio-pci"]);
+    ok(&later, &["restore", &file]);
+    assert_eq!(told(&later), expected);
+    let again = later.path("again.json").to_string_lossy().into_owned();
+    ok(&later, &["save", &again]);
+    assert_eq!(std::fs::read(file).unwrap(), std::fs::read(again).unwrap());
+}
+
+#[test]
+fn files_that_cannot_be_used_are_refused_with_the_reason() {
+    let mut daemon = serve(&[]);
+    let file = |name: &str| daemon.path(name).to_string_lossy().into_owned();
+    let (good, text, other) = (file("good"), file("text"), file("other"));
+    let nowhere = file("no/such/folder");
+    ok(&daemon, &["save", &good]);
+    std::fs::write(&text, "hello").unwrap();
+    std::fs::write(&other, r#"{"format": 2}"#).unwrap();
+    let client = daemon.connect("dev");
+    let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
+    super::program::wait_for("the client", || (!gone(&daemon)).then_some(()));
+    let error = stderr(&daemon.ctl(&["restore", &good]));
+    assert!(error.contains("clients that are connected: 1"), "{error}");
+    drop(client);
+    super::program::wait_for("the client's end", || gone(&daemon).then_some(()));
+    for (arguments, reason) in [
+        (
+            ["save", &nowhere],
+            "the state cannot be written: No such file",
+        ),
+        (
+            ["restore", &nowhere],
+            "the state cannot be read: No such file",
+        ),
+        (["restore", &text], "this is no saved state: expected value"),
+        (["restore", &other], "format 2; this program reads format 1"),
+    ] {
+        let output = daemon.ctl(&arguments);
+        let error = stderr(&output);
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(error.contains(reason), "{arguments:?}: {error}");
+    }
+    ok(&daemon, &["restore", &good]);
+    let served = super::program::run(&["serve", "--socket-path", "x", "--restore", &other]);
+    assert_eq!(code(&served), 1);
+    assert!(
+        stderr(&served).contains("reads format 1"),
+        "{}",
+        stderr(&served)
+    );
+}
+
 #[test]
 fn people_get_text() {
     let daemon = serve(&[]);

@@ -54,6 +54,30 @@ fn a_device_sleeps_between_the_requests_of_a_client_that_gave_it_up() {
 }
 
 #[test]
+fn features_that_concern_client_memory_wake_the_device_as_all_do() {
+    for dialect in ["host.pm-dialect=mainline", "host.pm-dialect=v4"] {
+        let server = Running::testdev(&[dialect]);
+        let (mut client, mut control) = (server.client(), server.control());
+        let entry: &[u32] = if dialect.ends_with("v4") {
+            &[1, 0]
+        } else {
+            &[]
+        };
+        client.feature(SET | ENTRY, entry, &[]).unwrap();
+        for (sleeps, (flags, errno)) in (1..).zip([
+            (PROBE | SET | 6, None),
+            (SET | 6, Some(EINVAL)),
+            (SET | 7, None),
+            (GET | 8, Some(EINVAL)),
+        ]) {
+            assert_eq!(control.status("suspends"), sleeps, "{flags:#x} {dialect}");
+            assert_eq!(client.feature(flags, &[], &[]).err(), errno, "{flags:#x}");
+        }
+        assert_eq!(control.status("suspends"), 5);
+    }
+}
+
+#[test]
 fn pipelined_requests_wake_the_device_one_by_one() {
     let server = Running::testdev(&[]);
     let (mut client, mut control) = (server.client(), server.control());

@@ -1,0 +1,88 @@
+//! Files that hold the saved state of a device: its tree as JSON.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use pci_device_models::host::Device;
+use pci_device_models::snapshot::RestoreError;
+use pci_device_models::time::Time;
+use thiserror::Error;
+
+/// Why a device was not saved to a file or restored from one.
+#[derive(Debug, Error)]
+pub enum StateFileError {
+    /// The file cannot be written.
+    #[error("{}: the state cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("{}: the state cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no JSON.
+    #[error("{}: this is no saved state: {source}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The device does not take what the file says.
+    #[error("{}: {source}", path.display())]
+    Restore {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RestoreError,
+    },
+}
+
+/// Saves the device. The file is complete when it has its name; one of that name is replaced.
+///
+/// # Errors
+/// [`StateFileError::Write`].
+pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileError> {
+    let text = format!("{:#}\n", device.save(now));
+    let mut beside = OsString::from(path);
+    beside.push(".part");
+    fs::write(&beside, text)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(|source| {
+            // Half a file is of no use; where there is none this fails.
+            fs::remove_file(&beside).ok();
+            let path = path.to_owned();
+            StateFileError::Write { path, source }
+        })
+}
+
+/// Restores the device.
+///
+/// # Errors
+/// The file cannot be read or does not fit; the device is what it was before.
+pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateFileError> {
+    let file = || path.to_owned();
+    let text = fs::read(path).map_err(|source| StateFileError::Read {
+        path: file(),
+        source,
+    })?;
+    let tree = serde_json::from_slice(&text).map_err(|source| StateFileError::Malformed {
+        path: file(),
+        source,
+    })?;
+    device
+        .restore(now, &tree)
+        .map_err(|source| StateFileError::Restore {
+            path: file(),
+            source,
+        })
+}
