@@ -7,9 +7,12 @@ use client_tests::raw::wire::{EINVAL, ENOTTY, region};
 
 const BUS_MASTER: u32 = 10;
 
+/// DMA_LOGGING_START, _STOP and _REPORT.
+const DMA_LOGGING: [u32; 3] = [6, 7, 8];
+
 /// The errno of a feature request, if it fails.
 fn outcome(client: &mut RawClient, argsz: u32, flags: u32, data: &[u8]) -> Option<u32> {
-    let reply = client.device_feature(argsz, BUS_MASTER | flags, data, &[]);
+    let reply = client.device_feature(argsz, flags, data, &[]);
     reply.unwrap().errno()
 }
 
@@ -39,7 +42,8 @@ fn bus_mastering_can_be_switched_by_feature() {
             ("no room for op", 11, SET, &[1, 0, 0, 0], Some(EINVAL)),
             ("no op", 12, SET, &[], Some(EINVAL)),
         ] {
-            assert_eq!(outcome(&mut client, argsz, flags, data), errno, "{what}");
+            let outcome = outcome(&mut client, argsz, BUS_MASTER | flags, data);
+            assert_eq!(outcome, errno, "{what}");
             assert_eq!(command(&mut client), [2, 4], "{what}");
         }
     }
@@ -48,7 +52,10 @@ fn bus_mastering_can_be_switched_by_feature() {
 #[test]
 fn vfio_pci_has_no_such_feature() {
     let (_daemon, mut client) = Daemon::testdev(&["host.view=vfio-pci"]).unwrap();
-    for flags in [SET, PROBE | SET, PROBE] {
-        assert_eq!(outcome(&mut client, 12, flags, &[1, 0, 0, 0]), Some(ENOTTY));
+    for feature in DMA_LOGGING.into_iter().chain([BUS_MASTER]) {
+        for flags in [SET, GET, PROBE | SET, PROBE] {
+            let outcome = outcome(&mut client, 12, feature | flags, &[1, 0, 0, 0]);
+            assert_eq!(outcome, Some(ENOTTY), "feature {feature}, flags {flags:#x}");
+        }
     }
 }

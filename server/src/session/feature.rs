@@ -4,7 +4,7 @@
 
 use std::os::fd::OwnedFd;
 
-use pci_device_models::host::{AttachedFd, FeatureCall, FeatureReply};
+use pci_device_models::host::{AttachedFd, FeatureCall, FeatureReply, View};
 
 use super::error::RequestError;
 use super::{Context, dma_logging};
@@ -26,7 +26,10 @@ pub(super) fn handle(
     };
     let flags = [e, f, g, h];
     // The lower half is the feature's number.
-    if let Some(method) = dma_logging::Method::of(u32::from_ne_bytes(flags) as u16) {
+    let feature = u32::from_ne_bytes(flags) as u16;
+    // vfio-pci itself has none of them, only drivers built upon it do.
+    let of_its_own = cx.device.config().view == View::Hardware;
+    if of_its_own && let Some(method) = dma_logging::Method::of(feature) {
         return dma_logging::handle(cx, method, payload, reply);
     }
     let (fd, eventfd) = attached(fds);
