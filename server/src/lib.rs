@@ -16,6 +16,7 @@
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
+//! | [`sandbox`] | what a server gives up before it serves |
 //! | [`ssdt`] | the ACPI table through which a guest cuts the power |
 //! | `sys` | all the unsafe code there is |
 #![deny(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod control;
 pub mod listen;
 pub mod logging;
 pub mod manifest;
+pub mod sandbox;
 pub mod server;
 pub mod settings;
 pub mod signals;

@@ -9,6 +9,7 @@ use crate::control::Verb;
 ///
 /// Options of `serve` and subcommands go by their names.
 const FEATURES: &[&str] = &[
+    "allow-uid",
     "check",
     "clock",
     "config-space",
@@ -17,17 +18,22 @@ const FEATURES: &[&str] = &[
     "demo",
     "fd",
     "function",
+    "landlock",
+    "max-ctl-clients",
+    "max-dma-files",
     "max-dma-maps",
     "once",
     "poll-us",
     "profiles",
     "rail-path",
     "restore",
+    "seccomp",
     "set",
     "socket-activation",
     "socket-group",
     "socket-mode",
     "ssdt",
+    "state-dir",
 ];
 
 /// The document that `--print-capabilities` prints.

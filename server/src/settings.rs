@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::state_file::Places;
 
 /// How a server waits for the next request of a busy client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,8 +41,17 @@ pub struct Settings {
     /// DMA maps that the clients of a function may have at once; one more is ENOSPC. What clients
     /// name in their capabilities is no limit here: real ones send more than they announce.
     pub max_dma_maps: usize,
+    /// Files that the clients of a function may have mapped at once; one more is EMFILE.
+    pub max_dma_files: usize,
     /// How long a client may take to answer a DMA command before the transfer fails.
     pub dma_timeout: Duration,
+    /// Users besides root and the server's own who may connect, to any socket; `None`: everybody
+    /// whom the socket's file lets in.
+    pub allowed_uids: Option<Vec<u32>>,
+    /// Control clients that the server has at a time; one more is closed at once.
+    pub max_control_clients: usize,
+    /// Where control clients may have states saved and restored.
+    pub state_places: Places,
 }
 
 impl Default for Settings {
@@ -51,7 +61,11 @@ impl Default for Settings {
             clock: Clock::default(),
             once: false,
             max_dma_maps: 262_144,
+            max_dma_files: 4096,
             dma_timeout: Duration::from_secs(5),
+            allowed_uids: None,
+            max_control_clients: 64,
+            state_places: Places::default(),
         }
     }
 }

@@ -37,6 +37,18 @@ pub enum StateFileError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The file is not where a server that is shut in may go.
+    #[error(
+        "{}: this server saves and restores {}; start it with --state-dir and the folder",
+        path.display(),
+        listed(folders)
+    )]
+    Elsewhere {
+        /// The file.
+        path: PathBuf,
+        /// Where it may go.
+        folders: Vec<PathBuf>,
+    },
     /// The device does not take what the file says.
     #[error("{}: {source}", path.display())]
     Restore {
@@ -45,6 +57,53 @@ pub enum StateFileError {
         /// Why.
         source: RestoreError,
     },
+}
+
+fn listed(folders: &[PathBuf]) -> String {
+    if folders.is_empty() {
+        return "no files".to_owned();
+    }
+    let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+    format!("files in {} only", folders.join(", "))
+}
+
+/// Where control clients may have files written and read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Places {
+    /// Wherever the server may.
+    #[default]
+    Anywhere,
+    /// In these folders and below, whose paths are absolute and without symbolic links.
+    In(Vec<PathBuf>),
+}
+
+impl Places {
+    /// Whether `file` lies in one of the places.
+    ///
+    /// # Errors
+    /// [`StateFileError::Elsewhere`].
+    pub fn check(&self, file: &Path) -> Result<(), StateFileError> {
+        let Self::In(folders) = self else {
+            return Ok(());
+        };
+        let parent = match file.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => file,
+        };
+        let inside = match parent.canonicalize() {
+            Ok(parent) => folders.iter().any(|folder| parent.starts_with(folder)),
+            // Opening the file fails for the same reason, which is what is to be told.
+            Err(_) => !folders.is_empty(),
+        };
+        if inside {
+            return Ok(());
+        }
+        Err(StateFileError::Elsewhere {
+            path: file.to_owned(),
+            folders: folders.clone(),
+        })
+    }
 }
 
 /// Saves the device. The file is complete when it has its name; one of that name is replaced.

@@ -9,8 +9,9 @@ pub struct ConnectionStats {
     pub connected: bool,
     /// Clients served, those of the present included.
     pub clients: u64,
-    /// Connections closed at once: as many clients as may be were being served, or the device could
-    /// not be opened.
+    /// Connections closed at once: as many clients as may be were being served, the user is not let
+    /// in, the device could not be opened, or there was no descriptor left. Those to the control and
+    /// the rail socket count, too.
     pub refused: u64,
     /// Commands received whole.
     pub requests: u64,

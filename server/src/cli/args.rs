@@ -12,6 +12,7 @@ use dormouse::ssdt::DevicePath;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::function::Spec;
+use super::guard::GuardArguments;
 
 /// Looked for before anything else is parsed.
 pub const PRINT_CAPABILITIES: &str = "--print-capabilities";
@@ -190,6 +191,8 @@ pub struct ServeArguments {
     /// Most DMA mappings that a client may have at a time
     #[arg(long, value_name = "N")]
     pub max_dma_maps: Option<usize>,
+    #[command(flatten)]
+    pub guard: GuardArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

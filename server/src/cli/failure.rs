@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use dormouse::listen::ListenError;
+use dormouse::sandbox::SandboxError;
 use dormouse::server::ServerError;
 use pci_device_models::profile::ProfileError;
 
@@ -55,6 +56,12 @@ impl From<anyhow::Error> for Failure {
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
         // Its text names its source already.
+        Self::Runtime(anyhow::Error::msg(error.to_string()))
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
         Self::Runtime(anyhow::Error::msg(error.to_string()))
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 
 mod failure;
 mod function;
+mod guard;
 mod paths;
 mod profiles;
 mod render;

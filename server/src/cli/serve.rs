@@ -1,5 +1,6 @@
 //! `dormouse serve`: from arguments to a running server.
 
+mod manager;
 mod plan;
 
 use std::os::unix::net::UnixListener;
@@ -11,7 +12,7 @@ use dormouse::server::{Endpoint, ServedFunction, Server};
 use dormouse::signals;
 use dormouse::state_file;
 use pci_device_models::host::Device;
-use sd_notify::NotifyState;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -19,12 +20,14 @@ use super::args::ServeArguments;
 use super::failure::Failure;
 use super::paths;
 use super::profiles;
+use manager::Manager;
 use plan::{Place, Plan, PlannedFunction};
 
 pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let Plan {
         settings,
         access,
+        sandbox,
         functions,
     } = Plan::new(arguments, listen::activated()?)?;
     // Every mistake in a profile comes to light before any socket does.
@@ -35,6 +38,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     if let (Some(file), Some(device)) = (&arguments.restore, devices.first_mut()) {
         state_file::restore(device, settings.clock.now(), file).context("--restore")?;
     }
+    raise_descriptor_limit();
     let mut sockets = Sockets::open(&functions, access)?;
 
     let mut server = Server::new(settings)?;
@@ -43,10 +47,27 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     for ((function, device), sockets) in functions.iter().zip(devices).zip(open) {
         server.add(served(function, device, sockets))?;
     }
+    let manager = Manager::find();
+    let enforced = sandbox.enter()?;
+    info!(sandbox = %enforced, "shut in");
     announce(&functions)?;
+    manager.tell(b"READY=1");
     let result = server.run();
-    tell_manager(NotifyState::Stopping);
+    manager.tell(b"STOPPING=1");
     Ok(result?)
+}
+
+/// As many descriptors as the administrator allows. The limit that programs begin with is low for the
+/// sake of those that use select(2).
+fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, limit = current, "the limit of descriptors stays as low as it is");
+    }
 }
 
 /// The open sockets of all functions.
@@ -126,7 +147,7 @@ fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) 
     }
 }
 
-/// Tells the service manager and whoever reads the log, and prints the lines to copy for sockets
+/// Tells whoever reads the log, and prints the lines to copy for sockets
 /// whose place nobody chose.
 fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
     for function in functions {
@@ -144,15 +165,7 @@ fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
             }
         }
     }
-    tell_manager(NotifyState::Ready);
     Ok(())
-}
-
-/// Without a service manager there is nobody to tell.
-fn tell_manager(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        warn!(%error, "the service manager cannot be reached at $NOTIFY_SOCKET");
-    }
 }
 
 /// The option that gives the function to a QEMU guest.

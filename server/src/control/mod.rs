@@ -37,6 +37,7 @@ pub use error::ControlError;
 pub use verb::{Verb, VerbHelp};
 
 use crate::clock::Clock;
+use crate::state_file::Places;
 use crate::stats::ConnectionStats;
 
 /// The longest line that is looked at, in bytes. A client that sends more without a newline is not
@@ -54,6 +55,8 @@ pub struct ControlContext<'a> {
     pub clock: &'a mut Clock,
     /// Counters of the function's connections.
     pub stats: &'a ConnectionStats,
+    /// Where states may be saved and restored.
+    pub state_places: &'a Places,
 }
 
 /// What goes back to the control client.

@@ -18,7 +18,9 @@ pub struct Save {
 
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
-        state_file::save(cx.device, cx.clock.now(), Path::new(&self.file))?;
+        let file = Path::new(&self.file);
+        cx.state_places.check(file)?;
+        state_file::save(cx.device, cx.clock.now(), file)?;
         Ok(Done::silently())
     }
 }
@@ -33,11 +35,13 @@ pub struct Restore {
 
 impl Restore {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let file = Path::new(&self.file);
+        cx.state_places.check(file)?;
         let connected = cx.device.connected();
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore(cx.device, cx.clock.now(), Path::new(&self.file))?;
+        state_file::restore(cx.device, cx.clock.now(), file)?;
         Ok(Done::silently())
     }
 }

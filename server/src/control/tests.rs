@@ -10,6 +10,7 @@ struct Bench {
     device: Device,
     clock: Clock,
     stats: ConnectionStats,
+    places: Places,
 }
 
 impl Bench {
@@ -20,6 +21,7 @@ impl Bench {
             device: profile.device(&Registry::builtin()).unwrap(),
             clock: Clock::manual(),
             stats: ConnectionStats::default(),
+            places: Places::default(),
         }
     }
 
@@ -29,6 +31,7 @@ impl Bench {
             device: &mut self.device,
             clock: &mut self.clock,
             stats: &self.stats,
+            state_places: &self.places,
         };
         let ControlReply { text, action } = execute(line, &mut cx);
         assert_eq!(text.find('\n'), Some(text.len() - 1), "one line: {text:?}");

@@ -13,6 +13,7 @@ use bitflags::bitflags;
 use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, fstatfs};
 use rustix::io::{Errno, pread, pwrite};
 
+use crate::ratelimit::limited;
 use crate::sys::Mapping;
 
 /// `TMPFS_MAGIC` of statfs(2).
@@ -36,6 +37,8 @@ pub(crate) enum FileError {
     NoAccess,
     #[error("the file cannot be examined: {0}")]
     Examine(Errno),
+    #[error("there are maps of {limit} files, the most that this server holds")]
+    TooMany { limit: usize },
 }
 
 /// Why an access to a file did not happen, or not wholly.
@@ -68,14 +71,25 @@ struct File {
 }
 
 /// Files with the number of their users.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
     slots: Vec<Option<File>>,
     vacant: Vec<usize>,
     by_identity: HashMap<Identity, usize>,
+    limit: usize,
 }
 
 impl Files {
+    /// None, and never more than `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            by_identity: HashMap::new(),
+            limit,
+        }
+    }
+
     /// Takes a descriptor in and gives it its first or a further user. What the descriptor allows
     /// comes back, too. `by_mapping`: this user wants it mapped, if that is safe.
     pub(super) fn acquire(
@@ -92,6 +106,9 @@ impl Files {
                 file.mapping = map_whole(&file.fd, identity.rights);
             }
             return Ok((FileId(slot), identity.rights));
+        }
+        if self.by_identity.len() >= self.limit {
+            return Err(FileError::TooMany { limit: self.limit });
         }
         let mapping = if by_mapping {
             map_whole(&fd, identity.rights)
@@ -134,7 +151,7 @@ impl Files {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.limit);
     }
 
     /// Reads from `offset` on. `by_mapping`: through the mapping if there is one.
@@ -261,7 +278,7 @@ fn map_whole(fd: &OwnedFd, rights: Rights) -> Option<Mapping> {
     match Mapping::new(fd.as_fd(), size, rights.contains(Rights::WRITE)) {
         Ok(mapping) => Some(mapping),
         Err(error) => {
-            tracing::warn!(%error, size, "client memory cannot be mapped, file I/O it is");
+            limited!(warn, %error, size, "client memory cannot be mapped, file I/O it is");
             None
         }
     }

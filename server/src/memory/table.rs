@@ -33,7 +33,7 @@ pub(crate) enum MapError {
 
 impl MapError {
     /// The error number for the reply. ENOSPC is what the kernel's IOMMU driver gives when its
-    /// limit on mappings is reached.
+    /// limit on mappings is reached, EMFILE what a process gets that has too many files open.
     pub(crate) fn errno(self) -> Errno {
         match self {
             Self::Unaligned { .. } | Self::Cut { .. } => Errno::EINVAL,
@@ -42,6 +42,7 @@ impl MapError {
             Self::File(FileError::NotRegular) => Errno::EINVAL,
             Self::File(FileError::NoAccess) => Errno::EACCES,
             Self::File(FileError::Examine(errno)) => Errno(errno.raw_os_error()),
+            Self::File(FileError::TooMany { .. }) => Errno::EMFILE,
         }
     }
 }
@@ -119,12 +120,18 @@ impl DmaTable {
     pub(crate) fn new(access: ClientMemory, limit: usize) -> Self {
         Self {
             maps: BTreeMap::new(),
-            files: Files::default(),
+            files: Files::new(usize::MAX),
             access,
             last_hit: None,
             limit,
             log: DirtyLog::default(),
         }
+    }
+
+    /// The same for maps of at most `limit` different files.
+    pub(crate) fn with_file_limit(mut self, limit: usize) -> Self {
+        self.files = Files::new(limit);
+        self
     }
 
     /// Number of maps.

@@ -1,14 +1,16 @@
 //! Accepting connections.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 
+use super::peers::Peers;
 use crate::ratelimit::limited;
 
 /// Connections that are accepted before others get a turn.
@@ -19,31 +21,61 @@ const ACCEPTS_PER_TURN: usize = 16;
 pub(super) struct Listener {
     socket: UnixListener,
     token: Token,
+    peers: Arc<Peers>,
+    /// A descriptor to be given up where there is no other one for a connection, which can then be
+    /// closed instead of being left to wait for nobody knows what.
+    spare: Option<OwnedFd>,
 }
 
 impl Listener {
-    /// Has the socket watched from now on.
-    pub(super) fn new(socket: UnixListener, token: Token, registry: &Registry) -> io::Result<Self> {
+    /// Has the socket watched from now on. Of those who connect, `peers` are let in.
+    pub(super) fn new(
+        socket: UnixListener,
+        token: Token,
+        peers: &Arc<Peers>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         registry.register(
             &mut SourceFd(&socket.as_raw_fd()),
             token,
             Interest::READABLE,
         )?;
-        Ok(Self { socket, token })
+        Ok(Self {
+            spare: Some(spare(&socket)?),
+            socket,
+            token,
+            peers: Arc::clone(peers),
+        })
     }
 
-    /// Passes waiting connections to `welcome`. If that were too many for one turn, the listener is
-    /// heard of again.
-    pub(super) fn accept(&self, registry: &Registry, mut welcome: impl FnMut(OwnedFd)) {
+    /// Passes waiting connections to `welcome`, and says how many were closed instead. If that were
+    /// too many for one turn, the listener is heard of again.
+    pub(super) fn accept(&mut self, registry: &Registry, mut welcome: impl FnMut(OwnedFd)) -> u64 {
+        let mut refused = 0;
         for _ in 0..ACCEPTS_PER_TURN {
-            match accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => welcome(socket),
-                Err(Errno::AGAIN) => return,
+            match self.next() {
+                Ok(socket) => match self.peers.stranger(&socket) {
+                    None => welcome(socket),
+                    Some(uid) => {
+                        refused += 1;
+                        limited!(
+                            warn,
+                            uid,
+                            "refused a connection of a user who is not let in"
+                        );
+                    }
+                },
+                Err(Errno::AGAIN) => return refused,
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(errno @ (Errno::MFILE | Errno::NFILE)) if self.spare.take().is_some() => {
+                    refused += u64::from(self.next().is_ok());
+                    self.spare = spare(&self.socket).ok();
+                    limited!(warn, %errno, "refused a connection, there is no descriptor for it");
+                }
                 Err(errno) => {
                     limited!(warn, %errno, "cannot accept a connection");
-                    return;
+                    return refused;
                 }
             }
         }
@@ -51,5 +83,15 @@ impl Listener {
         if let Err(error) = registry.reregister(source, self.token, Interest::READABLE) {
             limited!(warn, %error, "cannot go on accepting connections");
         }
+        refused
     }
+
+    fn next(&self) -> rustix::io::Result<OwnedFd> {
+        accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+    }
+}
+
+/// Any descriptor does.
+fn spare(socket: &UnixListener) -> io::Result<OwnedFd> {
+    socket.as_fd().try_clone_to_owned()
 }

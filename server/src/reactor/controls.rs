@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use mio::Registry;
 use pci_device_models::effect::Event;
@@ -9,38 +10,62 @@ use pci_device_models::time::Time;
 
 use super::accept::Listener;
 use super::control::{ControlClient, event_line};
+use super::peers::Peers;
 use super::source::Source;
 use crate::ratelimit::limited;
 
 /// Control clients by number, and listeners by function.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Controls {
     listeners: Vec<(usize, Listener)>,
     clients: Vec<Option<ControlClient>>,
+    /// Clients at a time.
+    limit: usize,
 }
 
 impl Controls {
+    /// None yet, and never more than `limit` clients.
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            listeners: Vec::new(),
+            clients: Vec::new(),
+            limit,
+        }
+    }
+
     /// Has a listener for clients of a function watched from now on.
     pub(super) fn listen(
         &mut self,
         function: usize,
         listener: UnixListener,
+        peers: &Arc<Peers>,
         registry: &Registry,
     ) -> io::Result<()> {
         let token = Source::ControlListener(function).into();
-        let listener = Listener::new(listener, token, registry)?;
+        let listener = Listener::new(listener, token, peers, registry)?;
         self.listeners.push((function, listener));
         Ok(())
     }
 
-    /// Accepts the control clients that wait to talk about a function.
-    pub(super) fn accept(&mut self, function: usize, registry: &Registry) {
-        let Some((_, listener)) = self.listeners.iter().find(|(of, _)| *of == function) else {
-            return;
+    /// Accepts the control clients that wait to talk about a function. Says how many were refused.
+    pub(super) fn accept(&mut self, function: usize, registry: &Registry) -> u64 {
+        let mut listeners = self.listeners.iter_mut();
+        let Some((_, listener)) = listeners.find(|(of, _)| *of == function) else {
+            return 0;
         };
-        listener.accept(registry, |socket| {
+        let mut too_many = 0;
+        let refused = listener.accept(registry, |socket| {
             let vacant = self.clients.iter().position(Option::is_none);
             let number = vacant.unwrap_or(self.clients.len());
+            if number >= self.limit {
+                too_many += 1;
+                limited!(
+                    warn,
+                    limit = self.limit,
+                    "refused a control client, there are enough"
+                );
+                return;
+            }
             if vacant.is_none() {
                 self.clients.push(None);
             }
@@ -53,6 +78,7 @@ impl Controls {
                 Err(error) => limited!(warn, %error, "cannot watch a new control client"),
             }
         });
+        refused + too_many
     }
 
     /// Takes a client out, to be put back.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Registry, Token};
@@ -15,6 +16,7 @@ use pci_device_models::time::Time;
 use super::Shared;
 use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
+use super::peers::Peers;
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedMemory;
@@ -36,7 +38,7 @@ pub(super) struct Function {
     pub(super) stats: ConnectionStats,
     pub(super) outputs: Outputs,
     client_memory: ClientMemory,
-    max_dma_maps: usize,
+    limits: Limits,
     memory: DmaTable,
     /// The BARs that clients may map, with what they map.
     shared_bars: Vec<(u8, OwnedFd)>,
@@ -47,16 +49,23 @@ pub(super) struct Function {
     clients: Vec<Option<Client>>,
     /// Number of the last client.
     last_client: u64,
-    /// Nobody is served after the last client has gone.
-    once: bool,
 }
 
 /// The limits that functions share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
+    /// Nobody is served after the last client has gone.
     pub(super) once: bool,
     pub(super) max_dma_maps: usize,
+    pub(super) max_dma_files: usize,
     pub(super) dma_timeout: Duration,
+}
+
+impl Limits {
+    /// An empty table of DMA maps.
+    fn table(&self, access: ClientMemory) -> DmaTable {
+        DmaTable::new(access, self.max_dma_maps).with_file_limit(self.max_dma_files)
+    }
 }
 
 impl Function {
@@ -65,6 +74,7 @@ impl Function {
         number: usize,
         served: ServedFunction,
         limits: Limits,
+        peers: &Arc<Peers>,
         registry: &Registry,
         now: Time,
     ) -> io::Result<Self> {
@@ -83,7 +93,7 @@ impl Function {
             device.share_bar(bar, Box::new(memory));
             shared_bars.push((bar, shared));
         }
-        let rail = rail.map(|listener| Rail::listen(listener, number, registry));
+        let rail = rail.map(|listener| Rail::listen(listener, number, peers, registry));
         let doorbells = device.slot().function().doorbells();
         let mut function = Self {
             number,
@@ -93,19 +103,18 @@ impl Function {
             device,
             stats: ConnectionStats::default(),
             client_memory,
-            max_dma_maps: limits.max_dma_maps,
-            memory: DmaTable::new(client_memory, limits.max_dma_maps),
+            limits,
+            memory: limits.table(client_memory),
             shared_bars,
             listener: None,
             rail: rail.transpose()?,
             clients: Vec::new(),
             last_client: 0,
-            once: limits.once,
         };
         match endpoint {
             Endpoint::Listener(listener) => {
                 let token = Source::Listener(number).into();
-                let listener = Listener::new(listener, token, registry)?;
+                let listener = Listener::new(listener, token, peers, registry)?;
                 function.listener = Some(listener);
             }
             Endpoint::Connected(stream) => function.connect(stream.into(), registry, now)?,
@@ -116,16 +125,17 @@ impl Function {
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
-        let Some(listener) = self.listener.take() else {
+        let Some(mut listener) = self.listener.take() else {
             return;
         };
-        listener.accept(registry, |socket| {
-            if !self.device.has_room() || (self.once && self.stats.clients > 0) {
+        let refused = listener.accept(registry, |socket| {
+            if !self.device.has_room() || (self.limits.once && self.stats.clients > 0) {
                 self.refuse("as many as may be are being served");
             } else if let Err(error) = self.connect(socket, registry, now) {
                 limited!(warn, function = self.name, %error, "cannot watch a new client");
             }
         });
+        self.stats.refused += refused;
         self.listener = Some(listener);
     }
 
@@ -234,7 +244,7 @@ impl Function {
         if let Err(error) = self.doorbells.drop_all(registry) {
             tracing::warn!(function = self.name, %error, "a doorbell is still watched");
         }
-        self.memory = DmaTable::new(self.client_memory, self.max_dma_maps);
+        self.memory = self.limits.table(self.client_memory);
         self.stats.dma_maps = 0;
         self.stats.connected = false;
     }
@@ -259,7 +269,7 @@ impl Function {
     /// Somebody wants to switch the power rail.
     pub(super) fn rail_accept(&mut self, registry: &Registry) {
         if let Some(rail) = &mut self.rail {
-            rail.accept(registry);
+            self.stats.refused += rail.accept(registry);
         }
     }
 
@@ -351,7 +361,8 @@ impl Function {
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.connected() == 0 && (self.listener.is_none() || (self.once && self.stats.clients > 0))
+        self.connected() == 0
+            && (self.listener.is_none() || (self.limits.once && self.stats.clients > 0))
     }
 
     /// Slots that clients have, or had.

@@ -11,6 +11,7 @@ mod client;
 mod control;
 mod controls;
 mod function;
+mod peers;
 mod rail;
 mod source;
 mod spin;
@@ -32,10 +33,12 @@ use crate::control::{self as language, ControlAction, ControlContext};
 use crate::dma::BounceBuffer;
 use crate::server::ServedFunction;
 use crate::settings::Settings;
+use crate::state_file::Places;
 use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
 use function::{Function, Limits};
+use peers::Peers;
 use source::{ClientId, Source};
 use spin::Spin;
 
@@ -81,9 +84,11 @@ pub(crate) struct Reactor {
     /// Functions that have something to do without being woken. Each is listed once.
     busy: Vec<usize>,
     controls: Controls,
+    peers: Arc<Peers>,
     shared: Shared,
     clock: Clock,
     limits: Limits,
+    state_places: Places,
     spin: Spin,
     /// The client that was served last.
     hot: Option<ClientId>,
@@ -108,14 +113,17 @@ impl Reactor {
             functions: Vec::new(),
             deadlines: Vec::new(),
             busy: Vec::new(),
-            controls: Controls::default(),
+            controls: Controls::new(settings.max_control_clients),
+            peers: Arc::new(Peers::new(settings.allowed_uids)),
             shared: Shared::default(),
             clock: settings.clock,
             limits: Limits {
                 once: settings.once,
                 max_dma_maps: settings.max_dma_maps,
+                max_dma_files: settings.max_dma_files,
                 dma_timeout: settings.dma_timeout,
             },
+            state_places: settings.state_places,
             spin: Spin::new(settings.poll.window()),
             hot: None,
             looked: now,
@@ -146,9 +154,17 @@ impl Reactor {
         let number = self.functions.len();
         let registry = self.poll.registry();
         if let Some(listener) = served.control.take() {
-            self.controls.listen(number, listener, registry)?;
+            self.controls
+                .listen(number, listener, &self.peers, registry)?;
         }
-        let function = Function::new(number, served, self.limits, registry, self.clock.now())?;
+        let function = Function::new(
+            number,
+            served,
+            self.limits,
+            &self.peers,
+            registry,
+            self.clock.now(),
+        )?;
         self.functions.push(function);
         self.deadlines.push(None);
         self.count_clients();
@@ -308,7 +324,10 @@ impl Reactor {
                 self.after(number);
             }
             Source::ControlListener(number) => {
-                self.controls.accept(number, self.poll.registry());
+                let refused = self.controls.accept(number, self.poll.registry());
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.stats.refused += refused;
+                }
             }
             Source::Control(number) => self.control_ready(number),
             Source::RailListener(number) => {
@@ -410,6 +429,7 @@ impl Reactor {
             device: &mut function.device,
             clock: &mut self.clock,
             stats: &function.stats,
+            state_places: &self.state_places,
         };
         let reply = language::execute(&line, &mut cx);
         // The line may have moved time, or made something due at once.

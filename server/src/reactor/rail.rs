@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::accept::Listener;
+use super::peers::Peers;
 use super::source::Source;
 use crate::ratelimit::limited;
 
@@ -32,19 +34,21 @@ impl Rail {
     pub(super) fn listen(
         listener: UnixListener,
         function: usize,
+        peers: &Arc<Peers>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let token = Source::RailListener(function).into();
         Ok(Self {
-            listener: Listener::new(listener, token, registry)?,
+            listener: Listener::new(listener, token, peers, registry)?,
             token: Source::Rail(function).into(),
             socket: None,
         })
     }
 
     /// Accepts whoever wants to connect. The newest connection is the one that counts: a virtual
-    /// machine that was started anew must not wait for the end of the one before.
-    pub(super) fn accept(&mut self, registry: &Registry) {
+    /// machine that was started anew must not wait for the end of the one before. Says how many were
+    /// refused.
+    pub(super) fn accept(&mut self, registry: &Registry) -> u64 {
         let (token, newest) = (self.token, &mut self.socket);
         self.listener.accept(registry, |socket| {
             let fd = socket.as_raw_fd();
@@ -53,7 +57,7 @@ impl Rail {
                 Ok(()) => *newest = Some(socket),
                 Err(error) => limited!(warn, %error, "cannot watch the power rail's switch"),
             }
-        });
+        })
     }
 
     /// Takes what has been sent and passes on, in order, whether the rail is to be on. Bytes that

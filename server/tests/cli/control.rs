@@ -15,6 +15,8 @@ fn serve(arguments: &[&str]) -> Daemon {
         "ctl",
         "--clock",
         "manual",
+        "--state-dir",
+        ".",
     ];
     let mut daemon = Daemon::serve(&[&sockets, arguments].concat());
     daemon.connect("ctl");
@@ -166,7 +168,9 @@ fn a_saved_device_lives_on_in_another_server() {
 
     let at_start = serve(&["--set", "host.view=vfio-pci", "--restore", &file]);
     assert_eq!(told(&at_start), expected);
-    let later = serve(&["--set", "host.view=vfio-pci"]);
+    let folder = first.path("");
+    let elsewhere = folder.to_str().unwrap();
+    let later = serve(&["--set", "host.view=vfio-pci", "--state-dir", elsewhere]);
     ok(&later, &["restore", &file]);
     assert_eq!(told(&later), expected);
     let again = later.path("again.json").to_string_lossy().into_owned();

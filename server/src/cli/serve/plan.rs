@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use dormouse::clock::Clock;
 use dormouse::listen::Access;
+use dormouse::sandbox::Sandbox;
 use dormouse::settings::{PollMode, Settings};
 use pci_device_models::profile::Profile;
 
@@ -25,6 +26,8 @@ type Activated = Vec<(RawFd, String)>;
 pub struct Plan {
     pub settings: Settings,
     pub access: Access,
+    /// What the server gives up before it serves.
+    pub sandbox: Sandbox,
     pub functions: Vec<PlannedFunction>,
 }
 
@@ -92,9 +95,16 @@ impl Plan {
             )));
         }
         refuse_doubles(&functions)?;
+        let access = access(arguments)?;
+        let places = || functions.iter().flat_map(PlannedFunction::places);
+        let bound = places().all(|place| matches!(place, Place::Path(_)));
+        let private = bound && access.mode & 0o077 == 0;
+        let guard = &arguments.guard;
+        let sandbox = guard.sandbox(socket_folders(places()))?;
         Ok(Self {
-            settings: settings(arguments),
-            access: access(arguments)?,
+            settings: guard.limit(&sandbox, private, settings(arguments)),
+            access,
+            sandbox,
             functions,
         })
     }
@@ -141,6 +151,15 @@ impl PlannedFunction {
         let beside = [&self.control, &self.rail];
         std::iter::once(&self.device).chain(beside.into_iter().flatten())
     }
+}
+
+/// The folders of sockets that are bound.
+fn socket_folders<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<PathBuf> {
+    let folder = |place: &Place| match place {
+        Place::Path(path) => path.parent().map(Path::to_owned),
+        Place::Fd(_) => None,
+    };
+    places.filter_map(folder).collect()
 }
 
 /// Takes the first passed socket whose name fits.

@@ -1,0 +1,40 @@
+//! The service manager, as sd_notify(3) describes it.
+
+use std::env;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use tracing::warn;
+
+/// Where the service manager listens. Found before a server is shut in, which makes no sockets.
+pub struct Manager(Option<UnixDatagram>);
+
+impl Manager {
+    /// The one at `$NOTIFY_SOCKET`, if there is any.
+    pub fn find() -> Self {
+        let reached = env::var_os("NOTIFY_SOCKET").map(|place| {
+            let address = match place.as_bytes() {
+                [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+                path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
+            }?;
+            let socket = UnixDatagram::unbound()?;
+            socket.connect_addr(&address)?;
+            Ok(socket)
+        });
+        Self(reached.transpose().unwrap_or_else(not_reached))
+    }
+
+    /// Tells it, if it is there.
+    pub fn tell(&self, state: &[u8]) {
+        if let Some(Err(error)) = self.0.as_ref().map(|socket| socket.send(state)) {
+            not_reached::<()>(error);
+        }
+    }
+}
+
+fn not_reached<T>(error: io::Error) -> Option<T> {
+    warn!(%error, "the service manager cannot be reached at $NOTIFY_SOCKET");
+    None
+}
