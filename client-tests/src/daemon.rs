@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use dormouse::clock::Clock;
+use dormouse::sandbox::Sandbox;
 use dormouse::{Endpoint, Handle, ServedFunction, Server, Settings};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
@@ -112,7 +113,11 @@ impl Daemon {
     pub fn start_with(settings: Settings, specs: &[Spec]) -> Result<Self> {
         let (folder, mut server) = prepare(settings, specs)?;
         let handle = server.handle();
-        let thread = std::thread::spawn(move || Ok(server.run()?));
+        let thread = std::thread::spawn(move || {
+            // As the daemon is: whatever it does not need and a test makes it do ends the test.
+            Sandbox::default().enter()?;
+            Ok(server.run()?)
+        });
         Ok(Self {
             folder,
             handle,

@@ -94,7 +94,7 @@ impl Sandbox {
     /// See [`SandboxError`]. A kernel without Landlock is none: [`Enforced`] says so.
     pub fn enter(&self) -> Result<Enforced, SandboxError> {
         // The first look at this clock has a library find its way about the process.
-        clock_gettime(ClockId::MonotonicCoarse);
+        let _ = clock_gettime(ClockId::MonotonicCoarse);
         set_no_new_privs(true).map_err(|errno| SandboxError::Privileges(errno.into()))?;
         let landlock = if self.landlock {
             landlock::restrict(self)?

@@ -91,11 +91,13 @@ impl Places {
             Some(parent) => parent,
             None => file,
         };
-        let inside = match parent.canonicalize() {
-            Ok(parent) => folders.iter().any(|folder| parent.starts_with(folder)),
-            // Opening the file fails for the same reason, which is what is to be told.
-            Err(_) => !folders.is_empty(),
-        };
+        // Without folders there is nothing to look for, and a server that is shut in may not.
+        let inside = !folders.is_empty()
+            && match parent.canonicalize() {
+                Ok(parent) => folders.iter().any(|folder| parent.starts_with(folder)),
+                // Opening the file fails for the same reason, which is what is to be told.
+                Err(_) => true,
+            };
         if inside {
             return Ok(());
         }

@@ -6,6 +6,8 @@ mod answers;
 mod control;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/guard.rs"]
+mod guard;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/sockets.rs"]

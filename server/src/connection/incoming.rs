@@ -88,6 +88,11 @@ impl Incoming {
         }
     }
 
+    /// Changes the limits for the messages to come.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.decoder.set_limits(limits);
+    }
+
     /// Takes what the socket has, without waiting for it.
     pub(crate) fn receive(&mut self, socket: impl AsFd, pool: &mut BufferPool) -> Received {
         self.make_room(pool);

@@ -12,6 +12,8 @@ use super::descriptors::MAX_MESSAGE_FDS;
 
 /// Bytes that may wait before the client is not listened to any more.
 const MAX_UNSENT: usize = 1 << 20;
+/// The same for messages with descriptors.
+const MAX_UNSENT_WITH_FDS: usize = 16;
 
 /// What the socket did not take yet.
 #[derive(Debug, Default)]
@@ -35,10 +37,22 @@ impl Outgoing {
         } else {
             offer(&socket, bytes)?
         };
-        self.unsent
-            .extend_from_slice(bytes.get(taken..).unwrap_or_default());
+        self.add(bytes.get(taken..).unwrap_or_default());
         bytes.clear();
         Ok(())
+    }
+
+    /// Has bytes wait. Those that have gone make room for them now and then: a client that always
+    /// leaves something unread must not have what it did read kept for ever.
+    fn add(&mut self, bytes: &[u8]) {
+        if self.gone > MAX_UNSENT {
+            self.unsent.drain(..self.gone);
+            for (at, _) in &mut self.fds {
+                *at -= self.gone;
+            }
+            self.gone = 0;
+        }
+        self.unsent.extend_from_slice(bytes);
     }
 
     /// As [`Self::send`] for one message that descriptors travel with, at most
@@ -52,8 +66,8 @@ impl Outgoing {
         message: &[u8],
         fds: Vec<OwnedFd>,
     ) -> io::Result<()> {
-        self.fds.push_back((self.unsent.len(), fds));
-        self.unsent.extend_from_slice(message);
+        self.add(message);
+        self.fds.push_back((self.unsent.len() - message.len(), fds));
         self.resume(socket)
     }
 
@@ -92,7 +106,7 @@ impl Outgoing {
 
     /// Whether so much waits that no more may be added.
     pub(crate) fn is_full(&self) -> bool {
-        self.unsent.len() - self.gone > MAX_UNSENT
+        self.unsent.len() - self.gone > MAX_UNSENT || self.fds.len() >= MAX_UNSENT_WITH_FDS
     }
 }
 
@@ -129,8 +143,10 @@ fn offer_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[OwnedFd]) -> io::Resul
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{IoSliceMut, Read};
     use std::os::unix::net::UnixStream;
+
+    use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
 
     use super::*;
 
@@ -156,6 +172,64 @@ mod tests {
         }
         assert!(!outgoing.is_blocked());
         assert_eq!(received, sent);
+    }
+
+    /// Always something is left unread, so it never starts anew.
+    #[test]
+    fn what_has_gone_is_forgotten() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let mut outgoing = Outgoing::default();
+        let (mut sent, mut received) = (0_u32, 0_u32);
+        let mut piece = [0; 4096];
+        while received < 16 << 20 {
+            while !outgoing.is_full() {
+                let words = (0..1024).map(|word| sent / 4 + word);
+                let mut bytes: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
+                sent += bytes.len() as u32;
+                outgoing.send(&socket, &mut bytes).unwrap();
+            }
+            peer.read_exact(&mut piece).unwrap();
+            let first = u32::from_ne_bytes(*piece.first_chunk().unwrap());
+            assert_eq!(first, received / 4, "in order");
+            received += piece.len() as u32;
+            outgoing.resume(&socket).unwrap();
+            assert!(outgoing.is_blocked());
+            assert!(outgoing.unsent.len() <= 2 * MAX_UNSENT + 2 * piece.len());
+        }
+    }
+
+    #[test]
+    fn descriptors_that_wait_are_few_and_stay_with_their_messages() {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let mut outgoing = Outgoing::default();
+        // Fills the socket, so that all else waits.
+        while !outgoing.is_blocked() {
+            outgoing.send(&socket, &mut vec![0; 1 << 16]).unwrap();
+        }
+        let mut messages = 0_u8;
+        while !outgoing.is_full() {
+            messages += 1;
+            let fd = OwnedFd::from(tempfile::tempfile().unwrap());
+            outgoing
+                .send_with_fds(&socket, &[messages], vec![fd])
+                .unwrap();
+        }
+        assert_eq!(usize::from(messages), MAX_UNSENT_WITH_FDS);
+        let mut came = Vec::new();
+        while came.len() < usize::from(messages) {
+            let mut bytes = vec![0; 1 << 16];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let room = &mut [IoSliceMut::new(&mut bytes)];
+            let count = recvmsg(&peer, room, &mut control, RecvFlags::empty())
+                .unwrap()
+                .bytes;
+            if control.drain().next().is_some() {
+                came.push(bytes[count - 1]);
+            }
+            outgoing.resume(&socket).unwrap();
+        }
+        assert_eq!(came, (1..=messages).collect::<Vec<_>>());
     }
 
     #[test]

@@ -5,11 +5,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use vfio_user_protocol::Invalid;
+use vfio_user_protocol::{Invalid, Limits};
 
 use super::source::Source;
 use crate::connection::{BufferPool, Incoming, Message, Outgoing, Received};
-use crate::session;
 
 /// A socket and what is on its way through it.
 #[derive(Debug)]
@@ -24,7 +23,12 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Has the socket watched from now on, as `source`.
-    pub(super) fn new(socket: OwnedFd, source: Source, registry: &Registry) -> io::Result<Self> {
+    pub(super) fn new(
+        socket: OwnedFd,
+        source: Source,
+        limits: Limits,
+        registry: &Registry,
+    ) -> io::Result<Self> {
         let token = source.into();
         registry.register(
             &mut SourceFd(&socket.as_raw_fd()),
@@ -34,10 +38,15 @@ impl Channel {
         Ok(Self {
             socket,
             token,
-            incoming: Incoming::new(session::limits()),
+            incoming: Incoming::new(limits),
             outgoing: Outgoing::default(),
             watches_room: false,
         })
+    }
+
+    /// Changes the limits for the messages to come.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.incoming.set_limits(limits);
     }
 
     /// Takes what the socket has.

@@ -78,12 +78,13 @@ impl Client {
         number: u64,
         registry: &Registry,
     ) -> io::Result<Self> {
+        let session = Session::new(number);
         Ok(Self {
             id,
-            channel: Channel::new(socket, Source::Client(id), registry)?,
+            channel: Channel::new(socket, Source::Client(id), session.limits(), registry)?,
             twin: None,
             twin_ready: false,
-            session: Session::new(number),
+            session,
             closed: Closed::No,
             parked: None,
             has_more: false,
@@ -182,13 +183,15 @@ impl Client {
                 Ok(message) => {
                     let start = shared.replies.len();
                     self.session.handle(cx, message, &mut shared.replies);
+                    self.channel.set_limits(self.session.limits());
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);
                     let replied = shared.replies.len() > start;
                     if let Some(socket) = cx.twin.take().filter(|_| replied) {
                         let source = Source::Twin(self.id);
-                        self.twin = Some(Channel::new(socket, source, cx.registry)?);
+                        let limits = self.session.limits();
+                        self.twin = Some(Channel::new(socket, source, limits, cx.registry)?);
                         self.session.use_twin();
                     }
                     if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {

@@ -41,7 +41,7 @@ use std::os::fd::OwnedFd;
 use mio::{Registry, Token};
 use pci_device_models::host::{Device, HostError, Usage};
 use pci_device_models::time::Time;
-use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
+use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
 use crate::connection::Message;
 use crate::doorbells::Doorbells;
@@ -50,8 +50,6 @@ use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
 use error::RequestError;
-
-pub(crate) use version::limits;
 
 /// A client's conversation, from its connection to its end.
 #[derive(Debug)]
@@ -130,6 +128,11 @@ impl Session {
             max_msg_fds: 0,
             has_twin: false,
         }
+    }
+
+    /// The sizes of messages that are taken from the client.
+    pub(crate) const fn limits(&self) -> Limits {
+        version::limits(self.negotiated)
     }
 
     /// The client's number.

@@ -17,9 +17,9 @@ pub(super) const MAX_ACCESS: u32 = 1 << 20;
 /// Place of the twin socket among the descriptors of the reply: it is the only one.
 const TWIN_INDEX: u32 = 0;
 
-/// The sizes of messages that are taken.
-pub(crate) const fn limits() -> Limits {
-    Limits::for_transfers(MAX_ACCESS)
+/// The sizes of messages that are taken: before VERSION none that VERSION cannot have.
+pub(super) const fn limits(negotiated: bool) -> Limits {
+    Limits::for_transfers(if negotiated { MAX_ACCESS } else { 0 })
 }
 
 /// A version that does not suit leaves the connection as it is: the client may propose another.
