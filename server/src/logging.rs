@@ -34,6 +34,12 @@ pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Has each place that clients can make log write at most `lines` in ten seconds; 5 if nobody says
+/// so. Levels below info are not limited.
+pub fn limit_bursts(lines: u32) {
+    crate::ratelimit::set_burst(lines);
+}
+
 fn wants_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

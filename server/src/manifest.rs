@@ -22,6 +22,7 @@ const FEATURES: &[&str] = &[
     "max-ctl-clients",
     "max-dma-files",
     "max-dma-maps",
+    "max-log-burst",
     "once",
     "poll-us",
     "profiles",

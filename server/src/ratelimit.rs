@@ -5,8 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Lines that one place may log in a [`WINDOW_SECONDS`].
-const BURST: u32 = 5;
+static BURST: AtomicU32 = AtomicU32::new(5);
 const WINDOW_SECONDS: u64 = 10;
+
+/// Changes how many lines one place may log in ten seconds.
+pub(crate) fn set_burst(lines: u32) {
+    BURST.store(lines, Ordering::Relaxed);
+}
 
 /// The limit of one place in the code; see [`limited!`].
 #[derive(Debug)]
@@ -26,18 +31,19 @@ impl RateLimit {
     /// Whether a line may be logged now. Otherwise it is counted as left out.
     pub(crate) fn allows(&self) -> Option<Suppressed> {
         let seconds = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
-        self.allows_at(u64::try_from(seconds).unwrap_or_default())
+        let burst = BURST.load(Ordering::Relaxed);
+        self.allows_at(u64::try_from(seconds).unwrap_or_default(), burst)
     }
 
-    fn allows_at(&self, seconds: u64) -> Option<Suppressed> {
+    fn allows_at(&self, seconds: u64, burst: u32) -> Option<Suppressed> {
         // Counted from 1, so that the initial 0 is never the present window.
         let window = seconds / WINDOW_SECONDS + 1;
         let mut left_out = 0;
         if self.window.swap(window, Ordering::Relaxed) != window {
-            left_out = self.lines.swap(0, Ordering::Relaxed).saturating_sub(BURST);
+            left_out = self.lines.swap(0, Ordering::Relaxed).saturating_sub(burst);
         }
         let lines = self.lines.fetch_add(1, Ordering::Relaxed);
-        (lines < BURST).then_some(Suppressed(left_out))
+        (lines < burst).then_some(Suppressed(left_out))
     }
 }
 
@@ -66,10 +72,13 @@ mod tests {
 
     #[test]
     fn a_burst_passes_and_the_next_window_says_what_was_left_out() {
-        let limit = RateLimit::new();
-        let passed = (0..20).filter(|_| limit.allows_at(3).is_some()).count();
-        assert_eq!(passed, BURST as usize);
-        assert_eq!(limit.allows_at(WINDOW_SECONDS), Some(Suppressed(15)));
-        assert_eq!(limit.allows_at(WINDOW_SECONDS), Some(Suppressed(0)));
+        for burst in [1, 5, 19] {
+            let limit = RateLimit::new();
+            let passed = (0..20).filter(|_| limit.allows_at(3, burst).is_some());
+            assert_eq!(passed.count(), burst as usize);
+            let next = |limit: &RateLimit| limit.allows_at(WINDOW_SECONDS, burst);
+            assert_eq!(next(&limit), Some(Suppressed(20 - burst)));
+            assert_eq!(next(&limit), (burst > 1).then_some(Suppressed(0)));
+        }
     }
 }

@@ -8,6 +8,8 @@ mod control;
 mod demo;
 #[path = "cli/guard.rs"]
 mod guard;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/sockets.rs"]

@@ -102,7 +102,7 @@ pub mod dma_map {
 pub const UNMAP_ALL: u32 = 1 << 1;
 
 /// The errno values that tests speak about, by name.
-const ERRNOS: [(&str, u32); 16] = [
+const ERRNOS: [(&str, u32); 17] = [
     ("EPERM", 1),
     ("ENOENT", 2),
     ("EIO", 5),
@@ -115,6 +115,7 @@ const ERRNOS: [(&str, u32); 16] = [
     ("EEXIST", 17),
     ("ENODEV", 19),
     ("EINVAL", 22),
+    ("EMFILE", 24),
     ("ENOTTY", 25),
     ("ENOSPC", 28),
     ("ENOTSUP", 95),
@@ -127,6 +128,10 @@ pub const EINVAL: u32 = 22;
 pub const ENOTTY: u32 = 25;
 /// There is something already.
 pub const EEXIST: u32 = 17;
+/// Too many files are open.
+pub const EMFILE: u32 = 24;
+/// There is no space left.
+pub const ENOSPC: u32 = 28;
 
 /// The name of an errno, or its number.
 #[must_use]

@@ -33,6 +33,9 @@ pub struct GuardArguments {
     /// Most control clients at a time
     #[arg(long, value_name = "N")]
     pub max_ctl_clients: Option<usize>,
+    /// Most lines that one place which clients can make log writes in ten seconds [default: 5]
+    #[arg(long, value_name = "N")]
+    pub max_log_burst: Option<u32>,
 }
 
 impl GuardArguments {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use dormouse::listen::{self, Access, SocketFile};
+use dormouse::logging;
 use dormouse::server::{Endpoint, ServedFunction, Server};
 use dormouse::signals;
 use dormouse::state_file;
@@ -37,6 +38,9 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     if let (Some(file), Some(device)) = (&arguments.restore, devices.first_mut()) {
         state_file::restore(device, settings.clock.now(), file).context("--restore")?;
+    }
+    if let Some(lines) = arguments.guard.max_log_burst {
+        logging::limit_bursts(lines);
     }
     raise_descriptor_limit();
     let mut sockets = Sockets::open(&functions, access)?;

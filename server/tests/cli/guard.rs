@@ -1,6 +1,7 @@
 //! Who may connect, and what a running server has given up.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
@@ -8,7 +9,7 @@ use std::process::{Command, Output};
 use rustix::process::{Signal, geteuid};
 use serde_json::Value;
 
-use super::program::{Daemon, code, greet, stderr, stdout};
+use super::program::{Daemon, code, greet, stderr, stdout, wait_for};
 
 const SOCKETS: [&str; 6] = [
     "--socket-path",
@@ -99,15 +100,18 @@ fn ask_as_other(daemon: &Daemon, socket: &str) -> Output {
     if !program.exists() {
         fs::copy(env!("CARGO_BIN_EXE_dormouse"), &program).unwrap();
     }
-    Command::new(program)
-        .args(["ctl", "--ctl-path"])
+    let mut ask = Command::new(program);
+    ask.args(["ctl", "--ctl-path"])
         .arg(daemon.path(socket))
         .args(["--json", "status"])
         .env_clear()
         .uid(OTHER)
-        .gid(OTHER)
-        .output()
-        .unwrap()
+        .gid(OTHER);
+    // A process that another test starts just now may have the copy open for a moment.
+    wait_for("the copy", || match ask.output() {
+        Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+        output => Some(output.unwrap()),
+    })
 }
 
 #[test]

@@ -1,0 +1,219 @@
+//! What clients can make a server hold is bounded, above all before they have said who they are.
+
+use std::fs;
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::program::{Daemon, greet, try_greet, wait_for};
+
+/// Clients of one function.
+const CLIENTS: usize = 64;
+/// The largest message before VERSION: its text may have 64 KiB.
+const LARGEST: u32 = 65_592;
+/// What the buffer takes into which such a message is received.
+const BUFFER: usize = 128 * 1024;
+/// Descriptors that a message may carry.
+const MESSAGE_FDS: usize = 16;
+
+fn serve() -> Daemon {
+    let clients = format!("host.max-clients={CLIENTS}");
+    let daemon = Daemon::serve(&[
+        "--socket-path",
+        "dev",
+        "--ctl-path",
+        "ctl",
+        "--set",
+        &clients,
+        "--max-ctl-clients",
+        "3",
+    ]);
+    wait_for("the sockets", || {
+        daemon.output("stderr").contains("ready").then_some(())
+    });
+    daemon
+}
+
+/// The header of a command of that size, which VERSION is.
+fn header(size: u32) -> Vec<u8> {
+    let mut header = [7_u16.to_ne_bytes(), 1_u16.to_ne_bytes()].concat();
+    header.extend([size.to_ne_bytes(), [0; 4], [0; 4]].concat());
+    header
+}
+
+fn anonymous_memory(daemon: &Daemon) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<usize>().unwrap() * 1024
+}
+
+fn descriptor_numbers(daemon: &Daemon) -> Vec<u64> {
+    let folder = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name());
+    names
+        .map(|name| name.to_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+fn descriptors(daemon: &Daemon) -> usize {
+    descriptor_numbers(daemon).len()
+}
+
+/// Waits until the server has dealt with all that was sent to it before.
+fn settled(daemon: &Daemon) {
+    assert!(daemon.ctl(&["status"]).status.success());
+}
+
+fn is_closed(mut client: &UnixStream) -> bool {
+    client
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    client.read_to_end(&mut Vec::new()).is_ok()
+}
+
+/// As many clients as may be announce the largest message, send all of it but a byte, and the most
+/// descriptors with it; others come and are turned away.
+#[test]
+fn clients_that_have_not_said_who_they_are_cost_little() {
+    let mut daemon = serve();
+    let folder = fs::File::open("/").unwrap();
+    let (memory, fds) = (anonymous_memory(&daemon), descriptors(&daemon));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = daemon.connect("dev");
+        send_with_fds(&client, &header(LARGEST), &[folder.as_fd(); MESSAGE_FDS]);
+        client.write_all(&vec![0; LARGEST as usize - 17]).unwrap();
+        clients.push(client);
+    }
+    for _ in 0..200 {
+        assert!(is_closed(&daemon.connect("dev")), "there are enough");
+    }
+    settled(&daemon);
+    let grown = anonymous_memory(&daemon).saturating_sub(memory);
+    // Beside the buffer a client takes a few kilobytes.
+    assert!(grown <= CLIENTS * (BUFFER + 16 * 1024), "{grown} bytes");
+    let more = || descriptors(&daemon) - fds;
+    let most = CLIENTS * (1 + MESSAGE_FDS);
+    wait_for("few descriptors", || {
+        (CLIENTS..=most).contains(&more()).then_some(())
+    });
+
+    drop(clients);
+    wait_for("the descriptors", || {
+        (descriptors(&daemon) == fds).then_some(())
+    });
+    greet(&daemon.connect("dev"));
+}
+
+/// Nothing is kept ready for a message because its header says how large it is.
+#[test]
+fn a_size_that_cannot_be_is_refused_before_it_comes() {
+    let mut daemon = serve();
+    for size in [LARGEST + 1, 1 << 20, u32::MAX] {
+        let mut client = daemon.connect("dev");
+        client.write_all(&header(size)).unwrap();
+        let mut reply = Vec::new();
+        client.read_to_end(&mut reply).unwrap();
+        assert_eq!(reply.len(), 16, "an error reply, and the end");
+        assert_eq!(reply[12..], 22_u32.to_ne_bytes(), "EINVAL for {size}");
+    }
+    let mut client = daemon.connect("dev");
+    client.write_all(&header(LARGEST)).unwrap();
+    client
+        .write_all(&vec![b' '; LARGEST as usize - 16])
+        .unwrap();
+    let mut reply = [0; 16];
+    client.read_exact(&mut reply).unwrap();
+    try_greet(&client).expect("a proposal that does not suit may be followed by another");
+}
+
+/// Requests without end, of which no reply is ever read.
+#[test]
+fn a_client_that_does_not_read_is_not_listened_to() {
+    let mut daemon = serve();
+    let client = daemon.connect("dev");
+    greet(&client);
+    settled(&daemon);
+    let before = anonymous_memory(&daemon);
+    client.set_nonblocking(true).unwrap();
+    // 64 KiB of the first BAR's neighbour, which is RAM.
+    let mut request = [1_u16.to_ne_bytes(), 9_u16.to_ne_bytes()].concat();
+    request.extend([32_u32.to_ne_bytes(), [0; 4], [0; 4]].concat());
+    request.extend([[0; 8], [2, 0, 0, 0, 0, 0, 1, 0]].concat());
+    let mut sent = 0_usize;
+    wait_for("the server to stop listening", || {
+        while let Ok(count) = (&client).write(&request) {
+            sent += count;
+            if count < request.len() {
+                return Some(());
+            }
+        }
+        settled(&daemon);
+        (&client).write(&request).is_err().then_some(())
+    });
+    let grown = anonymous_memory(&daemon).saturating_sub(before);
+    assert!(
+        grown <= 4 << 20,
+        "{grown} bytes after {sent} bytes of requests"
+    );
+}
+
+#[test]
+fn one_control_client_too_many_is_turned_away() {
+    let mut daemon = serve();
+    let mut ask = |client: &UnixStream| {
+        let mut client = client;
+        client.write_all(b"{\"verb\":\"status\"}\n").unwrap();
+        let mut reply = [0; 1];
+        client.read(&mut reply).is_ok_and(|count| count > 0)
+    };
+    let mut clients: Vec<_> = (0..3).map(|_| daemon.connect("ctl")).collect();
+    assert!(clients.iter().all(&mut ask));
+    assert!(is_closed(&daemon.connect("ctl")));
+    clients.pop();
+    wait_for("a place", || ask(&daemon.connect("ctl")).then_some(()));
+}
+
+/// Without descriptors the server goes on with those whom it has, closes who comes, and takes who
+/// comes later.
+#[test]
+fn without_descriptors_who_comes_is_closed() {
+    let mut daemon = serve();
+    let client = daemon.connect("dev");
+    greet(&client);
+    let pid = Pid::from_raw(daemon.pid().cast_signed());
+    let limit = |current| {
+        let limit = Rlimit {
+            current: Some(current),
+            maximum: Some(1024),
+        };
+        prlimit(pid, Resource::Nofile, limit).unwrap();
+    };
+    // Those below it are open, among them what the server has set aside for this.
+    let numbers = descriptor_numbers(&daemon);
+    limit((0..).find(|number| !numbers.contains(number)).unwrap());
+    for _ in 0..20 {
+        assert!(is_closed(&daemon.connect("dev")));
+    }
+    limit(1024);
+    greet(&daemon.connect("dev"));
+}
+
+fn send_with_fds(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MESSAGE_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
+    sendmsg(
+        socket,
+        &[IoSlice::new(bytes)],
+        &mut control,
+        SendFlags::empty(),
+    )
+    .unwrap();
+}
