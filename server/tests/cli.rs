@@ -16,3 +16,5 @@ mod program;
 mod sockets;
 #[path = "cli/ssdt.rs"]
 mod ssdt;
+#[path = "cli/units.rs"]
+mod units;
