@@ -41,3 +41,20 @@ fn tests_that_the_protocol_page_names_exist() {
         );
     }
 }
+
+/// `PATH::TEST` in docs/security.md names a test by its file in this repository.
+#[test]
+fn tests_that_the_security_page_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let named: Vec<(&str, &str)> = quoted.filter_map(|name| name.split_once("::")).collect();
+    assert!(named.len() > 15, "{named:?}");
+    for (file, test) in named {
+        let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+        assert!(
+            text.contains(&format!("fn {test}(")),
+            "docs/security.md names {file}::{test}, which does not exist"
+        );
+    }
+}

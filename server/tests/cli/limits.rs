@@ -1,7 +1,7 @@
 //! What clients can make a server hold is bounded, above all before they have said who they are.
 
 use std::fs;
-use std::io::{IoSlice, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -178,6 +178,45 @@ fn one_control_client_too_many_is_turned_away() {
     assert!(is_closed(&daemon.connect("ctl")));
     clients.pop();
     wait_for("a place", || ask(&daemon.connect("ctl")).then_some(()));
+}
+
+#[test]
+fn a_control_line_without_an_end_is_cut_off() {
+    let mut daemon = serve();
+    let mut client = daemon.connect("ctl");
+    client.write_all(&vec![b'x'; (64 << 10) + 1]).unwrap();
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).unwrap();
+    assert!(reply.contains("longer than 65536 bytes"), "{reply}");
+    settled(&daemon);
+}
+
+/// Switches the rail until the events that a subscriber does not read are too many.
+#[test]
+fn a_subscriber_that_does_not_read_is_let_go() {
+    let mut daemon = serve();
+    let mut subscriber = daemon.connect("ctl");
+    subscriber.write_all(b"{\"verb\":\"subscribe\"}\n").unwrap();
+    let mut told = BufReader::new(daemon.connect("ctl"));
+    settled(&daemon);
+    let before = anonymous_memory(&daemon);
+    let mut line = String::new();
+    wait_for("the end of its patience", || {
+        for state in ["off", "on"].repeat(500) {
+            let request = format!("{{\"verb\":\"rail\",\"state\":\"{state}\"}}\n");
+            told.get_mut().write_all(request.as_bytes()).unwrap();
+            line.clear();
+            told.read_line(&mut line).unwrap();
+            assert!(line.contains("\"ok\""), "{line}");
+        }
+        daemon
+            .output("stderr")
+            .contains("dropped a subscriber")
+            .then_some(())
+    });
+    let grown = anonymous_memory(&daemon).saturating_sub(before);
+    assert!(grown <= 4 << 20, "{grown} bytes");
+    assert!(is_closed(&subscriber));
 }
 
 /// Without descriptors the server goes on with those whom it has, closes who comes, and takes who

@@ -7,7 +7,11 @@ use std::process::Command;
 
 use super::program::{code, run, stderr};
 
-const UNITS: [&str; 3] = ["dormouse@.service", "dormouse@.socket", "dormouse-ctl@.socket"];
+const UNITS: [&str; 3] = [
+    "dormouse@.service",
+    "dormouse@.socket",
+    "dormouse-ctl@.socket",
+];
 
 fn unit(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
