@@ -60,12 +60,10 @@ const FREE: &[c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendto,
     libc::SYS_sendmsg,
-    libc::SYS_shutdown,
     // Eventfds, client memory, shared BARs, log lines.
     libc::SYS_eventfd2,
     libc::SYS_read,
     libc::SYS_write,
-    libc::SYS_writev,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
     libc::SYS_preadv2,
@@ -88,7 +86,6 @@ const FREE: &[c_long] = &[
     libc::SYS_getrandom,
     // The C and Rust run-time libraries, signals, the end.
     libc::SYS_futex,
-    libc::SYS_sched_yield,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_restart_syscall,
