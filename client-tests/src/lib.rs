@@ -7,6 +7,7 @@
 //! | [`os`] | eventfds and client memory, as a client makes them |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
+//! | [`fuzz`] | inputs of all kinds, made up, and what has to hold for each |
 //! | [`conformance`] | checks that judge any server by the rules of the protocol |
 //! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 pub mod conformance;
 pub mod control;
 pub mod daemon;
+pub mod fuzz;
 pub mod os;
 pub mod raw;
 pub mod table;

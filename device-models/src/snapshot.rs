@@ -9,7 +9,6 @@
 //! it that are not zero. What is restored is exactly what was saved: a key too many or too few is an
 //! error, nothing has a default.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -92,11 +91,17 @@ pub fn read<T: Serialize + DeserializeOwned>(at: &str, saved: &Value) -> Result<
     let state: T = serde_json::from_value(saved.clone())
         .map_err(|error| RestoreError::part(at, error.to_string()))?;
     // Options may be absent as far as serde is concerned, and unknown keys be ignored.
-    let back = tree(&state);
-    if back == *saved {
-        return Ok(state);
+    same(at, saved, &tree(&state))?;
+    Ok(state)
+}
+
+/// Refuses a tree that is not what comes back when it is saved again.
+pub(crate) fn same(at: &str, saved: &Value, back: &Value) -> Result<(), RestoreError> {
+    if saved == back {
+        Ok(())
+    } else {
+        Err(difference(at, saved, back))
     }
-    Err(difference(at, saved, &back))
 }
 
 /// The first place below `at` where a tree differs from what it was read as.
@@ -136,12 +141,10 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 
 /// Bytes as two hexadecimal digits each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string does not fail.
-        write!(text, "{byte:02x}").ok();
-    }
-    text
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// The bytes of what [`hex`] made.

@@ -486,6 +486,10 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
             "7 references",
         ),
         (
+            with("/device/host/low_power/poll_nanos", json!(5)),
+            "the saved state.device.host.low_power.poll_nanos",
+        ),
+        (
             with("/device/host/open_state", json!("00")),
             "1 bytes instead of 4096",
         ),

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mio::Waker;
 use pci_device_models::host::Device;
@@ -12,6 +13,7 @@ use pci_device_models::host::Device;
 use crate::memory::ClientMemory;
 use crate::reactor::Reactor;
 use crate::settings::Settings;
+use crate::stats::ConnectionStats;
 
 /// The server cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +136,22 @@ impl Server {
     /// [`ServerError::Poll`].
     pub fn run(&mut self) -> Result<(), ServerError> {
         self.reactor.run().map_err(ServerError::Poll)
+    }
+
+    /// One turn of [`Self::run`], for a caller with a loop of its own: does what is due, waits up to
+    /// `most` for something to happen, and deals with it. Whether there was anything to do, or still
+    /// is. Neither handles nor watched descriptors end these turns.
+    ///
+    /// # Errors
+    /// [`ServerError::Poll`].
+    pub fn turn(&mut self, most: Duration) -> Result<bool, ServerError> {
+        self.reactor.turn(Some(most)).map_err(ServerError::Poll)
+    }
+
+    /// The functions in the order in which they were added with their counters, to look at between
+    /// turns.
+    pub fn functions(&self) -> impl Iterator<Item = (&Device, &ConnectionStats)> {
+        self.reactor.functions()
     }
 }
 

@@ -1,13 +1,15 @@
 //! Files that hold the saved state of a device: its tree as JSON.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use pci_device_models::host::Device;
 use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 /// Why a device was not saved to a file or restored from one.
@@ -132,7 +134,7 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
 /// The file cannot be read or does not fit; the device is what it was before.
 pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateFileError> {
     let file = || path.to_owned();
-    let text = fs::read(path).map_err(|source| StateFileError::Read {
+    let text = read(path).map_err(|source| StateFileError::Read {
         path: file(),
         source,
     })?;
@@ -146,4 +148,19 @@ pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateF
             path: file(),
             source,
         })
+}
+
+/// The bytes of a regular file. Anything else may have no end, or keep whoever opens it waiting.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }

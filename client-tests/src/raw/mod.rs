@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 pub use commands::{IrqInfo, RegionInfo, SetIrqs, SmallWrite, write_multi};
+pub use socket::{receive_now, send_now};
 use wire::{Bytes, HEADER, field_u16, field_u32, flag};
 
 /// How long a client waits for the server before it gives up.

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -29,6 +30,52 @@ pub(super) fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
+/// Sends what there is room for now. File descriptors go with the first byte.
+///
+/// # Errors
+/// The connection is gone.
+pub fn send_now(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    match sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags) {
+        Err(Errno::AGAIN) => Ok(0),
+        sent => Ok(sent?),
+    }
+}
+
+/// Receives what is there now: `None` if there is nothing, 0 bytes at the end of the stream.
+///
+/// # Errors
+/// The connection is gone.
+pub fn receive_now(
+    from: BorrowedFd<'_>,
+    into: &mut [u8],
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<Option<usize>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(from, &mut [IoSliceMut::new(into)], &mut control, flags);
+    let count = match received {
+        Err(Errno::AGAIN) => return Ok(None),
+        received => received?.bytes,
+    };
+    keep(&mut control, fds);
+    Ok(Some(count))
+}
+
+fn keep(control: &mut RecvAncillaryBuffer<'_>, fds: &mut Vec<OwnedFd>) {
+    for ancillary in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(came) = ancillary {
+            fds.extend(came);
+        }
+    }
+}
+
 /// Receives exactly as many bytes as `into` has room for, or gives up at `until`, however many came.
 pub(super) fn receive(
     from: BorrowedFd<'_>,
@@ -47,11 +94,7 @@ pub(super) fn receive(
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut rest = [IoSliceMut::new(&mut into[received..])];
         let message = recvmsg(from, &mut rest, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        for ancillary in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(came) = ancillary {
-                fds.extend(came);
-            }
-        }
+        keep(&mut control, fds);
         if message.bytes == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

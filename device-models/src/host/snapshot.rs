@@ -140,21 +140,34 @@ impl Device {
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let SavedDevice { slot, host } = self.check_envelope(saved)?;
         self.check_host(&host)?;
-        let before = self.slot.save(now);
-        let images = self
+        let before = self.save(now);
+        let outputs = self.outputs.len();
+        let restored = self
             .slot
             .restore(now, &slot)
             .and_then(|()| self.images(&host));
-        match images {
-            Ok(images) => {
-                self.restore_host(now, host, images);
-                Ok(())
-            }
+        let images = match restored {
+            Ok(images) => images,
             Err(error) => {
-                // What this slot has just saved fits it.
-                self.slot.restore(now, &before).ok();
-                Err(error)
+                self.slot.restore(now, &before["device"]["slot"]).ok();
+                return Err(error);
             }
+        };
+        self.restore_host(now, host, images);
+        // A tree may have the form of a saved one and yet say what no device would.
+        snapshot::same("the saved state", saved, &self.save(now)).inspect_err(|_| {
+            self.put_back(now, &before);
+            self.outputs.truncate(outputs);
+        })
+    }
+
+    /// Restores what this device has just saved, which fits it.
+    fn put_back(&mut self, now: Time, before: &Value) {
+        if let Ok(SavedDevice { slot, host }) = self.check_envelope(before)
+            && self.slot.restore(now, &slot).is_ok()
+            && let Ok(images) = self.images(&host)
+        {
+            self.restore_host(now, host, images);
         }
     }
 

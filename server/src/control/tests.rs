@@ -407,3 +407,23 @@ fn help_lists_what_is_understood() {
         assert_ne!(reply["error"]["kind"], "unknown-verb", "{verb}");
     }
 }
+
+#[test]
+fn what_has_no_end_is_no_saved_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    for file in [fifo.as_path(), std::path::Path::new("/dev/zero")] {
+        let line = json!({ "verb": "restore", "file": file }).to_string();
+        let (kind, message) = Bench::new().error(line.as_bytes());
+        assert_eq!(kind, "state-file");
+        assert!(message.contains("it is no regular file"), "{message}");
+    }
+}

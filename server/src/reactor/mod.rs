@@ -25,6 +25,7 @@ use std::{io, mem};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
+use pci_device_models::host::Device;
 use pci_device_models::time::Time;
 
 use crate::clock::Clock;
@@ -34,6 +35,7 @@ use crate::dma::BounceBuffer;
 use crate::server::ServedFunction;
 use crate::settings::Settings;
 use crate::state_file::Places;
+use crate::stats::ConnectionStats;
 use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
@@ -174,11 +176,24 @@ impl Reactor {
 
     pub(crate) fn run(&mut self) -> io::Result<()> {
         while !self.is_finished() {
-            self.do_what_is_due();
-            self.wait()?;
-            self.go_on();
+            self.turn(None)?;
         }
         Ok(())
+    }
+
+    /// One turn of the loop, which waits no longer than `most`. Whether there was anything to do, or
+    /// still is.
+    pub(crate) fn turn(&mut self, most: Option<Duration>) -> io::Result<bool> {
+        self.do_what_is_due();
+        let heard = self.wait(most)?;
+        self.go_on();
+        Ok(heard || !self.busy.is_empty())
+    }
+
+    /// The functions in the order in which they were added, each with its counters.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&Device, &ConnectionStats)> {
+        let functions = self.functions.iter();
+        functions.map(|function| (&function.device, &function.stats))
     }
 
     fn is_finished(&self) -> bool {
@@ -210,20 +225,22 @@ impl Reactor {
         next.and_then(|deadline| self.clock.until(*deadline))
     }
 
-    /// Waits for something to happen and deals with it.
-    fn wait(&mut self) -> io::Result<()> {
-        let timeout = self.timeout();
+    /// Waits for something to happen, no longer than `most`, and deals with it. Whether anything
+    /// did.
+    fn wait(&mut self, most: Option<Duration>) -> io::Result<bool> {
+        let timeout = self.timeout().into_iter().chain(most).min();
         if self.busy.is_empty()
             && let (Some(hot), Some(window)) = (self.hot, self.spin.window())
             && self.look(hot, timeout.map_or(window, |left| left.min(window)))?
         {
-            return Ok(());
+            return Ok(true);
         }
         let before = self.served;
-        if self.poll(timeout)?.request {
+        let heard = self.poll(timeout)?;
+        if heard.request {
             self.spin.waited(self.served.duration_since(before));
         }
-        Ok(())
+        Ok(heard.anything)
     }
 
     /// Looks for the next request of a client again and again for up to `window`. Whether anything

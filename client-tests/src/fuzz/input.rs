@@ -1,0 +1,88 @@
+//! Bytes as decisions.
+
+/// Input that is consumed from the front. At its end every number is zero, so that any input means
+/// something.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    /// All of `data`.
+    #[must_use]
+    pub const fn new(data: &'a [u8]) -> Self {
+        Self(data)
+    }
+
+    /// Whether everything is consumed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Up to `count` bytes.
+    pub fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        self.bytes(usize::MAX)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> u8 {
+        self.number::<1>() as u8
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self) -> u16 {
+        self.number::<2>() as u16
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> u32 {
+        self.number::<4>() as u32
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> u64 {
+        self.number::<8>()
+    }
+
+    /// Yes or no.
+    pub fn flag(&mut self) -> bool {
+        self.u8() & 1 == 1
+    }
+
+    /// A number below `end`, which is at most 256.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::from(self.u8()) % end.max(1)
+    }
+
+    /// One of these.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    fn number<const N: usize>(&mut self) -> u64 {
+        let mut wide = [0; 8];
+        let bytes = self.bytes(N);
+        wide[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(wide)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_zero() {
+        let mut input = Input::new(&[1, 2, 3]);
+        assert_eq!(input.u16(), 0x0201);
+        assert_eq!(input.u32(), 3);
+        assert!(input.is_empty());
+        assert_eq!((input.u64(), input.pick(&[7, 8])), (0, 7));
+    }
+}

@@ -1,0 +1,50 @@
+//! Whole sessions: what two clients and the control socket send to a server of this process.
+//!
+//! The same is played twice, with as much as possible in one send, and in pieces. Descriptors keep
+//! their place in the stream, since which message they belong to depends on what they are sent with.
+
+mod owed;
+mod play;
+mod script;
+
+use std::iter;
+
+use super::input::Input;
+use super::subject::{Subject, differ};
+use play::{Play, Seen};
+use script::Script;
+
+/// Plays the session that the input describes.
+///
+/// # Panics
+/// A rule is broken.
+pub fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    let number = Subject::number(&mut input);
+    let sizes: Vec<usize> = input
+        .bytes(4)
+        .iter()
+        .map(|size| 1 + usize::from(*size))
+        .collect();
+    let answers = input.u8();
+    let script = Subject::numbered(number, |subject| Script::read(&subject.profile, &mut input));
+
+    let whole = Play::new(number, answers).run(&script, None);
+    let sizes = sizes.into_iter().chain(iter::once(7));
+    let pieces = Play::new(number, answers).run(&script, Some(sizes.collect()));
+    // A transfer goes on beside the requests, so what they find depends on when they come.
+    if !whole.transfers && !pieces.transfers {
+        assert_same(&whole, &pieces);
+    }
+}
+
+fn assert_same(whole: &Seen, pieces: &Seen) {
+    assert_eq!(whole.conversations, pieces.conversations, "replies differ");
+    assert_eq!(whole.lines, pieces.lines, "control replies differ");
+    assert_eq!(
+        whole.signals, pieces.signals,
+        "eventfds were signalled differently"
+    );
+    let device = differ("", &whole.device, &pieces.device);
+    assert_eq!(device, None, "the devices differ");
+}

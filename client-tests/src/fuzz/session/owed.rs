@@ -1,0 +1,78 @@
+//! What a client may expect for what it has sent.
+
+use vfio_user_protocol::{Command, Decoder, FrameError, Header, Invalid, Limits};
+
+/// The server's limits: before VERSION nothing that is larger than VERSION may be, then a transfer
+/// of 1 MiB.
+const BEFORE: Limits = Limits::for_transfers(0);
+const AGREED: Limits = Limits::for_transfers(1 << 20);
+
+/// A reply as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) id: u16,
+    pub(super) command: u16,
+    pub(super) failed: bool,
+}
+
+/// Replies to the messages of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Id and command of each reply, in order.
+    pub(super) replies: Vec<(u16, u16)>,
+    /// The connection ends after them.
+    pub(super) ends: bool,
+}
+
+impl Owed {
+    /// For all that was sent over a connection. The replies that came tell whether VERSION was agreed
+    /// on; `None`: that cannot be told, since no reply was wanted.
+    pub(super) fn of(stream: &[u8], came: &[Reply]) -> Option<Self> {
+        let mut owed = Self::default();
+        let mut decoder = Decoder::new(BEFORE);
+        let mut at = 0;
+        loop {
+            let mut batch = decoder.batch(stream.get(at..).unwrap_or_default());
+            let item = batch.next();
+            at += batch.consumed();
+            match item {
+                None => return Some(owed),
+                Some(Ok(frame)) if frame.is_reply() && is_servers(frame.header.command) => {}
+                Some(Ok(frame)) => {
+                    let is_version = frame.header.command == Command::Version.number();
+                    if is_version && !frame.is_reply() && decoder.limits() == BEFORE {
+                        if !frame.header.wants_reply() {
+                            return None;
+                        }
+                        let reply = came.get(owed.replies.len());
+                        if reply.is_some_and(|reply| !reply.failed) {
+                            decoder.set_limits(AGREED);
+                        }
+                    }
+                    owed.add(&frame.header);
+                }
+                Some(Err(Invalid { header, error, .. })) => {
+                    owed.add(&header);
+                    if matches!(error, FrameError::SizeAboveLimit { .. }) {
+                        owed.ends = true;
+                        return Some(owed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, header: &Header) {
+        if header.wants_reply() {
+            self.replies.push((header.message_id, header.command));
+        }
+    }
+}
+
+/// Whether the command is one that the server sends.
+pub(super) fn is_servers(command: u16) -> bool {
+    matches!(
+        Command::try_from(command),
+        Ok(Command::DmaRead | Command::DmaWrite)
+    )
+}

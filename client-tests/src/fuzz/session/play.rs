@@ -1,0 +1,468 @@
+//! A session played to a server of this thread.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::time::Duration;
+
+use dormouse::clock::Clock;
+use dormouse::{Endpoint, PollMode, ServedFunction, Server, Settings};
+use pci_device_models::host::Device;
+use serde_json::Value;
+
+use super::owed::{Owed, Reply, is_servers};
+use super::script::{CLIENTS, Kind, Script, Step};
+use crate::fuzz::subject::{Subject, usage};
+use crate::os::{Event, Memory};
+use crate::raw::wire::{self, HEADER, field_u16, field_u32, flag};
+use crate::raw::{receive_now, send_now};
+
+/// Turns after which a server that still has something to do never will be done.
+const MOST_TURNS: usize = 100_000;
+const MEMORY: u64 = 0x1_0000;
+
+/// What a session has shown.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// What came over each connection, in the order in which they were made, and the number of
+    /// descriptors.
+    pub(super) conversations: Vec<(Vec<u8>, usize)>,
+    /// What came over the control socket.
+    pub(super) lines: Vec<u8>,
+    /// How often each eventfd was signalled.
+    pub(super) signals: [u64; 2],
+    /// The device at the end.
+    pub(super) device: Value,
+    /// The device has used client memory.
+    pub(super) transfers: bool,
+}
+
+/// A client on its connection.
+struct Client {
+    stream: UnixStream,
+    sent: Vec<u8>,
+    came: Vec<u8>,
+    /// Where in what came the next message is.
+    looked: usize,
+    /// What the server asked for, to be sent when no message of ours is half sent.
+    answers: Vec<u8>,
+    fds: Vec<OwnedFd>,
+    ended: bool,
+}
+
+thread_local! {
+    static TOOLS: Tools = Tools::new();
+}
+
+/// What all sessions of a thread use in turn.
+struct Tools {
+    clients: (UnixListener, SocketAddr),
+    control: (UnixListener, SocketAddr),
+    events: [Event; 2],
+    memory: Memory,
+    sealed: Memory,
+    null: fs::File,
+}
+
+impl Tools {
+    fn new() -> Self {
+        let listen = |kind: &str| {
+            let id = std::thread::current().id();
+            let name = format!("dormouse-fuzz-{}-{id:?}-{kind}", std::process::id());
+            let address = SocketAddr::from_abstract_name(name).expect("a name");
+            let listener = UnixListener::bind_addr(&address).expect("a socket");
+            listener.set_nonblocking(true).expect("a socket");
+            (listener, address)
+        };
+        Self {
+            clients: listen("clients"),
+            control: listen("control"),
+            events: [(); 2].map(|()| Event::new().expect("an eventfd")),
+            memory: Memory::new(MEMORY).expect("memory"),
+            sealed: Memory::sealed(MEMORY).expect("memory"),
+            null: fs::File::open("/dev/null").expect("a file"),
+        }
+    }
+
+    fn fd(&self, kind: Kind) -> BorrowedFd<'_> {
+        match kind {
+            Kind::Event(which) => self.events[which].as_fd(),
+            Kind::Memory => self.memory.as_fd(),
+            Kind::Sealed => self.sealed.as_fd(),
+            Kind::Null => self.null.as_fd(),
+        }
+    }
+}
+
+/// A server with its clients.
+pub(super) struct Play {
+    server: Server,
+    clients: [Option<Client>; CLIENTS],
+    control: Option<UnixStream>,
+    seen: Seen,
+    /// How commands of the server are answered, two bits for each in turn.
+    answers: u8,
+    /// Descriptors that are open before the server and before its first client.
+    fds: [u64; 2],
+    /// References to the device that nobody has opened.
+    unused: u64,
+}
+
+impl Play {
+    /// A server for the function of that number.
+    pub(super) fn new(number: usize, answers: u8) -> Self {
+        TOOLS.with(|_| ());
+        let before = open_descriptors();
+        let settings = Settings {
+            poll: PollMode::Off,
+            clock: Clock::manual(),
+            ..Settings::default()
+        };
+        let mut server = Server::new(settings).expect("a server");
+        let function = Subject::numbered(number, |subject| {
+            let listener = |of: fn(&Tools) -> &UnixListener| {
+                TOOLS.with(|tools| of(tools).try_clone().expect("a descriptor"))
+            };
+            ServedFunction {
+                name: "fuzzed".to_owned(),
+                device: subject.device(),
+                mappable_bars: subject.profile.mappable_bars().collect(),
+                client_memory: subject.profile.client_memory(),
+                endpoint: Endpoint::Listener(listener(|tools| &tools.clients.0)),
+                control: Some(listener(|tools| &tools.control.0)),
+                rail: None,
+            }
+        });
+        let unused = usage(&function.device.status(Clock::manual().now()));
+        server.add(function).expect("a function");
+        Self {
+            server,
+            clients: [None, None],
+            control: None,
+            seen: Seen::default(),
+            answers,
+            fds: [before, open_descriptors()],
+            unused,
+        }
+    }
+
+    /// Plays all of it: what one client sends without descriptors in one go, or everything in pieces
+    /// of these sizes.
+    pub(super) fn run(mut self, script: &Script, pieces: Option<Vec<usize>>) -> Seen {
+        let mut sizes = pieces.as_ref().map(|sizes| sizes.iter().copied().cycle());
+        let mut together: Option<(usize, Vec<u8>)> = None;
+        for step in &script.steps {
+            if let Step::Send { client, bytes, fds } = step
+                && let Some(sizes) = &mut sizes
+            {
+                self.send_in_pieces(*client, bytes, fds, sizes);
+                continue;
+            }
+            match step {
+                Step::Send { client, bytes, fds } if fds.is_empty() => match &mut together {
+                    Some((of, waiting)) if of == client => waiting.extend_from_slice(bytes),
+                    _ => {
+                        self.send_together(&mut together);
+                        together = Some((*client, bytes.clone()));
+                    }
+                },
+                Step::Send { client, bytes, fds } => {
+                    self.send_together(&mut together);
+                    self.send(*client, bytes, fds);
+                    self.answer(*client);
+                }
+                Step::Line(line) => {
+                    self.send_together(&mut together);
+                    self.say(line);
+                }
+                Step::Leave(client) => {
+                    self.send_together(&mut together);
+                    self.leave(*client);
+                }
+            }
+        }
+        self.send_together(&mut together);
+        self.end()
+    }
+
+    fn send_together(&mut self, together: &mut Option<(usize, Vec<u8>)>) {
+        if let Some((client, bytes)) = together.take() {
+            self.send(client, &bytes, &[]);
+            self.answer(client);
+        }
+    }
+
+    fn send_in_pieces(
+        &mut self,
+        client: usize,
+        bytes: &[u8],
+        fds: &[Kind],
+        sizes: &mut impl Iterator<Item = usize>,
+    ) {
+        let (mut rest, mut fds) = (bytes, fds);
+        loop {
+            let size = sizes.next().unwrap_or(1).min(rest.len());
+            let (piece, after) = rest.split_at(size);
+            self.send(client, piece, mem::take(&mut fds));
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        self.answer(client);
+    }
+
+    /// Sends bytes and waits until the server has done with them.
+    fn send(&mut self, number: usize, bytes: &[u8], fds: &[Kind]) {
+        if self.clients[number].is_none() {
+            self.clients[number] = Some(Client::connect());
+            self.settle();
+        }
+        let mut sent = 0;
+        while let Some(client) = self.clients[number].as_mut()
+            && !client.ended
+            && sent < bytes.len()
+        {
+            let carried = if sent == 0 { fds } else { &[] };
+            match client.send(&bytes[sent..], carried) {
+                Some(count) => sent += count,
+                None => client.ended = true,
+            }
+            self.settle();
+        }
+    }
+
+    /// Sends the answers to what the server has asked, and to what it asks then.
+    fn answer(&mut self, number: usize) {
+        for _ in 0..16 {
+            let answers = self.clients[number]
+                .as_mut()
+                .map(|client| mem::take(&mut client.answers));
+            match answers {
+                Some(answers) if !answers.is_empty() => self.send(number, &answers, &[]),
+                _ => return,
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) {
+        let control = self.control.get_or_insert_with(|| {
+            let stream = TOOLS.with(|tools| UnixStream::connect_addr(&tools.control.1));
+            let stream = stream.expect("the control socket takes connections");
+            stream.set_nonblocking(true).expect("a socket");
+            stream
+        });
+        let line = format!("{line}\n");
+        control
+            .write_all(line.as_bytes())
+            .expect("there is room for a line");
+        self.settle();
+    }
+
+    fn leave(&mut self, number: usize) {
+        let Some(client) = self.clients[number].take() else {
+            return;
+        };
+        self.seen.conversations.push(client.leave());
+        self.settle();
+    }
+
+    /// Lets the server do all that it has to do, and takes what it sends.
+    fn settle(&mut self) {
+        for _ in 0..MOST_TURNS {
+            let busy = self.server.turn(Duration::ZERO).expect("a turn");
+            let mut heard = false;
+            for client in self.clients.iter_mut().flatten() {
+                heard |= client.hear(&mut self.answers);
+            }
+            if let Some(control) = &mut self.control {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = control.read(&mut bytes) {
+                    self.seen.lines.extend_from_slice(&bytes[..count]);
+                    heard = true;
+                }
+            }
+            if !busy && !heard {
+                return;
+            }
+        }
+        panic!("the server does not come to rest");
+    }
+
+    fn look<R>(&self, with: impl FnOnce(&Device) -> R) -> R {
+        let mut functions = self.server.functions();
+        with(functions.next().expect("one function").0)
+    }
+
+    /// Everybody goes; what is left over must be nothing.
+    fn end(mut self) -> Seen {
+        for client in 0..CLIENTS {
+            self.answer(client);
+            self.leave(client);
+        }
+        let now = Clock::manual().now();
+        self.seen.device = self.look(|device| device.save(now));
+        let status = self.look(|device| device.status(now));
+        let kept = u64::from(status["control"] == "on");
+        assert_eq!(usage(&status), self.unused + kept, "references");
+        if let Some(control) = self.control.take() {
+            drop(control);
+            self.settle();
+        }
+        let (_, stats) = self.server.functions().next().expect("one function");
+        assert!(!stats.connected);
+        assert!(stats.replies <= stats.requests + stats.messages_invalid);
+        self.seen.transfers = stats.dma_transfers + stats.dma_commands > 0;
+        assert_eq!(
+            open_descriptors(),
+            self.fds[1],
+            "descriptors with the server"
+        );
+        drop(self.server);
+        assert_eq!(
+            open_descriptors(),
+            self.fds[0],
+            "descriptors after the server"
+        );
+        TOOLS.with(|tools| {
+            for (signals, event) in self.seen.signals.iter_mut().zip(&tools.events) {
+                *signals = event.take().expect("an eventfd");
+            }
+            if self.seen.transfers {
+                for memory in [&tools.memory, &tools.sealed] {
+                    memory.write(0, &[0; MEMORY as usize]).expect("memory");
+                }
+            }
+        });
+        self.seen
+    }
+}
+
+impl Client {
+    fn connect() -> Self {
+        let stream = TOOLS.with(|tools| UnixStream::connect_addr(&tools.clients.1));
+        let stream = stream.expect("the server takes connections");
+        Self {
+            stream,
+            sent: Vec::new(),
+            came: Vec::new(),
+            looked: 0,
+            answers: Vec::new(),
+            fds: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Sends as much as there is room for. `None`: the server has closed the connection.
+    fn send(&mut self, bytes: &[u8], fds: &[Kind]) -> Option<usize> {
+        let sent = TOOLS.with(|tools| {
+            let fds: Vec<_> = fds.iter().map(|kind| tools.fd(*kind)).collect();
+            send_now(self.stream.as_fd(), bytes, &fds)
+        });
+        let count = sent.ok()?;
+        self.sent.extend_from_slice(&bytes[..count]);
+        Some(count)
+    }
+
+    /// Takes what has come. Whether there was anything.
+    fn hear(&mut self, policy: &mut u8) -> bool {
+        let mut any = false;
+        let mut bytes = [0; 16 * 1024];
+        while !self.ended {
+            match receive_now(self.stream.as_fd(), &mut bytes, &mut self.fds) {
+                Ok(Some(0)) | Err(_) => self.ended = true,
+                Ok(Some(count)) => self.came.extend_from_slice(&bytes[..count]),
+                Ok(None) => break,
+            }
+            any = true;
+        }
+        self.look(policy);
+        any
+    }
+
+    /// Looks at the whole messages that have come, and prepares answers to commands.
+    fn look(&mut self, policy: &mut u8) {
+        while let Some(message) = self.came.get(self.looked..)
+            && message.len() >= HEADER
+        {
+            let size = field_u32(message, 4) as usize;
+            assert!(size >= HEADER, "a message of {size} bytes");
+            let Some(message) = message.get(..size) else {
+                return;
+            };
+            if field_u32(message, 8) & flag::TYPE == flag::COMMAND {
+                let (id, command) = (field_u16(message, 0), field_u16(message, 2));
+                assert!(is_servers(command), "the server sends command {command}");
+                let fixed = &message[HEADER..HEADER + 16];
+                let count = wire::field_u64(fixed, 8).min(1 << 20) as usize;
+                let data = vec![
+                    0x5a;
+                    if command == wire::command::DMA_READ {
+                        count
+                    } else {
+                        0
+                    }
+                ];
+                let (flags, payload) = match *policy & 3 {
+                    0 => (flag::REPLY, [fixed, &data[..]].concat()),
+                    1 => (flag::REPLY | flag::ERROR, Vec::new()),
+                    2 => (flag::REPLY, fixed[..8].to_vec()),
+                    _ => (
+                        flag::REPLY,
+                        [fixed, &data[..count.min(data.len()) / 2]].concat(),
+                    ),
+                };
+                *policy = policy.rotate_right(2);
+                self.answers
+                    .extend(wire::message(id, command, flags, &payload));
+            }
+            self.looked += size;
+        }
+    }
+
+    /// Goes, and checks what it was told.
+    fn leave(self) -> (Vec<u8>, usize) {
+        let mut replies = Vec::new();
+        let mut rest = &self.came[..];
+        while !rest.is_empty() {
+            let size = field_u32(rest, 4) as usize;
+            assert!(size <= rest.len(), "a reply that is cut short");
+            if field_u32(rest, 8) & flag::TYPE == flag::REPLY {
+                let failed = field_u32(rest, 8) & flag::ERROR != 0;
+                assert!(!failed || size == HEADER, "an error reply has a payload");
+                replies.push(Reply {
+                    id: field_u16(rest, 0),
+                    command: field_u16(rest, 2),
+                    failed,
+                });
+            }
+            rest = &rest[size..];
+        }
+        if let Some(owed) = Owed::of(&self.sent, &replies) {
+            // A client that the device has no room or no power for is not served at all.
+            let refused = self.ended && !owed.ends && replies.is_empty();
+            let replies: Vec<_> = replies
+                .iter()
+                .map(|reply| (reply.id, reply.command))
+                .collect();
+            assert!(
+                refused || (&replies, self.ended) == (&owed.replies, owed.ends),
+                "{replies:?} came, {} ended the connection; {owed:?}",
+                if self.ended { "the server" } else { "nobody" }
+            );
+        }
+        (self.came, self.fds.len())
+    }
+}
+
+/// How many descriptors this process has. The folder's size is their number (since Linux 6.2).
+fn open_descriptors() -> u64 {
+    let folder = fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len());
+    if folder > 0 {
+        return folder;
+    }
+    fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as u64)
+}
