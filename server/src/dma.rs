@@ -201,8 +201,13 @@ impl Progress {
             match op {
                 DmaOp::Read { address, .. } => self.read(*address, end, memory)?,
                 DmaOp::Write { address, data } => self.write(*address, data, end, memory)?,
-                DmaOp::Copy { from, .. } if self.held.is_empty() => {
-                    self.read_held(*from, end, memory, bounce)?;
+                DmaOp::Copy { from, to, .. } if self.held.is_empty() => {
+                    let (source, target) = (offset(*from, self.done)?, offset(*to, self.done)?);
+                    let copied = memory.copy_mapped(source, target, end - self.done);
+                    self.done += copied;
+                    if copied == 0 {
+                        self.read_held(*from, end, memory, bounce)?;
+                    }
                 }
                 DmaOp::Copy { to, .. } => self.write_held(*to, memory)?,
             }
