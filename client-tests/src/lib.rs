@@ -8,6 +8,7 @@
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
 //! | [`conformance`] | checks that judge any server by the rules of the protocol |
+//! | [`soak`] | a daemon under everything at once, and a checker that counts |
 //! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
 #![forbid(unsafe_code)]
 
@@ -16,4 +17,5 @@ pub mod control;
 pub mod daemon;
 pub mod os;
 pub mod raw;
+pub mod soak;
 pub mod table;

@@ -5,11 +5,13 @@ mod common;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use client_tests::daemon::{Daemon, Spec};
+use client_tests::daemon::{self, Daemon, Spec};
 use client_tests::os::{self, Event};
 use client_tests::raw::RawClient;
 use client_tests::raw::wire::dma_map::READ;
 use client_tests::raw::wire::{Bytes, EEXIST, command, flag, header, message, region};
+
+use dormouse::Settings;
 
 use common::{SCRATCH, decoding, goes_on, served};
 
@@ -35,6 +37,35 @@ fn a_client_that_comes_back_at_once_is_let_in() {
             &mut RawClient::attach(&daemon.socket(0)).unwrap(),
             "the one before",
         );
+    }
+}
+
+#[test]
+fn who_hangs_up_unheard_takes_no_place_from_who_comes_next() {
+    let version = message(
+        1,
+        command::VERSION,
+        flag::COMMAND,
+        &Bytes::new().u16(0).u16(1),
+    );
+    for sent in [0, 1, 16, version.len()] {
+        let spec = Spec::named("testdev").unwrap();
+        let (folder, mut server) = daemon::prepare(Settings::default(), &[spec]).unwrap();
+        let socket = daemon::socket(&folder, 0);
+        let hasty = RawClient::connect(&socket).unwrap();
+        hasty.send(&version[..sent], &[]).unwrap();
+        drop(hasty);
+        let next = RawClient::connect(&socket).unwrap();
+        next.send(&version, &[]).unwrap();
+        let handle = server.handle();
+        std::thread::scope(|scope| {
+            let served = scope.spawn(|| server.run());
+            let reply = next.receive();
+            handle.shutdown();
+            served.join().unwrap().unwrap();
+            let sent = format!("{sent} bytes before");
+            reply.expect(&sent).success().expect(&sent);
+        });
     }
 }
 

@@ -112,6 +112,11 @@ impl Client {
         self.closed = self.closed.max(closed);
     }
 
+    /// Whether it has closed its socket, noticed or not.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.channel.is_abandoned()
+    }
+
     /// Whether it wants another turn without being heard.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more || self.twin_ready

@@ -115,11 +115,14 @@ impl Function {
 
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
-    pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
+    pub(super) fn accept(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         let Some(listener) = self.listener.take() else {
             return;
         };
         listener.accept(registry, |socket| {
+            if !self.device.has_room() {
+                self.end_abandoned(shared, registry, now);
+            }
             if !self.device.has_room() || (self.once && self.stats.clients > 0) {
                 self.refuse("as many as may be are being served");
             } else if let Err(error) = self.connect(socket, registry, now) {
@@ -127,6 +130,17 @@ impl Function {
             }
         });
         self.listener = Some(listener);
+    }
+
+    /// Does what is left to do for clients that have hung up, whose places others want: whoever hangs
+    /// up and connects again must not find his place taken by himself.
+    fn end_abandoned(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        for slot in 0..self.clients.len() {
+            while matches!(self.clients.get(slot), Some(Some(client)) if client.is_abandoned())
+                && self.client_ready(slot, shared, registry, now, Closed::Wholly) == Turn::HasMore
+            {
+            }
+        }
     }
 
     fn refuse(&mut self, why: &str) {
@@ -352,11 +366,6 @@ impl Function {
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
         self.connected() == 0 && (self.listener.is_none() || (self.once && self.stats.clients > 0))
-    }
-
-    /// Slots that clients have, or had.
-    pub(super) const fn slots(&self) -> usize {
-        self.clients.len()
     }
 
     /// How many clients are connected.

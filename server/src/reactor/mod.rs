@@ -285,10 +285,9 @@ impl Reactor {
                 self.client_ready(id, Closed::No);
             }
             Source::Listener(number) => {
-                self.hear_clients(number);
                 let now = self.clock.now();
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.accept(self.poll.registry(), now);
+                    function.accept(&mut self.shared, self.poll.registry(), now);
                 }
                 self.count_clients();
                 self.after(number);
@@ -349,15 +348,6 @@ impl Reactor {
         }
         self.after(id.function);
         turn
-    }
-
-    /// Gives all clients of a function a turn. Whoever is about to be accepted may have hung up just
-    /// now, and must not find the place taken by himself.
-    fn hear_clients(&mut self, function: usize) {
-        let slots = self.functions.get(function).map_or(0, Function::slots);
-        for slot in 0..slots {
-            self.client_ready(ClientId { function, slot }, Closed::No);
-        }
     }
 
     fn count_clients(&mut self) {
