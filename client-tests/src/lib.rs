@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`raw`] | a vfio-user client that packs its own bytes, well-formed or not |
 //! | [`os`] | eventfds and client memory, as a client makes them |
+//! | [`testdev`] | a driver of the test function |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
 //! | [`conformance`] | checks that judge any server by the rules of the protocol |
@@ -19,3 +20,4 @@ pub mod os;
 pub mod raw;
 pub mod soak;
 pub mod table;
+pub mod testdev;

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::{Driver, VECTORS, go, register, signals};
 use super::{Place, Tally};
 use crate::os::Memory;
 use crate::raw::RawClient;
 use crate::raw::wire::dma_map::{MMAP, READ, WRITE};
 use crate::raw::wire::{flag, message, region};
+use crate::testdev::{Driver, VECTORS, go, register, signals};
 
 const MIB: u64 = 1 << 20;
 /// Of `DMA_STATUS`: done, and done with an error because nothing is mapped.

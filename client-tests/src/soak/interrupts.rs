@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::{Driver, VECTORS, register, signals};
 use super::{Place, Tally};
 use crate::raw::wire::irq;
 use crate::raw::wire::set_irqs::{ACTION_TRIGGER, ACTION_UNMASK, DATA_NONE};
 use crate::raw::{RawClient, SetIrqs};
+use crate::testdev::{Driver, VECTORS, register, signals};
 
 /// The BAR with the MSI-X table; an entry's Vector Control.
 const TABLE: u32 = 4;

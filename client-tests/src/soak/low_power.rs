@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::{Driver, register};
 use super::{Place, Tally};
 use crate::control::Control;
 use crate::os::Event;
 use crate::raw::wire::region;
+use crate::testdev::{Driver, register};
 
 /// Features of low power.
 const ENTRY: u32 = 3;

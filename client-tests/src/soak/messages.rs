@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
-use super::driver::{Driver, VECTORS, go, register};
 use super::{Place, Tally};
 use crate::os::Event;
 use crate::raw::wire::dma_map::{READ, WRITE};
 use crate::raw::wire::{Bytes, command, field_u64, flag, message};
 use crate::raw::{Message, RawClient};
+use crate::testdev::{Driver, VECTORS, go, register};
 
 const BASE: u64 = 0x10_0000;
 const SIZE: usize = 0x4_0000;

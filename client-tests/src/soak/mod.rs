@@ -6,7 +6,6 @@
 //! descriptors that it began with, and what memory it holds can be compared.
 
 mod control;
-mod driver;
 mod faults;
 mod interrupts;
 mod low_power;

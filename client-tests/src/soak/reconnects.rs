@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::driver::{Driver, VECTORS};
 use super::{Place, Tally};
 use crate::os::Memory;
 use crate::raw::RawClient;
 use crate::raw::wire::dma_map::{READ, WRITE};
 use crate::raw::wire::{Bytes, command, flag, irq, message, region};
+use crate::testdev::{Driver, VECTORS};
 
 const PAGE: u64 = 4096;
 

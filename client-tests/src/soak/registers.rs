@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::Driver;
 use super::{Place, Tally};
 use crate::raw::wire::{Bytes, command, flag};
+use crate::testdev::Driver;
 
 /// The BAR with memory, and how much of it is used.
 const BAR: u32 = 2;

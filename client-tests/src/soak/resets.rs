@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::{Driver, PCIE, PM, register};
 use super::{Place, Tally};
 use crate::raw::wire::region;
+use crate::testdev::{Driver, PCIE, PM, register};
 
 /// Power Management Control/Status, from the capability's start; D3hot.
 const PMCSR: u64 = 4;

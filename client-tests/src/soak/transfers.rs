@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::driver::{Driver, VECTORS, go, register, signals};
 use super::{Place, Tally};
 use crate::os::Memory;
 use crate::raw::wire::dma_map::{FILE_IO, MMAP, READ, WRITE};
+use crate::testdev::{Driver, VECTORS, go, register, signals};
 
 /// Where memory begins on the bus, and how much of each kind there is.
 const BASE: u64 = 0x10_0000;
