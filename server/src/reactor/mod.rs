@@ -10,6 +10,7 @@ mod channel;
 mod client;
 mod control;
 mod controls;
+mod deferred;
 mod function;
 mod rail;
 mod source;

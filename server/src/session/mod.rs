@@ -140,7 +140,7 @@ impl Session {
     /// Serves one message. What is owed to the client for it is appended to `out`.
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
-        if frame.is_reply() && answers_dma(&frame) {
+        if answers_dma(&frame) {
             let waited_for =
                 !self.has_twin && cx.outputs.dma.answer(self.client(), &frame, cx.memory);
             cx.stats.dma_replies_dropped += u64::from(!waited_for);
@@ -264,10 +264,12 @@ impl Session {
     }
 }
 
-/// Whether a reply is to a command that the server sends. To any other, nothing was ever asked.
-fn answers_dma(reply: &Frame<'_>) -> bool {
-    Command::try_from(reply.header.command)
-        .is_ok_and(|command| command.direction() == Direction::ServerToClient)
+/// Whether a message is a reply to a command that the server sends. To any other, nothing was ever
+/// asked.
+pub(crate) fn answers_dma(frame: &Frame<'_>) -> bool {
+    let command = || Command::try_from(frame.header.command);
+    frame.is_reply()
+        && command().is_ok_and(|command| command.direction() == Direction::ServerToClient)
 }
 
 /// Whether a request wakes the device whatever is in it.
