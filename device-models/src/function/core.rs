@@ -11,7 +11,7 @@ use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
 use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
-use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp, DmaRequest};
+use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, Event};
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
@@ -192,9 +192,9 @@ impl Core {
         if !self.bus_master() {
             return Err(DmaError::BusMasterOff);
         }
-        let id = self.dma.start(tag);
+        let request = self.dma.start(tag, op);
         self.show_transactions_pending();
-        self.emit(Effect::Dma(DmaRequest { id, op }));
+        self.emit(Effect::Dma(request));
         Ok(())
     }
 

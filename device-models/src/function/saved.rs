@@ -1,10 +1,10 @@
 //! Saving and restoring a function.
 //!
 //! The rest of it (config space, interrupts, memory, the device model) saves itself; this is what
-//! holds them together. Transfers under way are not saved, as if a reset had cut them off; of
-//! violations the counts are, not the records. Effects have been collected before.
+//! holds them together. Transfers under way are saved as they were asked for and put out again, from
+//! their beginning; of violations the counts are saved, not the records. Effects have been collected
+//! before.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
 use crate::config::MAX_BARS;
+use crate::dma::SavedLedger;
+use crate::effect::Effect;
 use crate::power::PowerState;
 use crate::snapshot::{self, RestoreError, due, left, nanos};
 use crate::time::Time;
@@ -35,6 +37,7 @@ struct SavedCore {
     powered: bool,
     interrupts: Interrupts,
     pme: SavedPme,
+    dma: SavedLedger,
     /// Until the recovery time is over.
     ready_nanos: u64,
     allocation_nanos: Option<u64>,
@@ -47,7 +50,7 @@ struct SavedCore {
 }
 
 impl Function {
-    /// The whole state but for transfers under way.
+    /// The whole state.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let Self {
@@ -58,7 +61,8 @@ impl Function {
         json!({ "core": core.save(now), "model": model.save(now) })
     }
 
-    /// Takes back what [`Self::save`] gave. Transfers under way are forgotten.
+    /// Takes back what [`Self::save`] gave, and puts out the transfers in it. Those under way are
+    /// forgotten.
     ///
     /// # Errors
     /// The tree is not that of this function, which may be restored in part.
@@ -82,7 +86,7 @@ impl Core {
             state: _,
             interrupts,
             pme,
-            dma: _,
+            dma,
             ready_at,
             allocation_at,
             counters,
@@ -98,6 +102,7 @@ impl Core {
             powered: *powered,
             interrupts: interrupts.clone(),
             pme: pme.save(now),
+            dma: dma.save(),
             ready_nanos: left(now, *ready_at),
             allocation_nanos: allocation_at.map(|due| left(now, due)),
             counters: *counters,
@@ -132,8 +137,8 @@ impl Core {
         self.violations = Violations::restored(saved.violations);
         self.residency = saved.residency_nanos.map(Duration::from_nanos);
         self.state_since = now;
-        self.effects = VecDeque::new();
-        self.dma.forget();
+        let transfers = self.dma.restore("function.core.dma", saved.dma)?;
+        self.effects = transfers.into_iter().map(Effect::Dma).collect();
         self.show_transactions_pending();
         Ok(())
     }

@@ -39,7 +39,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::{Device, HostError, Usage};
+use pci_device_models::host::{Device, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
 
@@ -100,9 +100,8 @@ impl Context<'_> {
     }
 
     /// Wakes the device for a request and keeps it awake as long as what comes back is held.
-    fn keep_awake(&mut self) -> Result<Usage, RequestError> {
-        let usage = self.device.keep_awake(self.now);
-        let usage = usage.map_err(|_| HostError::NotAwake)?;
+    fn keep_awake(&mut self) -> Result<Option<Usage>, RequestError> {
+        let usage = self.device.keep_awake(self.now)?;
         // What waking up causes goes to who was bound before the request.
         self.perform();
         Ok(usage)
