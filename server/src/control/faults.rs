@@ -8,7 +8,7 @@ use pci_device_models::host::{FaultSpan, ResumeFault};
 use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::errno::{Errno, Written};
-use super::switch::Switch;
+use super::switch::{Switch, is_false};
 use super::{ControlContext, ControlError, Done};
 
 /// What waking the device gives.
@@ -103,12 +103,6 @@ impl FailResume {
             })),
         }
     }
-}
-
-// The form that serde wants.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// `fail-reset`

@@ -161,13 +161,21 @@ impl Reactor {
         while !self.is_finished() {
             self.do_what_is_due();
             self.wait()?;
-            self.go_on();
+            if !self.is_stopped() {
+                self.go_on();
+            }
         }
         Ok(())
     }
 
+    /// Whether the server has been told to end. From then on nothing more is served: the state of a
+    /// device may have been saved with that.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
     fn is_finished(&self) -> bool {
-        self.stop.load(Ordering::Acquire) || self.functions.iter().all(Function::is_finished)
+        self.is_stopped() || self.functions.iter().all(Function::is_finished)
     }
 
     fn do_what_is_due(&mut self) {
@@ -257,6 +265,9 @@ impl Reactor {
         for event in &events {
             heard.anything = true;
             heard.request |= self.deal_with(event);
+            if self.is_stopped() {
+                break;
+            }
         }
         self.events = events;
         Ok(heard)
