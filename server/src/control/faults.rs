@@ -130,8 +130,7 @@ pub struct DeadAfterCold {
 
 impl DeadAfterCold {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device
-            .set_dead_after_cold(cx.clock.now(), self.state.is_on());
+        cx.device.set_dead_after_cold(cx.now, self.state.is_on());
         Done::silently()
     }
 }

@@ -23,7 +23,7 @@ pub struct Save {
 
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
-        state_file::save(cx.device, cx.clock.now(), Path::new(&self.file))?;
+        state_file::save(cx.device, cx.now, Path::new(&self.file))?;
         Ok(if self.shutdown {
             Done::then(ControlAction::Shutdown)
         } else {
@@ -46,7 +46,7 @@ impl Restore {
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore(cx.device, cx.clock.now(), Path::new(&self.file))?;
+        state_file::restore(cx.device, cx.now, Path::new(&self.file))?;
         Ok(Done::silently())
     }
 }

@@ -66,6 +66,9 @@ pub(super) struct Client {
     closed: Closed,
     /// While there is one, nothing that the client sends is served but replies to DMA commands.
     parked: Option<Parked>,
+    /// The first of what is deferred has been tried and waits for transfers to come to rest. Until
+    /// they have, it is the same.
+    waits: bool,
     /// What came meanwhile.
     deferred: Deferred,
     /// The last turn ended with [`Turn::HasMore`].
@@ -89,6 +92,7 @@ impl Client {
             session: Session::new(number),
             closed: Closed::No,
             parked: None,
+            waits: false,
             deferred: Deferred::default(),
             has_more: false,
         })
@@ -119,6 +123,11 @@ impl Client {
     /// Whether it wants another turn without being heard.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more || self.twin_ready
+    }
+
+    /// Whether it wants a turn when transfers have come to rest.
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When it wants a turn because a reply is due.
@@ -155,7 +164,7 @@ impl Client {
             }
             let more = match self.channel.receive(&mut shared.buffers) {
                 // Whoever only stopped sending gets his reply.
-                Received::Closed if self.parked.is_some() => false,
+                Received::Closed if self.is_held() => false,
                 Received::Closed => return Ok(Turn::Gone),
                 Received::Nothing => false,
                 Received::Bytes { more } => more || self.closed > Closed::No,
@@ -172,7 +181,12 @@ impl Client {
 
     /// Whether more messages may be looked at now.
     fn is_heard(&self) -> bool {
-        !self.channel.is_full() && (self.parked.is_none() || !self.deferred.is_full())
+        !self.channel.is_full() && (!self.is_held() || !self.deferred.is_full())
+    }
+
+    /// Whether a reply is held back, or a command.
+    const fn is_held(&self) -> bool {
+        self.parked.is_some() || self.waits
     }
 
     /// Serves the whole messages that have been received, until replies have to wait. Whether there
@@ -181,7 +195,8 @@ impl Client {
         let mut any = false;
         let mut payload = Vec::new();
         while self.is_heard() {
-            let is_held = self.parked.is_some();
+            self.waits &= !cx.outputs.dma.is_settled();
+            let is_held = self.is_held();
             let message = match self.deferred.pop_if(!is_held) {
                 Some(kept) => kept.map(|kept| kept.into_message(&mut payload)),
                 None => match self.channel.next_message() {
@@ -202,7 +217,13 @@ impl Client {
             match message {
                 Ok(message) => {
                     let start = shared.replies.len();
+                    let frame = message.frame;
                     self.session.handle(cx, message, &mut shared.replies);
+                    if mem::take(&mut cx.waits) {
+                        self.deferred.push_front(frame);
+                        self.waits = true;
+                        continue;
+                    }
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);

@@ -60,6 +60,16 @@ impl Deferred {
         }));
     }
 
+    /// Has a command wait, with nothing but its bytes, that is to be served again before all others.
+    pub(super) fn push_front(&mut self, frame: Frame<'_>) {
+        self.bytes += frame.consumed();
+        self.messages.push_front(Ok(Kept {
+            header: frame.header,
+            payload: frame.payload.to_vec(),
+            fds: Ok(Vec::new()),
+        }));
+    }
+
     /// The one that has waited longest, if none has to wait any more.
     pub(super) fn pop_if(&mut self, served: bool) -> Option<Result<Kept, Invalid>> {
         if !served {

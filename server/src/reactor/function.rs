@@ -3,6 +3,9 @@
 //! Interrupts, the wake-up eventfd and DMA maps are the function's as long as anybody has it open,
 //! whichever client they came from: to the kernel these are a device's and its container's, however
 //! many have opened it. What is a client's own is its conversation and the replies it waits for.
+//!
+//! What is told the time from outside is told the server's; in here it is the function's own, which
+//! stands still while the function is stopped for migration.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,6 +23,7 @@ use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedMemory;
 use crate::doorbells::Doorbells;
 use crate::memory::{ClientMemory, DmaTable};
+use crate::migration::{Migration, OwnTime, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::server::{Endpoint, ServedFunction};
@@ -41,6 +45,8 @@ pub(super) struct Function {
     /// The BARs that clients may map, with what they map.
     shared_bars: Vec<(u8, OwnedFd)>,
     doorbells: Doorbells,
+    migration: Migration,
+    time: OwnTime,
     listener: Option<Listener>,
     rail: Option<Rail>,
     /// Clients by slot.
@@ -97,6 +103,8 @@ impl Function {
             memory: DmaTable::new(client_memory, limits.max_dma_maps),
             shared_bars,
             listener: None,
+            migration: Migration::default(),
+            time: OwnTime::default(),
             rail: rail.transpose()?,
             clients: Vec::new(),
             last_client: 0,
@@ -117,6 +125,7 @@ impl Function {
     /// tells them more than a connection that nobody answers.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
         let Some(listener) = self.listener.take() else {
+        let now = self.time.at(now);
             return;
         };
         listener.accept(registry, |socket| {
@@ -181,6 +190,19 @@ impl Function {
         closed: Closed,
     ) -> Turn {
         let Some(Some(client)) = self.clients.get_mut(slot) else {
+        let now = self.time.at(now);
+        self.give_turn(slot, shared, registry, now, closed)
+    }
+
+    fn give_turn(
+        &mut self,
+        slot: usize,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+        closed: Closed,
+    ) -> Turn {
+        let was_frozen = self.device.is_frozen();
             return Turn::Idle;
         };
         client.note_closed(closed);
@@ -197,11 +219,17 @@ impl Function {
             registry,
             resample: resample(self.number),
         };
+            migration: &mut self.migration,
+            time: &mut self.time,
+            waits: false,
         let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {
             self.disconnect(slot, registry, now);
         }
         turn
+        if was_frozen && !self.device.is_frozen() {
+            self.take_notice(now);
+        }
     }
 
     /// Something happened on a client's twin socket.
@@ -219,6 +247,16 @@ impl Function {
         client.end(registry);
         limited!(info, function = self.name, "client gone");
         self.device.client_gone(now);
+        if self.clients.iter().all(Option::is_none) {
+            self.migration.end(&mut Subject {
+                device: &mut self.device,
+                outputs: &mut self.outputs,
+                time: &mut self.time,
+                now,
+            });
+        } else {
+            self.migration.rest_as_is_meant(&mut self.outputs);
+        }
         self.settle(now);
         if self.clients.iter().all(Option::is_none) {
             self.drop_held(registry);
@@ -241,7 +279,19 @@ impl Function {
 
     /// The resample eventfd was signalled.
     pub(super) fn resample_ready(&mut self, now: Time) {
-        if self.outputs.irqs.resampled() {
+        let now = self.time.at(now);
+        self.take_resample(now);
+    }
+
+    /// Looks at all that may have happened outside while the function was stopped, and was left alone.
+    fn take_notice(&mut self, now: Time) {
+        self.take_resample(now);
+        self.take_doorbells(now);
+        self.take_rail(now);
+    }
+
+    fn take_resample(&mut self, now: Time) {
+        if !self.device.is_frozen() && self.outputs.irqs.resampled() {
             self.device.intx_resample();
             self.settle(now);
         }
@@ -250,6 +300,14 @@ impl Function {
     /// Does the writes that doorbells have been rung for.
     pub(super) fn answer_doorbells(&mut self, now: Time) {
         let answered = self.doorbells.answer(now, &mut self.device);
+        let now = self.time.at(now);
+        self.take_doorbells(now);
+    }
+
+    fn take_doorbells(&mut self, now: Time) {
+        if self.device.is_frozen() {
+            return;
+        }
         if answered > 0 {
             self.stats.doorbells += answered;
             self.settle(now);
@@ -265,7 +323,13 @@ impl Function {
 
     /// The switch of the power rail was moved.
     pub(super) fn rail_ready(&mut self, now: Time) {
-        let Some(rail) = &mut self.rail else { return };
+        let now = self.time.at(now);
+        self.take_rail(now);
+    }
+
+    fn take_rail(&mut self, now: Time) {
+        let rail = self.rail.as_mut().filter(|_| !self.device.is_frozen());
+        let Some(rail) = rail else { return };
         let device = &mut self.device;
         rail.take(|on| device.set_rail(now, on));
         self.settle(now);
@@ -274,6 +338,7 @@ impl Function {
     /// Does what is due.
     pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         self.device.advance(now);
+        let now = self.time.at(now);
         self.perform_outputs(now);
         let asked = self.outputs.dma.due_from(now);
         self.give_turns(shared, registry, now, |client| {
@@ -287,12 +352,14 @@ impl Function {
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let replies = self.clients.iter().flatten().filter_map(Client::due);
         let dma = self.outputs.dma.deadline();
-        replies.chain(self.device.next_deadline()).chain(dma).min()
+        let next = replies.chain(self.device.next_deadline()).chain(dma).min();
+        self.time.when(next?)
     }
 
     /// Goes on with what did not fit into earlier turns.
     pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
         self.give_turns(shared, registry, now, Client::has_more);
+        let now = self.time.at(now);
         if self.outputs.dma.is_ready(&self.device) {
             self.outputs.dma.step(
                 now,
@@ -305,6 +372,9 @@ impl Function {
             self.settle(now);
         }
     }
+        if self.outputs.dma.is_settled() {
+            self.give_turns(shared, registry, now, Client::waits);
+        }
 
     /// Sends what a transfer asks a client for, if it does.
     fn send_dma_command(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
@@ -338,7 +408,7 @@ impl Function {
     ) {
         for slot in 0..self.clients.len() {
             if matches!(self.clients.get(slot), Some(Some(client)) if wants(client)) {
-                self.client_ready(slot, shared, registry, now, Closed::No);
+                self.give_turn(slot, shared, registry, now, Closed::No);
             }
         }
     }
@@ -348,6 +418,12 @@ impl Function {
         self.clients.iter().flatten().any(Client::has_more)
             || self.outputs.dma.is_ready(&self.device)
     }
+            || (self.outputs.dma.is_settled() && self.clients.iter().flatten().any(Client::waits))
+    }
+
+    /// The function's own time when the server's clock shows `now`.
+    pub(super) fn own_time(&mut self, now: Time) -> Time {
+        self.time.at(now)
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {

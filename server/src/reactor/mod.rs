@@ -416,10 +416,13 @@ impl Reactor {
         let Some(function) = self.functions.get_mut(client.function) else {
             return Ok(true);
         };
-        function.answer_doorbells(self.clock.now());
+        let now = self.clock.now();
+        function.answer_doorbells(now);
+        let now = function.own_time(now);
         let mut cx = ControlContext {
             name: &function.name,
             device: &mut function.device,
+            now,
             clock: &mut self.clock,
             stats: &function.stats,
         };

@@ -9,9 +9,10 @@
 //! | [`write_multi`] | REGION_WRITE_MULTI |
 //! | [`irqs`] | DEVICE_SET_IRQS |
 //! | [`dma`] | DMA_MAP, DMA_UNMAP |
-//! | [`feature`], [`dma_logging`] | DEVICE_FEATURE |
+//! | [`feature`], [`dma_logging`], [`migration`] | DEVICE_FEATURE |
+//! | [`migration`] | MIG_DATA_READ, MIG_DATA_WRITE |
 //!
-//! DEVICE_RESET needs none.
+//! DEVICE_RESET needs none; it ends migration, whatever its state is.
 //!
 //! A request that concerns the device wakes it before anything in it is looked at, as an ioctl on a
 //! vfio-pci device does, and keeps it awake until it is served. Accesses to regions and features see
@@ -20,6 +21,8 @@
 //!
 //! Replies to DMA commands go to the transfer that waits for them. One that nothing waits for is
 //! dropped without a word: it may just be late.
+//!
+//! A device that is stopped for migration is not woken, and takes what it can as it is.
 //!
 //! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
 //! not served get an error reply, and the connection goes on.
@@ -31,6 +34,7 @@ mod feature;
 mod info;
 mod io_fds;
 mod irqs;
+mod migration;
 mod region;
 mod version;
 mod write_multi;
@@ -47,6 +51,7 @@ use crate::connection::Message;
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
 use crate::outputs::Outputs;
+use crate::migration::{Migration, OwnTime, Subject};
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
 use error::RequestError;
@@ -89,6 +94,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    pub(crate) migration: &'a mut Migration,
+    /// What `now` comes from.
+    pub(crate) time: &'a mut OwnTime,
+    /// The request cannot be served before transfers have come to rest, and has to be tried again
+    /// then. There is no reply to it.
+    pub(crate) waits: bool,
     /// Performs what the device has put out.
     pub(crate) fn perform(&mut self) {
         self.outputs.perform(self.now, self.device, self.stats);
@@ -110,8 +121,22 @@ impl Context<'_> {
     /// Does the writes that doorbells have been rung for.
     pub(crate) fn answer_doorbells(&mut self) {
         let answered = self.doorbells.answer(self.now, self.device);
+    /// Migration, and the function that is migrated.
+    fn migration(&mut self) -> (&mut Migration, Subject<'_>) {
+        let subject = Subject {
+            device: self.device,
+            outputs: self.outputs,
+            time: self.time,
+            now: self.now,
+        };
+        (self.migration, subject)
+    }
+
         if answered > 0 {
             self.stats.doorbells += answered;
+        if self.device.is_frozen() {
+            return;
+        }
             self.settle();
         }
     }
@@ -167,6 +192,10 @@ impl Session {
     /// From now on the client is asked over its twin socket only.
     pub(crate) fn use_twin(&mut self) {
         self.has_twin = true;
+        if cx.waits {
+            cx.stats.requests -= 1;
+            out.truncate(before);
+        }
     }
 
     /// Takes what came over the twin socket, where only replies have a place.
@@ -238,6 +267,10 @@ impl Session {
             _ => self.dispatch_plain(cx, command, frame.payload, reply),
         }
     }
+        if command == Command::DeviceReset {
+            let (migration, mut subject) = cx.migration();
+            migration.end(&mut subject);
+        }
 
     /// The commands that take no descriptors.
     fn dispatch_plain(
@@ -260,6 +293,8 @@ impl Session {
             Command::DeviceReset => Ok(cx.device.reset(cx.now)?),
             not_served => Err(RequestError::NotServed(not_served)),
         }
+            Command::MigDataRead => migration::read(self, cx, payload, reply),
+            Command::MigDataWrite => migration::write(cx, payload),
     }
 }
 

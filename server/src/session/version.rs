@@ -2,9 +2,9 @@
 
 use std::os::unix::net::UnixStream;
 
-use pci_device_models::host::PmDialect;
+use pci_device_models::host::{PmDialect, View};
 use vfio_user_protocol::Limits;
-use vfio_user_protocol::messages::version::{self, Proposal, ServerLimits};
+use vfio_user_protocol::messages::version::{self, Migration, Proposal, ServerLimits};
 
 use super::error::RequestError;
 use super::{Context, Session};
@@ -16,6 +16,13 @@ pub(super) const MAX_ACCESS: u32 = 1 << 20;
 
 /// Place of the twin socket among the descriptors of the reply: it is the only one.
 const TWIN_INDEX: u32 = 0;
+
+/// What is told of dirty bitmaps to a client that asks: the smallest page that is logged and the
+/// largest bitmap that is given.
+const MIGRATION: Migration = Migration {
+    pgsize: Some(4096),
+    max_bitmap_size: Some(MAX_ACCESS as u64),
+};
 
 /// The sizes of messages that are taken.
 pub(crate) const fn limits() -> Limits {
@@ -33,12 +40,14 @@ pub(super) fn negotiate(
     let peer = proposal.limits();
     // The number of maps stays the default, which is the most that some clients accept to hear;
     // more are taken without a word.
+    let migrates = cx.device.config().view == View::Hardware;
     let limits = ServerLimits {
         max_msg_fds: MAX_MESSAGE_FDS as u32,
         max_data_xfer_size: MAX_ACCESS,
         write_multiple: true,
         twin_socket: (peer.max_msg_fds > 0).then_some(TWIN_INDEX),
         pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
+        migration: migrates.then_some(MIGRATION),
         ..ServerLimits::default()
     };
     let answer = version::negotiate(&proposal, &limits)?;
