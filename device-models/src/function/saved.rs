@@ -45,7 +45,7 @@ struct SavedCore {
     violations: SavedViolations,
     /// Time spent in each state.
     residency_nanos: [u64; PowerState::ALL.len()],
-    /// For each BAR whose content is RAM, what it holds.
+    /// For each BAR that has memory, what it holds.
     ram: [Option<Vec<Run>>; MAX_BARS],
 }
 
@@ -78,6 +78,7 @@ impl Core {
         let Self {
             config,
             contents: _,
+            mappable: _,
             ram,
             rom: _,
             delays: _,
@@ -96,7 +97,6 @@ impl Core {
             residency: _,
             state_since: _,
         } = self;
-        let size = |bar| config.header().bar(bar).map_or(0, |bar| bar.size);
         snapshot::tree(&SavedCore {
             config: config.save(),
             powered: *powered,
@@ -110,7 +110,7 @@ impl Core {
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
             ram: std::array::from_fn(|bar| {
                 let memory = ram.get(bar)?.as_ref()?;
-                Some(save_memory(memory.as_ref(), size(bar)))
+                Some(save_memory(memory.as_ref(), self.memory_size(bar)?))
             }),
         })
     }
@@ -145,14 +145,15 @@ impl Core {
 
     /// Fills the memory behind BARs, which have the sizes that they had.
     fn restore_ram(&mut self, saved: &[Option<Vec<Run>>; MAX_BARS]) -> Result<(), RestoreError> {
+        let sizes: [_; MAX_BARS] = std::array::from_fn(|bar| self.memory_size(bar));
         for (bar, (ram, saved)) in self.ram.iter_mut().zip(saved).enumerate() {
             let at = format!("function.core.ram.{bar}");
-            let size = self.config.header().bar(bar).map_or(0, |bar| bar.size);
+            let size = sizes.get(bar).copied().flatten().unwrap_or_default();
             match (ram, saved) {
                 (Some(ram), Some(runs)) => restore_memory(&at, ram.as_mut(), size, runs)?,
                 (None, None) => {}
-                (Some(_), None) => return Err(RestoreError::part(at, "this BAR is memory")),
-                (None, Some(_)) => return Err(RestoreError::part(at, "this BAR is no memory")),
+                (Some(_), None) => return Err(RestoreError::part(at, "this BAR has memory")),
+                (None, Some(_)) => return Err(RestoreError::part(at, "this BAR has no memory")),
             }
         }
         Ok(())

@@ -394,8 +394,9 @@ impl Device {
         }
     }
 
-    /// Puts memory behind a BAR whose content is RAM that others may map. It is taken away from
-    /// them while the function sleeps, does not decode it, or low power is engaged.
+    /// Puts memory behind a BAR that others may map
+    /// ([`mappable_bars`](crate::function::Function::mappable_bars)). It is taken away from them
+    /// while the function sleeps, does not decode it, or low power is engaged.
     pub fn share_bar(&mut self, bar: u8, memory: Box<dyn BarMemory>) {
         self.slot.function_mut().set_bar_memory(bar, memory);
         self.slot.function_mut().set_bars_visible(self.bars_visible);

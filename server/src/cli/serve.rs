@@ -121,7 +121,6 @@ fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) 
     ServedFunction {
         name: function.name.clone(),
         device,
-        mappable_bars: function.profile.mappable_bars().collect(),
         client_memory: function.profile.client_memory(),
         endpoint: sockets.device,
         control: sockets.control,

@@ -20,7 +20,7 @@ use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
-use crate::bar_memory::SharedMemory;
+use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::migration::{Migration, OwnTime, Subject};
@@ -43,7 +43,7 @@ pub(super) struct Function {
     max_dma_maps: usize,
     memory: DmaTable,
     /// The BARs that clients may map, with what they map.
-    shared_bars: Vec<(u8, OwnedFd)>,
+    shared_bars: Vec<SharedBar>,
     doorbells: Doorbells,
     migration: Migration,
     time: OwnTime,
@@ -77,17 +77,18 @@ impl Function {
         let ServedFunction {
             name,
             mut device,
-            mappable_bars,
             client_memory,
             endpoint,
             control: _,
             rail,
         } = served;
+        let mappable_bars = device.slot().function().mappable_bars().to_vec();
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
-        for bar in mappable_bars {
-            let (memory, shared) = SharedMemory::new()?;
+        for mappable in mappable_bars {
+            let bar = mappable.bar;
+            let (memory, shared) = SharedBar::new(mappable)?;
             device.share_bar(bar, Box::new(memory));
-            shared_bars.push((bar, shared));
+            shared_bars.push(shared);
         }
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let doorbells = device.slot().function().doorbells();
@@ -102,9 +103,9 @@ impl Function {
             max_dma_maps: limits.max_dma_maps,
             memory: DmaTable::new(client_memory, limits.max_dma_maps),
             shared_bars,
-            listener: None,
             migration: Migration::default(),
             time: OwnTime::default(),
+            listener: None,
             rail: rail.transpose()?,
             clients: Vec::new(),
             last_client: 0,
@@ -124,8 +125,8 @@ impl Function {
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
     pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
-        let Some(listener) = self.listener.take() else {
         let now = self.time.at(now);
+        let Some(listener) = self.listener.take() else {
             return;
         };
         listener.accept(registry, |socket| {
@@ -189,7 +190,6 @@ impl Function {
         now: Time,
         closed: Closed,
     ) -> Turn {
-        let Some(Some(client)) = self.clients.get_mut(slot) else {
         let now = self.time.at(now);
         self.give_turn(slot, shared, registry, now, closed)
     }
@@ -203,6 +203,7 @@ impl Function {
         closed: Closed,
     ) -> Turn {
         let was_frozen = self.device.is_frozen();
+        let Some(Some(client)) = self.clients.get_mut(slot) else {
             return Turn::Idle;
         };
         client.note_closed(closed);
@@ -218,18 +219,18 @@ impl Function {
             twin: None,
             registry,
             resample: resample(self.number),
-        };
             migration: &mut self.migration,
             time: &mut self.time,
             waits: false,
+        };
         let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {
             self.disconnect(slot, registry, now);
         }
-        turn
         if was_frozen && !self.device.is_frozen() {
             self.take_notice(now);
         }
+        turn
     }
 
     /// Something happened on a client's twin socket.
@@ -246,7 +247,6 @@ impl Function {
         self.outputs.dma.client_gone(client.number());
         client.end(registry);
         limited!(info, function = self.name, "client gone");
-        self.device.client_gone(now);
         if self.clients.iter().all(Option::is_none) {
             self.migration.end(&mut Subject {
                 device: &mut self.device,
@@ -257,6 +257,7 @@ impl Function {
         } else {
             self.migration.rest_as_is_meant(&mut self.outputs);
         }
+        self.device.client_gone(now);
         self.settle(now);
         if self.clients.iter().all(Option::is_none) {
             self.drop_held(registry);
@@ -299,7 +300,6 @@ impl Function {
 
     /// Does the writes that doorbells have been rung for.
     pub(super) fn answer_doorbells(&mut self, now: Time) {
-        let answered = self.doorbells.answer(now, &mut self.device);
         let now = self.time.at(now);
         self.take_doorbells(now);
     }
@@ -308,6 +308,7 @@ impl Function {
         if self.device.is_frozen() {
             return;
         }
+        let answered = self.doorbells.answer(now, &mut self.device);
         if answered > 0 {
             self.stats.doorbells += answered;
             self.settle(now);
@@ -337,8 +338,8 @@ impl Function {
 
     /// Does what is due.
     pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        self.device.advance(now);
         let now = self.time.at(now);
+        self.device.advance(now);
         self.perform_outputs(now);
         let asked = self.outputs.dma.due_from(now);
         self.give_turns(shared, registry, now, |client| {
@@ -358,8 +359,8 @@ impl Function {
 
     /// Goes on with what did not fit into earlier turns.
     pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        self.give_turns(shared, registry, now, Client::has_more);
         let now = self.time.at(now);
+        self.give_turns(shared, registry, now, Client::has_more);
         if self.outputs.dma.is_ready(&self.device) {
             self.outputs.dma.step(
                 now,
@@ -371,10 +372,10 @@ impl Function {
             self.send_dma_command(shared, registry, now);
             self.settle(now);
         }
-    }
         if self.outputs.dma.is_settled() {
             self.give_turns(shared, registry, now, Client::waits);
         }
+    }
 
     /// Sends what a transfer asks a client for, if it does.
     fn send_dma_command(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
@@ -417,13 +418,13 @@ impl Function {
     pub(super) fn is_busy(&self) -> bool {
         self.clients.iter().flatten().any(Client::has_more)
             || self.outputs.dma.is_ready(&self.device)
-    }
             || (self.outputs.dma.is_settled() && self.clients.iter().flatten().any(Client::waits))
     }
 
     /// The function's own time when the server's clock shows `now`.
     pub(super) fn own_time(&mut self, now: Time) -> Time {
         self.time.at(now)
+    }
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {

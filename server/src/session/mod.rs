@@ -47,11 +47,12 @@ use pci_device_models::host::{Device, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
 
-use crate::connection::Message;
+use crate::bar_memory::SharedBar;
+use crate::connection::{MAX_MESSAGE_FDS, Message};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
-use crate::outputs::Outputs;
 use crate::migration::{Migration, OwnTime, Subject};
+use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
 use error::RequestError;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     owner: Owner,
     /// Descriptors that the client takes in one message.
     max_msg_fds: u32,
+    /// The client understands areas with a descriptor each.
+    sparse_mmap_fds: bool,
     /// It is asked over a socket of its own.
     has_twin: bool,
 }
@@ -81,7 +84,7 @@ pub(crate) struct Context<'a> {
     pub(crate) memory: &'a mut DmaTable,
     pub(crate) outputs: &'a mut Outputs,
     /// The BARs that clients may map, with what they map.
-    pub(crate) shared_bars: &'a [(u8, OwnedFd)],
+    pub(crate) shared_bars: &'a [SharedBar],
     /// Descriptors that travel with the reply, at most [`crate::connection::MAX_MESSAGE_FDS`].
     pub(crate) reply_fds: Vec<OwnedFd>,
     /// The end of a twin socket that the server keeps, if the reply carries the other one.
@@ -91,15 +94,15 @@ pub(crate) struct Context<'a> {
     /// Where eventfds are watched, and as what that for resampling is.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
-}
-
-impl Context<'_> {
     pub(crate) migration: &'a mut Migration,
     /// What `now` comes from.
     pub(crate) time: &'a mut OwnTime,
     /// The request cannot be served before transfers have come to rest, and has to be tried again
     /// then. There is no reply to it.
     pub(crate) waits: bool,
+}
+
+impl Context<'_> {
     /// Performs what the device has put out.
     pub(crate) fn perform(&mut self) {
         self.outputs.perform(self.now, self.device, self.stats);
@@ -118,9 +121,6 @@ impl Context<'_> {
         Ok(usage)
     }
 
-    /// Does the writes that doorbells have been rung for.
-    pub(crate) fn answer_doorbells(&mut self) {
-        let answered = self.doorbells.answer(self.now, self.device);
     /// Migration, and the function that is migrated.
     fn migration(&mut self) -> (&mut Migration, Subject<'_>) {
         let subject = Subject {
@@ -132,11 +132,14 @@ impl Context<'_> {
         (self.migration, subject)
     }
 
-        if answered > 0 {
-            self.stats.doorbells += answered;
+    /// Does the writes that doorbells have been rung for.
+    pub(crate) fn answer_doorbells(&mut self) {
         if self.device.is_frozen() {
             return;
         }
+        let answered = self.doorbells.answer(self.now, self.device);
+        if answered > 0 {
+            self.stats.doorbells += answered;
             self.settle();
         }
     }
@@ -152,6 +155,7 @@ impl Session {
                 max_transfer: version::MAX_ACCESS,
             },
             max_msg_fds: 0,
+            sparse_mmap_fds: false,
             has_twin: false,
         }
     }
@@ -159,6 +163,11 @@ impl Session {
     /// The client's number.
     pub(crate) const fn client(&self) -> u64 {
         self.owner.client
+    }
+
+    /// Descriptors that may travel with one reply.
+    fn max_reply_fds(&self) -> usize {
+        MAX_MESSAGE_FDS.min(self.max_msg_fds as usize)
     }
 
     /// Serves one message. What is owed to the client for it is appended to `out`.
@@ -183,6 +192,10 @@ impl Session {
                 error.errno()
             })
         });
+        if cx.waits {
+            cx.stats.requests -= 1;
+            out.truncate(before);
+        }
         if out.len() > before {
             cx.stats.replies += 1;
             cx.stats.error_replies += u64::from(failed);
@@ -192,10 +205,6 @@ impl Session {
     /// From now on the client is asked over its twin socket only.
     pub(crate) fn use_twin(&mut self) {
         self.has_twin = true;
-        if cx.waits {
-            cx.stats.requests -= 1;
-            out.truncate(before);
-        }
     }
 
     /// Takes what came over the twin socket, where only replies have a place.
@@ -258,6 +267,10 @@ impl Session {
         if self.negotiated == (command == Command::Version) {
             return Err(RequestError::VersionFirstAndOnce);
         }
+        if command == Command::DeviceReset {
+            let (migration, mut subject) = cx.migration();
+            migration.end(&mut subject);
+        }
         let _usage = wakes(command).then(|| cx.keep_awake()).transpose()?;
         match command {
             Command::DmaMap => dma::map(self, cx, frame.payload, fds),
@@ -267,10 +280,6 @@ impl Session {
             _ => self.dispatch_plain(cx, command, frame.payload, reply),
         }
     }
-        if command == Command::DeviceReset {
-            let (migration, mut subject) = cx.migration();
-            migration.end(&mut subject);
-        }
 
     /// The commands that take no descriptors.
     fn dispatch_plain(
@@ -284,17 +293,17 @@ impl Session {
             Command::RegionRead => region::read(cx, payload, reply),
             Command::RegionWrite => region::write(cx, payload, reply),
             Command::RegionWriteMulti => write_multi::write(cx, payload, reply),
+            Command::MigDataRead => migration::read(self, cx, payload, reply),
+            Command::MigDataWrite => migration::write(cx, payload),
             Command::DmaUnmap => dma::unmap(cx, payload, reply),
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),
-            Command::DeviceGetRegionInfo => info::region(cx, payload, reply),
+            Command::DeviceGetRegionInfo => info::region(self, cx, payload, reply),
             Command::DeviceGetRegionIoFds => io_fds::get(self, cx, payload, reply),
             Command::DeviceGetIrqInfo => info::irq(cx, payload, reply),
             Command::DeviceReset => Ok(cx.device.reset(cx.now)?),
             not_served => Err(RequestError::NotServed(not_served)),
         }
-            Command::MigDataRead => migration::read(self, cx, payload, reply),
-            Command::MigDataWrite => migration::write(cx, payload),
     }
 }
 

@@ -45,13 +45,15 @@ pub(super) fn negotiate(
         max_msg_fds: MAX_MESSAGE_FDS as u32,
         max_data_xfer_size: MAX_ACCESS,
         write_multiple: true,
+        sparse_mmap_fds: true,
         twin_socket: (peer.max_msg_fds > 0).then_some(TWIN_INDEX),
-        pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         migration: migrates.then_some(MIGRATION),
+        pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };
     let answer = version::negotiate(&proposal, &limits)?;
     let agreed = answer.capabilities.as_ref();
+    session.sparse_mmap_fds = agreed.is_some_and(|agreed| agreed.sparse_mmap_fds == Some(true));
     if agreed.is_some_and(|agreed| agreed.twin_socket.is_some()) {
         let (ours, theirs) = UnixStream::pair().map_err(RequestError::Descriptor)?;
         cx.twin = Some(ours.into());
