@@ -6,6 +6,7 @@
 //! | [`raw`] | a vfio-user client that packs its own bytes, well-formed or not |
 //! | [`os`] | eventfds and client memory, as a client makes them |
 //! | [`testdev`] | a driver of the test function |
+//! | [`migration`] | migration as a client drives it, and two servers to move a function between |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
 //! | [`conformance`] | checks that judge any server by the rules of the protocol |
@@ -16,6 +17,7 @@
 pub mod conformance;
 pub mod control;
 pub mod daemon;
+pub mod migration;
 pub mod os;
 pub mod raw;
 pub mod soak;

@@ -127,6 +127,8 @@ pub const EINVAL: u32 = 22;
 pub const ENOTTY: u32 = 25;
 /// There is something already.
 pub const EEXIST: u32 = 17;
+/// There is no room for more.
+pub const ENOSPC: u32 = 28;
 
 /// The name of an errno, or its number.
 #[must_use]

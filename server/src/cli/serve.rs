@@ -32,8 +32,11 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         .iter()
         .map(|function| profiles::device(&function.profile))
         .collect::<Result<Vec<_>, _>>()?;
-    if let (Some(file), Some(device)) = (&arguments.restore, devices.first_mut()) {
-        state_file::restore(device, settings.clock.now(), file).context("--restore")?;
+    for (function, device) in functions.iter().zip(&mut devices) {
+        if let Some(file) = &function.restore {
+            let restored = state_file::restore(device, settings.clock.now(), file);
+            restored.with_context(|| format!("restoring {}", function.name))?;
+        }
     }
     let mut sockets = Sockets::open(&functions, access)?;
 
@@ -118,7 +121,6 @@ fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) 
     ServedFunction {
         name: function.name.clone(),
         device,
-        mappable_bars: function.profile.mappable_bars().collect(),
         client_memory: function.profile.client_memory(),
         endpoint: sockets.device,
         control: sockets.control,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dormouse::clock::Clock;
 use dormouse::listen::Access;
@@ -36,6 +37,8 @@ pub struct PlannedFunction {
     pub control: Option<Place>,
     /// Where firmware switches the slot's power from.
     pub rail: Option<Place>,
+    /// The saved state to begin with.
+    pub restore: Option<PathBuf>,
     /// Nobody said where: the sockets are in their default places.
     pub by_default: bool,
 }
@@ -108,6 +111,7 @@ impl PlannedFunction {
             socket,
             ctl_path,
             rail_path,
+            restore,
             set,
         } = spec;
         let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
@@ -131,6 +135,7 @@ impl PlannedFunction {
             device: device.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),
             rail,
+            restore,
             by_default,
             name,
             profile,
@@ -206,7 +211,9 @@ fn settings(arguments: &ServeArguments) -> Settings {
         },
         once: arguments.once,
         max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
-        ..defaults
+        dma_timeout: arguments
+            .dma_timeout
+            .map_or(defaults.dma_timeout, Duration::from),
     }
 }
 
