@@ -13,7 +13,7 @@ use crate::report::{Against, Report, Row};
 use crate::rounds::{Metric, Outcome};
 use crate::servers::Subject;
 
-const REQUESTS: usize = 2000;
+const REQUESTS: usize = 1000;
 
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let requests = [
