@@ -25,7 +25,7 @@ fn path(path: &str) -> Place {
 fn places(plan: Plan) -> Vec<(String, Place, Option<Place>)> {
     plan.functions
         .into_iter()
-        .map(|function| (function.name, function.device, function.control))
+        .map(|function| (function.name, function.socket, function.control))
         .collect()
 }
 
@@ -121,7 +121,7 @@ fn without_a_place_both_sockets_get_one() {
         panic!("one function");
     };
     assert!(function.by_default);
-    assert_eq!(function.device, Place::Path(paths::socket("testdev")));
+    assert_eq!(function.socket, Place::Path(paths::socket("testdev")));
     assert_eq!(
         function.control,
         Some(Place::Path(paths::control("testdev")))
