@@ -46,13 +46,17 @@ fn is_as_declared(run: &Run) {
     assert_eq!(run.judged.len(), checks().count());
 }
 
-/// With a BAR that can be mapped and one of which areas can be.
+/// With doorbells, a BAR that can be mapped and one of which areas can be.
 fn ours(view: &str) -> Daemon {
     let spec = Spec::named("testdev").unwrap().set(&[
         &format!("host.view={view}"),
         "bar.0.size=0x8000",
         "bar.0.mappable=[{ offset = 0x1000, size = 0x1000 }, { offset = 0x4000, size = 0x2000 }]",
         "bar.2.mappable=true",
+        "doorbell.0.bar=0",
+        "doorbell.0.offset=4",
+        "doorbell.1.bar=0",
+        "doorbell.1.offset=8",
     ]);
     Daemon::start_with(Settings::default(), &[spec]).unwrap()
 }

@@ -121,6 +121,8 @@ const ERRNOS: [(&str, u32); 16] = [
     ("ETIMEDOUT", 110),
 ];
 
+/// There is nothing of the kind.
+pub const ENOENT: u32 = 2;
 /// Wrong argument.
 pub const EINVAL: u32 = 22;
 /// There is no such operation.

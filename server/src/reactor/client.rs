@@ -158,6 +158,9 @@ impl Client {
     }
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
+        if self.waits && self.closed == Closed::Wholly {
+            return Ok(Turn::Gone);
+        }
         self.channel.resume()?;
         let mut served = self.serve_twin(shared, cx)?;
         served |= self.unpark(shared, cx)?;
