@@ -12,7 +12,7 @@ use super::region::{self, region_index};
 use crate::function::Target;
 
 impl Device {
-    /// Stops the device. To be called when everything that is due is done.
+    /// Stops the device. What is due and not done is done when it goes on.
     pub fn freeze(&mut self) {
         self.frozen = true;
     }

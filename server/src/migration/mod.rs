@@ -101,11 +101,8 @@ impl Migration {
         to: DeviceState,
         subject: &mut Subject<'_>,
     ) -> Result<Progress, MigrationError> {
-        let from = self.state;
-        if from == DeviceState::Error {
-            return Err(MigrationError::NoWay { from, to });
-        }
-        while self.state != to {
+        // From ERROR no way leads anywhere, not even there.
+        while self.state != to || to == DeviceState::Error {
             let from = self.state;
             let next = arcs::next(from, to).ok_or(MigrationError::NoWay { from, to })?;
             if self.step(next, subject)? == Progress::Waits {

@@ -131,8 +131,8 @@ impl Client {
     }
 
     /// Whether it wants a turn when transfers have come to rest.
-    pub(super) const fn waits(&self) -> bool {
-        self.waits
+    pub(super) fn waits(&self) -> bool {
+        self.waits && !self.channel.is_full()
     }
 
     /// When it wants a turn because a reply is due.

@@ -57,7 +57,8 @@ impl Default for ServerLimits {
 /// when the server could do it.
 ///
 /// - Any minor version is accepted, the lower of the two holds. Another major version is EINVAL.
-/// - A capability is answered only if the client named it, an option only if both sides can do it.
+/// - A capability is answered only if the client named it, an option only if both sides can do it. To
+///   `migration` the page size is answered, and the largest bitmap if the client named its own.
 /// - The text is never longer than the client's, nor than [`MAX_REPLY_TEXT`]. What does not fit is
 ///   left out: first numbers that say no more than the default does, then options, the dialect
 ///   first.
