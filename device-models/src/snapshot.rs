@@ -9,6 +9,8 @@
 //! it that are not zero. What is restored is exactly what was saved: a key too many or too few is an
 //! error, nothing has a default.
 
+pub mod memory;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -145,6 +147,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     digits
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
+}
+
+/// Bytes in the form of [`hex`].
+pub(crate) mod bytes {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::hex(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        super::unhex("", &String::deserialize(from)?).map_err(D::Error::custom)
+    }
 }
 
 /// The bytes of what [`hex`] made.

@@ -16,6 +16,7 @@ const FEATURES: &[&str] = &[
     "ctl",
     "ctl-path",
     "demo",
+    "dma-timeout",
     "fd",
     "function",
     "landlock",

@@ -96,6 +96,21 @@ impl Mapping {
         true
     }
 
+    /// Copies bytes to another mapping, as if all were read before the first is written. `false`, and
+    /// nothing is copied, if they are not all inside both or `to` is not writable.
+    pub(crate) fn copy(&self, offset: u64, to: &Self, to_offset: u64, len: usize) -> bool {
+        let (Some(source), Some(destination)) = (
+            self.range(offset, len),
+            to.range(to_offset, len).filter(|_| to.writable),
+        ) else {
+            return false;
+        };
+        // SAFETY: `range` checked that both lie inside their mappings, which live as long as `self`
+        // and `to`, of which the second is writable; no reference to their bytes exists anywhere.
+        unsafe { std::ptr::copy(source, destination, len) };
+        true
+    }
+
     /// Where `len` bytes at `offset` lie, if they are all inside.
     fn range(&self, offset: u64, len: usize) -> Option<*mut u8> {
         let offset = usize::try_from(offset).ok()?;
@@ -112,7 +127,7 @@ unsafe impl Send for Mapping {}
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: base and length are those of the mmap in `new`, and no pointer into the mapping
-        // outlives a call of `read` or `write`.
+        // outlives a call of `read`, `write` or `copy`.
         let unmapped = unsafe { munmap(self.base.as_ptr(), self.len) };
         debug_assert!(unmapped.is_ok(), "munmap of a whole mapping does not fail");
     }
@@ -146,10 +161,27 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_stays_inside_both() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(8192).unwrap();
+        let small = Mapping::new(file.as_fd(), 4096, true).unwrap();
+        let large = Mapping::new(file.as_fd(), 8192, true).unwrap();
+        assert!(small.write(4094, &[1, 2]));
+        assert!(small.copy(4094, &large, 8190, 2));
+        let mut data = [0; 2];
+        assert!(large.read(8190, &mut data));
+        assert_eq!(data, [1, 2]);
+        for (from, to) in [(4095, 0), (0, 8191), (u64::MAX, 0), (0, u64::MAX)] {
+            assert!(!small.copy(from, &large, to, 2));
+        }
+    }
+
+    #[test]
     fn a_read_only_mapping_is_not_written() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(4096).unwrap();
         let mapping = Mapping::new(file.as_fd(), 4096, false).unwrap();
         assert!(!mapping.write(0, &[1]));
+        assert!(!mapping.copy(0, &mapping, 8, 1));
     }
 }

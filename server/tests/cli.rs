@@ -16,5 +16,7 @@ mod program;
 mod sockets;
 #[path = "cli/ssdt.rs"]
 mod ssdt;
+#[path = "cli/takeover.rs"]
+mod takeover;
 #[path = "cli/units.rs"]
 mod units;

@@ -7,19 +7,15 @@ use super::feature::{MIGRATION, probe};
 use super::payload::feature;
 use super::subject::{Subject, goes_on, refused_on};
 use super::{Check, Outcome, check, holds, skip};
+use crate::migration::feature::MIG_DEVICE_STATE as STATE;
+use crate::migration::set_state;
+use crate::migration::state::{
+    ERROR, PRE_COPY, PRE_COPY_P2P, RESUMING, RUNNING, RUNNING_P2P, STOP, STOP_COPY,
+};
 use crate::raw::RawClient;
 use crate::raw::wire::device_feature::{GET, PROBE, SET};
 use crate::raw::wire::{Bytes, EINVAL, command, field_u32, field_u64};
 
-const STATE: u32 = 2;
-const ERROR: u32 = 0;
-const STOP: u32 = 1;
-const RUNNING: u32 = 2;
-const STOP_COPY: u32 = 3;
-const RESUMING: u32 = 4;
-const RUNNING_P2P: u32 = 5;
-const PRE_COPY: u32 = 6;
-const PRE_COPY_P2P: u32 = 7;
 /// What the device can do beside stop and copy.
 const CAN_STOP_COPY: u64 = 1 << 0;
 const CAN_P2P: u64 = 1 << 1;
@@ -221,6 +217,34 @@ pub(super) const CHECKS: &[Check] = &[
         |s| s.refused(command::MIG_DATA_READ, &Bytes::new().u32(16).u32(8)),
     ),
     check(
+        "mig-data.read-stopped",
+        LibvfioUser,
+        "MIG_DATA_READ is EINVAL in STOP",
+        |s| {
+            migrating(s, OFFER, |client, _| {
+                go(client, STOP)?;
+                let request = Bytes::new().u32(16).u32(8);
+                refused_on(client, command::MIG_DATA_READ, &request, &[], EINVAL)?;
+                holds()
+            })
+        },
+    ),
+    check(
+        "mig-data.read-pre-copy",
+        LibvfioUser,
+        "MIG_DATA_READ is answered in PRE_COPY",
+        |s| {
+            migrating(s, OFFER, |client, flags| {
+                if flags & CAN_PRE_COPY == 0 {
+                    return skip("the device has no PRE_COPY");
+                }
+                go(client, PRE_COPY)?;
+                saved(client)?;
+                holds()
+            })
+        },
+    ),
+    check(
         "mig-data.write-running",
         Specification,
         "MIG_DATA_WRITE is EINVAL unless the device resumes",
@@ -311,10 +335,6 @@ fn migrating(s: &Subject, offer: &str, body: fn(&mut RawClient, u64) -> Outcome)
     })
 }
 
-fn set_state(state: u32) -> Bytes {
-    feature(SET | STATE, &Bytes::new().u32(state).u32(u32::MAX))
-}
-
 /// A transition that has to succeed.
 fn go(client: &mut RawClient, to: u32) -> Result<()> {
     let reply = client
@@ -384,7 +404,7 @@ fn start_from(client: &mut RawClient, state: u32) -> Result<()> {
     }
 }
 
-/// The whole stream of a device in STOP_COPY.
+/// All that can be read of a device in a saving state.
 fn saved(client: &mut RawClient) -> Result<Vec<u8>> {
     let mut stream = Vec::new();
     for _ in 0..MOST_CHUNKS {

@@ -34,6 +34,7 @@ pub fn run(data: &[u8]) {
         let mut cx = ControlContext {
             name: "dut",
             device: &mut device,
+            now: before,
             clock: &mut clock,
             stats: &ConnectionStats::default(),
             // No files of this machine.

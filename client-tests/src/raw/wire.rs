@@ -122,6 +122,8 @@ const ERRNOS: [(&str, u32); 17] = [
     ("ETIMEDOUT", 110),
 ];
 
+/// There is nothing of the kind.
+pub const ENOENT: u32 = 2;
 /// Wrong argument.
 pub const EINVAL: u32 = 22;
 /// There is no such operation.
@@ -130,7 +132,7 @@ pub const ENOTTY: u32 = 25;
 pub const EEXIST: u32 = 17;
 /// Too many files are open.
 pub const EMFILE: u32 = 24;
-/// There is no space left.
+/// There is no room for more.
 pub const ENOSPC: u32 = 28;
 
 /// The name of an errno, or its number.

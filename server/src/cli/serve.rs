@@ -12,7 +12,6 @@ use dormouse::logging;
 use dormouse::server::{Endpoint, ServedFunction, Server};
 use dormouse::signals;
 use dormouse::state_file;
-use pci_device_models::host::Device;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tracing::{info, warn};
@@ -20,24 +19,22 @@ use tracing::{info, warn};
 use super::args::ServeArguments;
 use super::failure::Failure;
 use super::paths;
-use super::profiles;
 use manager::Manager;
 use plan::{Place, Plan, PlannedFunction};
 
 pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    // Every mistake in a profile comes to light before any socket does.
     let Plan {
         settings,
         access,
         sandbox,
-        functions,
+        mut functions,
     } = Plan::new(arguments, listen::activated()?)?;
-    // Every mistake in a profile comes to light before any socket does.
-    let mut devices = functions
-        .iter()
-        .map(|function| profiles::device(&function.profile))
-        .collect::<Result<Vec<_>, _>>()?;
-    if let (Some(file), Some(device)) = (&arguments.restore, devices.first_mut()) {
-        state_file::restore(device, settings.clock.now(), file).context("--restore")?;
+    for function in &mut functions {
+        if let Some(file) = &function.restore {
+            let restored = state_file::restore(&mut function.device, settings.clock.now(), file);
+            restored.with_context(|| format!("restoring {}", function.name))?;
+        }
     }
     if let Some(lines) = arguments.guard.max_log_burst {
         logging::limit_bursts(lines);
@@ -47,14 +44,13 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
-    let open = sockets.of_functions.drain(..);
-    for ((function, device), sockets) in functions.iter().zip(devices).zip(open) {
-        server.add(served(function, device, sockets))?;
+    announce(&functions)?;
+    for (function, sockets) in functions.into_iter().zip(sockets.of_functions.drain(..)) {
+        server.add(served(function, sockets))?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
     info!(sandbox = %enforced, "shut in");
-    announce(&functions)?;
     manager.tell(b"READY=1");
     let result = server.run();
     manager.tell(b"STOPPING=1");
@@ -92,7 +88,7 @@ impl Sockets {
     fn open(functions: &[PlannedFunction], access: Access) -> Result<Self, Failure> {
         // Inherited descriptors come first: a number given by mistake then cannot be one of ours.
         let adopt = |function: &PlannedFunction| -> Result<_, Failure> {
-            let device = match function.device {
+            let device = match function.socket {
                 Place::Fd(number) => Some(listen::adopt(number)?),
                 Place::Path(_) => None,
             };
@@ -108,7 +104,7 @@ impl Sockets {
         };
         let mut of_functions = Vec::new();
         for (function, (device, control, rail)) in functions.iter().zip(adopted) {
-            let device = match (device, &function.device) {
+            let device = match (device, &function.socket) {
                 (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
                 (device, _) => device,
             };
@@ -139,12 +135,11 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     }
 }
 
-fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) -> ServedFunction {
+fn served(function: PlannedFunction, sockets: FunctionSockets) -> ServedFunction {
     ServedFunction {
-        name: function.name.clone(),
-        device,
-        mappable_bars: function.profile.mappable_bars().collect(),
-        client_memory: function.profile.client_memory(),
+        name: function.name,
+        device: function.device,
+        client_memory: function.client_memory,
         endpoint: sockets.device,
         control: sockets.control,
         rail: sockets.rail,
@@ -157,12 +152,12 @@ fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
     for function in functions {
         info!(
             function = function.name,
-            socket = %function.device,
+            socket = %function.socket,
             control = function.control.as_ref().map(tracing::field::display),
             rail = function.rail.as_ref().map(tracing::field::display),
             "ready"
         );
-        if let (true, Place::Path(path)) = (function.by_default, &function.device) {
+        if let (true, Place::Path(path)) = (function.by_default, &function.socket) {
             super::print(format!("{}\n", qemu_option(path)))?;
             if let Some(Place::Path(path)) = &function.control {
                 super::print(format!("{}\n", ctl_command(path)))?;

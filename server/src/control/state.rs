@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{ControlContext, ControlError, Done};
+use super::switch::is_false;
+use super::{ControlAction, ControlContext, ControlError, Done};
 use crate::state_file;
 
 /// `save`
@@ -14,14 +15,22 @@ use crate::state_file;
 pub struct Save {
     /// File to write, as the server sees it
     pub file: String,
+    /// End the server with that: nothing happens to the device afterwards
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shutdown: bool,
 }
 
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
         cx.state_places.check(file)?;
-        state_file::save(cx.device, cx.clock.now(), file)?;
-        Ok(Done::silently())
+        state_file::save(cx.device, cx.now, file)?;
+        Ok(if self.shutdown {
+            Done::then(ControlAction::Shutdown)
+        } else {
+            Done::silently()
+        })
     }
 }
 
@@ -41,7 +50,7 @@ impl Restore {
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore(cx.device, cx.clock.now(), file)?;
+        state_file::restore(cx.device, cx.now, file)?;
         Ok(Done::silently())
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use pci_device_models::profile::ClientMemory;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use vfio_user_protocol::messages::dma_access::{ReadReply, ReadRequest, WriteReply, WriteRequest};
 use vfio_user_protocol::messages::dma_map::{self, DmaMapFlags};
 use vfio_user_protocol::{Command, Decoded, Header, Limits, decode, encoder};
@@ -15,6 +15,14 @@ use crate::memory::Owner;
 const PAGE: usize = 4096;
 /// Pages of client memory, mapped one by one from address 0 on.
 const PAGES: usize = 64;
+/// How the pages with a file are reached, in turn.
+const MODES: [DmaMapFlags; 5] = [
+    DmaMapFlags::ACCESS_MMAP,
+    DmaMapFlags::ACCESS_MMAP,
+    DmaMapFlags::ACCESS_FILE_IO,
+    DmaMapFlags::ACCESS_FILE_IO,
+    DmaMapFlags::ACCESS_MMAP,
+];
 
 /// A client whose pages partly have a file, and partly have to be asked for.
 struct Client {
@@ -33,8 +41,10 @@ struct Client {
 impl Client {
     /// `private` says in turn which pages have no file. What memory holds is `contents`.
     fn new(private: &[bool], max_transfer: u32, most: usize, contents: &[u8]) -> Self {
-        let file = File::from(memfd_create("client", MemfdFlags::CLOEXEC).unwrap());
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = File::from(memfd_create("client", flags).unwrap());
         file.write_all_at(contents, 0).unwrap();
+        fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
         let private: Vec<bool> = private.iter().copied().cycle().take(PAGES).collect();
         let mut table = DmaTable::new(ClientMemory::FileIo, PAGES);
         let owner = Owner {
@@ -43,7 +53,7 @@ impl Client {
         };
         for (page, private) in private.iter().enumerate() {
             let request = dma_map::Request {
-                flags: DmaMapFlags::READ | DmaMapFlags::WRITE,
+                flags: DmaMapFlags::READ | DmaMapFlags::WRITE | MODES[page % MODES.len()],
                 offset: (page * PAGE) as u64,
                 address: (page * PAGE) as u64,
                 size: PAGE as u64,

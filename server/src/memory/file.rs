@@ -62,6 +62,12 @@ struct Identity {
     rights: Rights,
 }
 
+impl Identity {
+    fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
 #[derive(Debug)]
 struct File {
     fd: OwnedFd,
@@ -204,6 +210,26 @@ impl Files {
         } else {
             Err(AccessError::End { done: inside })
         }
+    }
+
+    /// Copies between two places of files that are both mapped. `false`, and nothing is copied, if
+    /// they are not, not as far, or if the places may overlap.
+    pub(super) fn copy_mapped(
+        &self,
+        (from, from_offset): (FileId, u64),
+        (to, to_offset): (FileId, u64),
+        len: usize,
+    ) -> bool {
+        let file = |FileId(slot): FileId| self.slots.get(slot)?.as_ref();
+        let (Some(from), Some(to)) = (file(from), file(to)) else {
+            return false;
+        };
+        let apart = from_offset.abs_diff(to_offset) >= len as u64
+            || !from.identity.is_same_file(to.identity);
+        let (Some(source), Some(destination)) = (&from.mapping, &to.mapping) else {
+            return false;
+        };
+        apart && source.copy(from_offset, destination, to_offset, len)
     }
 
     fn get(&mut self, FileId(slot): FileId) -> Option<&mut File> {

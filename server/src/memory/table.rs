@@ -109,7 +109,9 @@ pub(crate) struct DmaTable {
     /// How files are reached that the client says nothing about.
     access: ClientMemory,
     /// Devices go through memory in order, so the map of the last access is often that of the next.
-    last_hit: Option<Map>,
+    /// A copy goes back and forth between two.
+    last_read: Option<Map>,
+    last_written: Option<Map>,
     limit: usize,
     /// What the device wrote, wherever that was.
     pub(crate) log: DirtyLog,
@@ -122,7 +124,8 @@ impl DmaTable {
             maps: BTreeMap::new(),
             files: Files::new(usize::MAX),
             access,
-            last_hit: None,
+            last_read: None,
+            last_written: None,
             limit,
             log: DirtyLog::default(),
         }
@@ -212,7 +215,7 @@ impl DmaTable {
                 (address, last)
             }
         };
-        self.last_hit = None;
+        (self.last_read, self.last_written) = (None, None);
         if (first, last) == (0, u64::MAX) {
             self.maps.clear();
             self.files.clear();
@@ -261,6 +264,35 @@ impl DmaTable {
         })
     }
 
+    /// Copies from one address to another, as far as both are in one map each and the files of both
+    /// are mapped. Bytes copied, of `len`; none if it takes [`Self::read`] and [`Self::write`], or
+    /// if the two may overlap.
+    pub(crate) fn copy_mapped(&mut self, from: u64, to: u64, len: usize) -> usize {
+        let Ok(source) = self.piece(from, len, Rights::READ) else {
+            return 0;
+        };
+        let Ok(destination) = self.piece(to, source.len, Rights::WRITE) else {
+            return 0;
+        };
+        let len = destination.len;
+        let place = |map: Map, at| match map.backing {
+            Backing::File(range) if range.by_mapping => {
+                Some((range.file, range.offset.saturating_add(at - map.first)))
+            }
+            Backing::File(_) | Backing::Owner(_) => None,
+        };
+        let (Some(source), Some(destination)) =
+            (place(source.map, from), place(destination.map, to))
+        else {
+            return 0;
+        };
+        if !self.files.copy_mapped(source, destination, len) {
+            return 0;
+        }
+        self.log.mark(to, len);
+        len
+    }
+
     /// Has every part of an access moved that lies in one map, until one lies in no file.
     fn access(
         &mut self,
@@ -298,8 +330,12 @@ impl DmaTable {
     }
 
     /// Who has to be asked for what is mapped at `address`, if anybody.
-    pub(crate) fn owner(&mut self, address: u64) -> Option<Owner> {
-        match self.find(address)?.backing {
+    pub(crate) fn owner(&self, address: u64) -> Option<Owner> {
+        match self
+            .last_at_or_below(address)
+            .filter(|map| map.last >= address)?
+            .backing
+        {
             Backing::Owner(owner) => Some(owner),
             Backing::File(_) => None,
         }
@@ -307,7 +343,9 @@ impl DmaTable {
 
     /// The part of an access of `len` bytes that lies in the map at `address`.
     fn piece(&mut self, address: u64, len: usize, right: Rights) -> Result<Piece, DmaError> {
-        let map = self.find(address).ok_or(DmaError::Unmapped { address })?;
+        let map = self
+            .find(address, right)
+            .ok_or(DmaError::Unmapped { address })?;
         if !map.rights.contains(right) {
             let write = right == Rights::WRITE;
             return Err(DmaError::NotPermitted { address, write });
@@ -320,13 +358,23 @@ impl DmaTable {
         })
     }
 
-    fn find(&mut self, address: u64) -> Option<Map> {
+    fn find(&mut self, address: u64, right: Rights) -> Option<Map> {
         let holds = |map: &Map| map.first <= address && address <= map.last;
-        if let Some(map) = self.last_hit.filter(holds) {
+        let last_hit = if right == Rights::WRITE {
+            self.last_written
+        } else {
+            self.last_read
+        };
+        if let Some(map) = last_hit.filter(holds) {
             return Some(map);
         }
-        self.last_hit = self.last_at_or_below(address).filter(holds);
-        self.last_hit
+        let hit = self.last_at_or_below(address).filter(holds);
+        if right == Rights::WRITE {
+            self.last_written = hit;
+        } else {
+            self.last_read = hit;
+        }
+        hit
     }
 
     /// The last map that begins at or below `address`.

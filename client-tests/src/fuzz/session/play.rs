@@ -129,7 +129,6 @@ impl Play {
             ServedFunction {
                 name: "fuzzed".to_owned(),
                 device: subject.device(),
-                mappable_bars: subject.profile.mappable_bars().collect(),
                 client_memory: subject.profile.client_memory(),
                 endpoint: Endpoint::Listener(listener(|tools| &tools.clients.0)),
                 control: Some(listener(|tools| &tools.control.0)),

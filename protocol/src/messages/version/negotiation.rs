@@ -57,7 +57,8 @@ impl Default for ServerLimits {
 /// when the server could do it.
 ///
 /// - Any minor version is accepted, the lower of the two holds. Another major version is EINVAL.
-/// - A capability is answered only if the client named it, an option only if both sides can do it.
+/// - A capability is answered only if the client named it, an option only if both sides can do it. To
+///   `migration` the page size is answered, and the largest bitmap if the client named its own.
 /// - The text is never longer than the client's, nor than [`MAX_REPLY_TEXT`]. What does not fit is
 ///   left out: first numbers that say no more than the default does, then options, the dialect
 ///   first.
@@ -107,7 +108,13 @@ fn answer(offered: &Capabilities, server: &ServerLimits) -> Capabilities {
             }),
         write_multiple: both(offered.write_multiple, server.write_multiple),
         sparse_mmap_fds: both(offered.sparse_mmap_fds, server.sparse_mmap_fds),
-        migration: server.migration.filter(|_| offered.migration.is_some()),
+        migration: offered
+            .migration
+            .zip(server.migration)
+            .map(|(offered, server)| Migration {
+                pgsize: server.pgsize,
+                max_bitmap_size: offered.max_bitmap_size.and(server.max_bitmap_size),
+            }),
         pm_dialects: dialect.map(|dialect| vec![dialect.clone()]),
     }
 }

@@ -5,12 +5,14 @@ use std::fmt;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use dormouse::ClientMemory;
 use dormouse::clock::Clock;
 use dormouse::listen::Access;
 use dormouse::sandbox::Sandbox;
 use dormouse::settings::{PollMode, Settings};
-use pci_device_models::profile::Profile;
+use pci_device_models::host::Device;
 
 use crate::cli::args::{ClockKind, Poll, ServeArguments};
 use crate::cli::failure::Failure;
@@ -34,11 +36,15 @@ pub struct Plan {
 /// A function to serve.
 pub struct PlannedFunction {
     pub name: String,
-    pub profile: Profile,
-    pub device: Place,
+    pub device: Device,
+    pub client_memory: ClientMemory,
+    /// Where its clients connect.
+    pub socket: Place,
     pub control: Option<Place>,
     /// Where firmware switches the slot's power from.
     pub rail: Option<Place>,
+    /// The saved state to begin with.
+    pub restore: Option<PathBuf>,
     /// Nobody said where: the sockets are in their default places.
     pub by_default: bool,
 }
@@ -118,6 +124,7 @@ impl PlannedFunction {
             socket,
             ctl_path,
             rail_path,
+            restore,
             set,
         } = spec;
         let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
@@ -135,21 +142,23 @@ impl PlannedFunction {
             Some(_) => None,
             None => take(activated, |n| n == name || single),
         };
-        let device = socket.map(Place::from).or(passed_device);
-        let by_default = device.is_none();
+        let socket = socket.map(Place::from).or(passed_device);
+        let by_default = socket.is_none();
         Ok(Self {
-            device: device.unwrap_or_else(|| Place::Path(paths::socket(&name))),
+            device: profiles::device(&profile)?,
+            client_memory: profile.client_memory(),
+            socket: socket.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),
             rail,
+            restore,
             by_default,
             name,
-            profile,
         })
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
         let beside = [&self.control, &self.rail];
-        std::iter::once(&self.device).chain(beside.into_iter().flatten())
+        std::iter::once(&self.socket).chain(beside.into_iter().flatten())
     }
 }
 
@@ -225,7 +234,9 @@ fn settings(arguments: &ServeArguments) -> Settings {
         },
         once: arguments.once,
         max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
-        ..defaults
+        dma_timeout: arguments
+            .dma_timeout
+            .map_or(defaults.dma_timeout, Duration::from),
     }
 }
 

@@ -272,6 +272,53 @@ fn sealed_files_are_mapped_and_may_grow() {
 }
 
 #[test]
+fn copies_go_straight_between_mapped_files_unless_they_may_overlap() {
+    let file = sealed_memfd(8);
+    file.write_all_at(&[7; 2 * PAGE_SIZE as usize], 0).unwrap();
+    let page = PAGE_SIZE as usize;
+    for (access, from, to, len, copied) in [
+        (ClientMemory::FileIo, 0, 4 * PAGE_SIZE, page, 0),
+        (
+            ClientMemory::MapSealed,
+            0,
+            4 * PAGE_SIZE,
+            2 * page,
+            2 * page,
+        ),
+        (
+            ClientMemory::MapSealed,
+            8,
+            4 * PAGE_SIZE,
+            4 * page,
+            4 * page - 8,
+        ),
+        (ClientMemory::MapSealed, 0, PAGE_SIZE, page, page),
+        (ClientMemory::MapSealed, 0, PAGE_SIZE, page + 1, 0),
+        (ClientMemory::MapSealed, PAGE_SIZE, 0, page + 1, 0),
+        (ClientMemory::MapSealed, 8 * PAGE_SIZE, 0, page, 0),
+        (ClientMemory::MapSealed, 0, 8 * PAGE_SIZE, page, 0),
+    ] {
+        let mut table = DmaTable::new(access, 2);
+        for at in [0, 4] {
+            let request = dma_map::Request {
+                offset: at * PAGE_SIZE,
+                ..request(at, 4)
+            };
+            table.map(&request, share(&file), OWNER).unwrap();
+        }
+        assert_eq!(
+            table.copy_mapped(from, to, len),
+            copied,
+            "{from:#x} {to:#x} {len}"
+        );
+    }
+    let mut contents = [0; 2];
+    file.read_exact_at(&mut contents, 6 * PAGE_SIZE - 9)
+        .unwrap();
+    assert_eq!(contents, [7, 0]);
+}
+
+#[test]
 fn an_unsealed_file_that_shrinks_does_no_harm_where_mapping_is_allowed() {
     let file = memfd(1);
     let mut table = DmaTable::new(ClientMemory::MapSealed, 10);
@@ -305,6 +352,11 @@ enum Action {
         address: u64,
         data: Vec<u8>,
     },
+    Copy {
+        from: u64,
+        to: u64,
+        len: usize,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -321,10 +373,11 @@ fn action() -> impl Strategy<Value = Action> {
         ),
         1 => (0..PAGES, 1..6_u64).prop_map(|(page, pages)| Action::Unmap { page, pages }),
         3 => (address.clone(), len.clone()).prop_map(|(address, len)| Action::Read { address, len }),
-        3 => (address, any::<u8>(), len).prop_map(|(address, byte, len)| Action::Write {
-            address,
-            data: (0..len).map(|at| byte.wrapping_add(at as u8)).collect(),
+        3 => (address.clone(), any::<u8>(), len.clone()).prop_map(|(address, byte, len)| {
+            let data = (0..len).map(|at| byte.wrapping_add(at as u8)).collect();
+            Action::Write { address, data }
         }),
+        3 => (address.clone(), address, len).prop_map(|(from, to, len)| Action::Copy { from, to, len }),
     ]
 }
 
@@ -449,6 +502,19 @@ fn check(access: ClientMemory, actions: Vec<Action>) -> Result<(), TestCaseError
                     }
                 }
                 prop_assert_eq!(outcome, expected);
+            }
+            Action::Copy { from, to, len } => {
+                let copied = table.copy_mapped(from, to, len);
+                prop_assert!(copied <= len);
+                prop_assert!(copied == 0 || access == ClientMemory::MapSealed);
+                for at in 0..copied as u64 {
+                    let source = naive.find(from + at, false);
+                    let destination = naive.find(to + at, true);
+                    let (Ok((source, from)), Ok((file, to))) = (source, destination) else {
+                        return Err(TestCaseError::fail("copied what may not be reached"));
+                    };
+                    naive.files[file][to] = naive.files[source][from];
+                }
             }
         }
     }

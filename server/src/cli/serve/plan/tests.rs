@@ -25,7 +25,7 @@ fn path(path: &str) -> Place {
 fn places(plan: Plan) -> Vec<(String, Place, Option<Place>)> {
     plan.functions
         .into_iter()
-        .map(|function| (function.name, function.device, function.control))
+        .map(|function| (function.name, function.socket, function.control))
         .collect()
 }
 
@@ -121,7 +121,7 @@ fn without_a_place_both_sockets_get_one() {
         panic!("one function");
     };
     assert!(function.by_default);
-    assert_eq!(function.device, Place::Path(paths::socket("testdev")));
+    assert_eq!(function.socket, Place::Path(paths::socket("testdev")));
     assert_eq!(
         function.control,
         Some(Place::Path(paths::control("testdev")))
@@ -192,7 +192,7 @@ fn settings_are_the_defaults_unless_given() {
     assert!(!defaults.settings.once && !defaults.settings.clock.is_manual());
 
     let line = "--socket-path a --socket-mode 0660 --socket-group 7 --once --clock manual \
-                --max-dma-maps 9";
+                --max-dma-maps 9 --dma-timeout 250ms";
     let given = plan(&line.split_whitespace().collect::<Vec<_>>(), &[]).unwrap();
     assert_eq!(
         given.access,
@@ -203,6 +203,7 @@ fn settings_are_the_defaults_unless_given() {
     );
     assert!(given.settings.once && given.settings.clock.is_manual());
     assert_eq!(given.settings.max_dma_maps, 9);
+    assert_eq!(given.settings.dma_timeout, Duration::from_millis(250));
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! What is measured. Each case starts the servers that it needs.
+
+mod access;
+mod batches;
+mod doorbell;
+mod engine;
+mod gaps;
+mod idle;
+mod interrupt;
+mod low_power;
+mod many;
+mod maps;
+mod transfers;
+
+use anyhow::Result;
+
+use crate::Setting;
+use crate::report::Report;
+use crate::rounds::Contestant;
+use crate::servers::{Server, Subject};
+
+type Case = fn(&Setting, &mut Report) -> Result<()>;
+
+/// All cases by name.
+pub const CASES: &[(&str, Case)] = &[
+    ("access", access::run),
+    ("transfers", transfers::run),
+    ("batches", batches::run),
+    ("gaps", gaps::run),
+    ("idle", idle::run),
+    ("maps", maps::run),
+    ("disconnect", maps::disconnect),
+    ("look-up", engine::look_up),
+    ("engine", engine::run),
+    ("doorbell", doorbell::run),
+    ("low-power", low_power::run),
+    ("many", many::run),
+    ("memory", many::memory),
+];
+
+/// The test function with as much RAM behind its BAR2 as the device of the peer has.
+const WITH_RAM: &[&str] = &["set:bar.2.size=0x100000"];
+
+/// The daemon with one function.
+fn ours(setting: &Setting, words: &[&str]) -> Result<Contestant> {
+    let server = Server::dormouse(&setting.dormouse, &[words])?;
+    Contestant::new(Subject::Ours, server)
+}
+
+fn floor(spin: bool) -> Result<Contestant> {
+    Contestant::new(Subject::Floor, Server::floor(spin)?)
+}
+
+fn peer() -> Result<Contestant> {
+    Contestant::new(Subject::Peer, Server::peer(1)?)
+}
