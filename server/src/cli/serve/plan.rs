@@ -237,6 +237,7 @@ fn settings(arguments: &ServeArguments) -> Settings {
         dma_timeout: arguments
             .dma_timeout
             .map_or(defaults.dma_timeout, Duration::from),
+        ..defaults
     }
 }
 
