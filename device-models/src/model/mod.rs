@@ -19,7 +19,7 @@ pub use registry::Registry;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
 use crate::power::PowerState;
-use crate::register::{DwordWrite, Lanes, ResetKind};
+use crate::register::{DwordWrite, Lanes, RegisterBits, ResetKind};
 use crate::snapshot::RestoreError;
 use crate::time::Time;
 
@@ -115,6 +115,18 @@ impl<'a> Context<'a> {
     }
 
     /// Takes back an interrupt that has not gone out: the cause is gone.
+    /// A register of the device's own in config space, which the profile places there as a
+    /// `[[capabilities.raw]]` without a header.
+    #[must_use]
+    pub fn config<T: RegisterBits>(&self, offset: u16) -> T {
+        self.core.config().register(offset)
+    }
+
+    /// Changes such a register as hardware does, beyond what software may write.
+    pub fn set_config<T: RegisterBits>(&mut self, offset: u16, register: T) {
+        self.core.config_mut().set_register(offset, register);
+    }
+
     pub fn withdraw(&mut self, vector: u16) {
         self.core.withdraw(vector);
     }
