@@ -21,6 +21,7 @@ mod access;
 mod core;
 mod doorbell;
 mod interrupt;
+mod line;
 mod memory;
 mod pme;
 mod reset;

@@ -21,6 +21,7 @@ mod dialect;
 mod error;
 mod feature;
 mod irqs;
+mod line;
 mod pci_core;
 mod platform;
 mod power;

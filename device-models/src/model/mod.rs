@@ -5,6 +5,7 @@
 //! interrupts, reset of the standard registers) is done for it: a model is only called while the
 //! function is in D0 and decodes the access.
 
+mod line;
 mod none;
 mod registry;
 pub mod testdev;
@@ -13,8 +14,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub use line::{CharacterLine, LinePlace};
 pub use none::None;
-pub use registry::Registry;
+pub use registry::{ParameterError, RAM, Registry};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
@@ -60,6 +62,11 @@ pub trait Model: fmt::Debug + Send {
     /// function is made.
     fn doorbells(&self) -> Vec<Doorbell> {
         Vec::new()
+    }
+
+    /// The character line of the device, if it has one.
+    fn line(&mut self) -> Option<&mut dyn CharacterLine> {
+        Option::None
     }
 
     /// The state, for people.
@@ -108,13 +115,6 @@ impl<'a> Context<'a> {
         self.core.counters()
     }
 
-    /// Sends message `vector` if MSI-X or MSI is enabled, else asserts INTx. Outside D0 or while
-    /// masked the interrupt is held and goes out once when the way is free.
-    pub fn interrupt(&mut self, vector: u16) {
-        self.core.interrupt(vector);
-    }
-
-    /// Takes back an interrupt that has not gone out: the cause is gone.
     /// A register of the device's own in config space, which the profile places there as a
     /// `[[capabilities.raw]]` without a header.
     #[must_use]
@@ -127,6 +127,13 @@ impl<'a> Context<'a> {
         self.core.config_mut().set_register(offset, register);
     }
 
+    /// Sends message `vector` if MSI-X or MSI is enabled, else asserts INTx. Outside D0 or while
+    /// masked the interrupt is held and goes out once when the way is free.
+    pub fn interrupt(&mut self, vector: u16) {
+        self.core.interrupt(vector);
+    }
+
+    /// Takes back an interrupt that has not gone out: the cause is gone.
     pub fn withdraw(&mut self, vector: u16) {
         self.core.withdraw(vector);
     }
