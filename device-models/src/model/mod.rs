@@ -5,8 +5,12 @@
 //! interrupts, reset of the standard registers) is done for it: a model is only called while the
 //! function is in D0 and decodes the access.
 
+#[cfg(test)]
+mod bench;
+pub mod ioat;
 mod line;
 mod none;
+mod parameter;
 mod registry;
 pub mod testdev;
 
@@ -16,6 +20,7 @@ use serde_json::Value;
 
 pub use line::{CharacterLine, LinePlace};
 pub use none::None;
+pub use parameter::InRange;
 pub use registry::{ParameterError, RAM, Registry};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::ioat::Ioat;
 use super::testdev::TestDevice;
 use super::{Model, None};
 
@@ -47,6 +48,7 @@ impl Registry {
         };
         registry.register("none", || Box::new(None));
         registry.register(RAM, || Box::new(None));
+        registry.register_with("ioat", |parameters| Box::new(Ioat::new(parameters)));
         registry.register("testdev", || Box::new(TestDevice::new()));
         registry
     }

@@ -82,13 +82,13 @@ impl Profile {
     /// The text of the built-in profile of this name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<&'static str> {
-        let mut all = builtin::BUILTIN.into_iter();
-        all.find_map(|(known, text)| (known == name).then_some(text))
+        let mut all = builtin::BUILTIN.iter();
+        all.find_map(|(known, text)| (*known == name).then_some(*text))
     }
 
     /// The names of the built-in profiles, the default one first.
     pub fn builtins() -> impl Iterator<Item = &'static str> {
-        builtin::BUILTIN.into_iter().map(|(name, _)| name)
+        builtin::BUILTIN.iter().map(|(name, _)| *name)
     }
 
     /// Makes the function in a slot of its own behind a host driver, powered on and ready.
