@@ -226,6 +226,19 @@ impl Function {
         self.core.pme_event(now);
     }
 
+    /// What [`Self::input`] knows.
+    #[must_use]
+    pub fn inputs(&self) -> &'static [&'static str] {
+        self.model.inputs()
+    }
+
+    /// The world around the device drives one of its inputs. Any other name does nothing.
+    pub fn input(&mut self, now: Time, name: &str) {
+        if self.model.inputs().contains(&name) {
+            self.model.input(&mut Context::new(now, &mut self.core), name);
+        }
+    }
+
     /// Sets the level of the INTx cause, as the device would.
     pub fn set_intx(&mut self, asserted: bool) {
         self.core.set_intx_cause(asserted);

@@ -7,11 +7,13 @@
 
 #[cfg(test)]
 mod bench;
+pub mod i2c;
 pub mod ioat;
 mod line;
 mod none;
 mod parameter;
 mod registry;
+pub mod smbus;
 pub mod testdev;
 
 use std::fmt;
@@ -67,6 +69,17 @@ pub trait Model: fmt::Debug + Send {
     /// function is made.
     fn doorbells(&self) -> Vec<Doorbell> {
         Vec::new()
+    }
+
+    /// What the world around the device does to it besides bus accesses: the names that
+    /// [`Self::input`] knows.
+    fn inputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The input of this name, one of [`Self::inputs`], was driven. It may be in any power state.
+    fn input(&mut self, cx: &mut Context<'_>, name: &str) {
+        let _ = (cx, name);
     }
 
     /// The character line of the device, if it has one.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::ioat::Ioat;
+use super::smbus::Smbus;
 use super::testdev::TestDevice;
 use super::{Model, None};
 
@@ -49,6 +50,7 @@ impl Registry {
         registry.register("none", || Box::new(None));
         registry.register(RAM, || Box::new(None));
         registry.register_with("ioat", |parameters| Box::new(Ioat::new(parameters)));
+        registry.register("smbus", || Box::<Smbus>::default());
         registry.register("testdev", || Box::new(TestDevice::new()));
         registry
     }

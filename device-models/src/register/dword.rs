@@ -173,6 +173,22 @@ impl Block {
         Self(dwords.into())
     }
 
+    /// A page of `dwords` DWORDs with registers of one width at these byte offsets. Where none is, bytes
+    /// are reserved.
+    #[must_use]
+    pub fn page<T: RegisterBits>(
+        dwords: usize,
+        registers: impl IntoIterator<Item = (usize, Register<T>)>,
+    ) -> Self {
+        let mut page = vec![Dword::new(); dwords];
+        for (offset, register) in registers {
+            if let Some(dword) = page.get_mut(offset / 4) {
+                *dword = std::mem::take(dword).with((offset % 4) as u32, register);
+            }
+        }
+        Self(page)
+    }
+
     /// Length in DWORDs.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -32,6 +32,19 @@ fn registers_of_one_byte_are_reached_one_by_one() {
 }
 
 #[test]
+fn a_page_has_its_registers_where_they_are_said_to_be() {
+    let page = Block::page(
+        2,
+        [
+            (1, Register::new(0x11_u8)),
+            (6, Register::new(0x66)),
+            (8, Register::new(0x88)),
+        ],
+    );
+    assert_eq!(page.values(), [0x0000_1100, 0x0066_0000]);
+}
+
+#[test]
 fn an_unaligned_access_is_cut_at_dword_boundaries() {
     let pieces: Vec<_> = split(0x46, 7)
         .map(|piece| (piece.offset, piece.first, piece.len, piece.at))

@@ -240,6 +240,6 @@ id = 0x0a
 header = false
 bytes = [1]
 "#,
-        "my.toml:11: capabilities.raw.0.id: id 0xa has no place without a list header; leave id or header = false out",
+        "my.toml:10: capabilities.raw.0.id: id 0xa has no place without a list header; leave id or header = false out",
     ),
 ];
