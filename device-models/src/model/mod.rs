@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod bench;
+pub mod designware;
 pub mod i2c;
 pub mod ioat;
 mod line;

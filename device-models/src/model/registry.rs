@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::designware::DesignWare;
 use super::ioat::Ioat;
 use super::smbus::Smbus;
 use super::testdev::TestDevice;
@@ -50,6 +51,7 @@ impl Registry {
         registry.register("none", || Box::new(None));
         registry.register(RAM, || Box::new(None));
         registry.register_with("ioat", |parameters| Box::new(Ioat::new(parameters)));
+        registry.register("i2c-designware", || Box::<DesignWare>::default());
         registry.register("smbus", || Box::<Smbus>::default());
         registry.register("testdev", || Box::new(TestDevice::new()));
         registry

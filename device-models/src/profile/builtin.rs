@@ -12,6 +12,10 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("nic", include_str!("../../profiles/nic.toml")),
     ("nvme", include_str!("../../profiles/nvme.toml")),
     ("ioat", include_str!("../../profiles/ioat.toml")),
+    (
+        "i2c-designware",
+        include_str!("../../profiles/i2c-designware.toml"),
+    ),
     ("smbus", include_str!("../../profiles/smbus.toml")),
     ("xhci", include_str!("../../profiles/xhci.toml")),
 ];
