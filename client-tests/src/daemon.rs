@@ -70,6 +70,7 @@ impl Spec {
             endpoint: Endpoint::Listener(UnixListener::bind(socket(folder, index))?),
             control: Some(UnixListener::bind(control_socket(folder, index))?),
             rail: None,
+            line: None,
         })
     }
 }

@@ -14,6 +14,7 @@ mod line;
 mod none;
 mod parameter;
 mod registry;
+pub mod serial;
 pub mod smbus;
 pub mod testdev;
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::designware::DesignWare;
 use super::ioat::Ioat;
+use super::serial::Serial;
 use super::smbus::Smbus;
 use super::testdev::TestDevice;
 use super::{Model, None};
@@ -53,6 +54,7 @@ impl Registry {
         registry.register_with("ioat", |parameters| Box::new(Ioat::new(parameters)));
         registry.register("i2c-designware", || Box::<DesignWare>::default());
         registry.register("smbus", || Box::<Smbus>::default());
+        registry.register_with("serial", |parameters| Box::new(Serial::new(parameters)));
         registry.register("testdev", || Box::new(TestDevice::new()));
         registry
     }

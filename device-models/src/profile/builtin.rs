@@ -17,5 +17,6 @@ pub(super) const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../profiles/i2c-designware.toml"),
     ),
     ("smbus", include_str!("../../profiles/smbus.toml")),
+    ("serial", include_str!("../../profiles/serial.toml")),
     ("xhci", include_str!("../../profiles/xhci.toml")),
 ];

@@ -1,11 +1,13 @@
 //! `dormouse serve`: from arguments to a running server.
 
+mod line;
 mod plan;
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use anyhow::Context;
+use dormouse::line::Line;
 use dormouse::listen::{self, Access, SocketFile};
 use dormouse::server::{Endpoint, ServedFunction, Server};
 use dormouse::signals;
@@ -36,12 +38,20 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         state_file::restore(device, settings.clock.now(), file).context("--restore")?;
     }
     let mut sockets = Sockets::open(&functions, access)?;
+    let mut lines = devices
+        .iter_mut()
+        .map(|device| line::open(device, access))
+        .collect::<Result<Vec<_>, _>>()?;
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     let open = sockets.of_functions.drain(..);
-    for ((function, device), sockets) in functions.iter().zip(devices).zip(open) {
-        server.add(served(function, device, sockets))?;
+    let ends = lines.iter_mut().map(|line| line.end.take());
+    for (((function, device), sockets), line) in functions.iter().zip(devices).zip(open).zip(ends) {
+        server.add(served(function, device, sockets, line))?;
+    }
+    for line in &lines {
+        line.announce()?;
     }
     announce(&functions)?;
     let result = server.run();
@@ -114,7 +124,12 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     }
 }
 
-fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) -> ServedFunction {
+fn served(
+    function: &PlannedFunction,
+    device: Device,
+    sockets: FunctionSockets,
+    line: Option<Line>,
+) -> ServedFunction {
     ServedFunction {
         name: function.name.clone(),
         device,
@@ -123,6 +138,7 @@ fn served(function: &PlannedFunction, device: Device, sockets: FunctionSockets) 
         endpoint: sockets.device,
         control: sockets.control,
         rail: sockets.rail,
+        line,
     }
 }
 

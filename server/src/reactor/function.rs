@@ -19,6 +19,7 @@ use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedMemory;
 use crate::doorbells::Doorbells;
+use crate::line::Line;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
@@ -43,6 +44,7 @@ pub(super) struct Function {
     doorbells: Doorbells,
     listener: Option<Listener>,
     rail: Option<Rail>,
+    line: Option<Line>,
     /// Clients by slot.
     clients: Vec<Option<Client>>,
     /// Number of the last client.
@@ -76,12 +78,17 @@ impl Function {
             endpoint,
             control: _,
             rail,
+            line,
         } = served;
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
         for bar in mappable_bars {
             let (memory, shared) = SharedMemory::new()?;
             device.share_bar(bar, Box::new(memory));
             shared_bars.push((bar, shared));
+        }
+        if let Some(line) = &line {
+            let (peer, listener) = (Source::Line(number), Source::LineListener(number));
+            line.watch(registry, peer.into(), listener.into())?;
         }
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let doorbells = device.slot().function().doorbells();
@@ -98,6 +105,7 @@ impl Function {
             shared_bars,
             listener: None,
             rail: rail.transpose()?,
+            line,
             clients: Vec::new(),
             last_client: 0,
             once: limits.once,
@@ -269,6 +277,34 @@ impl Function {
         let device = &mut self.device;
         rail.take(|on| device.set_rail(now, on));
         self.settle(now);
+    }
+
+    /// Somebody wants to be at the other end of the line.
+    pub(super) fn line_accept(&mut self, registry: &Registry) {
+        let peer = Source::Line(self.number).into();
+        if let Some(line) = &mut self.line {
+            line.accept(registry, peer);
+        }
+    }
+
+    /// Whoever is at the other end of the line has something to say, or room again.
+    pub(super) fn line_ready(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.peer_ready();
+        }
+    }
+
+    /// Whether the device has a line that leads somewhere.
+    pub(super) const fn has_line(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// Moves what can move on the line.
+    pub(super) fn move_line(&mut self, now: Time) {
+        if let Some(line) = &mut self.line {
+            line.move_bytes(now, &mut self.device);
+            self.settle(now);
+        }
     }
 
     /// Does what is due.

@@ -14,16 +14,14 @@
 use std::mem;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::registers::channel::{
-    CDAR, CHAINADDR, CHANCMD, CHANCMP, CHANCTRL, CHANERR, CHANSTS, DMACOUNT,
-};
-use super::registers::{CHANERR_INT, Command, Control, Descriptor, State, channel_page, error};
+use super::PAGE;
+use super::registers::channel::{CHAINADDR, CHANCMP, CHANCTRL, CHANERR, DMACOUNT};
+use super::registers::global::XFERCAP;
+use super::registers::{CHANERR_INT, Command, Control, Descriptor, State, error};
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::Context;
-use crate::register::{Block, DwordWrite, ResetKind};
-use crate::snapshot::{self, RestoreError};
+use crate::register::{Block, RegisterBits, ResetKind};
 
 /// The transfer under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,315 +30,227 @@ enum Work {
     Nothing,
     Fetch,
     Copy(Descriptor),
-    /// The write to `CHANCMP`, with what follows it.
-    Complete {
-        interrupt: bool,
-    },
+    /// The write to `CHANCMP`, and whether an interrupt follows it.
+    Complete(bool),
 }
 
-/// The part of a channel's state that is no register.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// What of a channel is no register.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Progress {
+pub(super) struct Channel {
     state: State,
     /// Address of the last completed descriptor.
     completed: u64,
-    /// Address of the next one; the chain's first one if there is none.
+    /// Address of the next one, if the chain has begun.
     next: Option<u64>,
-    /// Descriptors that are done since the chain began.
+    /// Descriptors that are done since then.
     count: u16,
     /// It may interrupt once.
     armed: bool,
     /// It wants to.
     interrupt: bool,
-}
-
-/// A channel.
-#[derive(Debug)]
-pub(super) struct Channel {
-    /// Names its transfers.
-    number: u32,
-    /// The largest copy in bytes.
-    max_size: u32,
-    registers: Block,
-    progress: Progress,
-    work: Work,
     /// Commands that wait for the transfer under way.
-    asked: Command,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    registers: Vec<u32>,
-    progress: Progress,
+    asked: u8,
+    #[serde(skip)]
+    work: Work,
 }
 
 impl Channel {
-    pub(super) fn new(number: u32, max_size: u32) -> Self {
-        Self {
-            number,
-            max_size,
-            registers: channel_page(),
-            progress: Progress::default(),
-            work: Work::Nothing,
-            asked: Command::new(),
+    pub(super) const fn asked(&self) -> u8 {
+        self.asked
+    }
+
+    /// `CHANSTS`.
+    pub(super) const fn status(&self) -> u64 {
+        self.completed | self.state as u64
+    }
+
+    /// The same channel with its transfer cut off.
+    pub(super) fn stopped(&self) -> Self {
+        let mut channel = self.clone();
+        if mem::take(&mut channel.work) != Work::Nothing {
+            (channel.state, channel.asked) = (State::Halted, 0);
         }
+        channel
     }
+}
 
-    pub(super) fn read(&self, offset: u64) -> u32 {
-        match offset {
-            CHANCMD => self.stored(offset) | u32::from(self.asked.into_bits()),
-            _ => match offset & !7 {
-                CHANSTS => half(self.status(), offset),
-                CDAR => half(self.current(), offset),
-                _ => self.stored(offset),
-            },
-        }
-    }
+/// A channel at work, with what it works with.
+pub(super) struct Engine<'a, 'b> {
+    pub(super) channel: &'a mut Channel,
+    /// The pages of all channels, and where this one's is.
+    pub(super) registers: &'a mut Block,
+    pub(super) page: u64,
+    pub(super) cx: &'a mut Context<'b>,
+}
 
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
-        self.registers.write(offset as usize / 4, write);
-        let covers = |byte| write.lanes().covers(byte);
-        match offset {
-            CHANCTRL => self.progress.armed |= Control::from_bits(write.value() as u16).rearm(),
-            CHANCMD => {
-                // DMACOUNT shares the DWORD.
-                self.command(Command::from_bits(write.value() as u8));
-                if covers(2) || covers(3) {
-                    self.run(cx);
-                }
-            }
-            _ if offset & !7 == CHAINADDR => {
-                (self.progress.next, self.progress.count) = (None, 0);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the channel interrupts now.
-    pub(super) fn take_interrupt(&mut self) -> bool {
-        let Progress {
-            armed, interrupt, ..
-        } = &mut self.progress;
-        let now = *armed && *interrupt;
-        *armed &= !now;
-        *interrupt &= !now;
-        now
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.registers.reset(ResetKind::PowerOn);
-        self.progress = Progress::default();
-        self.work = Work::Nothing;
-        self.asked = Command::new();
-    }
-
-    /// The transfer under way is over.
-    pub(super) fn done(&mut self, cx: &mut Context<'_>, outcome: DmaOutcome<'_>) {
-        let work = mem::take(&mut self.work);
-        match (work, outcome) {
-            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(cx),
-            (Work::Nothing, _) => {}
-            (Work::Fetch, Ok(bytes)) => match Descriptor::decode(bytes) {
-                Some(descriptor) => self.begin(cx, descriptor),
-                None => self.fail(cx, error::NEXT_ADDRESS),
-            },
-            (Work::Fetch, Err(_)) => self.fail(cx, error::NEXT_ADDRESS),
-            (Work::Copy(descriptor), Ok(_)) => self.finish(cx, &descriptor),
-            (Work::Copy(descriptor), Err(error)) => self.fail(cx, side(&descriptor, error)),
-            (Work::Complete { interrupt }, Ok(_)) => self.completed(cx, interrupt),
-            (Work::Complete { .. }, Err(_)) => {
-                self.note(cx, error::COMPLETION_ADDRESS);
-                let interrupt = self.control().interrupt_on_error();
-                self.completed(cx, interrupt);
-            }
-        }
-    }
-
-    fn stored(&self, offset: u64) -> u32 {
-        self.registers.read(offset as usize / 4)
-    }
-
-    fn address(&self, offset: u64) -> u64 {
-        u64::from(self.stored(offset + 4)) << 32 | u64::from(self.stored(offset))
-    }
-
-    fn control(&self) -> Control {
-        self.registers.get(CHANCTRL as usize)
-    }
-
-    fn status(&self) -> u64 {
-        self.progress.completed | self.progress.state as u64
-    }
-
-    /// The descriptor at hand, or the next one.
-    fn current(&self) -> u64 {
-        self.progress
-            .next
-            .unwrap_or_else(|| self.address(CHAINADDR))
-    }
-
-    fn command(&mut self, command: Command) {
-        self.asked = Command::from_bits(self.asked.into_bits() | command.into_bits());
-        if self.work == Work::Nothing {
+impl Engine<'_, '_> {
+    /// `CHANCMD` was written.
+    pub(super) fn command(&mut self, command: u8) {
+        self.channel.asked |= command;
+        if self.channel.work == Work::Nothing {
             self.obey();
         }
     }
 
-    /// Does what it was asked for meanwhile. A halted channel is not suspended.
-    fn obey(&mut self) {
-        let asked = mem::take(&mut self.asked);
-        if asked.reset() {
-            self.reset();
-        } else if asked.suspend() && self.progress.state != State::Halted {
-            self.progress.state = State::Suspended;
-        }
-    }
-
     /// `DMACOUNT` was written.
-    fn run(&mut self, cx: &mut Context<'_>) {
-        if self.stored(CHANERR) == 0 {
-            self.progress.state = State::Active;
-            if self.work == Work::Nothing {
-                self.go_on(cx);
+    pub(super) fn run(&mut self) {
+        if self.get::<u32>(CHANERR) == 0 {
+            self.channel.state = State::Active;
+            if self.channel.work == Work::Nothing {
+                self.go_on();
             }
         }
     }
 
-    /// Fetches the next descriptor, if one is left.
-    fn go_on(&mut self, cx: &mut Context<'_>) {
-        if self.progress.count == self.registers.get::<u16>(DMACOUNT as usize) {
-            self.progress.state = State::Done;
-            return;
-        }
-        let (address, len) = (self.current(), Descriptor::LEN);
-        if address % Descriptor::ALIGNMENT == 0 {
-            self.start(cx, Work::Fetch, DmaOp::Read { address, len });
-        } else {
-            self.fail(cx, error::ALIGNMENT);
+    /// `CHAINADDR` was written.
+    pub(super) fn begin_chain(&mut self) {
+        (self.channel.next, self.channel.count) = (None, 0);
+    }
+
+    /// `CHANCTRL` was written.
+    pub(super) fn arm(&mut self, control: u32) {
+        self.channel.armed |= Control::from_bits(control as u16).rearm();
+    }
+
+    /// Whether the channel interrupts now.
+    pub(super) fn take_interrupt(&mut self) -> bool {
+        let Channel {
+            armed, interrupt, ..
+        } = self.channel;
+        let now = *armed && *interrupt;
+        (*armed, *interrupt) = (*armed && !now, *interrupt && !now);
+        now
+    }
+
+    /// The next descriptor, or the one at hand.
+    pub(super) fn current(&self) -> u64 {
+        let first = || self.registers.get_u64(self.at(CHAINADDR));
+        self.channel.next.unwrap_or_else(first)
+    }
+
+    /// The transfer under way is over.
+    pub(super) fn done(&mut self, outcome: DmaOutcome<'_>) {
+        let work = mem::take(&mut self.channel.work);
+        match (work, outcome) {
+            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(),
+            (Work::Nothing, _) => {}
+            (Work::Fetch, outcome) => match outcome.ok().and_then(Descriptor::decode) {
+                Some(descriptor) => self.execute(descriptor),
+                None => self.fail(error::NEXT_ADDRESS),
+            },
+            (Work::Copy(descriptor), Ok(_)) => self.finish(&descriptor),
+            (Work::Copy(descriptor), Err(error)) => self.fail(side(&descriptor, error)),
+            (Work::Complete(interrupt), Ok(_)) => self.completed(interrupt),
+            (Work::Complete(_), Err(_)) => {
+                self.note(error::COMPLETION_ADDRESS);
+                self.completed(self.get::<Control>(CHANCTRL).interrupt_on_error());
+            }
         }
     }
 
-    fn begin(&mut self, cx: &mut Context<'_>, descriptor: Descriptor) {
-        let Descriptor {
-            size: len,
-            control,
-            source: from,
-            destination: to,
-            ..
-        } = descriptor;
-        if control.null() {
-            self.finish(cx, &descriptor);
-        } else if control.operation() != 0 {
-            self.fail(cx, error::CONTROL);
-        } else if len == 0 || len > self.max_size {
-            self.fail(cx, error::LENGTH);
+    fn at(&self, offset: u64) -> usize {
+        (self.page + offset) as usize
+    }
+
+    fn get<T: RegisterBits>(&self, offset: u64) -> T {
+        self.registers.get(self.at(offset))
+    }
+
+    /// Does what it was asked for meanwhile. A halted channel is not suspended.
+    fn obey(&mut self) {
+        let asked = Command::from_bits(mem::take(&mut self.channel.asked));
+        if asked.reset() {
+            *self.channel = Channel::default();
+            self.registers
+                .reset_part(self.at(0)..self.at(PAGE), ResetKind::PowerOn);
+        } else if asked.suspend() && self.channel.state != State::Halted {
+            self.channel.state = State::Suspended;
+        }
+    }
+
+    /// Fetches the next descriptor, if one is left.
+    fn go_on(&mut self) {
+        let (address, len) = (self.current(), Descriptor::LEN);
+        if self.channel.count == self.get::<u16>(DMACOUNT) {
+            self.channel.state = State::Done;
+        } else if address % Descriptor::ALIGNMENT == 0 {
+            self.start(Work::Fetch, DmaOp::Read { address, len });
         } else {
-            let copy = DmaOp::Copy { from, to, len };
-            self.start(cx, Work::Copy(descriptor), copy);
+            self.fail(error::ALIGNMENT);
+        }
+    }
+
+    fn execute(&mut self, descriptor: Descriptor) {
+        let (from, to) = (descriptor.source, descriptor.destination);
+        let (len, cap) = (descriptor.size, self.registers.get::<u8>(XFERCAP as usize));
+        if descriptor.control.null() {
+            self.finish(&descriptor);
+        } else if descriptor.control.operation() != 0 {
+            self.fail(error::CONTROL);
+        } else if len == 0 || u64::from(len) > 1 << cap {
+            self.fail(error::LENGTH);
+        } else {
+            self.start(Work::Copy(descriptor), DmaOp::Copy { from, to, len });
         }
     }
 
     /// A descriptor is done.
-    fn finish(&mut self, cx: &mut Context<'_>, descriptor: &Descriptor) {
-        self.progress.completed = self.current();
-        self.progress.next = Some(descriptor.next);
-        self.progress.count = self.progress.count.wrapping_add(1);
+    fn finish(&mut self, descriptor: &Descriptor) {
+        self.channel.completed = self.current();
+        self.channel.next = Some(descriptor.next);
+        self.channel.count = self.channel.count.wrapping_add(1);
         let control = descriptor.control;
-        self.complete(cx, control.completion(), control.interrupt());
+        self.complete(control.completion(), control.interrupt());
     }
 
     /// An error stops the chain at the descriptor that has it.
-    fn fail(&mut self, cx: &mut Context<'_>, bits: u32) {
-        self.note(cx, bits);
-        let control = self.control();
-        self.complete(
-            cx,
-            control.completion_on_error(),
-            control.interrupt_on_error(),
-        );
+    fn fail(&mut self, bits: u32) {
+        self.note(bits);
+        let control: Control = self.get(CHANCTRL);
+        self.complete(control.completion_on_error(), control.interrupt_on_error());
     }
 
-    fn note(&mut self, cx: &mut Context<'_>, bits: u32) {
-        self.registers
-            .set(CHANERR as usize, self.stored(CHANERR) | bits);
-        cx.set_config(CHANERR_INT, cx.config::<u32>(CHANERR_INT) | bits);
-        self.progress.state = State::Halted;
+    fn note(&mut self, bits: u32) {
+        let shown: u32 = self.cx.config(CHANERR_INT);
+        self.cx.set_config(CHANERR_INT, shown | bits);
+        let errors = self.get::<u32>(CHANERR) | bits;
+        self.registers.set(self.at(CHANERR), errors);
+        self.channel.state = State::Halted;
     }
 
     /// The word in memory comes before the interrupt.
-    fn complete(&mut self, cx: &mut Context<'_>, write: bool, interrupt: bool) {
-        if !write {
-            self.completed(cx, interrupt);
-            return;
+    fn complete(&mut self, write: bool, interrupt: bool) {
+        if write {
+            let address = self.registers.get_u64(self.at(CHANCMP));
+            let data = self.channel.status().to_le_bytes().to_vec();
+            self.start(Work::Complete(interrupt), DmaOp::Write { address, data });
+        } else {
+            self.completed(interrupt);
         }
-        let word = DmaOp::Write {
-            address: self.address(CHANCMP),
-            data: self.status().to_le_bytes().to_vec(),
-        };
-        self.start(cx, Work::Complete { interrupt }, word);
     }
 
-    fn completed(&mut self, cx: &mut Context<'_>, interrupt: bool) {
-        self.progress.interrupt |= interrupt;
+    fn completed(&mut self, interrupt: bool) {
+        self.channel.interrupt |= interrupt;
         self.obey();
-        if self.progress.state == State::Active {
-            self.go_on(cx);
+        if self.channel.state == State::Active {
+            self.go_on();
         }
     }
 
-    fn start(&mut self, cx: &mut Context<'_>, work: Work, op: DmaOp) {
-        match cx.dma(self.number, op) {
-            Ok(()) => self.work = work,
-            Err(_) => self.stop(cx),
+    fn start(&mut self, work: Work, op: DmaOp) {
+        let number = (self.page / PAGE) as u32 - 1;
+        match self.cx.dma(number, op) {
+            Ok(()) => self.channel.work = work,
+            Err(_) => self.stop(),
         }
     }
 
     /// The bus is out of reach: nothing is wrong with the chain, but it does not go on.
-    fn stop(&mut self, cx: &mut Context<'_>) {
-        self.progress.state = State::Halted;
-        self.completed(cx, false);
+    fn stop(&mut self) {
+        self.channel.state = State::Halted;
+        self.completed(false);
     }
-
-    pub(super) fn inspect(&self) -> Value {
-        json!({
-            "state": self.progress.state,
-            "completed": self.progress.completed,
-            "current": self.current(),
-            "count": self.progress.count,
-            "error": self.stored(CHANERR),
-            "armed": self.progress.armed,
-        })
-    }
-
-    /// A chain that is at work is saved as one that was stopped.
-    pub(super) fn save(&self) -> Value {
-        let mut progress = self.progress;
-        if self.work != Work::Nothing {
-            progress.state = State::Halted;
-        }
-        snapshot::tree(&Saved {
-            registers: self.registers.values(),
-            progress,
-        })
-    }
-
-    pub(super) fn restore(&mut self, at: &str, saved: &Value) -> Result<(), RestoreError> {
-        let Saved {
-            registers,
-            progress,
-        } = snapshot::read(at, saved)?;
-        self.reset();
-        self.registers.set_values(at, &registers)?;
-        self.progress = progress;
-        Ok(())
-    }
-}
-
-/// The DWORD of a 64-bit register that `offset` is about.
-const fn half(register: u64, offset: u64) -> u32 {
-    (register >> (8 * (offset & 4))) as u32
 }
 
 /// The error bit for the side of a copy that went wrong.

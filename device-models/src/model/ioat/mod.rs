@@ -8,13 +8,15 @@
 mod channel;
 pub mod registers;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use std::mem;
 
-use self::channel::Channel;
-use self::registers::{InterruptControl, global, global_page};
-use super::parameter::InRange;
-use super::{Context, Model};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::channel::{Channel, Engine};
+use self::registers::channel::{CDAR, CHAINADDR, CHANCMD, CHANCTRL, CHANSTS};
+use self::registers::{InterruptControl, global, pages};
+use super::{Context, InRange, Model};
 use crate::dma::DmaOutcome;
 use crate::register::{Block, DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
@@ -40,8 +42,15 @@ pub struct Parameters {
 /// The copy engine.
 #[derive(Debug)]
 pub struct Ioat {
-    global: Block,
-    /// The channels that `ATTNSTATUS` shows, a bit each.
+    registers: Block,
+    state: State,
+}
+
+/// What there is besides registers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// `ATTNSTATUS`.
     attention: u32,
     channels: Vec<Channel>,
 }
@@ -50,45 +59,47 @@ impl Ioat {
     /// The engine after power-on.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
-        let max_size = 1 << parameters.transfer_cap.get();
-        let numbers = 0..u32::from(parameters.channels.get());
+        let channels = usize::from(parameters.channels.get());
         Self {
-            global: global_page(parameters),
-            attention: 0,
-            channels: numbers
-                .map(|number| Channel::new(number, max_size))
-                .collect(),
+            registers: pages(parameters),
+            state: State::of(channels),
         }
     }
 
     fn interrupt_control(&self) -> InterruptControl {
-        let control: InterruptControl = self.global.get(global::INTRCTRL as usize);
-        let status = self.attention != 0;
+        let control: InterruptControl = self.registers.get(global::INTRCTRL as usize);
+        let status = self.state.attention != 0;
         control
             .with_status(status)
             .with_interrupt(status && control.master_enable())
     }
 
-    /// Has channel `number` do something, and lets it interrupt afterwards.
-    fn with_channel(
+    /// What channel `number` does, and its interrupt afterwards.
+    fn with_channel<T: Default>(
         &mut self,
         cx: &mut Context<'_>,
-        number: usize,
-        what: impl FnOnce(&mut Channel, &mut Context<'_>),
-    ) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
+        number: u64,
+        what: impl FnOnce(&mut Engine<'_, '_>) -> T,
+    ) -> T {
+        let Some(channel) = self.state.channels.get_mut(number as usize) else {
+            return T::default();
         };
-        what(channel, cx);
-        if !channel.take_interrupt() {
-            return;
+        let mut engine = Engine {
+            channel,
+            registers: &mut self.registers,
+            page: (number + 1) * PAGE,
+            cx,
+        };
+        let result = what(&mut engine);
+        if engine.take_interrupt() {
+            if self.interrupt_control().vector_per_channel() {
+                cx.interrupt(number as u16);
+            } else {
+                self.state.attention |= 1 << number;
+                self.show_attention(cx);
+            }
         }
-        if self.interrupt_control().vector_per_channel() {
-            cx.interrupt(number as u16);
-        } else {
-            self.attention |= 1 << number;
-            self.show_attention(cx);
-        }
+        result
     }
 
     fn show_attention(&self, cx: &mut Context<'_>) {
@@ -98,107 +109,90 @@ impl Ioat {
             cx.set_intx(false);
         }
     }
-
-    /// Which page an offset is in (`None`: the global one), and where in it.
-    fn place(bar: u8, offset: u64) -> (Option<usize>, u64) {
-        // What is in no page is in that of a channel that nobody has.
-        let page = if bar == 0 { offset / PAGE } else { u64::MAX };
-        let channel = page.checked_sub(1);
-        let number = channel.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        (number, offset % PAGE)
-    }
 }
 
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    global: Vec<u32>,
-    attention: u32,
-    channels: Vec<Value>,
+impl State {
+    fn of(channels: usize) -> Self {
+        Self {
+            attention: 0,
+            channels: vec![Channel::default(); channels],
+        }
+    }
 }
 
 impl Model for Ioat {
-    fn read(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, _: Lanes) -> u32 {
-        match Self::place(bar, offset) {
-            (None, global::ATTNSTATUS) => {
+    fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
+        let stored = self.registers.read(offset as usize / 4);
+        match (offset / PAGE).checked_sub(1) {
+            None if offset == global::CHANCNT => {
+                stored | u32::from(self.interrupt_control().into_bits()) << 24
+            }
+            None if offset == global::ATTNSTATUS => {
                 cx.set_intx(false);
-                std::mem::take(&mut self.attention)
+                mem::take(&mut self.state.attention)
             }
-            (None, offset) => {
-                let value = self.global.read(offset as usize / 4);
-                let control = u32::from(self.interrupt_control().into_bits());
-                if offset == 0 {
-                    value | control << 24
-                } else {
-                    value
+            None => stored,
+            Some(number) => self.with_channel(cx, number, |engine| {
+                let half = |register: u64| (register >> (8 * (offset & 4))) as u32;
+                match offset % PAGE {
+                    CHANCMD => stored | u32::from(engine.channel.asked()),
+                    at if at & !4 == CHANSTS => half(engine.channel.status()),
+                    at if at & !4 == CDAR => half(engine.current()),
+                    _ => stored,
                 }
-            }
-            (Some(number), offset) => {
-                let channel = self.channels.get(number);
-                channel.map_or(0, |channel| channel.read(offset))
-            }
+            }),
         }
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, write: DwordWrite) {
-        match Self::place(bar, offset) {
-            (None, offset) => {
-                self.global.write(offset as usize / 4, write);
-                if offset == 0 {
-                    self.show_attention(cx);
+    fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
+        self.registers.write(offset as usize / 4, write);
+        match (offset / PAGE).checked_sub(1) {
+            None if offset == global::CHANCNT => self.show_attention(cx),
+            None => {}
+            Some(number) => self.with_channel(cx, number, |engine| match offset % PAGE {
+                CHANCTRL => engine.arm(write.value()),
+                CHANCMD => {
+                    engine.command(write.value() as u8);
+                    // DMACOUNT is in the same DWORD.
+                    if write.lanes().mask() >> 16 != 0 {
+                        engine.run();
+                    }
                 }
-            }
-            (Some(number), offset) => {
-                self.with_channel(cx, number, |channel, cx| channel.write(cx, offset, write));
-            }
+                at if at & !4 == CHAINADDR => engine.begin_chain(),
+                _ => {}
+            }),
         }
     }
 
     fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
-        self.global.reset(kind);
-        self.attention = 0;
-        self.channels.iter_mut().for_each(Channel::reset);
+        self.registers.reset(kind);
+        self.state = State::of(self.state.channels.len());
     }
 
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
-        self.with_channel(cx, tag as usize, |channel, cx| channel.done(cx, outcome));
+        self.with_channel(cx, tag.into(), |engine| engine.done(outcome));
     }
 
     fn inspect(&self) -> Value {
-        let channels = self.channels.iter().map(Channel::inspect);
-        json!({
-            "intrctrl": self.interrupt_control().into_bits(),
-            "attention": self.attention,
-            "channels": channels.collect::<Vec<_>>(),
-        })
+        snapshot::tree(&self.state)
     }
 
-    fn save(&self, _: Time) -> Value {
-        let Self {
-            global,
-            attention,
-            channels,
-        } = self;
-        snapshot::tree(&Saved {
-            global: global.values(),
-            attention: *attention,
-            channels: channels.iter().map(Channel::save).collect(),
-        })
+    /// A chain at work is saved as one that was stopped.
+    fn save(&self, now: Time) -> Value {
+        let state = State {
+            attention: self.state.attention,
+            channels: self.state.channels.iter().map(Channel::stopped).collect(),
+        };
+        snapshot::model(now, &self.registers, None, &state)
     }
 
-    fn restore(&mut self, _: Time, saved: &Value) -> Result<(), RestoreError> {
-        const AT: &str = "function.model";
-        let saved: Saved = snapshot::read(AT, saved)?;
-        if saved.channels.len() != self.channels.len() {
+    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        let (_, state) = snapshot::read_model::<State>(now, &mut self.registers, saved)?;
+        if state.channels.len() != self.state.channels.len() {
             let reason = "there are not as many channels as the device has";
-            return Err(RestoreError::part(AT, reason));
+            return Err(RestoreError::part("function.model.state", reason));
         }
-        self.global.set_values(AT, &saved.global)?;
-        self.attention = saved.attention;
-        let channels = self.channels.iter_mut().zip(&saved.channels).enumerate();
-        for (number, (channel, saved)) in channels {
-            channel.restore(&format!("{AT}.channels.{number}"), saved)?;
-        }
+        self.state = state;
         Ok(())
     }
 }

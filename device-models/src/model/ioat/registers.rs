@@ -2,17 +2,15 @@
 
 use bitfield_struct::bitfield;
 
-use super::Parameters;
-use crate::register::{Block, Dword, Register, register_bits};
+use super::{PAGE, Parameters};
+use crate::register::{Block, Register, register_bits};
 
 /// Byte offsets of the global registers in BAR0.
 pub mod global {
     /// RO, 8 bits: channels.
     pub const CHANCNT: u64 = 0x00;
-    /// RO, 8 bits: binary logarithm of the largest copy in bytes.
+    /// RO, 8 bits: binary logarithm of the largest copy in bytes. Behind it is `GENCTRL`, storage.
     pub const XFERCAP: u64 = 0x01;
-    /// RW, 8 bits: storage.
-    pub const GENCTRL: u64 = 0x02;
     /// 8 bits: [`InterruptControl`](super::InterruptControl).
     pub const INTRCTRL: u64 = 0x03;
     /// RO, 32 bits: the channels that interrupted, a bit each; reading it forgets them.
@@ -27,10 +25,8 @@ pub mod global {
 
 /// Byte offsets of a channel's registers in its page.
 pub mod channel {
-    /// 16 bits: [`Control`](super::Control).
+    /// 16 bits: [`Control`](super::Control); behind it RW, 16 bits `DMA_COMP`: storage.
     pub const CHANCTRL: u64 = 0x00;
-    /// RW, 16 bits: storage.
-    pub const DMA_COMP: u64 = 0x02;
     /// 8 bits: [`Command`](super::Command).
     pub const CHANCMD: u64 = 0x04;
     /// RW, 16 bits: descriptors handed over since the chain began, modulo 2^16.
@@ -69,8 +65,7 @@ pub mod error {
     pub const COMPLETION_ADDRESS: u32 = 1 << 12;
 }
 
-/// Registers in config space, where the profile places them: `CHANERR` of any channel once more, for
-/// those who look for errors there.
+/// Config space, where the profile places it: `CHANERR` of any channel once more.
 pub const CHANERR_INT: u16 = 0x180;
 
 /// `INTRCTRL`.
@@ -88,7 +83,7 @@ pub struct InterruptControl {
     __: u8,
 }
 
-/// `CHANCTRL`.
+/// `CHANCTRL`. An error ends the chain in any case.
 #[bitfield(u16)]
 pub struct Control {
     /// Writing one lets the channel interrupt once more; reads zero.
@@ -96,8 +91,7 @@ pub struct Control {
     __: bool,
     /// An error is written to `CHANCMP`.
     pub completion_on_error: bool,
-    /// An error ends the chain, as it always does here.
-    pub abort_on_error: bool,
+    __: bool,
     /// An error interrupts.
     pub interrupt_on_error: bool,
     #[bits(11)]
@@ -119,11 +113,10 @@ pub struct Command {
     __: u8,
 }
 
-register_bits!(InterruptControl: u8, Control: u16, Command: u8);
+register_bits!(InterruptControl: u8, Control: u16);
 
 /// What a channel does, as bits 2:0 of `CHANSTS`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum State {
     /// It works on its chain.
     Active = 0,
@@ -136,7 +129,7 @@ pub enum State {
     Halted = 3,
 }
 
-/// The control word of a descriptor.
+/// The control word of a descriptor. Every one waits for what came before, fence or not.
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
 pub struct DescriptorControl {
@@ -146,8 +139,7 @@ pub struct DescriptorControl {
     __: u8,
     /// Write `CHANSTS` to `CHANCMP` when done.
     pub completion: bool,
-    /// Wait for what came before, as every descriptor does here.
-    pub fence: bool,
+    __: bool,
     /// Do nothing, but count.
     pub null: bool,
     #[bits(18)]
@@ -181,7 +173,7 @@ impl Descriptor {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (words, _) = bytes.as_chunks::<8>();
-        let [head, source, destination, next] = words.first_chunk::<4>()?.map(u64::from_le_bytes);
+        let [head, source, destination, next] = words.first_chunk()?.map(u64::from_le_bytes);
         Some(Self {
             size: head as u32,
             control: DescriptorControl::from_bits((head >> 32) as u32),
@@ -192,43 +184,36 @@ impl Descriptor {
     }
 }
 
-/// The global registers.
-pub(super) fn global_page(parameters: Parameters) -> Block {
-    let controls = InterruptControl::new()
-        .with_master_enable(true)
-        .with_vector_per_channel(true);
-    Block::new([
-        Dword::new()
-            .with(0, Register::new(parameters.channels.get()))
-            .with(1, Register::new(parameters.transfer_cap.get()))
-            .with(2, Register::new(0_u8).rw(u8::MAX))
-            .with(3, Register::new(InterruptControl::new()).rw(controls)),
-        Dword::new(),
-        Dword::read_only(parameters.version.into()),
-        Dword::new().with(0, Register::new(0_u16).rw(0x3fff)),
-        Dword::read_only(parameters.capabilities),
-    ])
-}
-
-/// A channel's page. `CHANSTS` and `CDAR` are not stored.
-pub(super) fn channel_page() -> Block {
-    let storage = || Dword::new().with(0, Register::new(0_u32).rw(u32::MAX));
-    let control = Control::from_bits(0xffff).with_rearm(false);
-    Block::new([
-        Dword::new()
-            .with(0, Register::new(Control::new()).rw(control))
-            .with(2, Register::new(0_u16).rw(u16::MAX)),
-        Dword::new().with(2, Register::new(0_u16).rw(u16::MAX)),
-        Dword::new(),
-        Dword::new(),
-        storage(),
-        storage(),
-        storage(),
-        storage(),
-        Dword::new(),
-        Dword::new(),
-        Dword::new().with(0, Register::new(0_u32).rw1c(u32::MAX)),
-        storage(),
-        storage(),
-    ])
+/// The pages: a global one, and one for each channel. What depends on more than writes is not stored:
+/// `ATTNSTATUS`, `CHANSTS`, `CDAR`.
+pub(super) fn pages(parameters: Parameters) -> Block {
+    let (channels, cap) = (parameters.channels.get(), parameters.transfer_cap.get());
+    let size = u32::from_le_bytes([channels, cap, 0, 0]);
+    let (ro, rw) = (Register::new, |mask| Register::new(0_u32).rw(mask));
+    let global = [
+        (global::CHANCNT, ro(size).rw(0x09ff_0000)),
+        (global::VER, ro(parameters.version.into())),
+        (global::INTRDELAY, rw(0x3fff)),
+        (global::DMACAP, ro(parameters.capabilities)),
+    ];
+    let of_a_channel = [
+        (channel::CHANCTRL, rw(0xffff_fffe)),
+        (channel::CHANCMD, rw(0xffff_0000)),
+        (channel::CHAINADDR, rw(u32::MAX)),
+        (channel::CHAINADDR + 4, rw(u32::MAX)),
+        (channel::CHANCMP, rw(u32::MAX)),
+        (channel::CHANCMP + 4, rw(u32::MAX)),
+        (channel::CHANERR, ro(0).rw1c(u32::MAX)),
+        (channel::CHANERRMASK, rw(u32::MAX)),
+        (channel::DCACTRL, rw(u32::MAX)),
+    ];
+    let pages = (1..=u64::from(channels)).flat_map(|page| {
+        of_a_channel.map(move |(offset, register)| (page * PAGE + offset, register))
+    });
+    let registers = global.into_iter().chain(pages);
+    let len = (u64::from(channels) + 1) * PAGE;
+    Block::page(
+        len as usize / 4,
+        registers.map(|(offset, register)| (offset as usize, register)),
+    )
 }

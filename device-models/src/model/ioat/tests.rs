@@ -92,7 +92,7 @@ const NULL: u32 = 1 << 5;
 const GLOBAL: [(u64, usize, u32, u32); 9] = [
     (global::CHANCNT, 1, 1, 1),
     (global::XFERCAP, 1, 16, 16),
-    (global::GENCTRL, 1, 0, 0xff),
+    (0x02, 1, 0, 0xff),
     (global::INTRCTRL, 1, 0, 0x09),
     (global::ATTNSTATUS, 4, 0, 0),
     (global::VER, 1, 0x33, 0x33),
@@ -103,7 +103,7 @@ const GLOBAL: [(u64, usize, u32, u32); 9] = [
 
 const OF_A_CHANNEL: [(u64, usize, u32, u32); 17] = [
     (CHANCTRL, 2, 0, 0xfffe),
-    (DMA_COMP, 2, 0, 0xffff),
+    (0x02, 2, 0, 0xffff),
     (CHANSTS, 4, 3, 3),
     (CHANSTS + 4, 4, 0, 0),
     (CHAINADDR, 4, 0, u32::MAX),
