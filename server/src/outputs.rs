@@ -48,6 +48,13 @@ impl Outputs {
                     stats.interrupts_unbound += u64::from(!told);
                     tracing::trace!(function = self.name, ?index, vector, told, "interrupt");
                 }
+                Output::Withdraw { index, vector } => {
+                    let withdrawn = self.irqs.withdraw(index, vector);
+                    if withdrawn {
+                        device.intx_withdrawn();
+                    }
+                    tracing::trace!(function = self.name, ?index, vector, withdrawn, "interrupt gone");
+                }
                 Output::Wakeup { signal } => {
                     self.irqs.end_low_power(signal);
                     tracing::trace!(function = self.name, signal, "wake-up eventfd released");

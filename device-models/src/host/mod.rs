@@ -69,6 +69,14 @@ pub enum Output {
         /// Vector.
         vector: u32,
     },
+    /// Take back the signal to the trigger of a vector if the client has not noticed it, and say so
+    /// with [`Device::intx_withdrawn`]. The vector is INTx.
+    Withdraw {
+        /// VFIO irq index.
+        index: IrqIndex,
+        /// Vector.
+        vector: u32,
+    },
     /// Low power ended for the client's wake-up eventfd: drop it, after signalling it if `signal`.
     Wakeup {
         /// The device really slept and woke.
@@ -337,6 +345,11 @@ impl Device {
     #[must_use]
     pub fn dma_is_live(&self, id: DmaId) -> bool {
         self.slot.function().dma_is_live(id)
+    }
+
+    /// An [`Output::Withdraw`] came in time: the client never noticed INTx.
+    pub fn intx_withdrawn(&mut self) {
+        self.irqs.intx_withdrawn(&mut self.outputs);
     }
 
     /// The outcome of a transfer.
