@@ -1,8 +1,8 @@
 //! The SMBus host controller of Intel's chipsets: a host for [`i2c`](super::i2c) targets with registers of
 //! one byte in an I/O BAR and, where there is one, a memory BAR; with INTx.
 //!
-//! A transaction takes as long as its bytes take at 100 kHz. Blocks go byte by byte, with software in
-//! between. The controller begins nothing while config space says that its host interface is off.
+//! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks go through the buffer if that is
+//! switched on; others go byte by byte, with software in between. The controller begins nothing while config space says that its host interface is off.
 
 pub mod registers;
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::registers::{
-    BLOCK_DB, DAT0, DAT1, HST_EN, HSTCFG, HSTCMD, HSTCNT, HSTSTS, HostControl, HostStatus, I2C_EN,
-    SLV_CMD, SMBALERT_DIS, XMIT_SLVA,
+    AUX_CTL, BLOCK_DB, DAT0, DAT1, E32B, HST_EN, HSTCFG, HSTCMD, HSTCNT, HSTSTS, HostControl,
+    HostStatus, I2C_EN, SLV_CMD, SMBALERT_DIS, XMIT_SLVA,
 };
 use super::i2c::Bus;
 use super::{Context, Model};
@@ -46,6 +46,9 @@ pub struct Smbus {
 #[serde(deny_unknown_fields)]
 struct State {
     bus: Bus,
+    buffer: [u8; 32],
+    /// The place in the buffer that `BLOCK_DB` is.
+    place: u8,
     /// A block that goes byte by byte: whether the target sends it, and the bytes that are left.
     block: Option<(bool, u8)>,
     /// What `HSTSTS` shows when what is on the wires is over.
@@ -70,6 +73,19 @@ impl Smbus {
 
     fn control(&self) -> HostControl {
         self.registers.get(HSTCNT)
+    }
+
+    fn buffered(&self) -> bool {
+        self.registers.get::<u8>(AUX_CTL) & E32B != 0
+    }
+
+    /// The place in the buffer that `BLOCK_DB` is, if that is in use; on to the next one.
+    fn place(&mut self) -> Option<&mut u8> {
+        let place = self.state.place % 32;
+        self.state.place = place + 1;
+        let buffered = self.buffered();
+        let slot = self.state.buffer.get_mut(usize::from(place));
+        slot.filter(|_| buffered)
     }
 
     /// Something is on the wires from now on, and this comes of it.
@@ -116,17 +132,32 @@ impl Smbus {
             (5, false) => (&[command, data0], 0),        // Block Write
             (5, true) => (&[command], 1),                // Block Read
             (6, _) => (&[data1], 0),                     // I2C Read
+            (7, _) => (&[command, data0], 1),            // Block Process Call
             _ => (&[], 0),                               // Quick
         };
-        let reads = read || matches!(protocol, 4 | 6);
-        if !self.state.bus.message(slave >> 1, sent, reads) {
+        let reads = read || matches!(protocol, 4 | 6 | 7);
+        let buffered = self.buffered() && matches!(protocol, 5 | 7);
+        let State { bus, buffer, .. } = &mut self.state;
+        let out = if buffered && !read {
+            usize::from(data0)
+        } else {
+            0
+        };
+        let block = buffer.get(..out).unwrap_or(buffer);
+        if !bus.message(slave >> 1, sent, block, reads) {
             return DEVICE_ERROR;
         }
         for register in [DAT0, DAT1].into_iter().take(received) {
-            self.registers.set(register, self.state.bus.read());
+            self.registers.set(register, bus.read());
         }
+        let count: u8 = self.registers.get(DAT0);
         match protocol {
-            5 => self.block_byte(reads, self.registers.get(DAT0)),
+            5 | 7 if buffered => {
+                let room = buffer.iter_mut().take(usize::from(count));
+                room.filter(|_| reads).for_each(|byte| *byte = bus.read());
+                DONE
+            }
+            5 | 7 => self.block_byte(reads, count),
             6 => self.block_byte(reads, u8::MAX),
             _ => DONE,
         }
@@ -166,6 +197,17 @@ impl Smbus {
 
 impl Model for Smbus {
     fn read(&mut self, _: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
+        for byte in lanes.bytes() {
+            match offset as usize + byte {
+                HSTCNT => self.state.place = 0,
+                BLOCK_DB => {
+                    if let Some(byte) = self.place().map(|byte| *byte) {
+                        self.registers.set(BLOCK_DB, byte);
+                    }
+                }
+                _ => {}
+            }
+        }
         let value = self.registers.read(offset as usize / 4);
         if offset as usize == HSTSTS && lanes.covers(HSTSTS) {
             self.registers.set(HSTSTS, self.status().with_in_use(true));
@@ -182,6 +224,11 @@ impl Model for Smbus {
                 HSTSTS if before.byte_done() && !self.status().byte_done() => self.go_on(cx.now()),
                 HSTCNT if control.kill() && before.busy() => self.end(FAILED),
                 HSTCNT if control.start() => self.start(cx),
+                BLOCK_DB => {
+                    if let Some(byte) = self.place() {
+                        *byte = value;
+                    }
+                }
                 _ => {}
             }
         }

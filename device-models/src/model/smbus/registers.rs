@@ -22,15 +22,19 @@ pub const XMIT_SLVA: usize = 0x04;
 pub const DAT0: usize = 0x05;
 /// Data 1.
 pub const DAT1: usize = 0x06;
-/// Block Data Byte: the byte of a block that was received last, or is sent next.
+/// Block Data Byte: the byte of a block that was received last, or is sent next; or the place in the buffer that
+/// software has reached.
 pub const BLOCK_DB: usize = 0x07;
+/// Auxiliary Control.
+pub const AUX_CTL: usize = 0x0d;
+/// Of [`AUX_CTL`]: SMBus blocks go through the buffer.
+pub const E32B: u8 = 1 << 1;
 /// Slave Command.
 pub const SLV_CMD: usize = 0x11;
 /// Of [`SLV_CMD`]: SMBALERT# does not interrupt.
 pub const SMBALERT_DIS: u8 = 1 << 2;
 
-/// The registers after power-on. The controller has no block buffer and checks no PEC (Auxiliary Control is
-/// read-only, as before such controllers had one), and no other host sends messages to it.
+/// The registers after power-on. The controller checks no PEC, and no other host sends messages to it.
 pub fn page() -> Block {
     let register = |reset: u8, rw: u8, rw1c: u8| Register::new(reset).rw(rw).rw1c(rw1c);
     Block::page(
@@ -45,6 +49,7 @@ pub fn page() -> Block {
             (BLOCK_DB, register(0x00, 0xff, 0x00)),
             (0x08, register(0x00, 0xff, 0x00)), // Packet Error Check
             (0x09, register(0x44, 0x7f, 0x00)), // Receive Slave Address
+            (AUX_CTL, register(0x00, E32B, 0x00)),
             (0x0e, register(0x07, 0x04, 0x00)), // SMLink Pin Control: wires at rest
             (0x0f, register(0x07, 0x04, 0x00)), // SMBus Pin Control: likewise
             (0x10, register(0x00, 0x00, 0x01)), // Slave Status
