@@ -1,11 +1,12 @@
 use proptest::prelude::*;
 
-use super::registers::MSR_CTS;
 use super::*;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
 
 const PMCSR: u64 = 0x44;
-const FIFOS: u8 = 0x01;
+const FIFOS: u8 = FIFO_ENABLE;
+/// LSR: a byte is there.
+const READY: u8 = 0x01;
 /// MCR: DTR, RTS.
 const OPEN: u8 = 0x03;
 
@@ -35,6 +36,7 @@ impl Bench {
 
     /// What the line takes away when it has room for so many bytes.
     fn fetch(&mut self, room: usize) -> Vec<u8> {
+        self.pass(1);
         let mut bytes = vec![0; room];
         let count = self.function.line_transmit(self.now, &mut bytes);
         self.drain();
@@ -63,7 +65,7 @@ fn registers_after_power_on_and_what_writes_leave_there() {
         (7, false, 0, 0xff),
     ] {
         let mut bench = Bench::of("serial", &[]);
-        let select = if dlab { LCR_DLAB } else { 0 };
+        let select = if dlab { DLAB } else { 0 };
         bench.put(3, select);
         if register != 3 {
             assert_eq!(bench.get(register), reset, "{register} {dlab}");
@@ -114,6 +116,8 @@ fn interrupts_by_priority() {
     bench.fetch(16);
     assert_eq!(bench.get(2), 0xc2, "now it is");
     bench.feed(&[1, 2, 3]);
+    assert_eq!(bench.get(2), 0xc0, "more may come");
+    bench.pass(1);
     assert_eq!(bench.get(2), 0xcc, "below the trigger level");
     bench.feed(&[4]);
     assert_eq!((bench.get(2), bench.wire()), (0xc4, true));
@@ -147,7 +151,7 @@ fn a_loop_connects_the_ends_and_nobody_else() {
         (0x08, 0x80),
         (0x0f, 0xf0),
     ] {
-        bench.put(4, MCR_LOOP | outputs);
+        bench.put(4, LOOP | outputs);
         assert_eq!(bench.get(6) & 0xf0, inputs, "{outputs:#x}");
     }
     bench.put(0, 0x5a);
@@ -164,7 +168,7 @@ fn the_other_end_waits_for_rts_for_room_and_for_d0() {
     assert_eq!((bench.feed(&bytes), bench.feed(&bytes)), (1, 0), "no FIFO");
     bench.put(2, FIFOS);
     assert_eq!((bench.feed(&bytes), bench.feed(&bytes)), (16, 0));
-    bench.put(2, FIFOS | FCR_CLEAR_RECEIVER);
+    bench.put(2, FIFOS | CLEAR_RECEIVER);
     bench.put(4, 0);
     assert_eq!(bench.feed(&bytes), 0, "RTS is off");
     bench.put(4, OPEN);
@@ -173,15 +177,30 @@ fn the_other_end_waits_for_rts_for_room_and_for_d0() {
     bench.config(PMCSR, D0);
     bench.config(COMMAND, ENABLE);
     assert_eq!(bench.get(4), 0, "the driver has to program it again");
-    assert_eq!(bench.get(6) & MSR_CTS, MSR_CTS, "the cable is still there");
+    assert_eq!(bench.get(6) & CARRIER, CARRIER, "the cable is still there");
+}
+
+#[test]
+fn bytes_leave_when_the_fifo_is_full_or_no_more_come() {
+    let mut bench = Bench::port();
+    bench.put(2, FIFOS);
+    let mut room = [0; 99];
+    for written in 1..=FIFO {
+        bench.put(0, 1);
+        let left = bench.function.line_transmit(bench.now, &mut room);
+        assert_eq!(left, if written == FIFO { FIFO } else { 0 });
+    }
+    bench.put(0, 1);
+    assert_eq!((bench.get(5) & 0x20, bench.fetch(99).len()), (0, 1));
+    assert_eq!(bench.get(5) & 0x20, 0x20);
 }
 
 #[test]
 fn the_fifo_control_forgets_what_it_is_told_to() {
     for (fcr, ready, sent) in [
         (FIFOS, 0x01, 3),
-        (FIFOS | FCR_CLEAR_RECEIVER, 0x00, 3),
-        (FIFOS | FCR_CLEAR_TRANSMITTER, 0x61, 0),
+        (FIFOS | CLEAR_RECEIVER, 0x00, 3),
+        (FIFOS | CLEAR_TRANSMITTER, 0x61, 0),
         (0, 0x60, 0),
     ] {
         let mut bench = Bench::port();
@@ -221,7 +240,7 @@ proptest! {
             let bytes: Vec<u8> = (fed..fed + feed as u64).map(|n| n as u8).collect();
             fed += bench.feed(&bytes) as u64;
             for _ in 0..read {
-                if bench.get(5) & LSR_READY != 0 {
+                if bench.get(5) & READY != 0 {
                     got.push(bench.get(0));
                 }
             }
@@ -233,7 +252,7 @@ proptest! {
             }
             fetched.extend(bench.fetch(fetch));
         }
-        while bench.get(5) & LSR_READY != 0 {
+        while bench.get(5) & READY != 0 {
             got.push(bench.get(0));
         }
         fetched.extend(bench.fetch(FIFO));
