@@ -53,7 +53,13 @@ impl Outputs {
                     if withdrawn {
                         device.intx_withdrawn();
                     }
-                    tracing::trace!(function = self.name, ?index, vector, withdrawn, "interrupt gone");
+                    tracing::trace!(
+                        function = self.name,
+                        ?index,
+                        vector,
+                        withdrawn,
+                        "interrupt gone"
+                    );
                 }
                 Output::Wakeup { signal } => {
                     self.irqs.end_low_power(signal);

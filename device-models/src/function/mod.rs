@@ -235,7 +235,8 @@ impl Function {
     /// The world around the device drives one of its inputs. Any other name does nothing.
     pub fn input(&mut self, now: Time, name: &str) {
         if self.model.inputs().contains(&name) {
-            self.model.input(&mut Context::new(now, &mut self.core), name);
+            self.model
+                .input(&mut Context::new(now, &mut self.core), name);
         }
     }
 
