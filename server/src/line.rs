@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -92,7 +92,7 @@ impl Line {
     ///
     /// # Errors
     /// What the system says.
-    pub fn file(path: &PathBuf) -> io::Result<Self> {
+    pub fn file(path: &Path) -> io::Result<Self> {
         let file: File = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self::new(End::File, Some(file.into())))
     }
