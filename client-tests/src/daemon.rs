@@ -18,6 +18,9 @@ use crate::control::Control;
 use crate::raw::RawClient;
 use crate::table;
 
+/// The folder for saved states, beside the sockets.
+const STATES: &str = "states";
+
 /// A function to serve.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -70,6 +73,7 @@ impl Spec {
             endpoint: Endpoint::Listener(UnixListener::bind(socket(folder, index))?),
             control: Some(UnixListener::bind(control_socket(folder, index))?),
             rail: None,
+            line: None,
         })
     }
 }
@@ -112,9 +116,15 @@ impl Daemon {
     pub fn start_with(settings: Settings, specs: &[Spec]) -> Result<Self> {
         let (folder, mut server) = prepare(settings, specs)?;
         let handle = server.handle();
+        let states = folder.path().join(STATES);
+        std::fs::create_dir(&states)?;
+        let sandbox = Sandbox {
+            state_folders: vec![states],
+            ..Sandbox::default()
+        };
         let thread = std::thread::spawn(move || {
             // As the daemon is: whatever it does not need and a test makes it do ends the test.
-            Sandbox::default().enter()?;
+            sandbox.enter()?;
             Ok(server.run()?)
         });
         Ok(Self {
@@ -128,6 +138,12 @@ impl Daemon {
     #[must_use]
     pub fn socket(&self, index: usize) -> PathBuf {
         socket(&self.folder, index)
+    }
+
+    /// A file of that name in the folder where the server may save states.
+    #[must_use]
+    pub fn state_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(STATES).join(name)
     }
 
     /// A client of a function that has agreed on a version.

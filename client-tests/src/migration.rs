@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
@@ -170,7 +169,6 @@ pub struct Place {
     pub control: Control,
     /// Its server.
     pub daemon: Daemon,
-    folder: TempDir,
 }
 
 impl Place {
@@ -190,7 +188,6 @@ impl Place {
         Ok(Self {
             client: daemon.attach(0)?,
             control: daemon.control(0)?,
-            folder: tempfile::tempdir()?,
             daemon,
         })
     }
@@ -208,7 +205,7 @@ impl Place {
     /// # Errors
     /// It cannot be saved.
     pub fn tree(&mut self) -> Result<Value> {
-        let file = self.folder.path().join("state.json");
+        let file = self.daemon.state_file("state.json");
         let name = Path::to_str(&file).context("the name of the folder is no text")?;
         self.control.command(&["save", name])?;
         Ok(serde_json::from_slice(&std::fs::read(&file)?)?)

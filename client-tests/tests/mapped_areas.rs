@@ -300,9 +300,7 @@ fn low_power_takes_areas_away_until_it_is_left() {
 #[test]
 fn areas_are_saved_restored_and_reset_with_the_function() {
     let (daemon, mut client, file) = mapped(&[]);
-    let folder = tempfile::tempdir().unwrap();
-    let saved = folder.path().join("saved");
-    let saved = format!("--file={}", saved.display());
+    let saved = format!("--file={}", daemon.state_file("saved").display());
     let mut control = daemon.control(0).unwrap();
     file.write_all_at(&[5], 0x4000).unwrap();
     control.command(&["save", &saved]).unwrap();

@@ -1,5 +1,6 @@
 //! The examples for device authors are as small as the documentation says, and they work.
 
+use pci_device_models::dma::DmaOp;
 use pci_device_models::host::{Device, IrqIndex, Output, region_index};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
@@ -7,9 +8,12 @@ use pci_device_models::time::Time;
 
 #[path = "../examples/minimal_model.rs"]
 mod minimal_model;
+#[path = "../examples/step_by_step.rs"]
+mod step_by_step;
 
 const PROFILE: &str = include_str!("../examples/minimal.toml");
 const MODEL: &str = include_str!("../examples/minimal_model.rs");
+const STEPS: &str = include_str!("../examples/step_by_step.rs");
 const GUIDE: &str = include_str!("../../docs/device-authors.md");
 
 const COMMAND: u64 = 0x04;
@@ -59,6 +63,27 @@ fn the_guide_shows_them_as_they_are() {
 }
 
 #[test]
+fn the_steps_of_the_guide_are_the_whole_example() {
+    let (_, section) = GUIDE
+        .split_once("### One model, step by step")
+        .expect("the section is there");
+    let section = section.split("\n### ").next().expect("it ends");
+    let mut at = 0;
+    let mut quoted = 0;
+    for step in section.split("```rust\n").skip(1) {
+        let code = step.split("```").next().expect("it ends");
+        let found = STEPS[at..].find(code);
+        at += found.unwrap_or_else(|| panic!("no such code, or out of order: {code}"));
+        quoted += code.lines().count();
+    }
+    let lines = STEPS.lines().count();
+    assert!(
+        quoted * 4 > lines * 3,
+        "{quoted} of {lines} lines are shown"
+    );
+}
+
+#[test]
 fn the_guide_quotes_a_mistake_as_it_is_told() {
     let wrong = PROFILE.replace("pme-from = [\"d0\",", "pme-from = [\"d0\", \"d1\",");
     let error = Profile::parse("minimal.toml", &wrong, &[]).expect_err("there is no D1");
@@ -98,6 +123,57 @@ fn the_model_adds_and_interrupts() {
     }
     assert_eq!(triggers, 2);
     minimal_model::main().expect("the example runs");
+}
+
+#[test]
+fn the_filler_waits_writes_its_pattern_and_interrupts() {
+    let model = "{ name = \"filler\", delay-ms = 10 }";
+    let mut device = device(&step_by_step::registry(), model);
+    let memory_end = Time::from_nanos(10_000_000);
+    for (offset, value) in [(0x00, 0x1000_u32), (0x08, 16), (0x0c, 1)] {
+        write(&mut device, 0, offset, &value.to_le_bytes());
+    }
+    assert_eq!(read(&mut device, 0, 0x10), 1, "busy");
+    assert_eq!(device.next_deadline(), Some(memory_end));
+    device.advance(memory_end);
+    let asked = std::iter::from_fn(|| device.next_output()).find_map(|output| match output {
+        Output::Dma(request) => Some(request),
+        _ => None,
+    });
+    let request = asked.expect("a transfer");
+    let pattern = DmaOp::Write {
+        address: 0x1000,
+        data: vec![0xa5; 16],
+    };
+    assert_eq!(request.op, pattern);
+    let saved = device.save(memory_end);
+    device.dma_done(memory_end, request.id, Ok(&[]));
+    assert_eq!(read(&mut device, 0, 0x10), 2, "done");
+    device.restore(memory_end, &saved).expect("its own state");
+    assert_eq!(read(&mut device, 0, 0x10), 1, "busy again");
+    let again = std::iter::from_fn(|| device.next_output()).find_map(|output| match output {
+        Output::Dma(request) => Some(request),
+        _ => None,
+    });
+    let again = again.expect("the transfer begins again");
+    assert_eq!(again.op, pattern);
+    device.dma_done(memory_end, again.id, Ok(&[]));
+    assert_eq!(read(&mut device, 0, 0x10), 2, "done");
+    step_by_step::main().expect("the example runs");
+}
+
+#[test]
+fn parameters_out_of_range_are_refused_in_words() {
+    let set = [("model", "{ name = \"filler\", delay-ms = 0 }")];
+    let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let profile = Profile::parse("minimal.toml", PROFILE, &set).expect("it is a profile");
+    let error = profile
+        .device(&step_by_step::registry())
+        .expect_err("0 is out of range");
+    assert!(
+        error.message.contains("0 is out of range; choose 1 to 100"),
+        "{error}"
+    );
 }
 
 /// Where a capability of the conventional list is.

@@ -15,16 +15,6 @@ use pci_device_models::time::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const PROFILES: [&str; 7] = [
-    "testdev",
-    "gpu-display",
-    "gpu-3d",
-    "gpu-audio",
-    "nic",
-    "nvme",
-    "xhci",
-];
-
 /// Registers of `testdev`.
 const SCRATCH: u64 = 0x04;
 const COMMAND: u64 = 0x04;
@@ -332,7 +322,7 @@ proptest! {
 
     #[test]
     fn a_restored_device_is_the_same_device(
-        name in prop::sample::select(PROFILES.to_vec()),
+        name in prop::sample::select(Profile::builtins().collect::<Vec<_>>()),
         view in prop::sample::select(vec!["hardware", "vfio-pci"]),
         dialect in prop::sample::select(vec!["mainline", "v4"]),
         before in steps(80),
@@ -388,7 +378,7 @@ proptest! {
     /// Whatever a file says, the device refuses it or lives on with it.
     #[test]
     fn a_tree_that_was_tampered_with_does_no_harm(
-        name in prop::sample::select(PROFILES.to_vec()),
+        name in prop::sample::select(Profile::builtins().collect::<Vec<_>>()),
         view in prop::sample::select(vec!["hardware", "vfio-pci"]),
         before in steps(40),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 24_u32..64), 1..12),

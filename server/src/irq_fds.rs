@@ -54,6 +54,13 @@ impl IrqFds {
         }
     }
 
+    /// Takes back what was told to who is bound to the vector. `false`: it was noticed already, or
+    /// nobody is.
+    pub(crate) fn withdraw(&mut self, index: IrqIndex, vector: u32) -> bool {
+        let trigger = self.triggers(index).get(vector as usize);
+        matches!(trigger, Some(Some(fd)) if fd.drain())
+    }
+
     /// Sets or removes the resample eventfd and has it watched.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 //! | `outputs` | what a device does to the world |
 //! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
+//! | [`line`] | the other end of a character line |
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the control socket's language |
 //! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
@@ -23,6 +24,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod line;
 pub mod listen;
 pub mod logging;
 pub mod manifest;

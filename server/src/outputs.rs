@@ -56,6 +56,19 @@ impl Outputs {
                     self.held.insert((index, vector));
                 }
                 Output::Trigger { index, vector } => self.trigger(index, vector, stats),
+                Output::Withdraw { index, vector } => {
+                    let withdrawn = self.irqs.withdraw(index, vector);
+                    if withdrawn {
+                        device.intx_withdrawn();
+                    }
+                    tracing::trace!(
+                        function = self.name,
+                        ?index,
+                        vector,
+                        withdrawn,
+                        "interrupt gone"
+                    );
+                }
                 Output::Wakeup { signal } => {
                     self.irqs.end_low_power(signal);
                     tracing::trace!(function = self.name, signal, "wake-up eventfd released");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use mio::Waker;
 use pci_device_models::host::Device;
 
+use crate::line::Line;
 use crate::memory::ClientMemory;
 use crate::reactor::Reactor;
 use crate::settings::Settings;
@@ -59,6 +60,8 @@ pub struct ServedFunction {
     /// Where the switch of its slot's power rail connects: bytes `N` turn it on, `F` off, anything
     /// else is skipped. Of several connections the newest counts.
     pub rail: Option<UnixListener>,
+    /// The other end of its character line. Without one, the device's end leads nowhere.
+    pub line: Option<Line>,
 }
 
 /// Ends a running server from another thread.

@@ -10,7 +10,7 @@
 //!     External (PATH, DeviceObj)
 //!     Scope (PATH)
 //!     {
-//!         OperationRegion (RAIL, SystemIO, PORT, One)
+//!         OperationRegion (RAIL, SystemIO, PORT, One) // beside PATH, its first letter an R
 //!         Field (RAIL, ByteAcc, NoLock, Preserve) { LETT, 8 }
 //!         Name (ISON, One)
 //!         PowerResource (SLOT, 4, 0)
@@ -26,7 +26,9 @@
 //! }
 //! ```
 //!
-//! Everything lies in the device's own scope, so that tables of several devices do not meet.
+//! All but the region lies in the device's own scope, so that tables of several devices do not meet. A driver may watch
+//! what firmware does to I/O ports in the scope of its device, as Linux's i2c-i801 does, and wait for itself if waking the
+//! device was its own idea; it does not watch the scope around it.
 
 mod aml;
 
@@ -73,13 +75,17 @@ const CHECKSUM: usize = 9;
 #[must_use]
 pub fn table(path: &DevicePath, port: u16) -> Vec<u8> {
     let DevicePath(path) = path;
-    let body = [aml::external_device(path), aml::scope(path, &objects(port))].concat();
+    let body = [
+        aml::external_device(path),
+        aml::scope(path, &objects(path, port)),
+    ]
+    .concat();
     with_header(&body)
 }
 
-fn objects(port: u16) -> Aml {
-    let [region, letter, is_on, resource] =
-        [*b"RAIL", *b"LETT", *b"ISON", *b"SLOT"].map(NameString::from);
+fn objects(path: &NameString, port: u16) -> Aml {
+    let region = path.beside();
+    let [letter, is_on, resource] = [*b"LETT", *b"ISON", *b"SLOT"].map(NameString::from);
     let switch = |name: &[u8; 4], state: u8, code: u8| {
         let body = [
             aml::store(&aml::integer(state.into()), &is_on),

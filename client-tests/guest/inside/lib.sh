@@ -72,6 +72,18 @@ settles() {
     printf '%s\n' "$got"
 }
 
+# --- the function, with its driver -----------------------------------------------------------------------------------------------------
+
+# load MODULE [PARAMETER...]: a module that setup brought along.
+load() {
+    module=$1
+    shift
+    check "$module is loaded" insmod "/modules/$module.ko" "$@"
+}
+
+# driver: the name of the driver that the function is bound to.
+driver() { basename "$(readlink "$DEV/driver")"; }
+
 # --- the function, without a driver ----------------------------------------------------------------------------------------------------
 
 power_state() { cat "$DEV/power_state"; }

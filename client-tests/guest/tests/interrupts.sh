@@ -1,5 +1,6 @@
 # INTx, MSI and MSI-X reach a client of the guest's vfio-pci, stay away while the function sleeps, and come again afterwards.
 # serve: --set capabilities.pm.no-soft-reset=true
+# posted: no
 # machine: -device intel-iommu,caching-mode=on
 # kernel: intel_iommu=on
 

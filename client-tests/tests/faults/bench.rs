@@ -88,6 +88,11 @@ impl Bench {
         self.daemon.attach(1)
     }
 
+    /// A file of that name where the server may save states.
+    pub fn state_file(&self, name: &str) -> PathBuf {
+        self.daemon.state_file(name)
+    }
+
     /// The control socket of the function that is for the fault.
     pub fn control(&self) -> Result<Control> {
         self.daemon.control(0)

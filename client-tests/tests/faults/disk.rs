@@ -1,6 +1,4 @@
-//! The disk is full, or is none.
-
-use std::os::unix::fs::symlink;
+//! The disk does not take a saved device.
 
 use anyhow::{Result, ensure};
 use client_tests::raw::wire::region;
@@ -9,43 +7,28 @@ use super::bench::{Bench, Case, case};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        case("the disk is full when a device is saved", full),
-        case("the folder for a saved device is gone", gone),
+        case("the folder for a saved device is gone", |bench| {
+            refused(bench, "none/saved", "No such file or directory")
+        }),
+        case(
+            "there is a folder in the place of a saved device",
+            |bench| {
+                std::fs::create_dir(bench.state_file("saved"))?;
+                refused(bench, "saved", "the state cannot be written")
+            },
+        ),
     ]
 }
 
-/// Where the server writes until the file is complete, no byte finds room.
-fn full(bench: &Bench) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("saved");
-    symlink("/dev/full", folder.path().join("saved.part"))?;
-    let mut client = bench.attach()?;
-    refused(
-        bench,
-        &file.display().to_string(),
-        "No space left on device",
-    )?;
-    ensure!(!file.exists(), "half a file has the name");
-    let left = std::fs::read_dir(folder.path())?.count();
-    ensure!(left == 0, "{left} files are left");
-    client.read(region::CONFIG, 0, 4).map(drop)
-}
-
-fn gone(bench: &Bench) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("none/saved");
-    refused(
-        bench,
-        &file.display().to_string(),
-        "No such file or directory",
-    )
-}
-
+/// Nothing is left of it, and the device goes on.
 fn refused(bench: &Bench, file: &str, why: &str) -> Result<()> {
+    let mut client = bench.attach()?;
+    let file = bench.state_file(file);
     let request = serde_json::json!({ "verb": "save", "file": file });
     let answer = bench.control()?.request(request);
     let error = answer.err().map(|error| error.to_string());
     let error = error.unwrap_or_default();
     ensure!(error.contains(why), "saving says {error:?}");
-    Ok(())
+    ensure!(!file.with_extension("part").exists(), "half a file is left");
+    client.read(region::CONFIG, 0, 4).map(drop)
 }

@@ -62,13 +62,22 @@ pub enum CapabilityId {
         /// Capability version, four bits.
         version: u8,
     },
+    /// No list: registers of the device's own, without a header.
+    DeviceSpecific {
+        /// Whether they are at 100h and beyond.
+        extended: bool,
+    },
 }
 
 impl CapabilityId {
     /// Whether the capability lives at 100h and beyond.
     #[must_use]
     pub const fn is_extended(self) -> bool {
-        matches!(self, Self::Extended { .. })
+        match self {
+            Self::Conventional(_) => false,
+            Self::Extended { .. } => true,
+            Self::DeviceSpecific { extended } => extended,
+        }
     }
 
     /// The bits of a header DWORD that hold id, version and next pointer.
@@ -77,6 +86,7 @@ impl CapabilityId {
         match self {
             Self::Conventional(_) => 0xffff,
             Self::Extended { .. } => 0xffff_ffff,
+            Self::DeviceSpecific { .. } => 0,
         }
     }
 
@@ -88,6 +98,7 @@ impl CapabilityId {
             Self::Extended { id, version } => {
                 id as u32 | (version as u32 & 0xf) << 16 | (next as u32 & 0xffc) << 20
             }
+            Self::DeviceSpecific { .. } => 0,
         }
     }
 }

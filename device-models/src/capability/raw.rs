@@ -11,7 +11,7 @@ use crate::register::{Block, Dword, Register};
 /// A structure as bytes: one element of the array `[[capabilities.raw]]` of a profile.
 ///
 /// Byte 0 of `bytes` and of every mask is the first one after the list header: +2 in the
-/// conventional list, +4 in the extended one. Masks may be shorter than `bytes`.
+/// conventional list, +4 in the extended one, +0 without a header. Masks may be shorter than `bytes`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawConfig {
@@ -27,6 +27,9 @@ pub struct RawConfig {
     pub offset: Option<u16>,
     /// Whether the list leads to it.
     pub linked: bool,
+    /// Whether it starts with a list header. What does not is registers of the device's own, to
+    /// which no list leads.
+    pub header: bool,
     /// Reset values.
     pub bytes: Vec<u8>,
     /// Bits that software reads and writes.
@@ -48,6 +51,7 @@ impl Default for RawConfig {
             version: 1,
             offset: None,
             linked: true,
+            header: true,
             bytes: Vec::new(),
             rw: Vec::new(),
             rw1c: Vec::new(),
@@ -65,6 +69,12 @@ pub enum RawConfigError {
         "id {id:#x} does not fit the conventional list; set extended = true or an id up to 0xff"
     )]
     Id {
+        /// Id asked for.
+        id: u16,
+    },
+    /// An id stands in a list header.
+    #[error("id {id:#x} has no place without a list header; leave id or header = false out")]
+    NoHeader {
         /// Id asked for.
         id: u16,
     },
@@ -101,7 +111,7 @@ impl RawConfigError {
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
-            Self::Id { .. } => "id",
+            Self::Id { .. } | Self::NoHeader { .. } => "id",
             Self::Version { .. } => "version",
             Self::MaskTooLong { mask, .. } => mask,
             Self::Overlap { .. } => "rw1c",
@@ -154,7 +164,11 @@ impl Raw {
                     .kept_by_flr(of(&config.kept_by_flr)),
             );
         }
-        let header = if config.extended { 4 } else { 2 };
+        let header = match id {
+            CapabilityId::Conventional(_) => 2,
+            CapabilityId::Extended { .. } => 4,
+            CapabilityId::DeviceSpecific { .. } => 0,
+        };
         Ok(Self {
             id,
             given_name: config.name.clone(),
@@ -167,6 +181,14 @@ fn id(config: &RawConfig) -> Result<CapabilityId, RawConfigError> {
     let RawConfig { id, version, .. } = *config;
     if version > 15 {
         return Err(RawConfigError::Version { version });
+    }
+    if !config.header {
+        return match id {
+            0 => Ok(CapabilityId::DeviceSpecific {
+                extended: config.extended,
+            }),
+            id => Err(RawConfigError::NoHeader { id }),
+        };
     }
     if config.extended {
         Ok(CapabilityId::Extended { id, version })

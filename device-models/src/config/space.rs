@@ -7,10 +7,10 @@ use thiserror::Error;
 use super::ConfigEffect;
 use super::header::{self, Header, HeaderConfig};
 use crate::capability::{
-    AdvancedErrorReporting, Capability, DynamicPowerAllocation, Msi, Msix, PciExpress,
-    PowerManagement,
+    AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
+    PciExpress, PowerManagement,
 };
-use crate::register::{DwordWrite, ResetKind, split};
+use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A capability of any kind. Those that the function itself works with keep their type.
@@ -273,6 +273,29 @@ impl ConfigSpace {
             && let Some(placed) = self.capabilities.get_mut(at)
         {
             placed.capability.get_mut().write(index, write, effects);
+        }
+    }
+
+    /// The register at `offset`, as software would read it. Zero where there is none.
+    #[must_use]
+    pub fn register<T: RegisterBits>(&self, offset: u16) -> T {
+        T::of_bits(self.read_dword(u64::from(offset & !3)) >> (8 * (offset % 4)))
+    }
+
+    /// The device's own change of a register of its own at `offset`: of a structure without a list
+    /// header. Any other stays as it is.
+    pub fn set_register<T: RegisterBits>(&mut self, offset: u16, register: T) {
+        let found = self.find(u64::from(offset & !3));
+        let placed = found.and_then(|(at, _)| self.capabilities.get_mut(at));
+        if let Some(placed) = placed
+            && let CapabilityId::DeviceSpecific { .. } = placed.capability.get().id()
+        {
+            let at = usize::from(offset - placed.offset);
+            placed
+                .capability
+                .get_mut()
+                .registers_mut()
+                .set(at, register);
         }
     }
 

@@ -119,11 +119,11 @@ impl Core {
         }
     }
 
-    pub(super) const fn config(&self) -> &ConfigSpace {
+    pub(crate) const fn config(&self) -> &ConfigSpace {
         &self.config
     }
 
-    pub(super) const fn config_mut(&mut self) -> &mut ConfigSpace {
+    pub(crate) const fn config_mut(&mut self) -> &mut ConfigSpace {
         &mut self.config
     }
 

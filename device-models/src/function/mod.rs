@@ -21,6 +21,7 @@ mod access;
 mod core;
 mod doorbell;
 mod interrupt;
+mod line;
 mod mappable;
 mod memory;
 mod pme;
@@ -233,6 +234,20 @@ impl Function {
     /// A wake event of the device (PCIe Base §5.3.3.4).
     pub fn pme_event(&mut self, now: Time) {
         self.core.pme_event(now);
+    }
+
+    /// What [`Self::input`] knows.
+    #[must_use]
+    pub fn inputs(&self) -> &'static [&'static str] {
+        self.model.inputs()
+    }
+
+    /// The world around the device drives one of its inputs. Any other name does nothing.
+    pub fn input(&mut self, now: Time, name: &str) {
+        if self.model.inputs().contains(&name) {
+            self.model
+                .input(&mut Context::new(now, &mut self.core), name);
+        }
     }
 
     /// Sets the level of the INTx cause, as the device would.

@@ -3,6 +3,10 @@
 //! INTx is automasked (`vfio_pci_intrs.c`, `vfio_intx_handler`): when the wire rises while unmasked,
 //! the line is masked and its trigger signalled once. Unmasking, by request or by the resample
 //! eventfd, starts over: if the wire is still high it masks and signals again.
+//!
+//! On a bus INTx is a level. In the hardware view a signal that the client has not noticed when the
+//! wire falls is taken back: a client that notices it later would look for a cause that is gone, and
+//! QEMU would keep its guest's line asserted for as long as the guest does not access a BAR.
 
 use std::collections::VecDeque;
 
@@ -170,6 +174,8 @@ pub(super) struct Irqs {
     level: bool,
     /// INTx is masked: by the client, by power management, or because it fired.
     masked: bool,
+    /// Nothing but the signal has masked INTx, and that may be taken back.
+    fired: bool,
     /// The client set `Interrupt Disable` in its own view of Command (`virq_disabled`).
     disabled: bool,
     /// The resample eventfd fired while the device slept.
@@ -205,6 +211,8 @@ impl Irqs {
             kind,
             level,
             masked,
+            // What was signalled is with the client.
+            fired: _,
             disabled,
             resample_latched,
         } = self;
@@ -229,6 +237,7 @@ impl Irqs {
         self.kind = kind;
         self.level = level;
         self.masked = masked;
+        self.fired = false;
         self.disabled = disabled;
         self.resample_latched = resample_latched;
     }
@@ -244,6 +253,7 @@ impl Irqs {
             kind: None,
             level: false,
             masked: false,
+            fired: false,
             disabled: false,
             resample_latched: false,
         }
@@ -426,11 +436,13 @@ impl Irqs {
         self.kind = Some(index);
         if index == IrqIndex::Intx {
             self.masked = self.disabled;
+            self.fired = false;
         }
     }
 
     fn disable(&mut self, index: IrqIndex, function: &mut Function) {
         self.kind.take_if(|kind| *kind == index);
+        self.fired &= index != IrqIndex::Intx;
         let count = self.triggers(index).bound.len();
         for vector in (0..).take(count) {
             if self.triggers(index).is_bound(vector) {
@@ -459,11 +471,26 @@ impl Irqs {
 
     pub(super) fn set_level(&mut self, level: bool, outputs: &mut VecDeque<Output>) {
         self.level = level;
+        if !level && self.fired && !self.rules.strict {
+            outputs.push_back(Output::Withdraw {
+                index: IrqIndex::Intx,
+                vector: 0,
+            });
+        }
         self.deliver(outputs);
+    }
+
+    /// The client had not noticed the signal for INTx, and never will.
+    pub(super) fn intx_withdrawn(&mut self, outputs: &mut VecDeque<Output>) {
+        if std::mem::take(&mut self.fired) {
+            self.masked = false;
+            self.deliver(outputs);
+        }
     }
 
     /// Masks INTx and says whether that changed anything (`vfio_pci_intx_mask`).
     pub(super) fn mask_intx(&mut self) -> bool {
+        self.fired = false;
         !std::mem::replace(&mut self.masked, true)
     }
 
@@ -471,7 +498,7 @@ impl Irqs {
     /// the client keeps it masked (`vfio_pci_intx_unmask_handler`).
     pub(super) fn unmask_intx(&mut self, outputs: &mut VecDeque<Output>) {
         if !self.disabled {
-            self.masked = false;
+            (self.masked, self.fired) = (false, false);
             self.deliver(outputs);
         }
     }
@@ -518,7 +545,7 @@ impl Irqs {
     /// Signals INTx if it is due, and masks it.
     pub(super) fn deliver(&mut self, outputs: &mut VecDeque<Output>) {
         if self.level && !self.masked && self.triggers(IrqIndex::Intx).is_bound(0) {
-            self.masked = true;
+            (self.masked, self.fired) = (true, true);
             outputs.push_back(Output::Trigger {
                 index: IrqIndex::Intx,
                 vector: 0,

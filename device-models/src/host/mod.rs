@@ -23,6 +23,7 @@ mod error;
 mod feature;
 mod frozen;
 mod irqs;
+mod line;
 mod pci_core;
 mod platform;
 mod power;
@@ -65,6 +66,14 @@ use view::VirtualConfig;
 pub enum Output {
     /// Signal the trigger bound to a vector, if one is bound.
     Trigger {
+        /// VFIO irq index.
+        index: IrqIndex,
+        /// Vector.
+        vector: u32,
+    },
+    /// Take back the signal to the trigger of a vector if the client has not noticed it, and say so
+    /// with [`Device::intx_withdrawn`]. The vector is INTx.
+    Withdraw {
         /// VFIO irq index.
         index: IrqIndex,
         /// Vector.
@@ -352,6 +361,11 @@ impl Device {
     #[must_use]
     pub fn dma_is_live(&self, id: DmaId) -> bool {
         self.slot.function().dma_is_live(id)
+    }
+
+    /// An [`Output::Withdraw`] came in time: the client never noticed INTx.
+    pub fn intx_withdrawn(&mut self) {
+        self.irqs.intx_withdrawn(&mut self.outputs);
     }
 
     /// The outcome of a transfer.

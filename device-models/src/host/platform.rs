@@ -29,6 +29,14 @@ impl Device {
         self.settle(now);
     }
 
+    /// The world around the device drives one of the inputs of [`Function::inputs`].
+    ///
+    /// [`Function::inputs`]: crate::function::Function::inputs
+    pub fn input(&mut self, now: Time, name: &str) {
+        self.slot.function_mut().input(now, name);
+        self.settle(now);
+    }
+
     /// Takes back interrupt `vector` if it has not gone out.
     pub fn withdraw(&mut self, now: Time, vector: u16) {
         self.slot.function_mut().withdraw(vector);

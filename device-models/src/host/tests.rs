@@ -73,6 +73,56 @@ fn intx_masks_itself_and_starts_over_on_unmask() {
     assert_eq!(triggers(&mut device), 1);
 }
 
+fn withdrawals(device: &mut Device) -> usize {
+    std::iter::from_fn(|| device.next_output())
+        .filter(|output| matches!(output, Output::Withdraw { .. }))
+        .count()
+}
+
+#[test]
+fn a_signal_that_nobody_noticed_goes_with_the_wire() {
+    let mut device = device(1);
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
+    device.set_intx(ZERO, true);
+    device.set_intx(ZERO, false);
+    assert_eq!(withdrawals(&mut device), 1);
+    device.intx_withdrawn();
+    device.set_intx(ZERO, true);
+    assert_eq!(triggers(&mut device), 1, "masked no more");
+    device.set_intx(ZERO, false);
+    device.set_intx(ZERO, true);
+    assert_eq!(withdrawals(&mut device), 1);
+    device.intx_withdrawn();
+    assert_eq!(triggers(&mut device), 1, "high again by then");
+
+    device
+        .set_irqs(ZERO, intx(IrqAction::Mask, IrqData::None))
+        .unwrap();
+    device.set_intx(ZERO, false);
+    assert_eq!(withdrawals(&mut device), 0, "the client has masked it");
+    device.intx_withdrawn();
+    device.set_intx(ZERO, true);
+    assert_eq!(triggers(&mut device), 0, "and it stays so");
+}
+
+#[test]
+fn what_vfio_pci_has_signalled_stays_signalled() {
+    let config = HostConfig {
+        view: View::VfioPci,
+        ..HostConfig::default()
+    };
+    let mut device = device_with(1, config);
+    device.client_came(ZERO).unwrap();
+    device
+        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .unwrap();
+    device.set_intx(ZERO, true);
+    device.set_intx(ZERO, false);
+    assert_eq!(withdrawals(&mut device), 0);
+}
+
 #[test]
 fn a_mask_by_the_client_holds_the_interrupt_back() {
     let mut device = device(1);

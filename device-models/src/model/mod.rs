@@ -5,21 +5,32 @@
 //! interrupts, reset of the standard registers) is done for it: a model is only called while the
 //! function is in D0 and decodes the access.
 
+#[cfg(test)]
+mod bench;
+pub mod designware;
+pub mod i2c;
+pub mod ioat;
+mod line;
 mod none;
+mod parameter;
 mod registry;
+pub mod serial;
+pub mod smbus;
 pub mod testdev;
 
 use std::fmt;
 
 use serde_json::Value;
 
+pub use line::{CharacterLine, LinePlace};
 pub use none::None;
-pub use registry::Registry;
+pub use parameter::InRange;
+pub use registry::{ParameterError, RAM, Registry};
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
 use crate::power::PowerState;
-use crate::register::{DwordWrite, Lanes, ResetKind};
+use crate::register::{DwordWrite, Lanes, RegisterBits, ResetKind};
 use crate::snapshot::RestoreError;
 use crate::time::Time;
 
@@ -60,6 +71,22 @@ pub trait Model: fmt::Debug + Send {
     /// function is made.
     fn doorbells(&self) -> Vec<Doorbell> {
         Vec::new()
+    }
+
+    /// What the world around the device does to it besides bus accesses: the names that
+    /// [`Self::input`] knows.
+    fn inputs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The input of this name, one of [`Self::inputs`], was driven. It may be in any power state.
+    fn input(&mut self, cx: &mut Context<'_>, name: &str) {
+        let _ = (cx, name);
+    }
+
+    /// The character line of the device, if it has one.
+    fn line(&mut self) -> Option<&mut dyn CharacterLine> {
+        Option::None
     }
 
     /// The state, for people.
@@ -106,6 +133,18 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.core.counters()
+    }
+
+    /// A register of the device's own in config space, which the profile places there as a
+    /// `[[capabilities.raw]]` without a header.
+    #[must_use]
+    pub fn config<T: RegisterBits>(&self, offset: u16) -> T {
+        self.core.config().register(offset)
+    }
+
+    /// Changes such a register as hardware does, beyond what software may write.
+    pub fn set_config<T: RegisterBits>(&mut self, offset: u16, register: T) {
+        self.core.config_mut().set_register(offset, register);
     }
 
     /// Sends message `vector` if MSI-X or MSI is enabled, else asserts INTx. Outside D0 or while

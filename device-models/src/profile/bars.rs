@@ -5,6 +5,7 @@ use super::tables::{Bar, Tables};
 use crate::capability::{Extent, Msix, ResizableBarConfig, ResizableBarSizes};
 use crate::config::{BarConfig, BarError, BarKind, MAX_BARS};
 use crate::function::BarContent;
+use crate::model::RAM;
 
 /// The most memory behind a BAR with content "ram": it is the daemon's own.
 pub(super) const MAX_RAM: u64 = 1 << 30;
@@ -22,7 +23,7 @@ impl Bars {
             decoded: [None; MAX_BARS],
             contents: [BarContent::Model; MAX_BARS],
         };
-        let default = if tables.model == super::RAM {
+        let default = if tables.model.name == RAM {
             BarContent::Ram
         } else {
             BarContent::Model

@@ -1,7 +1,7 @@
 //! The profiles that come with the crate.
 
 /// Name and text, the default first.
-pub(super) const BUILTIN: [(&str, &str); 7] = [
+pub(super) const BUILTIN: &[(&str, &str)] = &[
     ("testdev", include_str!("../../profiles/testdev.toml")),
     (
         "gpu-display",
@@ -11,5 +11,12 @@ pub(super) const BUILTIN: [(&str, &str); 7] = [
     ("gpu-audio", include_str!("../../profiles/gpu-audio.toml")),
     ("nic", include_str!("../../profiles/nic.toml")),
     ("nvme", include_str!("../../profiles/nvme.toml")),
+    ("ioat", include_str!("../../profiles/ioat.toml")),
+    (
+        "i2c-designware",
+        include_str!("../../profiles/i2c-designware.toml"),
+    ),
+    ("smbus", include_str!("../../profiles/smbus.toml")),
+    ("serial", include_str!("../../profiles/serial.toml")),
     ("xhci", include_str!("../../profiles/xhci.toml")),
 ];

@@ -170,7 +170,7 @@ impl Capabilities {
             let path = format!("raw.{position}");
             make!(made, path, config, Raw::new(config), other);
             if let Some(named) = made.last_mut() {
-                named.linked = config.linked;
+                named.linked = config.linked && config.header;
                 if !config.name.is_empty() {
                     named.name.clone_from(&config.name);
                 }

@@ -168,7 +168,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// Sets what would be right apart from what is wrong, as the project's own messages do.
-fn remedy_apart(message: &str) -> String {
+pub(super) fn remedy_apart(message: &str) -> String {
     let message = message
         .replace("unknown field", "there is no key")
         .replace("unknown variant", "there is no choice");

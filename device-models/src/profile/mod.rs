@@ -36,17 +36,14 @@ pub use tables::ClientMemory;
 
 use crate::function::{Function, FunctionParts};
 use crate::host::Device;
-use crate::model::{Model, None as NoModel, Registry};
+use crate::model::{Model, Registry};
 use crate::slot::Slot;
 use document::{Document, Fault};
 use error::Mistake;
-use tables::Tables;
+use tables::{ModelTable, Tables};
 
 /// The array of BARs, whose items people name by BAR index.
 const BAR: &str = "bar";
-
-/// The model that makes every BAR memory and needs no code.
-const RAM: &str = "ram";
 
 /// A function as a profile describes it.
 ///
@@ -86,13 +83,13 @@ impl Profile {
     /// The text of the built-in profile of this name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<&'static str> {
-        let mut all = builtin::BUILTIN.into_iter();
-        all.find_map(|(known, text)| (known == name).then_some(text))
+        let mut all = builtin::BUILTIN.iter();
+        all.find_map(|(known, text)| (*known == name).then_some(*text))
     }
 
     /// The names of the built-in profiles, the default one first.
     pub fn builtins() -> impl Iterator<Item = &'static str> {
-        builtin::BUILTIN.into_iter().map(|(name, _)| name)
+        builtin::BUILTIN.iter().map(|(name, _)| *name)
     }
 
     /// Makes the function in a slot of its own behind a host driver, powered on and ready.
@@ -132,6 +129,12 @@ impl Profile {
         &self.tables.description
     }
 
+    /// The Linux driver that runs on the function, if any does.
+    #[must_use]
+    pub fn linux_driver(&self) -> Option<&str> {
+        self.tables.linux_driver.as_deref()
+    }
+
     /// How the server reaches the client's memory.
     #[must_use]
     pub fn client_memory(&self) -> ClientMemory {
@@ -139,16 +142,17 @@ impl Profile {
     }
 
     fn model(&self, registry: &Registry) -> Result<Box<dyn Model>, ProfileError> {
-        let name = self.tables.model.as_str();
-        if name == RAM {
-            return Ok(Box::new(NoModel));
-        }
-        registry.create(name).ok_or_else(|| {
-            let known: Vec<&str> = registry.names().chain([RAM]).collect();
+        let ModelTable { name, parameters } = &self.tables.model;
+        let made = registry.create(name, parameters).ok_or_else(|| {
+            let known: Vec<&str> = registry.names().collect();
             let message = format!(
                 "there is no model {name:?}; choose one of {}, or register it",
                 known.join(", ")
             );
+            self.source.error(Mistake::new("model", message))
+        })?;
+        made.map_err(|error| {
+            let message = document::remedy_apart(&error.to_string());
             self.source.error(Mistake::new("model", message))
         })
     }

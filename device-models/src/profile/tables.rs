@@ -20,9 +20,11 @@ pub(super) struct Tables {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    /// Name in the model registry, or [`super::RAM`].
-    #[serde(default = "no_model")]
-    pub model: String,
+    /// The Linux driver that runs on it.
+    #[serde(default)]
+    pub linux_driver: Option<String>,
+    #[serde(default)]
+    pub model: ModelTable,
     pub identity: Identity,
     #[serde(default)]
     pub bar: Vec<Bar>,
@@ -38,8 +40,45 @@ pub(super) struct Tables {
     pub host: Host,
 }
 
-fn no_model() -> String {
-    "none".to_owned()
+/// `model`: the name alone, or a table of the name and the model's own keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "WrittenModel")]
+pub(super) struct ModelTable {
+    /// Name in the model registry, or [`crate::model::RAM`].
+    pub name: String,
+    pub parameters: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "this is neither the name of a model nor a table with its name; write model = \"none\" for example"
+)]
+enum WrittenModel {
+    Name(String),
+    Table {
+        name: String,
+        #[serde(flatten)]
+        parameters: toml::Table,
+    },
+}
+
+impl From<WrittenModel> for ModelTable {
+    fn from(written: WrittenModel) -> Self {
+        match written {
+            WrittenModel::Name(name) => Self {
+                name,
+                parameters: toml::Table::new(),
+            },
+            WrittenModel::Table { name, parameters } => Self { name, parameters },
+        }
+    }
+}
+
+impl Default for ModelTable {
+    fn default() -> Self {
+        WrittenModel::Name("none".to_owned()).into()
+    }
 }
 
 /// `[identity]`: the header's fixed fields.
@@ -91,7 +130,7 @@ pub(super) struct Bar {
     pub size: u64,
     #[serde(default)]
     pub prefetchable: bool,
-    /// Left out: the model, or memory where the model is [`super::RAM`].
+    /// Left out: the model, or memory where the model is [`crate::model::RAM`].
     #[serde(default)]
     pub content: Option<BarContent>,
     /// What of it clients may map.

@@ -1,5 +1,7 @@
 //! The 32-bit unit of storage and access, and blocks of them.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::{DwordWrite, Register, RegisterBits, ResetKind};
@@ -173,6 +175,22 @@ impl Block {
         Self(dwords.into())
     }
 
+    /// A page of `dwords` DWORDs with registers of one width at these byte offsets. Where none is, bytes
+    /// are reserved.
+    #[must_use]
+    pub fn page<T: RegisterBits>(
+        dwords: usize,
+        registers: impl IntoIterator<Item = (usize, Register<T>)>,
+    ) -> Self {
+        let mut page = vec![Dword::new(); dwords];
+        for (offset, register) in registers {
+            if let Some(dword) = page.get_mut(offset / 4) {
+                *dword = std::mem::take(dword).with((offset % 4) as u32, register);
+            }
+        }
+        Self(page)
+    }
+
     /// Length in DWORDs.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -209,6 +227,13 @@ impl Block {
         self.0
             .get(offset / 4)
             .map_or_else(|| T::of_bits(0), |dword| dword.get(byte))
+    }
+
+    /// The 64 bits from byte offset `offset` on, the low DWORD first.
+    #[must_use]
+    pub fn get_u64(&self, offset: usize) -> u64 {
+        let [low, high] = [offset / 4, offset / 4 + 1].map(|index| u64::from(self.read(index)));
+        high << 32 | low
     }
 
     /// Hardware's own change of the register at byte offset `offset`.
@@ -267,6 +292,14 @@ impl Block {
     pub(crate) fn add_shape(&self, shape: &mut Fingerprint) {
         for dword in &self.0 {
             dword.add_shape(shape);
+        }
+    }
+
+    /// Resets the DWORDs in a range of byte offsets.
+    pub fn reset_part(&mut self, bytes: Range<usize>, kind: ResetKind) {
+        let dwords = self.0.iter_mut().skip(bytes.start / 4);
+        for dword in dwords.take(bytes.len() / 4) {
+            dword.reset(kind);
         }
     }
 

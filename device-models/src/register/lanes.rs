@@ -35,6 +35,18 @@ impl Lanes {
     pub const fn covers(self, byte: usize) -> bool {
         self.0 >> byte & 1 == 1
     }
+
+    /// The covered bytes, in ascending order.
+    pub fn bytes(self) -> impl Iterator<Item = usize> {
+        (0..4).filter(move |byte| self.covers(*byte))
+    }
+
+    /// The DWORD whose covered bytes are what `read` gives for them: for registers of one byte, of
+    /// which an access must reach none but its own.
+    pub fn gather(self, mut read: impl FnMut(usize) -> u8) -> u32 {
+        self.bytes()
+            .fold(0, |dword, byte| dword | u32::from(read(byte)) << (8 * byte))
+    }
 }
 
 /// Data written to a DWORD together with its byte enables. Bytes outside the lanes are zero.
@@ -70,6 +82,13 @@ impl DwordWrite {
     #[must_use]
     pub const fn lanes(self) -> Lanes {
         self.lanes
+    }
+
+    /// The bytes written, in ascending order, with their places in the DWORD.
+    pub fn bytes(self) -> impl Iterator<Item = (usize, u8)> {
+        let data = self.value.to_le_bytes();
+        let numbered = (0..4).zip(data);
+        numbered.filter(move |(byte, _)| self.lanes.covers(*byte))
     }
 
     /// What `old` becomes if every covered byte is plain storage.

@@ -18,6 +18,33 @@ fn lanes_cover_what_an_access_touches() {
 }
 
 #[test]
+fn registers_of_one_byte_are_reached_one_by_one() {
+    let mut read = Vec::new();
+    let dword = Lanes::new(1, 2).gather(|byte| {
+        read.push(byte);
+        0xa0 + byte as u8
+    });
+    assert_eq!((dword, read), (0x00a2_a100, vec![1, 2]));
+    let written: Vec<_> = DwordWrite::new(0x4433_2211, Lanes::new(2, 2))
+        .bytes()
+        .collect();
+    assert_eq!(written, [(2, 0x33), (3, 0x44)]);
+}
+
+#[test]
+fn a_page_has_its_registers_where_they_are_said_to_be() {
+    let page = Block::page(
+        2,
+        [
+            (1, Register::new(0x11_u8)),
+            (6, Register::new(0x66)),
+            (8, Register::new(0x88)),
+        ],
+    );
+    assert_eq!(page.values(), [0x0000_1100, 0x0066_0000]);
+}
+
+#[test]
 fn an_unaligned_access_is_cut_at_dword_boundaries() {
     let pieces: Vec<_> = split(0x46, 7)
         .map(|piece| (piece.offset, piece.first, piece.len, piece.at))

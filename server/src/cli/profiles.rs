@@ -51,7 +51,11 @@ fn list() -> Result<String, Failure> {
     for name in names {
         let profile = find(name, &[])?;
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name:width$}  {}", profile.description());
+        let _ = write!(text, "{name:width$}  {}", profile.description());
+        if let Some(driver) = profile.linux_driver() {
+            let _ = write!(text, " (Linux driver: {driver})");
+        }
+        text.push('\n');
     }
     Ok(text)
 }

@@ -1,5 +1,6 @@
 //! `dormouse serve`: from arguments to a running server.
 
+mod line;
 mod manager;
 mod plan;
 
@@ -7,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use anyhow::Context;
+use dormouse::line::Line;
 use dormouse::listen::{self, Access, SocketFile};
 use dormouse::logging;
 use dormouse::server::{Endpoint, ServedFunction, Server};
@@ -27,7 +29,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let Plan {
         settings,
         access,
-        sandbox,
+        mut sandbox,
         mut functions,
     } = Plan::new(arguments, listen::activated()?)?;
     for function in &mut functions {
@@ -41,12 +43,23 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     }
     raise_descriptor_limit();
     let mut sockets = Sockets::open(&functions, access)?;
+    let mut lines = functions
+        .iter_mut()
+        .map(|function| line::open(&mut function.device, access))
+        .collect::<Result<Vec<_>, _>>()?;
+    let line_folders = lines.iter_mut().filter_map(|line| line.folder.take());
+    sandbox.socket_folders.extend(line_folders);
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     announce(&functions)?;
-    for (function, sockets) in functions.into_iter().zip(sockets.of_functions.drain(..)) {
-        server.add(served(function, sockets))?;
+    for line in &lines {
+        line.announce()?;
+    }
+    let ends = lines.iter_mut().map(|line| line.end.take());
+    let open = sockets.of_functions.drain(..).zip(ends);
+    for (function, (sockets, line)) in functions.into_iter().zip(open) {
+        server.add(served(function, sockets, line))?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
@@ -135,7 +148,11 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     }
 }
 
-fn served(function: PlannedFunction, sockets: FunctionSockets) -> ServedFunction {
+fn served(
+    function: PlannedFunction,
+    sockets: FunctionSockets,
+    line: Option<Line>,
+) -> ServedFunction {
     ServedFunction {
         name: function.name,
         device: function.device,
@@ -143,6 +160,7 @@ fn served(function: PlannedFunction, sockets: FunctionSockets) -> ServedFunction
         endpoint: sockets.device,
         control: sockets.control,
         rail: sockets.rail,
+        line,
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{ControlContext, Done};
+use super::{ControlContext, ControlError, Done};
 
 /// `pme`
 #[derive(Args, Clone, Debug, Deserialize, Serialize)]
@@ -54,6 +54,28 @@ impl Interrupt {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         cx.device.interrupt(cx.now, self.vector);
         Done::silently()
+    }
+}
+
+/// `input`
+#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What happens to the device, by the name that its model has for it
+    pub name: String,
+}
+
+impl Input {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let known = cx.device.slot().function().inputs();
+        if !known.contains(&self.name.as_str()) {
+            return Err(ControlError::NoSuchInput {
+                name: self.name,
+                known,
+            });
+        }
+        cx.device.input(cx.clock.now(), &self.name);
+        Ok(Done::silently())
     }
 }
 

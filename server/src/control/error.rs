@@ -48,6 +48,14 @@ pub enum ControlError {
         /// What exists there; empty for a plain value.
         known: Vec<String>,
     },
+    /// The device's model has no such input.
+    #[error("the device has no input '{name}'; {}", inputs(known))]
+    NoSuchInput {
+        /// What was asked for.
+        name: String,
+        /// What exists; empty for most models.
+        known: &'static [&'static str],
+    },
     /// Clients have the device open that is to become another.
     #[error(
         "clients that are connected: {connected}; restore before they come or after they have gone"
@@ -72,11 +80,19 @@ impl ControlError {
             Self::Malformed(_) | Self::NotAnObject | Self::TooLong => "malformed",
             Self::NoVerb { .. } | Self::UnknownVerb { .. } => "unknown-verb",
             Self::Arguments { .. } => "bad-arguments",
-            Self::NoSuchPath { .. } => "not-found",
+            Self::NoSuchPath { .. } | Self::NoSuchInput { .. } => "not-found",
             Self::InUse { .. } => "in-use",
             Self::Stopped => "stopped",
             Self::StateFile(_) => "state-file",
         }
+    }
+}
+
+fn inputs(known: &[&str]) -> String {
+    if known.is_empty() {
+        "its model has none".to_owned()
+    } else {
+        format!("its model has {}", known.join(", "))
     }
 }
 

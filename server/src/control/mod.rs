@@ -6,7 +6,7 @@
 //! | family | module | verbs |
 //! |---|---|---|
 //! | look | [`look`] | `status`, `inspect`, `violations` |
-//! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `withdraw` |
+//! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `input`, `withdraw` |
 //! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
 //! | the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |

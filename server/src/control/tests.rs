@@ -15,8 +15,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let text = Profile::builtin("testdev").unwrap();
-        let profile = Profile::parse("testdev", text, &[]).unwrap();
+        Self::of("testdev")
+    }
+
+    fn of(profile: &str) -> Self {
+        let text = Profile::builtin(profile).unwrap();
+        let profile = Profile::parse(profile, text, &[]).unwrap();
         Self {
             device: profile.device(&Registry::builtin()).unwrap(),
             clock: Clock::manual(),
@@ -54,6 +58,30 @@ impl Bench {
         let part = |key: &str| reply["error"][key].as_str().unwrap().to_owned();
         (part("kind"), part("message"))
     }
+}
+
+#[test]
+fn inputs_are_those_of_the_model() {
+    let mut bench = Bench::new();
+    let alert = json!({ "verb": "input", "name": "alert" });
+    assert_eq!(
+        bench.error(alert.to_string().as_bytes()),
+        (
+            "not-found".to_owned(),
+            "the device has no input 'alert'; its model has none".to_owned()
+        )
+    );
+    let mut bench = Bench::of("smbus");
+    let (kind, message) = bench.error(br#"{"verb":"input","name":"bell"}"#);
+    assert_eq!(kind, "not-found");
+    assert!(message.ends_with("its model has alert"), "{message}");
+    assert_eq!(bench.ok(&alert), json!({}));
+    let status = json!({ "verb": "inspect", "path": "slot.function.config.capabilities" });
+    let capabilities = bench.ok(&status).to_string();
+    assert!(
+        capabilities.contains(r#""pme_status":true"#),
+        "{capabilities}"
+    );
 }
 
 #[test]

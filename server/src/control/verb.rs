@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::clock::Clock;
-use super::device::{Interrupt, Intx, Pme, Withdraw};
+use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
 use super::faults::{DeadAfterCold, FailReset, FailResume};
 use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
 use super::look::{Inspect, Status, Violations};
@@ -33,6 +33,8 @@ pub enum Verb {
     Intx(Intx),
     /// Raise an interrupt as the device would
     Interrupt(Interrupt),
+    /// Drive an input of the device, one of its model's
+    Input(Input),
     /// Take back an interrupt that has not gone out
     Withdraw(Withdraw),
     /// Switch the slot's main power
@@ -165,6 +167,7 @@ impl Verb {
             Self::Pme(verb) => Ok(verb.apply(cx)),
             Self::Intx(verb) => Ok(verb.apply(cx)),
             Self::Interrupt(verb) => Ok(verb.apply(cx)),
+            Self::Input(verb) => verb.apply(cx),
             Self::Withdraw(verb) => Ok(verb.apply(cx)),
             Self::Rail(verb) => Ok(verb.apply(cx)),
             Self::Reset(verb) => Ok(verb.apply(cx)),

@@ -24,6 +24,7 @@ use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
+use crate::line::Line;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::migration::{Migration, OwnTime, Subject};
 use crate::outputs::Outputs;
@@ -51,6 +52,9 @@ pub(super) struct Function {
     time: OwnTime,
     listener: Option<Listener>,
     rail: Option<Rail>,
+    line: Option<Line>,
+    /// Where others come to be at the other end of the line.
+    line_listener: Option<Listener>,
     /// Clients by slot.
     clients: Vec<Option<Client>>,
     /// Number of the last client.
@@ -91,6 +95,7 @@ impl Function {
             endpoint,
             control: _,
             rail,
+            mut line,
         } = served;
         let mappable_bars = device.slot().function().mappable_bars().to_vec();
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
@@ -100,6 +105,14 @@ impl Function {
             device.share_bar(bar, Box::new(memory));
             shared_bars.push(shared);
         }
+        let line_listener = match &mut line {
+            Some(line) => line.watch(registry, Source::Line(number).into())?,
+            None => None,
+        };
+        let line_listener = line_listener.map(|listener| {
+            let token = Source::LineListener(number).into();
+            Listener::new(listener, token, peers, registry)
+        });
         let rail = rail.map(|listener| Rail::listen(listener, number, peers, registry));
         let doorbells = device.slot().function().doorbells();
         let mut function = Self {
@@ -117,6 +130,8 @@ impl Function {
             time: OwnTime::default(),
             listener: None,
             rail: rail.transpose()?,
+            line,
+            line_listener: line_listener.transpose()?,
             clients: Vec::new(),
             last_client: 0,
         };
@@ -358,6 +373,37 @@ impl Function {
         let device = &mut self.device;
         rail.take(|on| device.set_rail(now, on));
         self.settle(now);
+    }
+
+    /// Somebody wants to be at the other end of the line. One at a time is; others are sent away.
+    pub(super) fn line_accept(&mut self, registry: &Registry) {
+        let peer = Source::Line(self.number).into();
+        if let (Some(line), Some(listener)) = (&mut self.line, &mut self.line_listener) {
+            self.stats.refused +=
+                listener.accept(registry, |socket| line.connect(socket, registry, peer));
+        }
+    }
+
+    /// Whoever is at the other end of the line has something to say, or room again.
+    pub(super) fn line_ready(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.peer_ready();
+        }
+    }
+
+    /// Whether the device has a line that leads somewhere.
+    pub(super) const fn has_line(&self) -> bool {
+        self.line.is_some()
+    }
+
+    /// Moves what can move on the line.
+    pub(super) fn move_line(&mut self, now: Time) {
+        let now = self.time.at(now);
+        let line = self.line.as_mut().filter(|_| !self.device.is_frozen());
+        if let Some(line) = line {
+            line.move_bytes(now, &mut self.device);
+            self.settle(now);
+        }
     }
 
     /// Does what is due.

@@ -370,6 +370,18 @@ impl Reactor {
                 }
                 self.after(number);
             }
+            Source::LineListener(number) => {
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.line_accept(self.poll.registry());
+                }
+                self.after(number);
+            }
+            Source::Line(number) => {
+                if let Some(function) = self.functions.get_mut(number) {
+                    function.line_ready();
+                }
+                self.after(number);
+            }
         }
         false
     }
@@ -488,6 +500,9 @@ impl Reactor {
         let Some(function) = self.functions.get_mut(number) else {
             return;
         };
+        if function.has_line() {
+            function.move_line(self.clock.now());
+        }
         for (at, event) in function.outputs.events.drain(..) {
             let dropped = self.controls.publish(number, at, &event);
             function.outputs.subscribers -= dropped;

@@ -39,9 +39,13 @@ pub(super) enum Source {
     RailListener(usize),
     /// Who switches a function's power rail.
     Rail(usize),
+    /// The listener at the other end of a function's line.
+    LineListener(usize),
+    /// Who is at the other end of a function's line.
+    Line(usize),
 }
 
-const KINDS: usize = 11;
+const KINDS: usize = 13;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
@@ -57,6 +61,8 @@ impl From<Source> for Token {
             Source::Rail(function) => (8, function),
             Source::Doorbells(function) => (9, function),
             Source::Twin(ClientId { function, slot }) => (10, function * MAX_CLIENTS + slot),
+            Source::LineListener(function) => (11, function),
+            Source::Line(function) => (12, function),
         };
         Self(number * KINDS + kind)
     }
@@ -79,10 +85,12 @@ impl From<Token> for Source {
             7 => Self::RailListener(number),
             8 => Self::Rail(number),
             9 => Self::Doorbells(number),
-            _ => Self::Twin(ClientId {
+            10 => Self::Twin(ClientId {
                 function: number / MAX_CLIENTS,
                 slot: number % MAX_CLIENTS,
             }),
+            11 => Self::LineListener(number),
+            _ => Self::Line(number),
         }
     }
 }
@@ -114,6 +122,8 @@ mod tests {
                 Source::Control(number),
                 Source::RailListener(number),
                 Source::Rail(number),
+                Source::LineListener(number),
+                Source::Line(number),
             ] {
                 assert_eq!(Source::from(Token::from(source)), source);
             }

@@ -76,6 +76,7 @@ impl Running {
             endpoint: Endpoint::Listener(listen("socket")),
             control: Some(listen("control")),
             rail: Some(listen("rail")),
+            line: None,
         };
         server.add(function).unwrap();
         Self {

@@ -55,6 +55,16 @@ impl NameString {
         })
     }
 
+    /// A name of its own for something in the scope around what this names: the first letter of its
+    /// last name becomes an R, or a Q if it is one.
+    pub(super) fn beside(&self) -> Self {
+        let mut name = self.clone();
+        if let Some([first, ..]) = name.segments.last_mut() {
+            *first = if *first == b'R' { b'Q' } else { b'R' };
+        }
+        name
+    }
+
     fn encode(&self) -> Aml {
         let mut aml = Vec::new();
         if self.from_root {

@@ -8,9 +8,9 @@ fn the_bytes_are_those_that_a_compiler_makes() {
     let table = table(&path, 0x403);
     let expected: &[&[u8]] = &[
         b"\xa0\x18\x00\x15\\\x2f\x04_SB_PCI0S08_S00_\x06\x00",
-        b"\x10\x4f\x09\\\x2f\x04_SB_PCI0S08_S00_",
-        b"\x5b\x80RAIL\x01\x0b\x03\x04\x01",
-        b"\x5b\x81\x0bRAIL\x01LETT\x08",
+        b"\x10\x4d\x0b\\\x2f\x04_SB_PCI0S08_S00_",
+        b"\x5b\x80\\\x2f\x04_SB_PCI0S08_R00_\x01\x0b\x03\x04\x01",
+        b"\x5b\x81\x1a\\\x2f\x04_SB_PCI0S08_R00_\x01LETT\x08",
         b"\x08ISON\x01",
         b"\x5b\x84\x4b\x04SLOT\x04\x00\x00",
         b"\x14\x0b_STA\x00\xa4ISON",

@@ -222,6 +222,20 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_full_disk_leaves_no_half_of_a_state() {
+    // What is not complete yet has the ending .part; behind this one no byte finds room.
+    let daemon = serve(&["--landlock", "off"]);
+    std::os::unix::fs::symlink("/dev/full", daemon.path("state.part")).unwrap();
+    let file = daemon.path("state").to_string_lossy().into_owned();
+    let error = stderr(&daemon.ctl(&["save", &file]));
+    assert!(error.contains("No space left on device"), "{error}");
+    for left in ["state", "state.part"] {
+        assert!(daemon.path(left).symlink_metadata().is_err(), "{left}");
+    }
+    ok(&daemon, &["save", &file]);
+}
+
+#[test]
 fn people_get_text() {
     let daemon = serve(&[]);
     let status = stdout(&daemon.ctl(&["status"]));

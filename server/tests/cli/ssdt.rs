@@ -56,8 +56,8 @@ fn a_disassembler_reads_what_is_meant() {
     let expected = r#"("","SSDT",2,"DORMSE","SLOTPWR",0x00000001){
         External(_SB_.PCI0.S08_.S00_,DeviceObj)
         Scope(\_SB.PCI0.S08.S00){
-            OperationRegion(RAIL,SystemIO,0x0403,One)
-            Field(RAIL,ByteAcc,NoLock,Preserve){LETT,8}
+            OperationRegion(\_SB.PCI0.S08.R00,SystemIO,0x0403,One)
+            Field(\_SB.PCI0.S08.R00,ByteAcc,NoLock,Preserve){LETT,8}
             Name(ISON,One)
             PowerResource(SLOT,0x04,0x0000){
                 Method(_STA,0,NotSerialized){Return(ISON)}

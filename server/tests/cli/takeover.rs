@@ -52,6 +52,8 @@ fn a_new_server_goes_on_where_the_old_one_was() {
         "ctl",
         "--clock",
         "manual",
+        "--state-dir",
+        ".",
     ];
     let mut old = Daemon::serve(&[&sockets[..], &options].concat());
     let client = old.connect("dev");

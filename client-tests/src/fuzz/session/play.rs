@@ -133,6 +133,7 @@ impl Play {
                 endpoint: Endpoint::Listener(listener(|tools| &tools.clients.0)),
                 control: Some(listener(|tools| &tools.control.0)),
                 rail: None,
+                line: None,
             }
         });
         let unused = usage(&function.device.status(Clock::manual().now()));

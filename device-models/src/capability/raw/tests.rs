@@ -18,6 +18,18 @@ fn bytes_follow_the_list_header() {
 }
 
 #[test]
+fn without_a_header_bytes_begin_at_the_offset() {
+    for extended in [false, true] {
+        let text =
+            format!("header = false\nextended = {extended}\nbytes = [0x01, 0x02]\nrw = [0xf0]");
+        let mut raw = raw(&text).unwrap();
+        assert_eq!(raw.id(), CapabilityId::DeviceSpecific { extended });
+        write(&mut raw, 0, &[0xff, 0xff]);
+        assert_eq!(dwords(&raw), [0x0000_02f1]);
+    }
+}
+
+#[test]
 fn masks_say_what_software_may_do_and_what_a_reset_keeps() {
     let text = "
         bytes =       [0x00, 0xff, 0x0f, 0x00, 0xf0, 0x00]

@@ -368,6 +368,24 @@ fn holes_read_zero_and_ignore_writes() {
 }
 
 #[test]
+fn the_device_changes_registers_of_its_own_and_no_others() {
+    let own = "header = false\nbytes = [0x11, 0x22, 0x33]\nrw1c = [0, 0xff]";
+    let placements = vec![place(0x40, pm()), unlinked(0x60, raw(own))];
+    let mut space = ConfigSpace::new(&header(), placements, false).unwrap();
+    assert_eq!(space.register::<u16>(0x61), 0x3322);
+    space.set_register(0x61, 0x55_u8);
+    assert_eq!(space.read_dword(0x60), 0x0033_5511);
+    write(&mut space, 0x60, &[0xff, 0x0f, 0xff, 0xff]);
+    assert_eq!(space.read_dword(0x60), 0x0033_5011);
+    let before = contents(&space);
+    for offset in [0x00, 0x04, 0x44, 0x50, 0xfe, 0x100] {
+        space.set_register(offset, u32::MAX);
+        assert_eq!(contents(&space), before, "{offset:#x}");
+    }
+    assert_eq!(walk(&space), [(0x40, 1)], "no list leads there");
+}
+
+#[test]
 fn beyond_the_end_a_space_reads_as_ones_and_drops_writes() {
     for (extended, size) in [(false, 0x100), (true, 0x1000)] {
         let mut space = ConfigSpace::new(&header(), vec![place(0x40, pm())], extended).unwrap();

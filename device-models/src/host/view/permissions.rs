@@ -79,10 +79,11 @@ impl Permissions {
     fn capability(&mut self, id: CapabilityId, at: usize, len: usize, dialect: PmDialect) {
         // Next pointers, and whole extended headers, are virtual so that capabilities can be
         // hidden; ids of conventional ones are the function's.
-        if id.is_extended() {
-            self.set(at, 4, u32::MAX, 0);
-        } else {
-            self.set(at + 1, 1, 0xff, 0);
+        match id {
+            CapabilityId::Conventional(_) => self.set(at + 1, 1, 0xff, 0),
+            CapabilityId::Extended { .. } => self.set(at, 4, u32::MAX, 0),
+            // As `unassigned_perms`: reads and writes reach the function.
+            CapabilityId::DeviceSpecific { .. } => self.all_writable(at, at + len),
         }
         match id {
             CapabilityId::Conventional(0x01) => self.power_management(at, dialect),

@@ -1,29 +1,12 @@
-use std::time::Duration;
-
 use super::*;
-use crate::dma::{DmaError, DmaId, DmaOp, DmaRequest};
+use crate::dma::{DmaError, DmaOp, DmaRequest};
 use crate::effect::{Effect, Event, MessageKind};
-use crate::function::{Function, Target};
-use crate::model::Registry;
-use crate::profile::Profile;
+use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
 
-const COMMAND: u64 = 0x04;
-const MEMORY_AND_MASTER: u16 = 0x0006;
 const PMCSR: u64 = 0x44;
 const MSI_CONTROL: u64 = 0x52;
-const D0: u16 = 0;
-const D3HOT: u16 = 3;
 /// `DMA_STATUS`: done, error, code 4.
 const ABORTED: u32 = 0x406;
-
-/// The function with a memory of 4 MiB at bus address 0 behind it and a clock.
-struct Bench {
-    function: Function,
-    now: Time,
-    memory: Vec<u8>,
-    effects: Vec<Effect>,
-    waiting: Vec<DmaRequest>,
-}
 
 impl Bench {
     fn new() -> Self {
@@ -31,90 +14,7 @@ impl Bench {
     }
 
     fn with(set: &[(&str, &str)]) -> Self {
-        let set: Vec<_> = set
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let text = Profile::builtin("testdev").expect("it is built in");
-        let profile = Profile::parse("testdev", text, &set).expect("it is valid");
-        let mut bench = Self {
-            function: profile
-                .function(&Registry::builtin())
-                .expect("the model is known"),
-            now: Time::ZERO,
-            memory: vec![0; 4 << 20],
-            effects: Vec::new(),
-            waiting: Vec::new(),
-        };
-        bench.config(COMMAND, MEMORY_AND_MASTER);
-        bench
-    }
-
-    fn config(&mut self, offset: u64, value: u16) {
-        self.function
-            .config_write(self.now, offset, &value.to_le_bytes());
-        self.drain();
-    }
-
-    fn write(&mut self, offset: u64, value: u32) {
-        let bytes = value.to_le_bytes();
-        self.function
-            .write(self.now, Target::Bar(0), offset, &bytes);
-        self.drain();
-    }
-
-    fn read(&mut self, offset: u64) -> u32 {
-        let mut bytes = [0; 4];
-        self.function
-            .read(self.now, Target::Bar(0), offset, &mut bytes);
-        u32::from_le_bytes(bytes)
-    }
-
-    fn pass(&mut self, millis: u64) {
-        self.now = self.now.after(Duration::from_millis(millis));
-        self.function.advance(self.now);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        while let Some(effect) = self.function.next_effect() {
-            match effect {
-                Effect::Dma(request) => self.waiting.push(request),
-                effect => self.effects.push(effect),
-            }
-        }
-    }
-
-    /// Answers the oldest transfer that waits.
-    fn serve(&mut self) -> bool {
-        if self.waiting.is_empty() {
-            return false;
-        }
-        let DmaRequest { id, op } = self.waiting.remove(0);
-        let outcome = self.perform(&op);
-        self.finish(id, outcome);
-        true
-    }
-
-    fn finish(&mut self, id: DmaId, outcome: Result<(), DmaError>) {
-        let outcome = outcome.as_ref().map(|()| &[][..]).map_err(|error| *error);
-        self.function.dma_done(self.now, id, outcome);
-        self.drain();
-    }
-
-    fn perform(&mut self, op: &DmaOp) -> Result<(), DmaError> {
-        let DmaOp::Copy { from, to, len } = *op else {
-            panic!("the copy engine copies: {op:?}");
-        };
-        let range = |start: u64| {
-            let start = usize::try_from(start).ok()?;
-            let end = start.checked_add(len as usize)?;
-            (end <= self.memory.len()).then_some(start..end)
-        };
-        let from = range(from).ok_or(DmaError::Unmapped { address: from })?;
-        let to = range(to).ok_or(DmaError::Unmapped { address: to })?;
-        self.memory.copy_within(from, to.start);
-        Ok(())
+        Self::of("testdev", set)
     }
 
     fn copy(&mut self, from: u64, to: u64, len: u32, count: u32, control: DmaControl) {
@@ -129,27 +29,6 @@ impl Bench {
 
     fn status(&mut self) -> DmaStatus {
         DmaStatus::from(self.read(DMA_STATUS))
-    }
-
-    fn pme_status(&self) -> bool {
-        let pm = self.function.config().pm().expect("testdev has PM");
-        pm.pmcsr().pme_status()
-    }
-
-    fn messages(&self) -> Vec<(MessageKind, u16)> {
-        let message = |effect: &Effect| match effect {
-            Effect::Message { kind, vector } => Some((*kind, *vector)),
-            _ => None,
-        };
-        self.effects.iter().filter_map(message).collect()
-    }
-
-    fn intx_levels(&self) -> Vec<bool> {
-        let level = |effect: &Effect| match effect {
-            Effect::Intx(level) => Some(*level),
-            _ => None,
-        };
-        self.effects.iter().filter_map(level).collect()
     }
 }
 
@@ -180,7 +59,7 @@ fn registers_after_power_on_and_what_writes_leave_there() {
         bench.write(offset, 0xa5a5_5a5a);
         assert_eq!(bench.read(offset), after, "{offset:#x}");
         bench.function.reset(bench.now, ResetKind::Flr);
-        bench.config(COMMAND, MEMORY_AND_MASTER);
+        bench.config(COMMAND, ENABLE);
         let expected = if offset == RESETS { 1 } else { reset };
         assert_eq!(bench.read(offset), expected, "{offset:#x} after a reset");
     }
@@ -398,7 +277,7 @@ fn power_states_and_resets_abort_a_job_and_the_status_tells() {
         let mut bench = Bench::with(&[("capabilities.pm.no-soft-reset", no_soft_reset)]);
         bench.copy(0, 0x1000, 16, 10, go());
         step(&mut bench);
-        bench.config(COMMAND, MEMORY_AND_MASTER);
+        bench.config(COMMAND, ENABLE);
         assert_eq!(bench.read(DMA_STATUS), ABORTED, "{name}");
         // The slice under way comes back too late to matter.
         while bench.serve() {}
@@ -427,6 +306,6 @@ fn a_job_that_ended_before_a_reset_is_forgotten() {
     bench.copy(0, 0x1000, 16, 1, go());
     while bench.serve() {}
     bench.function.reset(bench.now, ResetKind::Flr);
-    bench.config(COMMAND, MEMORY_AND_MASTER);
+    bench.config(COMMAND, ENABLE);
     assert_eq!(bench.read(DMA_STATUS), 0);
 }

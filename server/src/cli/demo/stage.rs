@@ -54,6 +54,7 @@ impl Stage {
             endpoint: Endpoint::Listener(device_listener),
             control: Some(control_listener),
             rail: None,
+            line: None,
         })?;
         Ok(Self {
             device,

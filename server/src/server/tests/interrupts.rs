@@ -70,6 +70,23 @@ fn intx_is_told_once_until_it_is_resampled() {
 }
 
 #[test]
+fn intx_that_was_not_noticed_in_time_is_taken_back() {
+    let server = Running::new();
+    let mut client = server.client();
+    client.enable();
+    let trigger = event();
+    client
+        .set_irqs(TRIGGER_EVENTFD, 0, (0, 1), &[&trigger])
+        .unwrap();
+    for _ in 0..3 {
+        client.set_register(IRQ_TRIGGER, 0);
+        client.set_register(IRQ_ACK, 0);
+    }
+    client.set_register(IRQ_TRIGGER, 0);
+    assert_eq!(wait(&trigger), 1, "the last one");
+}
+
+#[test]
 fn messages_go_to_their_own_vectors() {
     let server = Running::new();
     let mut client = server.client();

@@ -58,6 +58,7 @@ fn a_connected_client_is_the_only_one() {
         endpoint: Endpoint::Connected(theirs),
         control: None,
         rail: None,
+        line: None,
     };
     server.add(function).unwrap();
     let thread = std::thread::spawn(move || server.run());
@@ -82,6 +83,7 @@ fn a_descriptor_ends_the_server() {
         endpoint: Endpoint::Listener(listener),
         control: None,
         rail: None,
+        line: None,
     };
     server.add(function).unwrap();
     ours.write_all(&[1]).unwrap();

@@ -232,4 +232,14 @@ rw = [0, 0, 1]
 "#,
         "my.toml:11: capabilities.raw.0.rw: rw has 3 bytes for a structure of 2; shorten it or give more bytes",
     ),
+    (
+        "an id without the header that it stands in",
+        r#"[[capabilities.raw]]
+offset = 0x40
+id = 0x0a
+header = false
+bytes = [1]
+"#,
+        "my.toml:10: capabilities.raw.0.id: id 0xa has no place without a list header; leave id or header = false out",
+    ),
 ];

@@ -1,0 +1,110 @@
+# What the tests of I2C controllers share. On the bus of the function there are an EEPROM at 50h and a thermometer at 48h.
+# shellcheck shell=sh
+
+# i2c_attach DRIVER MODULE...: loads the modules, of which the last one finds the function, and the drivers of the targets.
+i2c_attach() {
+    want=$1
+    shift
+    for module in at24 lm75 i2c-dev "$@"; do load "$module"; done
+    is "the driver is bound" "$want" "$(driver)"
+    BUS=$(basename "$(ls -d "$DEV"/i2c-*)")
+    ADAPTER=$DEV/$BUS
+    BUS=${BUS#i2c-}
+    EEPROM=$ADAPTER/$BUS-0050/eeprom
+    echo 24c02 0x50 >"$ADAPTER/new_device"
+    echo lm75 0x48 >"$ADAPTER/new_device"
+}
+
+# eeprom_put ADDRESS TEXT, eeprom_get ADDRESS COUNT: through the kernel's own driver for the memory. ADDRESS is a multiple of COUNT.
+eeprom_put() { printf '%s' "$2" | dd of="$EEPROM" bs=1 seek="$1" conv=notrunc 2>/dev/null; }
+eeprom_get() { dd if="$EEPROM" bs="$2" skip=$(($1 / $2)) count=1 2>/dev/null; }
+
+temperature() { cat "$ADAPTER/$BUS-0048"/hwmon/hwmon*/temp1_input; }
+
+# asleep TEXT [STATE]: the function goes to sleep by itself, as guest and daemon see it.
+asleep() {
+    state=${2:-D3hot}
+    is "$1: $state" "$state" "$(settles "$state" power_state)"
+    is "$1: the daemon agrees" "$state" "$(served power_state)"
+}
+
+uptime_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
+
+# pm_time STATE: milliseconds that the guest's PM core counts the function as active or suspended.
+pm_time() { cat "$DEV/power/runtime_$1_time"; }
+
+# within TEXT PERCENT A B
+within() {
+    difference=$((($3 - $4) * 100))
+    [ $difference -ge 0 ] || difference=$((-difference))
+    if [ $difference -le $(($2 * $4)) ]; then ok "$1"; else fail "$1" "$3 and $4 differ by more than $2 %"; fi
+}
+
+# i2c_sleeps_by_itself: the function goes to D3hot a second after a transfer, and comes back for the next one. Guest and daemon count
+# the time alike.
+i2c_sleeps_by_itself() {
+    asleep "idle after the driver was bound"
+    is "the delay is the driver's" 1000 "$(cat "$DEV/power/autosuspend_delay_ms")"
+    suspended=$(pm_time suspended) slept=$(served D3hot)
+    for round in 1 2 3 4 5; do
+        sleep 2
+        start=$(uptime_ms)
+        eeprom_put 0 "round $round"
+        is "round $round: D0 for a transfer" D0 "$(power_state)"
+        asleep "round $round, after it"
+        slow=$(($(uptime_ms) - start))
+        if [ $slow -ge 1000 ]; then ok "round $round: not within a second"; else fail "round $round: not within a second" "asleep after $slow ms"; fi
+        is "round $round: the memory has it" "round $round" "$(eeprom_get 0 7)"
+        asleep "round $round, after reading it"
+        is "round $round: the thermometer" 25000 "$(temperature)"
+        asleep "round $round, after the thermometer"
+    done
+    within "guest and daemon have counted the same sleep" 5 $(($(served D3hot) - slept)) $(($(pm_time suspended) - suspended))
+}
+
+# i2c_transfers COUNT: a byte goes to the memory and back, with a sleep before each way.
+i2c_transfers() {
+    count=$1 wrong=0 awake=0 byte=0
+    echo 1 >"$DEV/power/autosuspend_delay_ms"
+    while [ $count -gt 0 ]; do
+        count=$((count - 2))
+        byte=$(((byte + 37) % 256))
+        sleeps_soon || awake=$((awake + 1))
+        printf "\\$(printf %03o $byte)" | dd of="$EEPROM" bs=1 seek=$((count / 2 % 256)) conv=notrunc 2>/dev/null || wrong=$((wrong + 1))
+        sleeps_soon || awake=$((awake + 1))
+        got=$(dd if="$EEPROM" bs=1 skip=$((count / 2 % 256)) count=1 2>/dev/null | hexdump -v -e '1/1 "%u"')
+        [ "$got" = $byte ] || wrong=$((wrong + 1))
+    done
+    echo 1000 >"$DEV/power/autosuspend_delay_ms"
+    is "$1 transfers: none is wrong, before each the function sleeps" "0 0" "$wrong $awake"
+}
+
+# sleeps_soon: waits for D3hot, at most 5 s.
+sleeps_soon() {
+    tries=0
+    while read -r state <"$DEV/power_state" && [ "$state" != D3hot ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 1000 ] || return
+        usleep 5000
+    done
+}
+
+# i2c_wakes_by_pme VERB...: a wake event in D3hot wakes the driver if PME is enabled, which then goes back to sleep.
+i2c_wakes_by_pme() {
+    asleep "before '$*'"
+    is "'$*': the kernel has enabled PME" 0x103 "$(printf 0x%x $((0x$(pmcsr) & 0x8103)))"
+    active=$(pm_time active)
+    told "'$*' in D3hot" "$@"
+    is "'$*': the kernel notices, and the driver wakes" D0 "$(settles D0 power_state)"
+    asleep "after '$*'"
+    is "'$*': PME_Status is cleared, PME enabled" 0x103 "$(printf 0x%x $((0x$(pmcsr) & 0x8103)))"
+    if [ $(($(pm_time active) - active)) -ge 900 ]; then ok "'$*': the driver was awake for its delay"; else fail "'$*': the driver was awake for its delay" "$(pm_time active), before $active"; fi
+
+    config CAP_PM+5.b=00
+    active=$(pm_time active)
+    told "'$*' in D3hot with PME disabled" "$@"
+    sleep 3
+    is "'$*' with PME disabled: still asleep" "D3hot D3hot" "$(power_state) $(served power_state)"
+    is "'$*' with PME disabled: never woke" "$active" "$(pm_time active)"
+    config CAP_PM+5.b=01
+}

@@ -1,0 +1,17 @@
+# The guest cuts the power of the I2C controller, and its driver programs it again each time it comes back.
+# profile: i2c-designware
+# ssdt: yes
+
+. /test/i2c.sh
+i2c_attach i2c-designware-pci i2c-ccgx-ucsi i2c-designware-pci
+for round in 1 2 3; do
+    asleep "round $round" D3cold
+    is "round $round: the rail is off" false "$(served rail)"
+    eeprom_put 0 "round $round"
+    is "round $round: D0 for a transfer" "D0 D0 true" "$(power_state) $(served power_state) $(served rail)"
+    asleep "round $round: after the transfer" D3cold
+    is "round $round: the memory has it" "round $round" "$(eeprom_get 0 7)"
+    asleep "round $round: after reading it" D3cold
+    is "round $round: the thermometer" 25000 "$(temperature)"
+done
+is "the driver has nothing to complain about" "" "$(dmesg | grep -i designware | grep -iE 'fail|error|timeout|timed|warn')"

@@ -1,0 +1,10 @@
+# The guest's i2c-designware-pci with INTx instead of an MSI.
+# profile: i2c-designware
+# posted: no
+# serve: --set capabilities.msi=
+
+. /test/i2c.sh
+i2c_attach i2c-designware-pci i2c-ccgx-ucsi i2c-designware-pci
+is "without messages" missing "$([ -e "$DEV/msi_irqs" ] || echo missing)"
+i2c_transfers 20
+is "the driver has nothing to complain about" "" "$(dmesg | grep -i designware | grep -iE 'fail|error|timeout|timed|warn')"

@@ -1,0 +1,7 @@
+# The same over a UNIX socket.
+# profile: serial
+# posted: no
+# line: unix
+# limit: 1200
+
+. /test/serial.sh

@@ -1,0 +1,447 @@
+use proptest::prelude::*;
+
+use super::registers::channel::*;
+use super::registers::{CHANERR_INT, Control, DescriptorControl, State, error};
+use super::*;
+use crate::effect::MessageKind;
+use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
+
+const PMCSR: u64 = 0xe4;
+const MSI_CONTROL: u64 = 0x62;
+const MSIX_CONTROL: u64 = 0x82;
+/// Channel 0.
+const CHANNEL: u64 = PAGE;
+/// Where the tests have the chain and the word for completions.
+const RING: u64 = 0x1000;
+const COMPLETION: u64 = 0x800;
+/// Past the end of memory.
+const NOWHERE: u64 = 1 << 40;
+const RESET: u8 = 0x20;
+const SUSPEND: u8 = 0x04;
+/// What ioatdma writes: arm, and everything that an error can do.
+const RUN: u16 = 0x1d;
+
+impl Bench {
+    fn engine(set: &[(&str, &str)]) -> Self {
+        let mut bench = Self::of("ioat", set);
+        bench.write_u64(CHANNEL + CHANCMP, COMPLETION);
+        bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+        bench
+    }
+
+    fn write_u64(&mut self, offset: u64, value: u64) {
+        self.write_bytes(offset, &value.to_le_bytes());
+    }
+
+    fn channel_status(&mut self) -> (u64, u64) {
+        let status = u64::from_le_bytes(self.read_bytes(CHANNEL + CHANSTS));
+        (status & !0x3f, status & 7)
+    }
+
+    fn state(&mut self) -> u64 {
+        self.channel_status().1
+    }
+
+    fn completion(&self) -> u64 {
+        let word = self.memory[COMPLETION as usize..][..8].try_into();
+        u64::from_le_bytes(word.expect("eight bytes"))
+    }
+
+    /// Puts a descriptor into memory that is followed by the next one in line.
+    fn descriptor(&mut self, index: u64, control: u32, source: u64, destination: u64, size: u32) {
+        let at = RING + 0x40 * index;
+        let words = [
+            u64::from(control) << 32 | u64::from(size),
+            source,
+            destination,
+            at + 0x40,
+        ];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.memory[at as usize..][..0x20].copy_from_slice(&bytes);
+    }
+
+    fn chain(&mut self, count: u16) {
+        self.write_u64(CHANNEL + CHAINADDR, RING);
+        self.hand_over(count);
+    }
+
+    fn hand_over(&mut self, count: u16) {
+        self.write_bytes(CHANNEL + DMACOUNT, &count.to_le_bytes());
+    }
+
+    fn command(&mut self, command: u8) {
+        self.write_bytes(CHANNEL + CHANCMD, &[command]);
+    }
+
+    fn run(&mut self) {
+        while self.serve() {}
+    }
+}
+
+fn control(completion: bool, interrupt: bool) -> u32 {
+    let control = DescriptorControl::new();
+    control
+        .with_completion(completion)
+        .with_interrupt(interrupt)
+        .into_bits()
+}
+
+const NULL: u32 = 1 << 5;
+
+/// Offset, width, value after power-on, value after all ones were written.
+const GLOBAL: [(u64, usize, u32, u32); 9] = [
+    (global::CHANCNT, 1, 1, 1),
+    (global::XFERCAP, 1, 16, 16),
+    (0x02, 1, 0, 0xff),
+    (global::INTRCTRL, 1, 0, 0x09),
+    (global::ATTNSTATUS, 4, 0, 0),
+    (global::VER, 1, 0x33, 0x33),
+    (global::INTRDELAY, 2, 0, 0x3fff),
+    (global::DMACAP, 4, 0, 0),
+    (0x14, 2, 0, 0),
+];
+
+const OF_A_CHANNEL: [(u64, usize, u32, u32); 17] = [
+    (CHANCTRL, 2, 0, 0xfffe),
+    (0x02, 2, 0, 0xffff),
+    (CHANSTS, 4, 3, 3),
+    (CHANSTS + 4, 4, 0, 0),
+    (CHAINADDR, 4, 0, u32::MAX),
+    (CHAINADDR + 4, 4, 0, u32::MAX),
+    (CHANCMP, 4, 0, u32::MAX),
+    (CHANCMP + 4, 4, 0, u32::MAX),
+    (CDAR, 4, 0, 0),
+    (CDAR + 4, 4, 0, 0),
+    (CHANERR, 4, 0, 0),
+    (CHANERRMASK, 4, 0, u32::MAX),
+    (DCACTRL, 4, 0, u32::MAX),
+    (0x34, 4, 0, 0),
+    (0x7c, 4, 0, 0),
+    // The next channel, which is not there.
+    (0x80 + CHAINADDR, 4, 0, 0),
+    (0x80 + CHANSTS, 4, 0, 0),
+];
+
+#[test]
+fn registers_after_power_on_and_what_writes_leave_there() {
+    let channel = OF_A_CHANNEL.map(|(at, width, reset, after)| (CHANNEL + at, width, reset, after));
+    for (offset, width, reset, after) in GLOBAL.into_iter().chain(channel) {
+        let mut bench = Bench::of("ioat", &[]);
+        let read = |bench: &mut Bench| {
+            let dword = bench.read(offset & !3) >> (8 * (offset % 4));
+            dword & (u32::MAX >> (32 - 8 * width))
+        };
+        assert_eq!(read(&mut bench), reset, "{offset:#x}");
+        bench.write_bytes(offset, &[0xff; 4][..width]);
+        assert_eq!(read(&mut bench), after, "{offset:#x}");
+        bench.function.reset(bench.now, ResetKind::Flr);
+        bench.config(COMMAND, ENABLE);
+        assert_eq!(read(&mut bench), reset, "{offset:#x} after a reset");
+    }
+}
+
+#[test]
+fn parameters_are_what_the_registers_say() {
+    let set = [
+        ("model.channels", "4"),
+        ("model.transfer-cap", "20"),
+        ("model.version", "0x34"),
+        ("model.capabilities", "0x800000"),
+    ];
+    let mut bench = Bench::of("ioat", &set);
+    assert_eq!(bench.read(global::CHANCNT) & 0xffff, 0x1404);
+    assert_eq!(bench.read(global::VER), 0x34);
+    assert_eq!(bench.read(global::DMACAP), 0x0080_0000);
+    for channel in 1..=4 {
+        assert_eq!(bench.read(channel * PAGE + CHANSTS), 3);
+    }
+    assert_eq!(bench.read(5 * PAGE + CHANSTS), 0);
+}
+
+#[test]
+fn a_chain_is_copied_counted_completed_and_interrupts_last() {
+    let mut bench = Bench::engine(&[]);
+    bench.config(MSI_CONTROL, 1);
+    bench.write_bytes(global::INTRCTRL, &[0x01]);
+    bench.memory[0x10_0000..0x10_0100].fill(0xa5);
+    bench.descriptor(0, control(false, false), 0x10_0000, 0x20_0001, 0x80);
+    bench.descriptor(1, NULL | control(false, false), 0, 0, 1);
+    bench.descriptor(2, control(true, true), 0x10_0080, 0x20_0081, 0x7f);
+    bench.chain(3);
+    assert_eq!(bench.state(), State::Active as u64);
+    bench.run();
+    assert_eq!(bench.channel_status(), (RING + 0x80, State::Done as u64));
+    assert_eq!(bench.completion() & !0x3f, RING + 0x80);
+    assert_eq!(bench.memory[0x20_0000..0x20_0001], [0]);
+    assert_eq!(bench.memory[0x20_0001..0x20_0100], [0xa5; 0xff]);
+    assert_eq!(bench.memory[0x20_0100..0x20_0101], [0]);
+    assert_eq!(bench.messages(), [(MessageKind::Msi, 0)]);
+    // More of the same chain.
+    bench.descriptor(3, control(true, true), 0x10_0000, 0x20_0100, 0x10);
+    bench.hand_over(4);
+    bench.run();
+    assert_eq!(bench.channel_status(), (RING + 0xc0, State::Done as u64));
+    assert_eq!(bench.memory[0x20_0100..0x20_0110], [0xa5; 0x10]);
+}
+
+#[test]
+fn a_descriptor_that_is_its_own_successor_is_done_as_often_as_asked() {
+    let mut bench = Bench::engine(&[]);
+    for count in [3_u16, 0xffff] {
+        bench.descriptor(0, NULL, 0, 0, 1);
+        bench.memory[RING as usize + 0x18..][..8].copy_from_slice(&RING.to_le_bytes());
+        bench.chain(count);
+        let mut transfers = 0;
+        while bench.serve() {
+            transfers += 1;
+        }
+        assert_eq!(transfers, u32::from(count));
+        assert_eq!(bench.state(), State::Done as u64);
+    }
+}
+
+#[test]
+fn errors_stop_the_chain_where_they_are() {
+    let copy = control(true, true);
+    // Bytes from the beginning of a descriptor: control, source, destination, size; the chain's
+    // address; the error.
+    for (name, descriptor, chain, bits) in [
+        (
+            "source",
+            (copy, NOWHERE, 0, 4),
+            RING + 0x40,
+            error::READ_DATA,
+        ),
+        (
+            "destination",
+            (copy, 0, NOWHERE, 4),
+            RING + 0x40,
+            error::WRITE_DATA,
+        ),
+        (
+            "destination's end",
+            (copy, 0, (4 << 20) - 4, 8),
+            RING + 0x40,
+            error::WRITE_DATA,
+        ),
+        ("no bytes", (copy, 0, 0, 0), RING + 0x40, error::LENGTH),
+        (
+            "too many",
+            (copy, 0, 0, 0x1_0001),
+            RING + 0x40,
+            error::LENGTH,
+        ),
+        (
+            "XOR",
+            (copy | 0x87 << 24, 0, 0, 4),
+            RING + 0x40,
+            error::CONTROL,
+        ),
+        ("chain", (copy, 0, 0, 4), NOWHERE, error::NEXT_ADDRESS),
+        ("alignment", (copy, 0, 0, 4), RING + 0x60, error::ALIGNMENT),
+    ] {
+        let mut bench = Bench::engine(&[]);
+        bench.config(MSI_CONTROL, 1);
+        bench.write_bytes(global::INTRCTRL, &[0x01]);
+        bench.descriptor(0, NULL, 0, 0, 1);
+        let (control, source, destination, size) = descriptor;
+        bench.descriptor(1, control, source, destination, size);
+        bench.memory[RING as usize + 0x18..][..8].copy_from_slice(&chain.to_le_bytes());
+        bench.chain(2);
+        bench.run();
+        assert_eq!(
+            bench.channel_status(),
+            (RING, State::Halted as u64),
+            "{name}"
+        );
+        assert_eq!(bench.read(CHANNEL + CHANERR), bits, "{name}");
+        assert_eq!(bench.completion(), RING | 3, "{name}");
+        assert_eq!(bench.messages().len(), 1, "{name}");
+        let mut shown = [0; 4];
+        let at = u64::from(CHANERR_INT);
+        bench.function.config_read(bench.now, at, &mut shown);
+        assert_eq!(u32::from_le_bytes(shown), bits, "{name}");
+
+        // Nothing runs before the error is cleared; then the driver begins a chain behind it.
+        bench.hand_over(2);
+        assert!(bench.waiting.is_empty(), "{name}");
+        bench.write(CHANNEL + CHANERR, bits);
+        bench.command(RESET);
+        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, 0, "{name}");
+        assert_eq!(bench.channel_status(), (0, State::Halted as u64), "{name}");
+        bench.descriptor(0, NULL, 0, 0, 1);
+        bench.chain(1);
+        bench.run();
+        assert_eq!(bench.channel_status(), (RING, State::Done as u64), "{name}");
+    }
+}
+
+#[test]
+fn an_error_says_nothing_unless_told_to() {
+    let mut bench = Bench::engine(&[]);
+    let quiet = Control::new().with_rearm(true).into_bits();
+    bench.config(MSI_CONTROL, 1);
+    bench.write_bytes(global::INTRCTRL, &[0x01]);
+    bench.write_bytes(CHANNEL + CHANCTRL, &quiet.to_le_bytes());
+    bench.descriptor(0, control(true, true), NOWHERE, 0, 4);
+    bench.chain(1);
+    bench.run();
+    assert_eq!(bench.state(), State::Halted as u64);
+    assert_eq!((bench.completion(), bench.messages().len()), (0, 0));
+}
+
+#[test]
+fn a_completion_that_cannot_be_written_is_an_error_itself() {
+    let mut bench = Bench::engine(&[]);
+    bench.write_u64(CHANNEL + CHANCMP, NOWHERE);
+    bench.descriptor(0, control(true, false), 0, 0x100, 4);
+    bench.chain(1);
+    bench.run();
+    assert_eq!(bench.state(), State::Halted as u64);
+    assert_eq!(bench.read(CHANNEL + CHANERR), error::COMPLETION_ADDRESS);
+}
+
+#[test]
+fn commands_wait_for_the_descriptor_at_hand_and_end_all_transfers() {
+    for (command, state) in [(SUSPEND, State::Suspended), (RESET, State::Halted)] {
+        let mut bench = Bench::engine(&[]);
+        for index in 0..4 {
+            bench.descriptor(index, control(true, false), 0, 0x100, 4);
+        }
+        bench.chain(4);
+        bench.serve();
+        bench.command(command);
+        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, u32::from(command));
+        assert_eq!(bench.state(), State::Active as u64);
+        bench.run();
+        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, 0);
+        assert_eq!(bench.state(), state as u64);
+        assert_eq!(bench.completion() & !0x3f, RING, "one was done");
+    }
+}
+
+#[test]
+fn a_suspended_channel_goes_on_where_it_was_and_a_halted_one_is_not_suspended() {
+    let mut bench = Bench::engine(&[]);
+    bench.command(SUSPEND);
+    assert_eq!(bench.state(), State::Halted as u64);
+    for index in 0..4 {
+        bench.descriptor(index, control(true, false), 0, 0x100, 4);
+    }
+    bench.chain(2);
+    bench.run();
+    bench.command(SUSPEND);
+    assert_eq!(
+        bench.channel_status(),
+        (RING + 0x40, State::Suspended as u64)
+    );
+    bench.hand_over(4);
+    bench.run();
+    assert_eq!(bench.channel_status(), (RING + 0xc0, State::Done as u64));
+}
+
+#[test]
+fn an_armed_channel_interrupts_once_and_remembers_one_more() {
+    let mut bench = Bench::engine(&[]);
+    bench.config(MSIX_CONTROL, 0x8000);
+    bench.write(0x100c, 0);
+    bench.write_bytes(global::INTRCTRL, &[0x08]);
+    for index in 0..3 {
+        bench.descriptor(index, NULL | control(false, true), 0, 0, 1);
+    }
+    bench.chain(3);
+    bench.run();
+    assert_eq!(bench.messages(), [(MessageKind::Msix, 0)]);
+    bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+    assert_eq!(bench.messages().len(), 2, "one is remembered");
+    bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+    assert_eq!(bench.messages().len(), 2, "and no more");
+}
+
+#[test]
+fn the_wire_follows_attention_and_master_enable() {
+    let mut bench = Bench::engine(&[("model.channels", "2")]);
+    bench.write_bytes(2 * PAGE + CHANCTRL, &RUN.to_le_bytes());
+    bench.descriptor(0, NULL | control(false, true), 0, 0, 1);
+    bench.write_u64(2 * PAGE + CHAINADDR, RING);
+    bench.write_bytes(2 * PAGE + DMACOUNT, &[1, 0]);
+    bench.run();
+    assert!(bench.intx_levels().is_empty(), "not enabled");
+    assert_eq!(bench.read(0) >> 24, 0x02);
+    bench.write_bytes(global::INTRCTRL, &[0x01]);
+    assert_eq!(bench.intx_levels(), [true]);
+    assert_eq!(bench.read(0) >> 24, 0x07);
+    bench.write_bytes(global::INTRCTRL, &[0x00]);
+    bench.write_bytes(global::INTRCTRL, &[0x01]);
+    assert_eq!(bench.intx_levels(), [true, false, true]);
+    assert_eq!(bench.read(global::ATTNSTATUS), 0b10);
+    assert_eq!(bench.intx_levels(), [true, false, true, false]);
+    assert_eq!(bench.read(global::ATTNSTATUS), 0);
+}
+
+#[test]
+fn without_the_bus_a_chain_stops_but_nothing_is_wrong_with_it() {
+    let asleep = |bench: &mut Bench| {
+        bench.config(PMCSR, D3HOT);
+        bench.run();
+        bench.config(PMCSR, D0);
+    };
+    let no_bus = |bench: &mut Bench| {
+        bench.config(COMMAND, 0x0003);
+        bench.run();
+    };
+    let steps: [fn(&mut Bench); 2] = [asleep, no_bus];
+    for step in steps {
+        let mut bench = Bench::engine(&[]);
+        bench.descriptor(0, control(true, true), 0, 0x100, 4);
+        bench.descriptor(1, control(true, true), 0, 0x100, 4);
+        bench.chain(2);
+        step(&mut bench);
+        assert_eq!(bench.state(), State::Halted as u64);
+        assert_eq!(bench.read(CHANNEL + CHANERR), 0);
+        assert_eq!(bench.completion() & 7, 0);
+        bench.config(COMMAND, ENABLE);
+        bench.hand_over(2);
+        bench.run();
+        assert_eq!(bench.channel_status(), (RING + 0x40, State::Done as u64));
+    }
+}
+
+proptest! {
+    /// Whatever a driver hands over, and however often it suspends, the channel does the same as a
+    /// loop over the descriptors does.
+    #[test]
+    fn a_chain_does_what_its_descriptors_say(
+        copies in prop::collection::vec((0_u64..0x100, 0_u64..0x100, 1_u32..0x40, any::<bool>()), 1..40),
+        suspends in prop::collection::vec(0_usize..100, 0..6),
+        seed in any::<[u8; 0x140]>(),
+    ) {
+        let mut bench = Bench::engine(&[]);
+        bench.memory[0x10_0000..][..0x140].copy_from_slice(&seed);
+        let mut expected = seed.to_vec();
+        for (index, (from, to, size, null)) in copies.iter().enumerate() {
+            let kind = if *null { NULL } else { 0 };
+            bench.descriptor(index as u64, kind | control(true, true), 0x10_0000 + from, 0x10_0000 + to, *size);
+            if !null {
+                expected.copy_within(*from as usize..(*from + u64::from(*size)) as usize, *to as usize);
+            }
+        }
+        let count = copies.len() as u16;
+        bench.chain(count);
+        for step in 0.. {
+            if suspends.contains(&step) {
+                bench.command(SUSPEND);
+            }
+            if !bench.serve() {
+                if bench.state() == State::Done as u64 {
+                    break;
+                }
+                bench.hand_over(count);
+            }
+        }
+        let last = RING + 0x40 * (u64::from(count) - 1);
+        prop_assert_eq!(bench.channel_status().0, last);
+        prop_assert_eq!(bench.completion() & !0x3f, last);
+        prop_assert_eq!(&bench.memory[0x10_0000..][..0x140], &expected);
+    }
+}

@@ -1,0 +1,27 @@
+//! What models' keys in a profile have in common.
+
+use serde::Deserialize;
+
+/// A number from `MIN` to `MAX`, both included; another one is refused with words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u8")]
+pub struct InRange<const MIN: u8, const MAX: u8>(u8);
+
+impl<const MIN: u8, const MAX: u8> InRange<MIN, MAX> {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl<const MIN: u8, const MAX: u8> TryFrom<u8> for InRange<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        (MIN..=MAX)
+            .contains(&number)
+            .then_some(Self(number))
+            .ok_or_else(|| format!("{number} is out of range; choose {MIN} to {MAX}"))
+    }
+}
