@@ -62,7 +62,7 @@ start_twin() {
 # judge_scenario: plays the scenario against the twin and compares with what the guest answered.
 judge_scenario() {
     local words
-    read -ra words <<<"$(header variant)"
+    read -ra words <<<"$(variant)"
     if ! start_twin; then
         fail "the daemon that plays the host starts" "$(tail -n 3 "$run/twin.log" | tr '\n' ' ')"
         return
