@@ -1,4 +1,5 @@
 # The guest cuts the power of the I2C controller, and its driver programs it again each time it comes back.
+# drivers: yes
 # profile: i2c-designware
 # ssdt: yes
 

@@ -1,4 +1,5 @@
 # The guest's i2c-designware-pci with INTx instead of an MSI.
+# drivers: yes
 # profile: i2c-designware
 # posted: no
 # serve: --set capabilities.msi=

@@ -1,5 +1,6 @@
 # The guest's i2c-designware-pci puts the I2C controller to sleep whenever it is idle, and programs it again when it wakes: it is all the
 # same that the registers are lost in D3hot.
+# drivers: yes
 # profile: i2c-designware
 # limit: 1200
 

@@ -1,4 +1,5 @@
 # Copies from and to where no memory is: the driver is told, tells its user which side it was, recovers, and the next copy is right.
+# drivers: yes
 # profile: ioat
 
 load dca

@@ -1,4 +1,5 @@
 # ioatdma finds the copy engine good, and dmatest copies 10 000 times on two threads with every kind of interrupt: not a byte is wrong.
+# drivers: yes
 # profile: ioat
 # limit: 400
 

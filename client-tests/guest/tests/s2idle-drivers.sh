@@ -1,4 +1,5 @@
 # The guest suspends to idle with four functions and their drivers, and each works after it: a copy engine, a serial port, two I2C controllers.
+# drivers: yes
 # profile: serial
 # line: pty
 # beside: ioat smbus i2c-designware

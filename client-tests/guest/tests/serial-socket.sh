@@ -1,4 +1,5 @@
 # The same over a UNIX socket.
+# drivers: yes
 # profile: serial
 # posted: no
 # line: unix

@@ -1,5 +1,6 @@
 # The kernel's own 8250 driver takes the port; what it sends over a pseudo-terminal comes back: a dialogue, 1 MiB at full speed, and all of
 # it again after a sleep.
+# drivers: yes
 # profile: serial
 # posted: no
 # line: pty

@@ -1,4 +1,5 @@
 # The guest cuts the power of the SMBus host controller: its context is lost, No_Soft_Reset or not, and i2c-i801 does not notice.
+# drivers: yes
 # profile: smbus
 # posted: no
 # ssdt: yes

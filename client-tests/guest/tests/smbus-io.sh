@@ -1,4 +1,5 @@
 # The guest's i2c-i801 without a memory BAR: it uses the I/O ports.
+# drivers: yes
 # profile: smbus
 # posted: no
 # serve: --set bar.0=

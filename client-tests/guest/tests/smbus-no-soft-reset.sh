@@ -1,5 +1,6 @@
 # Without No_Soft_Reset the SMBus host controller loses HSTCFG in D3hot. Nobody writes it again at run time: the core restores what it knows
 # of config space, and i2c-i801 has no resume method of its own for that. Each transfer times out then, until the driver is bound anew.
+# drivers: yes
 # profile: smbus
 # posted: no
 # serve: --set capabilities.pm.no-soft-reset=false

@@ -1,4 +1,5 @@
 # The guest's i2c-i801 puts the SMBus host controller to sleep whenever it is idle, and loses nothing by it.
+# drivers: yes
 # profile: smbus
 # posted: no
 # limit: 1200
