@@ -15,6 +15,8 @@ use crate::raw::wire::{field_u16, field_u32, region};
 /// Ids of capabilities.
 const POWER_MANAGEMENT: u8 = 1;
 const MSI: u8 = 5;
+const VENDOR_SPECIFIC: u8 = 9;
+/// Id of an extended one.
 const SERIAL_NUMBER: u16 = 3;
 /// What software has to wait after a return to D0, and after a reset.
 const RECOVERY: Duration = Duration::from_millis(10);
@@ -109,6 +111,104 @@ pub(super) const CHECKS: &[Check] = &[
         LibvfioUser,
         "Of MSI-X Message Control only the two highest bits can be written",
         |s| with(s, MSIX, |client, at| fixed(client, at + 2, 0x3fff)),
+    ),
+    check(
+        "config.msi-too-many",
+        LibvfioUser,
+        "More MSI vectors enabled than there are do not make them more, whether that is refused or not",
+        |s| {
+            with(s, MSI, |client, at| {
+                let control = at + 2;
+                let before = word(client, control)?;
+                let capable = before >> 1 & 0b111;
+                if capable >= 0b101 {
+                    return skip("the device has as many as there can be");
+                }
+                let enabled = before & !0b111_0000 | (capable + 1) << 4;
+                client.region_write(region::CONFIG, control as u64, &enabled.to_le_bytes())?;
+                let after = word(client, control)?;
+                write(client, control, before)?;
+                let now = after >> 1 & 0b111;
+                ensure!(
+                    now == capable,
+                    "it was capable of 2^{capable}, now of 2^{now}"
+                );
+                holds()
+            })
+        },
+    ),
+    check(
+        "config.power-state-by-byte",
+        LibvfioUser,
+        "A write of PMCSR's lower byte alone changes the power state, or is refused and changes nothing",
+        |s| {
+            with(s, POWER_MANAGEMENT, |client, at| {
+                let pmcsr = at + 4;
+                let before = word(client, pmcsr)?;
+                let state = [before as u8 & !0b11 | 0b11];
+                let written = client.region_write(region::CONFIG, pmcsr as u64, &state)?;
+                sleep(RECOVERY);
+                let after = word(client, pmcsr)?;
+                write(client, pmcsr, before & 0x7fff)?;
+                sleep(RECOVERY);
+                let expected = if written.errno().is_none() {
+                    0b11
+                } else {
+                    before & 0b11
+                };
+                let seen = after & 0b11;
+                ensure!(seen == expected, "PowerState is {seen}, and not {expected}");
+                holds()
+            })
+        },
+    ),
+    check(
+        "config.pci-express-2",
+        LibvfioUser,
+        "What can be written of Device Control 2 and Link Control 2 reads back as it was written",
+        |s| {
+            with(s, PCI_EXPRESS, |client, at| {
+                if word(client, at + 2)? & 0xf < 2 {
+                    return skip("the capability has no such registers");
+                }
+                for register in [at + 0x28, at + 0x30] {
+                    let before = word(client, register)?;
+                    write(client, register, !before)?;
+                    let other = word(client, register)?;
+                    for value in [before, other, before] {
+                        write(client, register, value)?;
+                        let seen = word(client, register)?;
+                        ensure!(seen == value, "{value:#x} at {register:#x} reads {seen:#x}");
+                    }
+                }
+                holds()
+            })
+        },
+    ),
+    check(
+        "config.vendor-capability",
+        LibvfioUser,
+        "A byte of a vendor-specific capability takes what is written, or stays; nothing else in it changes",
+        |s| {
+            with(s, VENDOR_SPECIFIC, |client, at| {
+                let len = u32::from(client.read(region::CONFIG, at as u64 + 2, 1)?[0]);
+                if len < 4 {
+                    return skip("there is nothing in it");
+                }
+                let before = client.read(region::CONFIG, at as u64, len)?;
+                let inverted = [!before[3]];
+                client.region_write(region::CONFIG, at as u64 + 3, &inverted)?;
+                let after = client.read(region::CONFIG, at as u64, len)?;
+                client.region_write(region::CONFIG, at as u64 + 3, &before[3..4])?;
+                let mut taken = before.clone();
+                taken[3] = inverted[0];
+                ensure!(
+                    after == before || after == taken,
+                    "{before:x?} became {after:x?}"
+                );
+                holds()
+            })
+        },
     ),
 ];
 
