@@ -54,7 +54,7 @@ const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
 /// Lines of one control client that are carried out in a row.
 const CONTROL_LINES_PER_TURN: u32 = 64;
 /// Looks at one client in vain between looks at everybody else.
-const LOOKS_BETWEEN_POLLS: u32 = 16;
+const LOOKS_BETWEEN_POLLS: u32 = 64;
 
 /// What all connections use in turn.
 #[derive(Debug, Default)]
