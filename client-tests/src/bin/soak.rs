@@ -54,9 +54,14 @@ fn main() -> Result<()> {
         }
     })?;
     print!("{}", report.tally);
-    for (when, figures) in ["at the start", "after a minute", "at the end"]
-        .iter()
-        .zip(report.figures)
+    for (when, figures) in [
+        "at the start",
+        "after a minute",
+        "at half time",
+        "at the end",
+    ]
+    .iter()
+    .zip(report.figures)
     {
         println!(
             "{when:<15} {:>8} KiB resident, {:>4} descriptors, {:>4} mappings",
