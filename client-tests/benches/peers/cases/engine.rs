@@ -22,6 +22,8 @@ const MIB: u64 = 1 << 20;
 /// Copies of a job, so that starting and ending it do not count.
 const COPIES: u32 = 64;
 const JOBS: usize = 8;
+/// The same where every 64 KiB are two messages.
+const ASKED_COPIES: u32 = 4;
 const SOURCE: u64 = 1 << 32;
 const TARGET: u64 = SOURCE + MIB;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -155,10 +157,10 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     client
         .dma_map(READ | WRITE, 0, SOURCE, 2 * MIB, None)?
         .success()?;
-    set_up(client, SOURCE, TARGET, MIB, COPIES)?;
+    set_up(client, SOURCE, TARGET, MIB, ASKED_COPIES)?;
     let mut memory = vec![0; 2 * MIB as usize];
     let outcome = Outcome::of(setting, placement, &mut contestants, |contestant| {
-        contestant.sample(1, COPIES as usize, Duration::ZERO, |contestant| {
+        contestant.sample(1, ASKED_COPIES as usize, Duration::ZERO, |contestant| {
             engine.copy_asked(&mut contestant.link().client, &mut memory)
         })
     })?;
