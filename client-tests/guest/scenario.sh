@@ -44,7 +44,7 @@ scenario_steps() { scenario_lines "$@" | cut -f 2- | grep -v '^~'; }
 # start_twin: a second daemon, which plays the host's part itself. Options of the header come last.
 start_twin() {
     local options
-    read -ra options <<<"$(header serve) $(header twin)"
+    read -ra options <<<"$(options serve twin)"
     (
         cd "$run" || exit
         exec "$dormouse" serve --profile "$profile" --socket-path twin.sock --ctl-path twin-ctl.sock --log-level debug \

@@ -4,29 +4,16 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail, ensure};
+use dormouse::control::{Verb, VerbHelp};
 use serde_json::{Value, json};
 
 use crate::raw::PATIENCE;
 
-/// The arguments of verbs in the order in which steps give them.
-const ARGUMENTS: [(&str, &[&str]); 14] = [
-    ("clock", &["action", "duration"]),
-    ("control", &["mode"]),
-    ("d3cold-allowed", &["allowed"]),
-    ("dead-after-cold", &["state"]),
-    ("fail-reset", &["state"]),
-    ("fail-resume", &["errno"]),
-    ("inspect", &["path"]),
-    ("interrupt", &["vector"]),
-    ("intx", &["level"]),
-    ("rail", &["state"]),
-    ("reset", &["kind"]),
-    ("slot-power-limit", &["value", "scale"]),
-    ("suspend-delay", &["delay"]),
-    ("withdraw", &["vector"]),
-];
+/// The verbs with their arguments, as the server's own command line takes them.
+static VERBS: LazyLock<Vec<VerbHelp>> = LazyLock::new(Verb::all);
 
 /// A connection to the control socket of a function.
 #[derive(Debug)]
@@ -55,17 +42,20 @@ impl Control {
     /// follow them: `["fail-resume", "EIO", "--times=3"]`.
     ///
     /// # Errors
-    /// The verb has fewer arguments; the server refuses it or does not answer.
+    /// There is no such verb, or it has fewer arguments; the server refuses it or does not answer.
     pub fn command(&mut self, words: &[&str]) -> Result<Value> {
         let (verb, given) = words.split_first().context("there is no verb")?;
-        let names = ARGUMENTS.iter().find(|(known, _)| known == verb);
-        let names = names.map_or(&[][..], |(_, names)| names);
+        let known = VERBS.iter().find(|known| known.verb == *verb);
+        let known = known.with_context(|| format!("there is no verb {verb}"))?;
+        let arguments = known.arguments.iter();
+        let in_order = arguments.filter(|argument| argument.option.is_none());
+        let names: Vec<&str> = in_order.map(|argument| argument.name.as_str()).collect();
         let options = given.iter().position(|word| word.starts_with("--"));
         let (given, options) = given.split_at(options.unwrap_or(given.len()));
         ensure!(given.len() <= names.len(), "{verb} takes {names:?}");
         let mut request = json!({ "verb": verb });
         for (name, value) in names.iter().zip(given) {
-            request[*name] = number_or_text(value);
+            request[name] = number_or_text(value);
         }
         for option in options.iter().map(|option| option.trim_start_matches('-')) {
             match option.split_once('=') {

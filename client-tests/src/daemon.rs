@@ -65,7 +65,6 @@ impl Spec {
         Ok(ServedFunction {
             name: format!("{}-{index}", self.origin),
             device: profile.device(&Registry::builtin())?,
-            mappable_bars: profile.mappable_bars().collect(),
             client_memory: profile.client_memory(),
             endpoint: Endpoint::Listener(UnixListener::bind(socket(folder, index))?),
             control: Some(UnixListener::bind(control_socket(folder, index))?),

@@ -3,13 +3,17 @@
 mod common;
 
 use std::os::fd::AsFd;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
-use client_tests::daemon::{Daemon, Spec};
+use client_tests::daemon::{self, Daemon, Spec};
 use client_tests::os::{self, Event};
 use client_tests::raw::RawClient;
 use client_tests::raw::wire::dma_map::READ;
 use client_tests::raw::wire::{Bytes, EEXIST, command, flag, header, message, region};
+
+use dormouse::Settings;
 
 use common::{SCRATCH, decoding, goes_on, served};
 
@@ -35,6 +39,35 @@ fn a_client_that_comes_back_at_once_is_let_in() {
             &mut RawClient::attach(&daemon.socket(0)).unwrap(),
             "the one before",
         );
+    }
+}
+
+#[test]
+fn who_hangs_up_unheard_takes_no_place_from_who_comes_next() {
+    let version = message(
+        1,
+        command::VERSION,
+        flag::COMMAND,
+        &Bytes::new().u16(0).u16(1),
+    );
+    for sent in [0, 1, 16, version.len()] {
+        let spec = Spec::named("testdev").unwrap();
+        let (folder, mut server) = daemon::prepare(Settings::default(), &[spec]).unwrap();
+        let socket = daemon::socket(&folder, 0);
+        let hasty = RawClient::connect(&socket).unwrap();
+        hasty.send(&version[..sent], &[]).unwrap();
+        drop(hasty);
+        let next = RawClient::connect(&socket).unwrap();
+        next.send(&version, &[]).unwrap();
+        let handle = server.handle();
+        std::thread::scope(|scope| {
+            let served = scope.spawn(|| server.run());
+            let reply = next.receive();
+            handle.shutdown();
+            served.join().unwrap().unwrap();
+            let sent = format!("{sent} bytes before");
+            reply.expect(&sent).success().expect(&sent);
+        });
     }
 }
 
@@ -147,5 +180,60 @@ fn a_client_that_does_not_read_its_replies_holds_up_no_other_function() {
     for _ in 0..16 * sent {
         let reply = greedy.receive().unwrap().success().unwrap();
         assert_eq!(reply.len(), 16 + 0x1000);
+    }
+}
+
+#[test]
+fn each_of_32_functions_serves_its_own_client() {
+    const FUNCTIONS: usize = 32;
+    const ROUNDS: u32 = 200;
+    let specs = vec![Spec::named("testdev").unwrap(); FUNCTIONS + 1];
+    let daemon = Daemon::start(&specs).unwrap();
+    let silent = RawClient::connect(&daemon.socket(FUNCTIONS)).unwrap();
+    let all_are_there = Barrier::new(FUNCTIONS);
+    let busy = &|number: usize| {
+        let mut client = daemon.attach(number).unwrap();
+        client.write(region::CONFIG, 4, &[2, 0]).unwrap();
+        all_are_there.wait();
+        for round in 0..ROUNDS {
+            let value = ((number as u32) << 16 | round).to_le_bytes();
+            client.write(0, SCRATCH, &value).unwrap();
+            client.write(2, u64::from(4 * round), &value).unwrap();
+            let read = client.read(0, SCRATCH, 4).unwrap();
+            assert_eq!(read, value, "function {number}, round {round}");
+        }
+        client
+    };
+    let mut clients: Vec<RawClient> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..FUNCTIONS)
+            .map(|number| scope.spawn(move || busy(number)))
+            .collect();
+        let ended = threads.into_iter().map(|thread| thread.join().unwrap());
+        ended.collect()
+    });
+    for (number, client) in clients.iter_mut().enumerate() {
+        let expected = (0..ROUNDS).flat_map(|round| ((number as u32) << 16 | round).to_le_bytes());
+        let ram = client.read(2, 0, 4 * ROUNDS).unwrap();
+        assert!(ram.into_iter().eq(expected), "function {number}");
+    }
+    assert!(!silent.has_message().unwrap());
+
+    daemon
+        .control(7)
+        .unwrap()
+        .command(&["rail", "off"])
+        .unwrap();
+    for number in 0..=FUNCTIONS {
+        let status = daemon.control(number).unwrap().command(&["status"]);
+        let status = status.unwrap();
+        assert_eq!(status["name"], format!("testdev-{number}"));
+        let state = if number == 7 { "D3cold" } else { "D0" };
+        assert_eq!(status["power_state"], state, "function {number}");
+        let requests = if number == FUNCTIONS {
+            0
+        } else {
+            3 + 3 * ROUNDS
+        };
+        assert_eq!(status["connection"]["requests"], requests, "{number}");
     }
 }

@@ -2,7 +2,10 @@
 
 mod common;
 
-use client_tests::raw::wire::{Bytes, command, flag, message, region};
+use std::os::fd::AsFd;
+
+use client_tests::os::Memory;
+use client_tests::raw::wire::{Bytes, EINVAL, command, flag, irq, message, region};
 
 use common::{SCRATCH, decoding, goes_on};
 
@@ -80,6 +83,86 @@ fn pipelined_commands_are_answered_in_order() {
     }
     assert!(!client.has_message().unwrap());
     goes_on(&mut client, "500 pairs of messages");
+}
+
+#[test]
+fn a_mix_of_commands_is_carried_out_and_answered_in_order() {
+    const NOTHING: u16 = 999;
+    let (_daemon, mut client) = decoding();
+    let memory = Memory::new(0x1000).unwrap();
+    let mut scratch = [0; 4];
+    let mut expected = Vec::new();
+    for round in 0..5000_u32 {
+        // Each kind follows each other kind.
+        let kind = round.wrapping_mul(0x9e37_79b1) >> 16;
+        let (value, address) = (round.to_le_bytes(), u64::from(round) << 12);
+        let access = Bytes::new().u64(SCRATCH).u32(0).u32(4);
+        let multi = || {
+            let [first, last] = [[0xff; 4], value].map(|data| access.clone().bytes(&data).u32(0));
+            Bytes::new().u64(2).bytes(&first).bytes(&last)
+        };
+        let unmap = Bytes::new().u32(24).u32(0).u64(0).u64(1 << 63);
+        let (number, payload, fds, reply) = match kind % 7 {
+            0 => (
+                command::REGION_READ,
+                access.clone(),
+                0,
+                Ok(access.bytes(&scratch)),
+            ),
+            1 => (
+                command::REGION_WRITE,
+                access.clone().bytes(&value),
+                0,
+                Ok(access),
+            ),
+            2 => (
+                command::REGION_WRITE_MULTI,
+                multi(),
+                0,
+                Ok(Bytes::new().u64(2)),
+            ),
+            3 => (NOTHING, access, 0, Err(EINVAL)),
+            4 => {
+                let map = Bytes::new().u32(32).u32(3).u64(0).u64(address).u64(0x1000);
+                (command::DMA_MAP, map, 1, Ok(Bytes::new()))
+            }
+            5 => (command::DMA_UNMAP, unmap.clone(), 0, Ok(unmap)),
+            _ => {
+                let info = Bytes::new().u32(16).u32(0).u32(irq::MSIX);
+                let reply = info.clone().u32(16);
+                (command::DEVICE_GET_IRQ_INFO, info.u32(0), 0, Ok(reply))
+            }
+        };
+        if matches!(kind % 7, 1 | 2) {
+            scratch = value;
+        }
+        let silent = kind >> 8 & 1 == 1;
+        let flags = if silent {
+            flag::NO_REPLY
+        } else {
+            flag::COMMAND
+        };
+        let fds = &[memory.as_fd()][..fds];
+        let id = client.post(number, flags, &payload, fds).unwrap();
+        if !silent {
+            expected.push((id, number, reply));
+        }
+    }
+    assert!(expected.len() > 2000);
+    for (id, number, expected) in expected {
+        let reply = client.receive().unwrap();
+        assert_eq!((reply.id, reply.command), (id, number));
+        match expected {
+            Ok(payload) if number == command::DEVICE_GET_IRQ_INFO => {
+                // The flags are told elsewhere.
+                let told = reply.success().unwrap();
+                assert_eq!((&told[..4], &told[8..]), (&payload[..4], &payload[8..]));
+            }
+            Ok(payload) => assert_eq!(reply.success().unwrap(), *payload, "{number}"),
+            Err(errno) => assert_eq!(reply.failure().unwrap(), errno),
+        }
+    }
+    goes_on(&mut client, "5000 messages");
 }
 
 #[test]

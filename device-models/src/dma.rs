@@ -1,10 +1,19 @@
 //! DMA as requests: a function asks, whoever holds the memory answers.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::snapshot::{self, RestoreError};
+
+/// Bytes of the largest read that is restored: more than any model asks for at once, since they all
+/// are in memory together.
+const MAX_RESTORED_READ: u32 = 64 << 20;
+
 /// A transfer that a device model wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DmaOp {
     /// Read memory; the outcome carries the data.
     Read {
@@ -18,6 +27,7 @@ pub enum DmaOp {
         /// Bus address.
         address: u64,
         /// The data.
+        #[serde(with = "snapshot::bytes")]
         data: Vec<u8>,
     },
     /// Copy within memory without the data passing through the model.
@@ -81,35 +91,52 @@ pub enum DmaError {
 #[derive(Debug, Default)]
 pub(crate) struct DmaLedger {
     epoch: u32,
-    outstanding: u32,
+    /// In the order in which they began.
+    outstanding: VecDeque<DmaRequest>,
     /// The function left D0: outcomes of what is under way become [`DmaError::Aborted`].
     aborting: bool,
 }
 
+/// What is saved of [`DmaLedger`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedLedger {
+    aborting: bool,
+    outstanding: Vec<SavedTransfer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedTransfer {
+    tag: u32,
+    op: DmaOp,
+}
+
 impl DmaLedger {
-    pub(crate) fn start(&mut self, tag: u32) -> DmaId {
-        self.outstanding = self.outstanding.saturating_add(1);
-        DmaId {
-            epoch: self.epoch,
-            tag,
-        }
+    /// A transfer begins. It is to be put out.
+    pub(crate) fn start(&mut self, tag: u32, op: DmaOp) -> DmaRequest {
+        let epoch = self.epoch;
+        let request = DmaRequest {
+            id: DmaId { epoch, tag },
+            op,
+        };
+        self.outstanding.push_back(request.clone());
+        request
     }
 
     /// Takes an outcome in. `None`: it belongs to an earlier life. Else whether it still counts.
     pub(crate) fn finish(&mut self, id: DmaId) -> Option<bool> {
-        if id.epoch != self.epoch || self.outstanding == 0 {
-            return None;
-        }
-        self.outstanding -= 1;
+        let at = self.outstanding.iter().position(|one| one.id == id)?;
+        self.outstanding.remove(at);
         let counts = !self.aborting;
-        if self.outstanding == 0 {
+        if self.outstanding.is_empty() {
             self.aborting = false;
         }
         Some(counts)
     }
 
     pub(crate) fn pending(&self) -> bool {
-        self.outstanding != 0
+        !self.outstanding.is_empty()
     }
 
     pub(crate) fn is_aborting(&self) -> bool {
@@ -118,7 +145,7 @@ impl DmaLedger {
 
     /// Whether a transfer may still touch memory.
     pub(crate) fn is_live(&self, id: DmaId) -> bool {
-        id.epoch == self.epoch && self.outstanding != 0 && !self.aborting
+        id.epoch == self.epoch && self.pending() && !self.aborting
     }
 
     /// Nothing new counts until what is under way has drained.
@@ -132,5 +159,51 @@ impl DmaLedger {
             epoch: self.epoch.wrapping_add(1),
             ..Self::default()
         };
+    }
+
+    pub(crate) fn save(&self) -> SavedLedger {
+        let Self {
+            epoch: _,
+            outstanding,
+            aborting,
+        } = self;
+        let transfer = |request: &DmaRequest| SavedTransfer {
+            tag: request.id.tag,
+            op: request.op.clone(),
+        };
+        SavedLedger {
+            aborting: *aborting,
+            outstanding: outstanding.iter().map(transfer).collect(),
+        }
+    }
+
+    /// Takes back what [`Self::save`] gave, in a new life, and forgets what is under way. What is
+    /// returned is to be put out again. `at` says where the ledger stands.
+    pub(crate) fn restore(
+        &mut self,
+        at: &str,
+        saved: SavedLedger,
+    ) -> Result<Vec<DmaRequest>, RestoreError> {
+        let SavedLedger {
+            aborting,
+            outstanding,
+        } = saved;
+        if aborting && outstanding.is_empty() {
+            return Err(RestoreError::part(at, "there is nothing to be aborted"));
+        }
+        for SavedTransfer { op, .. } in &outstanding {
+            if let DmaOp::Read { len, .. } = op
+                && *len > MAX_RESTORED_READ
+            {
+                let reason = format!("a read of {len} bytes; at most {MAX_RESTORED_READ} fit");
+                return Err(RestoreError::part(at, reason));
+            }
+        }
+        self.forget();
+        let transfers = outstanding.into_iter();
+        let requests = transfers.map(|transfer| self.start(transfer.tag, transfer.op));
+        let requests = requests.collect();
+        self.aborting = aborting;
+        Ok(requests)
     }
 }

@@ -108,7 +108,7 @@ impl Slot {
         }
     }
 
-    /// The whole state but for transfers under way.
+    /// The whole state.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let Self {

@@ -9,6 +9,8 @@
 //! it that are not zero. What is restored is exactly what was saved: a key too many or too few is an
 //! error, nothing has a default.
 
+pub mod memory;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -142,6 +144,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").ok();
     }
     text
+}
+
+/// Bytes in the form of [`hex`].
+pub(crate) mod bytes {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::hex(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        super::unhex("", &String::deserialize(from)?).map_err(D::Error::custom)
+    }
 }
 
 /// The bytes of what [`hex`] made.

@@ -9,9 +9,9 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
-use pci_device_models::function::{BarMemory, PrivateMemory};
+use pci_device_models::function::{Area, BarMemory, Mappable, MappableBar, PrivateMemory};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::ratelimit::limited;
@@ -19,44 +19,105 @@ use crate::ratelimit::limited;
 /// Bytes copied at a time when the contents move between the file and their keeping place.
 const PIECE: usize = 64 * 1024;
 
-/// Memory in a file that clients map.
+/// A BAR that clients may map, with what they map.
+#[derive(Debug)]
+pub(crate) struct SharedBar {
+    /// BAR index, and what of it is in the file, at its offset in the BAR.
+    pub(crate) mappable: MappableBar,
+    /// The file.
+    pub(crate) file: OwnedFd,
+}
+
+impl SharedBar {
+    /// Makes the memory to put behind the BAR, hidden, and what clients get of it.
+    ///
+    /// # Errors
+    /// There are too many descriptors or too little memory.
+    pub(crate) fn new(mappable: MappableBar) -> io::Result<(SharedMemory, Self)> {
+        let (memory, file) = SharedMemory::new(&mappable.memory)?;
+        Ok((memory, Self { mappable, file }))
+    }
+}
+
+/// Memory of a BAR, with the areas in a file that clients map.
 pub(crate) struct SharedMemory {
     file: File,
     size: u64,
-    /// The contents while nobody may see them.
+    /// What is in the file, in ascending order. The last may go on beyond the end.
+    areas: Vec<Area>,
+    /// What the areas hold while nobody may see it.
     hidden: Option<PrivateMemory>,
+    /// What is in no area and never seen.
+    rest: PrivateMemory,
 }
 
 impl fmt::Debug for SharedMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedMemory")
             .field("size", &self.size)
+            .field("areas", &self.areas)
             .field("visible", &self.hidden.is_none())
             .finish_non_exhaustive()
     }
 }
 
 impl SharedMemory {
-    /// An empty file, hidden, and a descriptor of it for clients.
-    ///
-    /// # Errors
-    /// There are too many descriptors or too little memory.
-    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
+    /// No bytes yet, hidden, and a descriptor of the file for clients.
+    fn new(mappable: &Mappable) -> io::Result<(Self, OwnedFd)> {
         let file = File::from(memfd_create("dormouse-bar", MemfdFlags::CLOEXEC)?);
         let shared = OwnedFd::from(file.try_clone()?);
         let memory = Self {
             file,
             size: 0,
+            areas: match mappable {
+                Mappable::Whole => vec![Area {
+                    offset: 0,
+                    size: u64::MAX,
+                }],
+                Mappable::Areas(areas) => areas.clone(),
+            },
             hidden: Some(PrivateMemory::new(0)),
+            rest: PrivateMemory::new(0),
         };
         Ok((memory, shared))
+    }
+
+    /// Bytes of the file while it is visible.
+    fn len(&self) -> u64 {
+        self.areas
+            .last()
+            .map_or(0, |last| last.end().min(self.size))
+    }
+
+    /// Whether `offset` is in an area, and how many of `most` bytes from there on are or are not,
+    /// too.
+    fn stretch(&self, offset: u64, most: usize) -> (bool, usize) {
+        let (shared, len) = match self.areas.iter().find(|area| offset < area.end()) {
+            Some(area) if area.contains(offset) => (true, area.end() - offset),
+            Some(area) => (false, area.offset - offset),
+            None => (false, u64::MAX),
+        };
+        (
+            shared,
+            usize::try_from(len).map_or(most, |len| len.min(most)),
+        )
+    }
+
+    /// Whether the file reads zero everywhere because nobody ever touched it.
+    fn file_is_blank(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.blocks() == 0)
     }
 
     fn show(&mut self) -> io::Result<()> {
         let Some(hidden) = self.hidden.take() else {
             return Ok(());
         };
-        self.file.set_len(self.size)?;
+        self.file.set_len(self.len())?;
+        if hidden.is_blank() {
+            return Ok(());
+        }
         self.for_pieces(|offset, piece| {
             hidden.read(offset, piece);
             // A file that was cut reads zero by itself.
@@ -69,33 +130,37 @@ impl SharedMemory {
 
     fn hide(&mut self) -> io::Result<()> {
         let mut hidden = PrivateMemory::new(self.size);
-        self.for_pieces(|offset, piece| {
-            self.file.read_exact_at(piece, offset)?;
-            if piece.iter().any(|byte| *byte != 0) {
-                hidden.write(offset, piece);
-            }
-            Ok(())
-        })?;
+        if !self.file_is_blank() {
+            self.for_pieces(|offset, piece| {
+                self.file.read_exact_at(piece, offset)?;
+                if piece.iter().any(|byte| *byte != 0) {
+                    hidden.write(offset, piece);
+                }
+                Ok(())
+            })?;
+        }
         self.hidden = Some(hidden);
         self.file.set_len(0)
     }
 
+    /// Goes through the areas.
     fn for_pieces(&self, mut each: impl FnMut(u64, &mut [u8]) -> io::Result<()>) -> io::Result<()> {
         let mut buffer = vec![0; PIECE.min(usize::try_from(self.size).unwrap_or(PIECE))];
-        let mut offset = 0;
-        while offset < self.size {
-            let left = usize::try_from(self.size - offset).unwrap_or(PIECE);
-            let len = buffer.len().min(left);
-            let piece = buffer.get_mut(..len).unwrap_or_default();
-            each(offset, piece)?;
-            offset += len as u64;
+        for area in &self.areas {
+            let end = area.end().min(self.size);
+            let mut offset = area.offset;
+            while offset < end {
+                let left = usize::try_from(end - offset).unwrap_or(PIECE);
+                let len = buffer.len().min(left);
+                let piece = buffer.get_mut(..len).unwrap_or_default();
+                each(offset, piece)?;
+                offset += len as u64;
+            }
         }
         Ok(())
     }
-}
 
-impl BarMemory for SharedMemory {
-    fn read(&self, offset: u64, data: &mut [u8]) {
+    fn read_area(&self, offset: u64, data: &mut [u8]) {
         match &self.hidden {
             Some(hidden) => hidden.read(offset, data),
             None => {
@@ -106,7 +171,7 @@ impl BarMemory for SharedMemory {
         }
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) {
+    fn write_area(&mut self, offset: u64, data: &[u8]) {
         match &mut self.hidden {
             Some(hidden) => hidden.write(offset, data),
             None => {
@@ -118,16 +183,53 @@ impl BarMemory for SharedMemory {
             }
         }
     }
+}
+
+impl BarMemory for SharedMemory {
+    fn read(&self, mut offset: u64, mut data: &mut [u8]) {
+        while !data.is_empty() {
+            let (shared, len) = self.stretch(offset, data.len());
+            let (part, left) = data.split_at_mut(len);
+            if shared {
+                self.read_area(offset, part);
+            } else {
+                self.rest.read(offset, part);
+            }
+            offset = offset.saturating_add(len as u64);
+            data = left;
+        }
+    }
+
+    fn write(&mut self, mut offset: u64, mut data: &[u8]) {
+        while !data.is_empty() {
+            let (shared, len) = self.stretch(offset, data.len());
+            let (part, left) = data.split_at(len);
+            if shared {
+                self.write_area(offset, part);
+            } else {
+                self.rest.write(offset, part);
+            }
+            offset = offset.saturating_add(len as u64);
+            data = left;
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        let areas = self.hidden.as_ref();
+        self.rest.is_blank() && areas.map_or_else(|| self.file_is_blank(), BarMemory::is_blank)
+    }
 
     fn reset(&mut self, size: u64) {
         self.size = size;
+        self.rest.reset(size);
         if let Some(hidden) = &mut self.hidden {
             hidden.reset(size);
             return;
         }
         // Cut and grown again it reads zero. A client that touches it in between gets what it gets
         // for touching a function during a reset.
-        let cleared = self.file.set_len(0).and_then(|()| self.file.set_len(size));
+        let len = self.len();
+        let cleared = self.file.set_len(0).and_then(|()| self.file.set_len(len));
         if let Err(error) = cleared {
             limited!(warn, %error, "BAR memory cannot be cleared");
         }
@@ -152,7 +254,7 @@ mod tests {
     use super::*;
 
     fn memory(size: u64) -> (SharedMemory, File) {
-        let (mut memory, shared) = SharedMemory::new().unwrap();
+        let (mut memory, shared) = SharedMemory::new(&Mappable::Whole).unwrap();
         memory.reset(size);
         (memory, File::from(shared))
     }
@@ -198,5 +300,34 @@ mod tests {
             memory.set_visible(true);
             assert_eq!(shared.metadata().unwrap().len(), 0x2000);
         }
+    }
+    #[test]
+    fn only_areas_are_in_the_file_and_all_else_is_read_and_written_like_them() {
+        let areas = [(0x1000, 0x1000), (0x3000, 0x2000)];
+        let areas = areas.map(|(offset, size)| Area { offset, size });
+        let (mut memory, shared) = SharedMemory::new(&Mappable::Areas(areas.to_vec())).unwrap();
+        let shared = File::from(shared);
+        memory.reset(0x8000);
+        assert!(memory.is_blank());
+        memory.set_visible(true);
+        assert_eq!(shared.metadata().unwrap().len(), 0x5000, "to the last area");
+        assert!(memory.is_blank());
+        let all: Vec<u8> = (0..0x8000_u32).map(|at| (at % 251) as u8 + 1).collect();
+        memory.write(0, &all);
+        for visible in [true, false, true] {
+            memory.set_visible(visible);
+            let mut data = vec![0; 0x8000];
+            memory.read(0, &mut data);
+            assert_eq!(data, all, "visible: {visible}");
+        }
+        let mut data = vec![0; 0x5000];
+        shared.read_exact_at(&mut data, 0).unwrap();
+        for (at, byte) in data.iter().enumerate() {
+            let in_area = areas.iter().any(|area| area.contains(at as u64));
+            assert_eq!(*byte, if in_area { all[at] } else { 0 }, "{at:#x}");
+        }
+        assert!(!memory.is_blank());
+        memory.reset(0x8000);
+        assert!(memory.is_blank());
     }
 }

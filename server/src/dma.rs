@@ -9,6 +9,9 @@
 //! transfer rests until the reply is there, its time is up, or the client or the map is gone. Nothing
 //! else waits for it: the client's own requests are served meanwhile, of which some may be what it
 //! needs to be able to answer. A reply that comes too late answers nothing.
+//!
+//! For migration the queue can be told to rest: the transfer that has begun goes on to its end, others
+//! stay what the device has asked for.
 
 mod command;
 mod held;
@@ -40,6 +43,8 @@ pub(crate) struct DmaQueue {
     progress: Progress,
     /// How long a client may take to answer a command.
     timeout: Duration,
+    /// No transfer is begun.
+    rests: bool,
 }
 
 /// How far a transfer is.
@@ -66,6 +71,7 @@ impl DmaQueue {
             waiting: VecDeque::new(),
             progress: Progress::default(),
             timeout,
+            rests: false,
         }
     }
 
@@ -75,8 +81,22 @@ impl DmaQueue {
 
     /// Whether [`Self::step`] has something to do.
     pub(crate) fn is_ready(&self, device: &Device) -> bool {
-        let first = self.waiting.front();
+        let first = self.waiting.front().filter(|_| !self.is_at_rest());
         first.is_some_and(|first| self.progress.asked.is_none() || !device.dma_is_live(first.id))
+    }
+
+    /// From now on no transfer is begun, or again.
+    pub(crate) fn set_rests(&mut self, rests: bool) {
+        self.rests = rests;
+    }
+
+    /// Whether nothing is under way that has to end before the queue does as it was told.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.rests || self.is_at_rest()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.rests && !self.progress.has_begun()
     }
 
     /// Does one slice of the first transfer, and tells the device when that has come to its end.
@@ -174,6 +194,10 @@ impl DmaQueue {
 }
 
 impl Progress {
+    fn has_begun(&self) -> bool {
+        self.done > 0 || self.asked.is_some() || self.failed.is_some() || !self.held.is_empty()
+    }
+
     /// The next transfer's.
     fn begin(&mut self, bounce: &mut BounceBuffer) {
         self.held.release(bounce);

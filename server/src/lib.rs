@@ -39,6 +39,7 @@ mod doorbells;
 mod eventfd;
 mod irq_fds;
 mod memory;
+mod migration;
 mod outputs;
 mod ratelimit;
 mod reactor;

@@ -15,6 +15,7 @@ const FEATURES: &[&str] = &[
     "ctl",
     "ctl-path",
     "demo",
+    "dma-timeout",
     "fd",
     "function",
     "max-dma-maps",

@@ -1,10 +1,11 @@
 //! What a device does to the world: interrupts and wake-up notices at once, DMA in its turn, events
 //! to those who watch.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pci_device_models::effect::Event;
-use pci_device_models::host::{Device, Output};
+use pci_device_models::host::{Device, IrqIndex, Output};
 use pci_device_models::time::Time;
 
 use crate::dma::DmaQueue;
@@ -18,6 +19,8 @@ pub(crate) struct Outputs {
     name: String,
     /// Who is told of interrupts and of the end of low power.
     pub(crate) irqs: IrqFds,
+    /// Interrupts that wait for a stopped device to go on.
+    held: BTreeSet<(IrqIndex, u32)>,
     /// Transfers to be done.
     pub(crate) dma: DmaQueue,
     /// Events to be told, if anybody listens.
@@ -32,22 +35,27 @@ impl Outputs {
         Self {
             name,
             irqs: IrqFds::default(),
+            held: BTreeSet::new(),
             dma: DmaQueue::new(dma_timeout),
             events: Vec::new(),
             subscribers: 0,
         }
     }
 
-    /// Takes all that the device has put out.
+    /// Takes all that the device has put out. Interrupts of a device that is stopped for migration
+    /// wait until it goes on.
     pub(crate) fn perform(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+        while !device.is_frozen()
+            && let Some((index, vector)) = self.held.pop_first()
+        {
+            self.trigger(index, vector, stats);
+        }
         while let Some(output) = device.next_output() {
             match output {
-                Output::Trigger { index, vector } => {
-                    let told = self.irqs.signal(index, vector);
-                    stats.interrupts += u64::from(told);
-                    stats.interrupts_unbound += u64::from(!told);
-                    tracing::trace!(function = self.name, ?index, vector, told, "interrupt");
+                Output::Trigger { index, vector } if device.is_frozen() => {
+                    self.held.insert((index, vector));
                 }
+                Output::Trigger { index, vector } => self.trigger(index, vector, stats),
                 Output::Wakeup { signal } => {
                     self.irqs.end_low_power(signal);
                     tracing::trace!(function = self.name, signal, "wake-up eventfd released");
@@ -61,6 +69,18 @@ impl Outputs {
                 }
             }
         }
+    }
+
+    fn trigger(&mut self, index: IrqIndex, vector: u32, stats: &mut ConnectionStats) {
+        let told = self.irqs.signal(index, vector);
+        stats.interrupts += u64::from(told);
+        stats.interrupts_unbound += u64::from(!told);
+        tracing::trace!(function = self.name, ?index, vector, told, "interrupt");
+    }
+
+    /// Interrupts that wait for a stopped device are not going to leave.
+    pub(crate) fn drop_held(&mut self) {
+        self.held.clear();
     }
 
     /// As [`Self::perform`], after which a device that nobody uses goes to sleep. To be called when

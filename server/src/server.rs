@@ -48,8 +48,6 @@ pub struct ServedFunction {
     pub name: String,
     /// The function behind its host driver.
     pub device: Device,
-    /// The BARs that its clients may map; their content is RAM.
-    pub mappable_bars: Vec<u8>,
     /// How its clients' memory is reached.
     pub client_memory: ClientMemory,
     /// Where its clients come from.

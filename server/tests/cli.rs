@@ -12,3 +12,5 @@ mod program;
 mod sockets;
 #[path = "cli/ssdt.rs"]
 mod ssdt;
+#[path = "cli/takeover.rs"]
+mod takeover;

@@ -8,7 +8,7 @@ use crate::raw::wire::{field_u16, field_u32, region};
 
 /// Ids of capabilities.
 pub(super) const MSIX: u8 = 0x11;
-const PCI_EXPRESS: u8 = 0x10;
+pub(super) const PCI_EXPRESS: u8 = 0x10;
 /// Header fields.
 const STATUS: usize = 6;
 const CAPABILITY_LIST: u16 = 1 << 4;
@@ -143,7 +143,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Ids and offsets of all capabilities.
-fn walk(space: &[u8]) -> Result<Vec<(u8, usize)>> {
+pub(super) fn walk(space: &[u8]) -> Result<Vec<(u8, usize)>> {
     let mut found = Vec::new();
     if field_u16(space, STATUS) & CAPABILITY_LIST == 0 {
         return Ok(found);

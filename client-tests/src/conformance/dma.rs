@@ -11,14 +11,13 @@ use super::{Check, Outcome, check, holds};
 use crate::os::Memory;
 use crate::raw::RawClient;
 use crate::raw::wire::dma_map::{FILE_IO, READ, WRITE};
-use crate::raw::wire::{self, Bytes, EEXIST, EINVAL, UNMAP_ALL, command};
+use crate::raw::wire::{self, Bytes, EEXIST, EINVAL, ENOSPC, UNMAP_ALL, command};
 
 /// The server has to map the file.
 const MMAP: u32 = 1 << 2;
 /// Where checks map.
 pub(super) const ADDRESS: u64 = 0x10_0000;
 pub(super) const PAGE: u64 = 0x1000;
-const ENOSPC: u32 = 28;
 
 pub(super) const CHECKS: &[Check] = &[
     check(

@@ -1,5 +1,7 @@
 //! DEVICE_GET_REGION_IO_FDS.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 
 use super::Source::{LibvfioUser, Specification};
@@ -112,6 +114,7 @@ pub(super) const CHECKS: &[Check] = &[
                     continue;
                 }
                 seen = true;
+                let mut named = BTreeSet::new();
                 let stride = (reply.payload.len() - HEAD) / count;
                 ensure!(stride == 40 || stride == 48, "entries of {stride} bytes");
                 for entry in reply.payload.split_at(HEAD).1.chunks_exact(stride) {
@@ -123,7 +126,13 @@ pub(super) const CHECKS: &[Check] = &[
                         "entry {entry:x?} with {} descriptors",
                         reply.fds.len()
                     );
+                    named.extend((fd != NO_FD).then_some(fd));
                 }
+                ensure!(
+                    named.len() == reply.fds.len(),
+                    "{} descriptors, of which entries name {named:?}",
+                    reply.fds.len()
+                );
             }
             if seen {
                 holds()

@@ -1,6 +1,6 @@
 //! Dirty page logging: features 6 to 8.
 
-use anyhow::ensure;
+use anyhow::{Result, ensure};
 
 use super::Source::{LibvfioUser, Specification};
 use super::dma::{ADDRESS, PAGE, map};
@@ -12,7 +12,7 @@ use crate::os::Memory;
 use crate::raw::RawClient;
 use crate::raw::wire::device_feature::{GET, SET};
 use crate::raw::wire::dma_map::{READ, WRITE};
-use crate::raw::wire::{Bytes, EINVAL, command, field_u64};
+use crate::raw::wire::{Bytes, EINVAL, ENOENT, command, field_u64};
 
 const START: u32 = SET | 6;
 const STOP: u32 = SET | 7;
@@ -85,22 +85,8 @@ pub(super) const CHECKS: &[Check] = &[
         "A report about memory that the device did not write has no bit set, and as many words as the range needs",
         |s| {
             logging(s, |client| {
-                let memory = Memory::sealed(65 * PAGE)?;
-                map(client, READ | WRITE, ADDRESS, 65 * PAGE, Some(&memory))?;
-                client
-                    .request(command::DEVICE_FEATURE, &start(PAGE), &[])?
-                    .success()?;
-                let argsz = (REPORT_HEAD + 16) as u32;
-                let request = report(argsz, ADDRESS, 65 * PAGE, PAGE);
-                let reply = client
-                    .request(command::DEVICE_FEATURE, &request, &[])?
-                    .success()?;
-                ensure!(
-                    reply.len() == REPORT_HEAD + 16
-                        && field_u64(&reply, REPORT_HEAD) == 0
-                        && field_u64(&reply, REPORT_HEAD + 8) == 0,
-                    "the reply is {reply:x?}"
-                );
+                map_and_start(client)?;
+                clean(client, ADDRESS, MAPPED, PAGE, 2)?;
                 holds()
             })
         },
@@ -135,6 +121,91 @@ pub(super) const CHECKS: &[Check] = &[
         },
     ),
     check(
+        "logging.report-page-sizes",
+        LibvfioUser,
+        "A report may be about pages of another size than the log's: half, twice, 16 times as large",
+        |s| {
+            logging(s, |client| {
+                map_and_start(client)?;
+                for size in [PAGE / 2, 2 * PAGE, 16 * PAGE] {
+                    let words = (MAPPED / size).div_ceil(64) as usize;
+                    clean(client, ADDRESS, MAPPED, size, words)?;
+                }
+                holds()
+            })
+        },
+    ),
+    check(
+        "logging.report-page-size-0",
+        LibvfioUser,
+        "A report about pages of 0 bytes is EINVAL",
+        |s| {
+            logging(s, |client| {
+                refused_report(client, ADDRESS, MAPPED, 0, EINVAL)
+            })
+        },
+    ),
+    check(
+        "logging.report-page-size-above-maximum",
+        LibvfioUser,
+        "A report about pages of 16 MiB is EINVAL",
+        |s| {
+            logging(s, |client| {
+                refused_report(client, ADDRESS, MAPPED, 1 << 24, EINVAL)
+            })
+        },
+    ),
+    check(
+        "logging.report-part",
+        Specification,
+        "A report may be about a part of a map",
+        |s| {
+            logging(s, |client| {
+                map_and_start(client)?;
+                clean(client, ADDRESS + PAGE, PAGE, PAGE, 1)?;
+                holds()
+            })
+        },
+    ),
+    check(
+        "logging.report-unmapped",
+        LibvfioUser,
+        "A report about addresses where nothing is mapped is ENOENT",
+        |s| {
+            logging(s, |client| {
+                refused_report(client, ADDRESS - MAPPED, MAPPED, PAGE, ENOENT)
+            })
+        },
+    ),
+    check(
+        "logging.report-no-descriptor",
+        LibvfioUser,
+        "A report about a map without a descriptor is EINVAL",
+        |s| {
+            logging(s, |client| {
+                let address = ADDRESS + MAPPED;
+                map(client, READ | WRITE, address, PAGE, None)?;
+                refused_report(client, address, PAGE, PAGE, EINVAL)
+            })
+        },
+    ),
+    check(
+        "logging.unmap-of-another",
+        LibvfioUser,
+        "An unmap leaves the log of other maps",
+        |s| {
+            logging(s, |client| {
+                map_and_start(client)?;
+                let other = ADDRESS + MAPPED;
+                let memory = Memory::sealed(PAGE)?;
+                map(client, READ | WRITE, other, PAGE, Some(&memory))?;
+                client.dma_unmap(0, other, PAGE)?.success()?;
+                clean(client, ADDRESS, MAPPED, PAGE, 2)?;
+                holds()
+            })
+        },
+    ),
+    check(
         "logging.unmap-with-bitmap",
         LibvfioUser,
         "While dirty pages are logged, an unmap with a bitmap is answered with one",
@@ -161,6 +232,8 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
+/// Bytes that are mapped: the bitmap has a second word.
+const MAPPED: u64 = 65 * PAGE;
 const NOT_HERE: &str = "the server does not log dirty pages";
 
 fn start(page_size: u64) -> Bytes {
@@ -171,6 +244,48 @@ fn start(page_size: u64) -> Bytes {
 fn report(argsz: u32, iova: u64, length: u64, page_size: u64) -> Bytes {
     let head = Bytes::new().u32(argsz).u32(REPORT);
     head.u64(iova).u64(length).u64(page_size)
+}
+
+/// Maps memory and logs all of it.
+fn map_and_start(client: &mut RawClient) -> Result<()> {
+    let memory = Memory::sealed(MAPPED)?;
+    map(client, READ | WRITE, ADDRESS, MAPPED, Some(&memory))?;
+    let started = client.request(command::DEVICE_FEATURE, &start(PAGE), &[])?;
+    started.success().map(drop)
+}
+
+/// A report has so many words, and no bit is set.
+fn clean(
+    client: &mut RawClient,
+    iova: u64,
+    length: u64,
+    page_size: u64,
+    words: usize,
+) -> Result<()> {
+    let size = REPORT_HEAD + 8 * words;
+    let request = report(size as u32, iova, length, page_size);
+    let reply = client
+        .request(command::DEVICE_FEATURE, &request, &[])?
+        .success()?;
+    ensure!(
+        reply.len() == size && reply[REPORT_HEAD..].iter().all(|&byte| byte == 0),
+        "pages of {page_size:#x}: the reply is {reply:x?}"
+    );
+    Ok(())
+}
+
+/// A report that has to fail although everything is logged and mapped.
+fn refused_report(
+    client: &mut RawClient,
+    iova: u64,
+    length: u64,
+    page_size: u64,
+    errno: u32,
+) -> Outcome {
+    map_and_start(client)?;
+    let request = report(REPORT_HEAD as u32 + 16, iova, length, page_size);
+    refused_on(client, command::DEVICE_FEATURE, &request, &[], errno)?;
+    holds()
 }
 
 /// A client of a server that logs; afterwards it does not any more.

@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod subject;
 
+mod capabilities;
 mod config;
 mod dma;
 mod feature;
@@ -134,7 +135,7 @@ const fn area(title: &'static str, checks: &'static [Check]) -> Area {
 }
 
 /// All areas in the order in which they run.
-pub const AREAS: [Area; 16] = [
+pub const AREAS: [Area; 17] = [
     area("Messages", framing::CHECKS),
     area("VERSION", version::CHECKS),
     area("Capabilities in VERSION", version_text::CHECKS),
@@ -148,6 +149,7 @@ pub const AREAS: [Area; 16] = [
         region::CHECKS,
     ),
     area("Config space", config::CHECKS),
+    area("Capabilities in config space", capabilities::CHECKS),
     area("DMA_MAP", dma::CHECKS),
     area("DMA_UNMAP", unmap::CHECKS),
     area("DEVICE_FEATURE", feature::CHECKS),

@@ -33,12 +33,9 @@ impl Judgement {
     fn of(outcome: Outcome, declared: Option<&str>) -> Self {
         match (outcome, declared) {
             (Ok(Verdict::Holds), None) => Self::Holds,
-            (Ok(Verdict::DoesNotApply(reason)), None) => Self::DoesNotApply(reason),
+            (Ok(Verdict::DoesNotApply(reason)), _) => Self::DoesNotApply(reason),
             (Ok(Verdict::Holds), Some(declared)) => {
                 Self::DoesNotDiffer(format!("the rule holds; declared: {declared}"))
-            }
-            (Ok(Verdict::DoesNotApply(reason)), Some(declared)) => {
-                Self::DoesNotDiffer(format!("{reason}; declared: {declared}"))
             }
             (Err(error), None) => Self::Fails(format!("{error:#}")),
             (Err(error), Some(declared)) => Self::Differs {

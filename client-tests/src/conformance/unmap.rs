@@ -9,10 +9,9 @@ use super::subject::{goes_on, refused_on};
 use super::{Check, check, holds};
 use crate::os::Memory;
 use crate::raw::wire::dma_map::{READ, WRITE};
-use crate::raw::wire::{EINVAL, UNMAP_ALL, command};
+use crate::raw::wire::{EINVAL, ENOENT, UNMAP_ALL, command};
 
 const DIRTY_BITMAP: u32 = 1 << 0;
-const ENOENT: u32 = 2;
 
 pub(super) const CHECKS: &[Check] = &[
     check(

@@ -218,7 +218,8 @@ pub(super) const CHECKS: &[Check] = &[
         Specification,
         "A reply with `twin_socket` comes with its descriptor and the index of it",
         |s| {
-            let offer = r#"{"capabilities":{"max_msg_fds":8,"twin_socket":{"supported":true}}}"#;
+            // As long as the reply: a server may not send more than it got.
+            let offer = r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"twin_socket":{"supported":true}}}"#;
             let mut reply = s.connect()?.version(0, 1, Some(offer))?;
             let fds = std::mem::take(&mut reply.fds).len();
             let answer = capabilities(RawClient::version_reply(reply)?.2)?;

@@ -121,12 +121,16 @@ const ERRNOS: [(&str, u32); 16] = [
     ("ETIMEDOUT", 110),
 ];
 
+/// There is nothing of the kind.
+pub const ENOENT: u32 = 2;
 /// Wrong argument.
 pub const EINVAL: u32 = 22;
 /// There is no such operation.
 pub const ENOTTY: u32 = 25;
 /// There is something already.
 pub const EEXIST: u32 = 17;
+/// There is no room for more.
+pub const ENOSPC: u32 = 28;
 
 /// The name of an errno, or its number.
 #[must_use]

@@ -278,6 +278,13 @@ impl Msix {
             .or_else(|| self.pba.dword(bar, offset).map(MsixRegister::Pba))
     }
 
+    /// The DWORD at `offset` of a BAR, if it is one of the table or the PBA.
+    #[must_use]
+    pub fn value_at(&self, bar: u8, offset: u64) -> Option<u32> {
+        self.window(bar, offset)
+            .map(|register| self.table_read(register))
+    }
+
     /// Reads a DWORD of table or PBA.
     #[must_use]
     pub fn table_read(&self, register: MsixRegister) -> u32 {

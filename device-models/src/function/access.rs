@@ -62,23 +62,43 @@ impl Function {
         }
     }
 
+    /// As [`Self::config_read`], but leaves no trace.
+    pub fn look_at_config(&self, offset: u64, data: &mut [u8]) {
+        if self.core.powered {
+            self.core.config.read(offset, data);
+        } else {
+            data.fill(ALL_ONES);
+        }
+    }
+
+    /// As [`Self::read`], but leaves no trace: registers of the device, which a read may change, read
+    /// all ones.
+    pub fn look(&self, target: Target, offset: u64, data: &mut [u8]) {
+        let core = &self.core;
+        if core.state != PowerState::D0 || !core.decoding_enabled(target) {
+            data.fill(ALL_ONES);
+            return;
+        }
+        match target {
+            Target::Rom => read_bytes(&core.rom, offset, data),
+            Target::Bar(bar) if core.is_plain_ram(bar) => core.read_ram(bar, offset, data),
+            Target::Bar(bar) => {
+                for piece in split(offset, data.len()) {
+                    let value = core.stored(bar, piece.offset);
+                    piece.fill(value.unwrap_or(u32::MAX), data);
+                }
+            }
+        }
+    }
+
     fn read_bar(&mut self, now: Time, bar: u8, offset: u64, data: &mut [u8]) {
         if self.core.is_plain_ram(bar) {
             self.core.read_ram(bar, offset, data);
             return;
         }
         for piece in split(offset, data.len()) {
-            let window = self.core.config.msix().and_then(|msix| {
-                let register = msix.window(bar, piece.offset)?;
-                Some(msix.table_read(register))
-            });
-            let value = match window {
+            let value = match self.core.stored(bar, piece.offset) {
                 Some(value) => value,
-                None if self.core.content(bar) == BarContent::Ram => {
-                    let mut bytes = [0; 4];
-                    self.core.read_ram(bar, piece.offset, &mut bytes);
-                    u32::from_le_bytes(bytes)
-                }
                 None => {
                     let cx = &mut Context::new(now, &mut self.core);
                     self.model.read(cx, bar, piece.offset, piece.lanes())
@@ -101,7 +121,7 @@ impl Function {
                 if msix.table_write(register, write) {
                     self.core.deliver_messages();
                 }
-            } else if self.core.content(bar) == BarContent::Ram {
+            } else if self.core.is_memory(bar, piece.offset) {
                 let bytes = data.get(piece.at..piece.at + piece.len);
                 let at = piece.offset + piece.first as u64;
                 self.core.write_ram(bar, at, bytes.unwrap_or_default());
@@ -185,6 +205,25 @@ impl Core {
             .get(usize::from(bar))
             .copied()
             .unwrap_or_default()
+    }
+
+    /// What a DWORD of a BAR holds that is not the model's: one of the MSI-X table and PBA, or memory.
+    fn stored(&self, bar: u8, offset: u64) -> Option<u32> {
+        let msix = self.config.msix();
+        msix.and_then(|msix| msix.value_at(bar, offset))
+            .or_else(|| {
+                self.is_memory(bar, offset).then(|| {
+                    let mut bytes = [0; 4];
+                    self.read_ram(bar, offset, &mut bytes);
+                    u32::from_le_bytes(bytes)
+                })
+            })
+    }
+
+    /// Whether memory answers there.
+    fn is_memory(&self, bar: u8, offset: u64) -> bool {
+        let mut areas = self.areas(bar.into()).iter();
+        self.content(bar) == BarContent::Ram || areas.any(|area| area.contains(offset))
     }
 
     fn is_plain_ram(&self, bar: u8) -> bool {

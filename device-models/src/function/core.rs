@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupts;
+use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
 use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
-use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp, DmaRequest};
+use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, Event};
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
@@ -34,7 +35,8 @@ pub struct Counters {
 pub struct Core {
     pub(super) config: ConfigSpace,
     pub(super) contents: [BarContent; MAX_BARS],
-    /// The memory behind those BARs whose content is RAM.
+    pub(super) mappable: Vec<MappableBar>,
+    /// The memory behind those BARs that have some.
     pub(super) ram: [Option<Box<dyn BarMemory>>; MAX_BARS],
     pub(super) rom: Vec<u8>,
     pub(super) delays: Delays,
@@ -63,23 +65,20 @@ impl Core {
     pub(super) fn new(
         config: ConfigSpace,
         contents: [BarContent; MAX_BARS],
+        mappable: Vec<MappableBar>,
         rom: Vec<u8>,
         delays: Delays,
         aux_power: bool,
     ) -> Self {
-        let ram = std::array::from_fn(|bar| {
-            let size = config.header().bar(bar)?.size;
-            let memory: Box<dyn BarMemory> = Box::new(PrivateMemory::new(size));
-            (contents.get(bar) == Some(&BarContent::Ram)).then_some(memory)
-        });
         let vectors = config
             .msix()
             .map_or(0, |msix| msix.vectors())
             .max(config.msi().map_or(0, |msi| msi.vectors()));
-        Self {
+        let mut core = Self {
             config,
             contents,
-            ram,
+            mappable,
+            ram: Default::default(),
             rom,
             delays,
             aux_power,
@@ -96,6 +95,27 @@ impl Core {
             violations: Violations::default(),
             residency: Default::default(),
             state_since: Time::ZERO,
+        };
+        core.ram = std::array::from_fn(|bar| {
+            let memory = PrivateMemory::new(core.memory_size(bar)?);
+            Some(Box::new(memory) as Box<dyn BarMemory>)
+        });
+        core
+    }
+
+    /// The areas of a BAR that are memory, whatever the rest of it is.
+    pub(super) fn areas(&self, bar: usize) -> &[Area] {
+        let mut mappable = self.mappable.iter();
+        let found = mappable.find(|mappable| usize::from(mappable.bar) == bar);
+        found.map_or(&[], MappableBar::areas)
+    }
+
+    /// Bytes of memory behind a BAR, if it has any: all of the BAR, or up to the end of the last
+    /// area.
+    pub(super) fn memory_size(&self, bar: usize) -> Option<u64> {
+        match self.contents.get(bar)? {
+            BarContent::Ram => Some(self.config.header().bar(bar)?.size),
+            BarContent::Model => self.areas(bar).last().map(Area::end),
         }
     }
 
@@ -192,9 +212,9 @@ impl Core {
         if !self.bus_master() {
             return Err(DmaError::BusMasterOff);
         }
-        let id = self.dma.start(tag);
+        let request = self.dma.start(tag, op);
         self.show_transactions_pending();
-        self.emit(Effect::Dma(DmaRequest { id, op }));
+        self.emit(Effect::Dma(request));
         Ok(())
     }
 

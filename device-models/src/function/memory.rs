@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::snapshot::memory::PAGE;
 use crate::snapshot::{RestoreError, hex, unhex};
 
-/// The bytes behind a BAR with content "ram".
+/// The bytes behind a BAR that has memory.
 ///
 /// Accesses lie inside; whatever does not is cut off.
 pub trait BarMemory: fmt::Debug + Send {
@@ -78,7 +79,7 @@ impl BarMemory for PrivateMemory {
 }
 
 /// Bytes that are looked at together when memory is saved or copied.
-const PIECE: usize = 4096;
+const PIECE: usize = PAGE as usize;
 
 /// Bytes of which the first and the last are not zero, and where they stand.
 #[derive(Clone, Debug, Serialize, Deserialize)]

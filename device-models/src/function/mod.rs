@@ -21,6 +21,7 @@ mod access;
 mod core;
 mod doorbell;
 mod interrupt;
+mod mappable;
 mod memory;
 mod pme;
 mod reset;
@@ -34,6 +35,7 @@ use serde_json::{Value, json};
 
 pub use self::core::{Core, Counters};
 pub use self::doorbell::Doorbell;
+pub use self::mappable::{Area, Mappable, MappableBar};
 pub use self::memory::{BarMemory, PrivateMemory};
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
@@ -83,6 +85,8 @@ pub struct FunctionParts {
     pub config: ConfigSpace,
     /// What answers behind each BAR.
     pub contents: [BarContent; MAX_BARS],
+    /// The memory behind BARs that others may map.
+    pub mappable: Vec<MappableBar>,
     /// The image behind the expansion ROM BAR.
     pub rom: Vec<u8>,
     /// What happens to accesses that come too early.
@@ -118,6 +122,7 @@ impl Function {
         let FunctionParts {
             config,
             contents,
+            mappable,
             rom,
             delays,
             aux_power,
@@ -126,7 +131,7 @@ impl Function {
         } = parts;
         doorbells.extend(model.doorbells());
         Self {
-            core: Core::new(config, contents, rom, delays, aux_power),
+            core: Core::new(config, contents, mappable, rom, delays, aux_power),
             doorbells,
             model,
         }
@@ -168,16 +173,21 @@ impl Function {
         &self.doorbells
     }
 
-    /// Puts other memory behind a BAR whose content is RAM, to be shared for example. It
-    /// takes over what the BAR holds.
+    /// The memory behind BARs that others may map once it is shared ([`Self::set_bar_memory`]).
+    #[must_use]
+    pub fn mappable_bars(&self) -> &[MappableBar] {
+        &self.core.mappable
+    }
+
+    /// Puts other memory behind a BAR that has some, to be shared for example. It takes over what
+    /// the BAR holds.
     pub fn set_bar_memory(&mut self, bar: u8, mut memory: Box<dyn BarMemory>) {
         let index = usize::from(bar);
-        if let (Some(bar), Some(Some(ram))) = (
-            self.core.config.header().bar(index),
-            self.core.ram.get_mut(index),
-        ) {
-            memory.reset(bar.size);
-            memory::copy(ram.as_ref(), memory.as_mut(), bar.size);
+        if let (Some(size), Some(Some(ram))) =
+            (self.core.memory_size(index), self.core.ram.get_mut(index))
+        {
+            memory.reset(size);
+            memory::copy(ram.as_ref(), memory.as_mut(), size);
             *ram = memory;
         }
     }

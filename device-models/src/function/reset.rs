@@ -164,20 +164,22 @@ impl Core {
         }
     }
 
-    /// What RAM held is gone, and it has the size that its BAR has now.
+    /// What memory held is gone, and it has the size that its BAR asks for now.
     fn clear_ram(&mut self) {
-        for (index, ram) in self.ram.iter_mut().enumerate() {
-            if let (Some(ram), Some(bar)) = (ram, self.config.header().bar(index)) {
-                ram.reset(bar.size);
-            }
+        for bar in 0..self.ram.len() {
+            self.clear_bar(bar);
+        }
+    }
+
+    fn clear_bar(&mut self, bar: usize) {
+        if let (Some(size), Some(Some(ram))) = (self.memory_size(bar), self.ram.get_mut(bar)) {
+            ram.reset(size);
         }
     }
 
     /// Another size for a BAR: what it held is gone (PCIe Base §7.8.6 leaves it undefined).
     fn resize_bar(&mut self, bar: u8, size: u64) {
         self.config.header_mut().resize_bar(usize::from(bar), size);
-        if let Some(Some(ram)) = self.ram.get_mut(usize::from(bar)) {
-            ram.reset(size);
-        }
+        self.clear_bar(bar.into());
     }
 }

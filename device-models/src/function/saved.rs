@@ -1,10 +1,10 @@
 //! Saving and restoring a function.
 //!
 //! The rest of it (config space, interrupts, memory, the device model) saves itself; this is what
-//! holds them together. Transfers under way are not saved, as if a reset had cut them off; of
-//! violations the counts are, not the records. Effects have been collected before.
+//! holds them together. Transfers under way are saved as they were asked for and put out again, from
+//! their beginning; of violations the counts are saved, not the records. Effects have been collected
+//! before.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
 use crate::config::MAX_BARS;
+use crate::dma::SavedLedger;
+use crate::effect::Effect;
 use crate::power::PowerState;
 use crate::snapshot::{self, RestoreError, due, left, nanos};
 use crate::time::Time;
@@ -35,6 +37,7 @@ struct SavedCore {
     powered: bool,
     interrupts: Interrupts,
     pme: SavedPme,
+    dma: SavedLedger,
     /// Until the recovery time is over.
     ready_nanos: u64,
     allocation_nanos: Option<u64>,
@@ -42,12 +45,12 @@ struct SavedCore {
     violations: SavedViolations,
     /// Time spent in each state.
     residency_nanos: [u64; PowerState::ALL.len()],
-    /// For each BAR whose content is RAM, what it holds.
+    /// For each BAR that has memory, what it holds.
     ram: [Option<Vec<Run>>; MAX_BARS],
 }
 
 impl Function {
-    /// The whole state but for transfers under way.
+    /// The whole state.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let Self {
@@ -58,7 +61,8 @@ impl Function {
         json!({ "core": core.save(now), "model": model.save(now) })
     }
 
-    /// Takes back what [`Self::save`] gave. Transfers under way are forgotten.
+    /// Takes back what [`Self::save`] gave, and puts out the transfers in it. Those under way are
+    /// forgotten.
     ///
     /// # Errors
     /// The tree is not that of this function, which may be restored in part.
@@ -74,6 +78,7 @@ impl Core {
         let Self {
             config,
             contents: _,
+            mappable: _,
             ram,
             rom: _,
             delays: _,
@@ -82,7 +87,7 @@ impl Core {
             state: _,
             interrupts,
             pme,
-            dma: _,
+            dma,
             ready_at,
             allocation_at,
             counters,
@@ -92,12 +97,12 @@ impl Core {
             residency: _,
             state_since: _,
         } = self;
-        let size = |bar| config.header().bar(bar).map_or(0, |bar| bar.size);
         snapshot::tree(&SavedCore {
             config: config.save(),
             powered: *powered,
             interrupts: interrupts.clone(),
             pme: pme.save(now),
+            dma: dma.save(),
             ready_nanos: left(now, *ready_at),
             allocation_nanos: allocation_at.map(|due| left(now, due)),
             counters: *counters,
@@ -105,7 +110,7 @@ impl Core {
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
             ram: std::array::from_fn(|bar| {
                 let memory = ram.get(bar)?.as_ref()?;
-                Some(save_memory(memory.as_ref(), size(bar)))
+                Some(save_memory(memory.as_ref(), self.memory_size(bar)?))
             }),
         })
     }
@@ -132,22 +137,23 @@ impl Core {
         self.violations = Violations::restored(saved.violations);
         self.residency = saved.residency_nanos.map(Duration::from_nanos);
         self.state_since = now;
-        self.effects = VecDeque::new();
-        self.dma.forget();
+        let transfers = self.dma.restore("function.core.dma", saved.dma)?;
+        self.effects = transfers.into_iter().map(Effect::Dma).collect();
         self.show_transactions_pending();
         Ok(())
     }
 
     /// Fills the memory behind BARs, which have the sizes that they had.
     fn restore_ram(&mut self, saved: &[Option<Vec<Run>>; MAX_BARS]) -> Result<(), RestoreError> {
+        let sizes: [_; MAX_BARS] = std::array::from_fn(|bar| self.memory_size(bar));
         for (bar, (ram, saved)) in self.ram.iter_mut().zip(saved).enumerate() {
             let at = format!("function.core.ram.{bar}");
-            let size = self.config.header().bar(bar).map_or(0, |bar| bar.size);
+            let size = sizes.get(bar).copied().flatten().unwrap_or_default();
             match (ram, saved) {
                 (Some(ram), Some(runs)) => restore_memory(&at, ram.as_mut(), size, runs)?,
                 (None, None) => {}
-                (Some(_), None) => return Err(RestoreError::part(at, "this BAR is memory")),
-                (None, Some(_)) => return Err(RestoreError::part(at, "this BAR is no memory")),
+                (Some(_), None) => return Err(RestoreError::part(at, "this BAR has memory")),
+                (None, Some(_)) => return Err(RestoreError::part(at, "this BAR has no memory")),
             }
         }
         Ok(())

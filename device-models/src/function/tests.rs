@@ -129,6 +129,7 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
     Function::new(FunctionParts {
         config: ConfigSpace::new(&header, placements, true).unwrap(),
         contents,
+        mappable: Vec::new(),
         rom: Vec::new(),
         delays,
         aux_power,

@@ -124,6 +124,9 @@ pub enum HostError {
         /// What is wrong and what would be right.
         what: &'static str,
     },
+    /// The device is stopped for migration, where this is not possible.
+    #[error("the device is stopped for migration")]
+    Stopped,
     /// A feature wants a file descriptor that did not come.
     #[error("device feature: no eventfd came with the request")]
     MissingDescriptor,
@@ -138,6 +141,7 @@ impl HostError {
         const EAGAIN: i32 = 11;
         const ENOMEM: i32 = 12;
         const EFAULT: i32 = 14;
+        const EBUSY: i32 = 16;
         const EINVAL: i32 = 22;
         const ENOTTY: i32 = 25;
         match self {
@@ -156,6 +160,7 @@ impl HostError {
             Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => ENOTTY,
             Self::Resume { errno } | Self::PowerState { errno, .. } => errno,
             Self::ResetBusy => EAGAIN,
+            Self::Stopped => EBUSY,
             Self::MissingDescriptor => EBADF,
         }
     }

@@ -13,6 +13,7 @@
 //! | [`pci_core`], [`saved`] | `drivers/pci/pci.c`: power states, saving and restoring |
 //! | [`irqs`] | `vfio_pci_intrs.c`: triggers and INTx masking |
 //! | [`bus_master`] | the BUS_MASTER feature of `vfio-cdx` |
+//! | [`frozen`] | the driver's side of stopping a device for migration |
 //! | [`reset`] | `VFIO_DEVICE_RESET`, FLR, open and close |
 
 mod bus_master;
@@ -20,6 +21,7 @@ mod config;
 mod dialect;
 mod error;
 mod feature;
+mod frozen;
 mod irqs;
 mod pci_core;
 mod platform;
@@ -101,6 +103,8 @@ pub struct Device {
     reset_busy: bool,
     /// Shared BARs can be touched by those who have them mapped.
     bars_visible: bool,
+    /// Stopped for migration.
+    frozen: bool,
     /// Name of the profile, and the fingerprint of its config space.
     profile: String,
     shape: String,
@@ -133,6 +137,7 @@ impl Device {
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             reset_busy: false,
             bars_visible: false,
+            frozen: false,
             profile: String::new(),
             shape: function.config().shape().text(),
             outputs: VecDeque::new(),
@@ -181,6 +186,9 @@ impl Device {
 
     /// Does everything that is due by `now`.
     pub fn advance(&mut self, now: Time) {
+        if self.frozen {
+            return;
+        }
         self.slot.function_mut().advance(now);
         self.settle(now);
         self.advance_power(now);
@@ -226,6 +234,9 @@ impl Device {
             return Ok(0);
         }
         region::check_index(index)?;
+        if self.frozen {
+            return self.frozen_read(index, offset, data);
+        }
         self.guarded(now, |device| match device.config.view {
             View::Hardware => device.hardware_read(now, index, offset, data),
             View::VfioPci => device.vfio_pci_read(now, index, offset, data),
@@ -248,6 +259,9 @@ impl Device {
             return Ok(0);
         }
         region::check_index(index)?;
+        if self.frozen {
+            return self.frozen_write(index, offset, data);
+        }
         self.guarded(now, |device| device.write_in_view(now, index, offset, data))
     }
 
@@ -318,12 +332,14 @@ impl Device {
     ///
     /// # Errors
     /// [`HostError::Feature`], [`HostError::NoSuchFeature`], [`HostError::MissingDescriptor`],
-    /// [`HostError::NotAwake`]; leaving low power in the v4 dialect, [`HostError::Resume`].
+    /// [`HostError::NotAwake`], [`HostError::Stopped`]; leaving low power in the v4 dialect,
+    /// [`HostError::Resume`].
     pub fn feature(
         &mut self,
         now: Time,
         call: &FeatureCall<'_>,
     ) -> Result<FeatureReply, HostError> {
+        self.check_frozen(call)?;
         let reply = match self.dialect.kind() {
             PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(now, call)),
             PmDialect::V4 => self.v4_feature(now, call),
@@ -378,8 +394,9 @@ impl Device {
         }
     }
 
-    /// Puts memory behind a BAR whose content is RAM that others may map. It is taken away from
-    /// them while the function sleeps, does not decode it, or low power is engaged.
+    /// Puts memory behind a BAR that others may map
+    /// ([`mappable_bars`](crate::function::Function::mappable_bars)). It is taken away from them
+    /// while the function sleeps, does not decode it, or low power is engaged.
     pub fn share_bar(&mut self, bar: u8, memory: Box<dyn BarMemory>) {
         self.slot.function_mut().set_bar_memory(bar, memory);
         self.slot.function_mut().set_bars_visible(self.bars_visible);

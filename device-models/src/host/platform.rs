@@ -138,11 +138,16 @@ impl Device {
         self.settle(now);
     }
 
-    /// As [`Self::resume_and_get`] for a job of the server: keeps the device awake until dropped.
+    /// Wakes the device for a request of any kind; it stays awake until what comes back is dropped. A
+    /// device that is stopped for migration stays as it is, and nothing comes back.
     ///
     /// # Errors
-    /// [`HostError::Resume`].
-    pub fn keep_awake(&mut self, now: Time) -> Result<super::Usage, HostError> {
-        self.resume_and_get(now)
+    /// [`HostError::NotAwake`]: whatever the reason (`vfio_device_pm_runtime_get`).
+    pub fn keep_awake(&mut self, now: Time) -> Result<Option<super::Usage>, HostError> {
+        if self.is_frozen() {
+            return Ok(None);
+        }
+        let usage = self.resume_and_get(now).map_err(|_| HostError::NotAwake)?;
+        Ok(Some(usage))
     }
 }

@@ -74,14 +74,13 @@ impl Device {
         Ok(usage)
     }
 
-    /// Serves a request while the device is awake and in use. A device that does not wake gives
-    /// EIO, whatever the reason (`vfio_device_pm_runtime_get`).
+    /// Serves a request while the device is awake and in use, or stopped for migration.
     pub(super) fn guarded<R>(
         &mut self,
         now: Time,
         serve: impl FnOnce(&mut Self) -> Result<R, HostError>,
     ) -> Result<R, HostError> {
-        let usage = self.resume_and_get(now).map_err(|_| HostError::NotAwake)?;
+        let usage = self.keep_awake(now)?;
         let result = serve(self);
         self.settle(now);
         drop(usage);
@@ -91,7 +90,7 @@ impl Device {
     /// Nothing else is to be done now: an unused device may go to sleep. A server calls this when
     /// the reply to a request is on its way.
     pub fn idle(&mut self, now: Time) {
-        if self.rpm.idle(now) {
+        if !self.frozen && self.rpm.idle(now) {
             self.suspend(now);
         }
     }
@@ -231,7 +230,7 @@ impl Device {
     /// The wait that the request just served has to be given, if waits take time here.
     pub fn take_wait(&mut self, now: Time) -> Option<Wait> {
         let waited = self.core.take_waited();
-        (self.config.real_delays && !waited.is_zero()).then(|| Wait {
+        (self.config.real_delays && !self.is_frozen() && !waited.is_zero()).then(|| Wait {
             until: now.after(waited),
             usage: self.rpm.get(),
         })

@@ -76,6 +76,24 @@ struct SavedLowPower {
     wakeups: u64,
 }
 
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileTag {
+    name: String,
+    shape: String,
+}
+
+/// Another version may look like anything.
+fn check_format(saved: &Value) -> Result<(), RestoreError> {
+    match saved.get("format") {
+        Some(found) if *found != FORMAT => {
+            let found = found.clone();
+            Err(RestoreError::Format { found })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What was read of a [`SavedHost`] and cannot fail any more.
 struct Images {
     saved: Option<Saved>,
@@ -85,8 +103,9 @@ struct Images {
 }
 
 impl Device {
-    /// The whole state as a tree of its own version; see [`crate::snapshot`]. It tells nothing of
-    /// transfers under way, bound triggers and outputs that nobody has collected.
+    /// The whole state as a tree of its own version; see [`crate::snapshot`]. It tells nothing of bound
+    /// triggers and outputs that nobody has collected. Of a transfer it tells what was asked for, not
+    /// how far it is.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let Self {
@@ -103,9 +122,10 @@ impl Device {
             needs_pm_restore: _,
             reset_busy,
             bars_visible: _,
+            frozen: _,
             outputs: _,
-            profile,
-            shape,
+            profile: _,
+            shape: _,
         } = self;
         let device = SavedDevice {
             slot: slot.save(now),
@@ -123,11 +143,36 @@ impl Device {
                 reset_busy: *reset_busy,
             },
         };
+        let mut tree = self.label();
+        if let Some(members) = tree.as_object_mut() {
+            members.insert("device".to_owned(), snapshot::tree(&device));
+        }
+        tree
+    }
+
+    /// What every saved state begins with: its version, and which device it is of.
+    #[must_use]
+    pub fn label(&self) -> Value {
         json!({
             "format": FORMAT,
-            "profile": { "name": profile, "shape": shape },
-            "device": snapshot::tree(&device),
+            "profile": { "name": self.profile, "shape": self.shape },
         })
+    }
+
+    /// Whether a state that begins with this is one that the device can take.
+    ///
+    /// # Errors
+    /// It has another version or is of another device.
+    pub fn check_label(&self, label: &Value) -> Result<(), RestoreError> {
+        #[derive(Deserialize, Serialize)]
+        #[serde(deny_unknown_fields)]
+        struct Label {
+            format: u64,
+            profile: ProfileTag,
+        }
+        check_format(label)?;
+        let Label { format: _, profile } = snapshot::read("the label", label)?;
+        self.check_profile(profile)
     }
 
     /// Takes back what [`Self::save`] gave, of a device of the same profile. The next clients that
@@ -136,7 +181,7 @@ impl Device {
     ///
     /// # Errors
     /// What is wrong with the tree. The device is what it was before then, but for transfers under
-    /// way, which are forgotten.
+    /// way, which begin again.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let SavedDevice { slot, host } = self.check_envelope(saved)?;
         self.check_host(&host)?;
@@ -153,6 +198,7 @@ impl Device {
             Err(error) => {
                 // What this slot has just saved fits it.
                 self.slot.restore(now, &before).ok();
+                self.settle(now);
                 Err(error)
             }
         }
@@ -172,22 +218,17 @@ impl Device {
             profile: ProfileTag,
             device: Value,
         }
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct ProfileTag {
-            name: String,
-            shape: String,
-        }
-        // Another version may look like anything.
-        if saved.get("format").is_some_and(|format| *format != FORMAT) {
-            let found = saved.get("format").cloned().unwrap_or_default();
-            return Err(RestoreError::Format { found });
-        }
+        check_format(saved)?;
         let Envelope {
             format: _,
             profile,
             device,
         } = snapshot::read("the saved state", saved)?;
+        self.check_profile(profile)?;
+        snapshot::read("device", &device)
+    }
+
+    fn check_profile(&self, profile: ProfileTag) -> Result<(), RestoreError> {
         if profile.name != self.profile {
             return Err(RestoreError::Profile {
                 saved: profile.name,
@@ -200,7 +241,7 @@ impl Device {
                 here: self.shape.clone(),
             });
         }
-        snapshot::read("device", &device)
+        Ok(())
     }
 
     /// What would make another device of this one, or lead it where no device gets.
@@ -281,7 +322,7 @@ impl Device {
         // Last, since taking references takes back a queued suspend.
         self.rpm.restore(now, &host.runtime_pm);
         self.irqs.deliver(&mut self.outputs);
-        self.show_bars();
+        self.settle(now);
     }
 
     fn restore_low_power(&mut self, now: Time, saved: &SavedLowPower, connected: u32) {

@@ -22,6 +22,7 @@ fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
     let function = Function::new(FunctionParts {
         config: ConfigSpace::new(&header, Vec::new(), false).unwrap(),
         contents: [BarContent::Ram; MAX_BARS],
+        mappable: Vec::new(),
         rom: vec![0x55, 0xaa],
         delays: Delays::Off,
         aux_power: false,

@@ -66,11 +66,11 @@ pub trait Model: fmt::Debug + Send {
     fn inspect(&self) -> Value;
 
     /// The whole state, of which [`Self::restore`] makes the same device again. Points in time are
-    /// saved relative to `now` ([`crate::snapshot::left`]). A transfer under way is not going to end:
-    /// it is saved as one that a reset cut off.
+    /// saved relative to `now` ([`crate::snapshot::left`]). Transfers under way are not the model's to
+    /// save, but what it needs to know when [`Self::dma_done`] brings their outcomes is.
     fn save(&self, now: Time) -> Value;
 
-    /// Takes back what [`Self::save`] gave. Transfers under way are forgotten already.
+    /// Takes back what [`Self::save`] gave. The transfers that were under way then are again.
     ///
     /// # Errors
     /// The tree is not that of this model, whose state is of no account then. Usually it is

@@ -7,15 +7,13 @@ use crate::config::{BarConfig, BarError, BarKind, MAX_BARS};
 use crate::function::BarContent;
 
 /// The most memory behind a BAR with content "ram": it is the daemon's own.
-const MAX_RAM: u64 = 1 << 30;
+pub(super) const MAX_RAM: u64 = 1 << 30;
 
 /// What the BARs decode and what answers there.
 #[derive(Debug)]
 pub(super) struct Bars {
     pub decoded: [Option<BarConfig>; MAX_BARS],
     pub contents: [BarContent; MAX_BARS],
-    /// The BARs that clients may map.
-    pub mappable: Vec<u8>,
 }
 
 impl Bars {
@@ -23,7 +21,6 @@ impl Bars {
         let mut bars = Self {
             decoded: [None; MAX_BARS],
             contents: [BarContent::Model; MAX_BARS],
-            mappable: Vec::new(),
         };
         let default = if tables.model == super::RAM {
             BarContent::Ram
@@ -76,10 +73,6 @@ impl Bars {
         if content == BarContent::Ram && config.size > MAX_RAM {
             return Err(mistake("size", too_much_ram(config.size)));
         }
-        if table.mappable {
-            check_mappable(&config, content).map_err(|message| mistake("mappable", message))?;
-            self.mappable.push(table.index);
-        }
         *decoded = Some(config);
         *to = content;
         Ok(())
@@ -117,6 +110,11 @@ impl Bars {
         self.decoded.get(usize::from(index))?.as_ref()
     }
 
+    pub(super) fn content(&self, index: u8) -> BarContent {
+        let content = self.contents.get(usize::from(index));
+        content.copied().unwrap_or_default()
+    }
+
     /// MSI-X table and PBA lie inside memory BARs.
     pub(super) fn check_msix(&self, msix: &Msix) -> Result<(), Mistake> {
         for (name, extent) in [("table", msix.table_extent()), ("pba", msix.pba_extent())] {
@@ -124,12 +122,6 @@ impl Bars {
             let mistake = |key: &str, message: String| {
                 Mistake::new(format!("capabilities.msix.{name}-{key}"), message)
             };
-            if self.mappable.contains(&bar) {
-                let message = format!(
-                    "BAR {bar} is mappable, and a client that maps it would see no {name} there; use another BAR"
-                );
-                return Err(mistake("bar", message));
-            }
             let Some(config) = self.get(bar) else {
                 let message = format!("there is no BAR {bar}; {}", self.memory_bars());
                 return Err(mistake("bar", message));
@@ -152,7 +144,7 @@ impl Bars {
     /// A BAR with content "ram" cannot grow beyond what the daemon gives.
     pub(super) fn check_resizable(&self, config: &ResizableBarConfig) -> Result<(), Mistake> {
         for (position, ResizableBarSizes { bar, sizes }) in config.bars.iter().enumerate() {
-            let is_ram = self.contents.get(usize::from(*bar)) == Some(&BarContent::Ram);
+            let is_ram = self.content(*bar) == BarContent::Ram;
             if let Some(size) = sizes.iter().find(|size| is_ram && **size > MAX_RAM) {
                 return Err(Mistake::new(
                     format!("capabilities.resizable-bar.bars.{position}.sizes"),
@@ -184,16 +176,4 @@ fn too_much_ram(size: u64) -> String {
     format!(
         "{size:#x} bytes are too much for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}"
     )
-}
-
-/// Only memory can be mapped, and only in pages.
-fn check_mappable(bar: &BarConfig, content: BarContent) -> Result<(), String> {
-    const PAGE: u64 = 4096;
-    if content != BarContent::Ram {
-        Err("only memory can be mapped; say content = \"ram\", or leave mappable out".to_owned())
-    } else if bar.kind == BarKind::Io || bar.size < PAGE {
-        Err("only memory BARs of 4096 bytes and more can be mapped; leave mappable out".to_owned())
-    } else {
-        Ok(())
-    }
 }

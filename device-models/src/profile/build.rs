@@ -3,7 +3,7 @@
 use super::bars::Bars;
 use super::error::Mistake;
 use super::tables::{InterruptPin, Rom, Tables};
-use super::{doorbells, layout, rom};
+use super::{doorbells, layout, mappable, rom};
 use crate::config::{ConfigSpace, HeaderConfig};
 use crate::function::FunctionParts;
 use crate::model::{Model, None as NoModel};
@@ -40,14 +40,17 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
     let image = header.rom.map_or_else(Vec::new, |size| {
         rom::image(size, header.vendor_id, header.device_id, header.class)
     });
+    let doorbells = doorbells::make(&tables.doorbell, &bars)?;
+    let mappable = mappable::make(tables, &bars, config.msix(), &doorbells)?;
     let model: Box<dyn Model> = Box::new(NoModel);
     Ok(FunctionParts {
         config,
         contents: bars.contents,
+        mappable,
         rom: image,
         delays: tables.platform.delays,
         aux_power,
-        doorbells: doorbells::make(&tables.doorbell, &bars)?,
+        doorbells,
         model,
     })
 }

@@ -45,12 +45,6 @@ pub(super) fn make(tables: &[DoorbellTable], bars: &Bars) -> Result<Vec<Doorbell
                 format!("there is no BAR {bar}; add one, or choose another"),
             ));
         };
-        if bars.mappable.contains(&bar) {
-            let message = format!(
-                "BAR {bar} is mappable, and writes to the mapping go unnoticed; choose another BAR"
-            );
-            return Err(mistake("bar", message));
-        }
         if offset
             .checked_add(size.into())
             .is_none_or(|end| end > config.size)

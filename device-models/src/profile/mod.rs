@@ -25,6 +25,7 @@ mod doorbells;
 mod dump;
 mod error;
 mod layout;
+mod mappable;
 mod overrides;
 mod rom;
 mod tables;
@@ -135,13 +136,6 @@ impl Profile {
     #[must_use]
     pub fn client_memory(&self) -> ClientMemory {
         self.tables.host.client_memory
-    }
-
-    /// The BARs that clients may map. A server that shares them puts its own memory behind them
-    /// with [`Device::share_bar`].
-    pub fn mappable_bars(&self) -> impl Iterator<Item = u8> + '_ {
-        let mappable = self.tables.bar.iter().filter(|bar| bar.mappable);
-        mappable.map(|bar| bar.index)
     }
 
     fn model(&self, registry: &Registry) -> Result<Box<dyn Model>, ProfileError> {

@@ -11,6 +11,7 @@ use crate::power::PowerState;
 
 use super::capabilities::Capabilities;
 use super::doorbells::DoorbellTable;
+use super::mappable::MappableTable;
 
 /// A whole profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -81,7 +82,7 @@ pub(super) enum InterruptPin {
 }
 
 /// `[[bar]]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Bar {
     pub index: u8,
@@ -93,9 +94,9 @@ pub(super) struct Bar {
     /// Left out: the model, or memory where the model is [`super::RAM`].
     #[serde(default)]
     pub content: Option<BarContent>,
-    /// Clients may map it.
+    /// What of it clients may map.
     #[serde(default)]
-    pub mappable: bool,
+    pub mappable: MappableTable,
 }
 
 /// `[rom]`.

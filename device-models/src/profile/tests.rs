@@ -1,6 +1,7 @@
 mod mistakes;
 
 use super::*;
+use crate::function::{Area, Mappable, MappableBar};
 
 fn parse(text: &str, set: &[(&str, &str)]) -> Result<Profile, ProfileError> {
     let set: Vec<_> = set
@@ -249,5 +250,40 @@ proptest::proptest! {
         let _ = Profile::parse("any", &text, &[]);
         let testdev = Profile::builtin("testdev").expect("it is built in");
         let _ = Profile::parse("any", testdev, &[(key, value)]);
+    }
+}
+
+#[test]
+fn what_can_be_mapped_is_whole_or_in_ascending_areas_without_tables() {
+    let area = |offset, size| Area { offset, size };
+    type Set = [(&'static str, &'static str)];
+    let cases: [(&Set, Option<Mappable>); 4] = [
+        (&[("bar.2.mappable", "false")], None),
+        (&[("bar.2.mappable", "true")], Some(Mappable::Whole)),
+        (
+            &[(
+                "bar.2.mappable",
+                "[{ offset = 0x3000, size = 0x1000 }, { offset = 0, size = 0x2000 }]",
+            )],
+            Some(Mappable::Areas(vec![area(0, 0x2000), area(0x3000, 0x1000)])),
+        ),
+        (
+            &[
+                ("bar.2.mappable", "true"),
+                ("capabilities.msix.table-bar", "2"),
+                ("capabilities.msix.table-offset", "0x1000"),
+                ("capabilities.msix.pba-offset", "0xfff8"),
+            ],
+            Some(Mappable::Areas(vec![area(0, 0x1000), area(0x2000, 0xd000)])),
+        ),
+    ];
+    for (set, expected) in cases {
+        let text = Profile::builtin("testdev").unwrap();
+        let function = parse(text, set)
+            .unwrap()
+            .function(&Registry::builtin())
+            .unwrap();
+        let expected = expected.map(|memory| MappableBar { bar: 2, memory });
+        assert_eq!(function.mappable_bars(), expected.as_slice(), "{set:?}");
     }
 }

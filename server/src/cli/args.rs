@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dormouse::control::Verb;
+use dormouse::control::span::Span;
 use dormouse::logging::Format;
 use dormouse::ssdt::DevicePath;
 use tracing_subscriber::filter::LevelFilter;
@@ -161,8 +162,8 @@ pub struct ServeArguments {
     /// Serve a function; repeat for several in one process
     ///
     /// SPEC is a list of KEY=VALUE with commas between; a comma in a value is written twice. Keys:
-    /// profile, name, socket-path or fd, ctl-path, rail-path, and set:KEY for each key of the
-    /// profile to change.
+    /// profile, name, socket-path or fd, ctl-path, rail-path, restore, and set:KEY for each key of
+    /// the profile to change.
     #[arg(
         long,
         value_name = "SPEC",
@@ -190,6 +191,10 @@ pub struct ServeArguments {
     /// Most DMA mappings that a client may have at a time
     #[arg(long, value_name = "N")]
     pub max_dma_maps: Option<usize>,
+    /// How long a client may take to answer DMA_READ or DMA_WRITE before the transfer fails, such as
+    /// 500ms [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    pub dma_timeout: Option<Span>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,6 +320,8 @@ mod tests {
             (false, ["serve", "--set", "a.b"]),
             (false, ["serve", "--set", "=b"]),
             (false, ["serve", "--clock", "sundial"]),
+            (true, ["serve", "--dma-timeout", "1.5s"]),
+            (false, ["serve", "--dma-timeout", "soon"]),
             (true, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "-o-"]),
             (false, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "--port=0x403"]),
             (false, ["ssdt", "--path=S00", "-o-"]),

@@ -14,6 +14,7 @@ pub struct Spec {
     pub socket: Option<Socket>,
     pub ctl_path: Option<PathBuf>,
     pub rail_path: Option<PathBuf>,
+    pub restore: Option<PathBuf>,
     pub set: Vec<Setting>,
 }
 
@@ -34,6 +35,7 @@ impl From<&ServeArguments> for Spec {
             socket: path.or(arguments.fd.map(Socket::Fd)),
             ctl_path: arguments.ctl_path.clone(),
             rail_path: arguments.rail_path.clone(),
+            restore: arguments.restore.clone(),
             set: arguments.set.clone(),
         }
     }
@@ -53,6 +55,7 @@ impl FromStr for Spec {
                 "name" => spec.name.replace(value.to_owned()).is_some(),
                 "ctl-path" => spec.ctl_path.replace(value.into()).is_some(),
                 "rail-path" => spec.rail_path.replace(value.into()).is_some(),
+                "restore" => spec.restore.replace(value.into()).is_some(),
                 "socket-path" => spec.socket.replace(Socket::Path(value.into())).is_some(),
                 "fd" => {
                     let number = value
@@ -69,8 +72,8 @@ impl FromStr for Spec {
             };
             if twice {
                 return Err(format!(
-                    "'{item}' comes on top of another; give profile, name, ctl-path, rail-path and \
-                     one of socket-path and fd once each"
+                    "'{item}' comes on top of another; give profile, name, ctl-path, rail-path, \
+                     restore and one of socket-path and fd once each"
                 ));
             }
         }
@@ -80,8 +83,8 @@ impl FromStr for Spec {
 
 fn unknown(item: &str) -> String {
     format!(
-        "'{item}': the keys are profile, name, socket-path, fd, ctl-path, rail-path and set:KEY; \
-         write a comma in a value twice"
+        "'{item}': the keys are profile, name, socket-path, fd, ctl-path, rail-path, restore and \
+         set:KEY; write a comma in a value twice"
     )
 }
 
@@ -106,7 +109,7 @@ mod tests {
     #[test]
     fn a_full_spec() {
         let spec: Spec = "profile=nvme,name=disk,socket-path=/run/a,,b,ctl-path=c,rail-path=d,\
-                          set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
+                          restore=e,set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
             .parse()
             .unwrap();
         let setting = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -118,6 +121,7 @@ mod tests {
                 socket: Some(Socket::Path("/run/a,b".into())),
                 ctl_path: Some("c".into()),
                 rail_path: Some("d".into()),
+                restore: Some("e".into()),
                 set: vec![
                     setting("identity.revision", "2"),
                     setting("capabilities.pm.pme-from", r#"["d0","d3hot"]"#),
@@ -135,6 +139,7 @@ mod tests {
             ("fd=3,socket-path=x", "comes on top of another"),
             ("profile=a,profile=b", "comes on top of another"),
             ("rail-path=a,rail-path=b", "comes on top of another"),
+            ("restore=a,restore=b", "comes on top of another"),
             ("colour=red", "the keys are"),
             ("set:=1", "the keys are"),
         ] {

@@ -26,9 +26,11 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         access,
         mut functions,
     } = Plan::new(arguments, listen::activated()?)?;
-    if let (Some(file), Some(function)) = (&arguments.restore, functions.first_mut()) {
-        state_file::restore(&mut function.device, settings.clock.now(), file)
-            .context("--restore")?;
+    for function in &mut functions {
+        if let Some(file) = &function.restore {
+            let restored = state_file::restore(&mut function.device, settings.clock.now(), file);
+            restored.with_context(|| format!("restoring {}", function.name))?;
+        }
     }
     let mut sockets = Sockets::open(&functions, access)?;
 
@@ -112,7 +114,6 @@ fn served(function: PlannedFunction, sockets: FunctionSockets) -> ServedFunction
     ServedFunction {
         name: function.name,
         device: function.device,
-        mappable_bars: function.mappable_bars,
         client_memory: function.client_memory,
         endpoint: sockets.device,
         control: sockets.control,

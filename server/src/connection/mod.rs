@@ -7,6 +7,6 @@ mod descriptors;
 mod incoming;
 mod outgoing;
 
-pub(crate) use descriptors::{MAX_MESSAGE_FDS, TooManyDescriptors};
+pub(crate) use descriptors::{Descriptors, MAX_MESSAGE_FDS, TooManyDescriptors};
 pub(crate) use incoming::{BufferPool, Incoming, Message, Received};
 pub(crate) use outgoing::Outgoing;

@@ -27,11 +27,13 @@ pub struct Clock {
 
 impl Clock {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+        let before = cx.clock.now();
         match self.action {
             Action::Advance => cx.clock.advance(self.duration.into()),
         }
         let now = cx.clock.now();
-        cx.device.advance(now);
+        // A device that is stopped for migration takes no notice.
+        cx.device.advance(cx.now.after(now.since(before)));
         json!({ "nanos": now.as_nanos() }).into()
     }
 }

@@ -12,7 +12,7 @@ pub struct Pme {}
 
 impl Pme {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.pme(cx.clock.now());
+        cx.device.pme(cx.now);
         Done::silently()
     }
 }
@@ -37,8 +37,7 @@ pub struct Intx {
 
 impl Intx {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device
-            .set_intx(cx.clock.now(), self.level == Level::Assert);
+        cx.device.set_intx(cx.now, self.level == Level::Assert);
         Done::silently()
     }
 }
@@ -53,7 +52,7 @@ pub struct Interrupt {
 
 impl Interrupt {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.interrupt(cx.clock.now(), self.vector);
+        cx.device.interrupt(cx.now, self.vector);
         Done::silently()
     }
 }
@@ -68,7 +67,7 @@ pub struct Withdraw {
 
 impl Withdraw {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.withdraw(cx.clock.now(), self.vector);
+        cx.device.withdraw(cx.now, self.vector);
         Done::silently()
     }
 }

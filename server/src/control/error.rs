@@ -56,6 +56,9 @@ pub enum ControlError {
         /// How many.
         connected: u32,
     },
+    /// Nothing can happen to a function that is stopped for migration.
+    #[error("the function is stopped for migration; it can be looked at and saved")]
+    Stopped,
     /// The file cannot be written, read or used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -71,6 +74,7 @@ impl ControlError {
             Self::Arguments { .. } => "bad-arguments",
             Self::NoSuchPath { .. } => "not-found",
             Self::InUse { .. } => "in-use",
+            Self::Stopped => "stopped",
             Self::StateFile(_) => "state-file",
         }
     }

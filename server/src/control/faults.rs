@@ -8,7 +8,7 @@ use pci_device_models::host::{FaultSpan, ResumeFault};
 use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::errno::{Errno, Written};
-use super::switch::Switch;
+use super::switch::{Switch, is_false};
 use super::{ControlContext, ControlError, Done};
 
 /// What waking the device gives.
@@ -105,12 +105,6 @@ impl FailResume {
     }
 }
 
-// The form that serde wants.
-#[allow(clippy::trivially_copy_pass_by_ref)]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
-}
-
 /// `fail-reset`
 #[derive(Args, Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -136,8 +130,7 @@ pub struct DeadAfterCold {
 
 impl DeadAfterCold {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device
-            .set_dead_after_cold(cx.clock.now(), self.state.is_on());
+        cx.device.set_dead_after_cold(cx.now, self.state.is_on());
         Done::silently()
     }
 }

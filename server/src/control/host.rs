@@ -16,7 +16,7 @@ pub struct HostAccess {}
 
 impl HostAccess {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.host_access(cx.clock.now()).into()
+        cx.device.host_access(cx.now).into()
     }
 }
 
@@ -44,7 +44,7 @@ impl ControlAttribute {
             Mode::On => host::Control::On,
             Mode::Auto => host::Control::Auto,
         };
-        cx.device.set_control(cx.clock.now(), control);
+        cx.device.set_control(cx.now, control);
         Done::silently()
     }
 }
@@ -94,7 +94,7 @@ pub struct D3coldAllowed {
 
 impl D3coldAllowed {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_d3cold_allowed(cx.clock.now(), self.allowed.0);
+        cx.device.set_d3cold_allowed(cx.now, self.allowed.0);
         Done::silently()
     }
 }
@@ -106,7 +106,7 @@ pub struct Suspend {}
 
 impl Suspend {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        let suspended = cx.device.suspend_now(cx.clock.now());
+        let suspended = cx.device.suspend_now(cx.now);
         json!({ "suspended": suspended }).into()
     }
 }
@@ -164,8 +164,7 @@ pub struct SuspendDelay {
 
 impl SuspendDelay {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device
-            .set_suspend_delay(cx.clock.now(), self.delay.into());
+        cx.device.set_suspend_delay(cx.now, self.delay.into());
         Done::silently()
     }
 }

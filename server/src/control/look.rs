@@ -13,7 +13,7 @@ pub struct Status {}
 
 impl Status {
     pub(super) fn apply(self, cx: &ControlContext<'_>) -> Done {
-        let now = cx.clock.now();
+        let now = cx.now;
         let mut status = cx.device.status(now);
         if let Value::Object(members) = &mut status {
             members.insert("name".to_owned(), cx.name.into());
@@ -41,7 +41,7 @@ pub struct Inspect {
 
 impl Inspect {
     pub(super) fn apply(self, cx: &ControlContext<'_>) -> Result<Done, ControlError> {
-        let tree = cx.device.inspect(cx.clock.now());
+        let tree = cx.device.inspect(cx.now);
         Ok(descend(tree, self.path.as_deref().unwrap_or_default())?.into())
     }
 }

@@ -30,6 +30,7 @@ mod error;
 mod verb;
 
 use pci_device_models::host::Device;
+use pci_device_models::time::Time;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -50,6 +51,8 @@ pub struct ControlContext<'a> {
     pub name: &'a str,
     /// The function behind its host driver.
     pub device: &'a mut Device,
+    /// The function's own time, which stands still while it is stopped for migration.
+    pub now: Time,
     /// The server's clock.
     pub clock: &'a mut Clock,
     /// Counters of the function's connections.
@@ -111,7 +114,12 @@ impl Done {
 #[must_use]
 pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
     let (id, request) = parse(line);
-    let result = request.and_then(|verb| verb.apply(cx));
+    let result = request.and_then(|verb| {
+        if cx.device.is_frozen() && verb.acts() {
+            return Err(ControlError::Stopped);
+        }
+        verb.apply(cx)
+    });
     let (outcome, action) = match result {
         Ok(Done { value, action }) => (Outcome::Ok(value), action),
         Err(error) => (Outcome::Error(error), None),

@@ -17,7 +17,7 @@ pub struct Rail {
 
 impl Rail {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_rail(cx.clock.now(), self.state.is_on());
+        cx.device.set_rail(cx.now, self.state.is_on());
         Done::silently()
     }
 }
@@ -60,7 +60,7 @@ pub struct Reset {
 
 impl Reset {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.platform_reset(cx.clock.now(), self.kind.into());
+        cx.device.platform_reset(cx.now, self.kind.into());
         Done::silently()
     }
 }
@@ -78,7 +78,7 @@ pub struct SlotPowerLimit {
 impl SlotPowerLimit {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         cx.device
-            .set_slot_power_limit(cx.clock.now(), self.value, self.scale.0);
+            .set_slot_power_limit(cx.now, self.value, self.scale.0);
         Done::silently()
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{ControlContext, ControlError, Done};
+use super::switch::is_false;
+use super::{ControlAction, ControlContext, ControlError, Done};
 use crate::state_file;
 
 /// `save`
@@ -14,12 +15,20 @@ use crate::state_file;
 pub struct Save {
     /// File to write, as the server sees it
     pub file: String,
+    /// End the server with that: nothing happens to the device afterwards
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shutdown: bool,
 }
 
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
-        state_file::save(cx.device, cx.clock.now(), Path::new(&self.file))?;
-        Ok(Done::silently())
+        state_file::save(cx.device, cx.now, Path::new(&self.file))?;
+        Ok(if self.shutdown {
+            Done::then(ControlAction::Shutdown)
+        } else {
+            Done::silently()
+        })
     }
 }
 
@@ -37,7 +46,7 @@ impl Restore {
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore(cx.device, cx.clock.now(), Path::new(&self.file))?;
+        state_file::restore(cx.device, cx.now, Path::new(&self.file))?;
         Ok(Done::silently())
     }
 }

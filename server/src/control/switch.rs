@@ -1,4 +1,4 @@
-//! Things that are on or off.
+//! Things that are on or off, and options that are given or not.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -19,4 +19,11 @@ impl Switch {
     pub const fn is_on(self) -> bool {
         matches!(self, Self::On)
     }
+}
+
+/// Whether an option that is written only when it is given was not. The form is that which
+/// serde wants.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+pub(super) const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -27,6 +27,7 @@ impl Bench {
         let mut cx = ControlContext {
             name: "dut",
             device: &mut self.device,
+            now: self.clock.now(),
             clock: &mut self.clock,
             stats: &self.stats,
         };

@@ -141,6 +141,21 @@ impl Verb {
         })
     }
 
+    /// Whether the verb does something to the function.
+    pub(super) const fn acts(&self) -> bool {
+        !matches!(
+            self,
+            Self::Status(_)
+                | Self::Inspect(_)
+                | Self::Violations(_)
+                | Self::Save(_)
+                | Self::Clock(_)
+                | Self::Subscribe(_)
+                | Self::Shutdown(_)
+                | Self::Help(_)
+        )
+    }
+
     /// Carries the verb out.
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         match self {

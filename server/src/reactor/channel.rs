@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vfio_user_protocol::Invalid;
 
 use super::source::Source;
@@ -93,6 +94,14 @@ impl Channel {
             self.watches_room = blocked;
         }
         Ok(())
+    }
+
+    /// Whether the other side has closed the socket, though what it sent may still be there.
+    pub(super) fn is_abandoned(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::empty())];
+        let ready = poll(&mut socket, Some(&Timespec::default()));
+        // It is reported whether or not it is asked for.
+        ready.is_ok_and(|ready| ready > 0)
     }
 
     /// Closes the socket.

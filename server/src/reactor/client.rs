@@ -10,9 +10,10 @@ use vfio_user_protocol::FrameError;
 
 use super::Shared;
 use super::channel::Channel;
+use super::deferred::Deferred;
 use super::source::{ClientId, Source};
 use crate::connection::Received;
-use crate::session::{Context, Session};
+use crate::session::{Context, Session, answers_dma};
 
 /// Times that a client's socket is read before others get a turn.
 const RECEIVES_PER_TURN: usize = 16;
@@ -63,8 +64,13 @@ pub(super) struct Client {
     twin_ready: bool,
     session: Session,
     closed: Closed,
-    /// While there is one, nothing that the client sends is looked at.
+    /// While there is one, nothing that the client sends is served but replies to DMA commands.
     parked: Option<Parked>,
+    /// The first of what is deferred has been tried and waits for transfers to come to rest. Until
+    /// they have, it is the same.
+    waits: bool,
+    /// What came meanwhile.
+    deferred: Deferred,
     /// The last turn ended with [`Turn::HasMore`].
     has_more: bool,
 }
@@ -86,6 +92,8 @@ impl Client {
             session: Session::new(number),
             closed: Closed::No,
             parked: None,
+            waits: false,
+            deferred: Deferred::default(),
             has_more: false,
         })
     }
@@ -112,9 +120,19 @@ impl Client {
         self.closed = self.closed.max(closed);
     }
 
+    /// Whether it has closed its socket, noticed or not.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.channel.is_abandoned()
+    }
+
     /// Whether it wants another turn without being heard.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more || self.twin_ready
+    }
+
+    /// Whether it wants a turn when transfers have come to rest.
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// When it wants a turn because a reply is due.
@@ -140,6 +158,9 @@ impl Client {
     }
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
+        if self.waits && self.closed == Closed::Wholly {
+            return Ok(Turn::Gone);
+        }
         self.channel.resume()?;
         let mut served = self.serve_twin(shared, cx)?;
         served |= self.unpark(shared, cx)?;
@@ -150,6 +171,8 @@ impl Client {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
             }
             let more = match self.channel.receive(&mut shared.buffers) {
+                // Whoever only stopped sending gets his reply.
+                Received::Closed if self.is_held() => false,
                 Received::Closed => return Ok(Turn::Gone),
                 Received::Nothing => false,
                 Received::Bytes { more } => more || self.closed > Closed::No,
@@ -164,24 +187,51 @@ impl Client {
         Ok(Turn::HasMore)
     }
 
-    /// Whether more requests may be looked at now.
+    /// Whether more messages may be looked at now.
     fn is_heard(&self) -> bool {
-        self.parked.is_none() && !self.channel.is_full()
+        !self.channel.is_full() && (!self.is_held() || !self.deferred.is_full())
+    }
+
+    /// Whether a reply is held back, or a command.
+    const fn is_held(&self) -> bool {
+        self.parked.is_some() || self.waits
     }
 
     /// Serves the whole messages that have been received, until replies have to wait. Whether there
     /// was one.
     fn serve_received(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
+        let mut payload = Vec::new();
         while self.is_heard() {
-            let Some(message) = self.channel.next_message() else {
-                break;
+            self.waits &= !cx.outputs.dma.is_settled();
+            let is_held = self.is_held();
+            let message = match self.deferred.pop_if(!is_held) {
+                Some(kept) => kept.map(|kept| kept.into_message(&mut payload)),
+                None => match self.channel.next_message() {
+                    Some(message) => message,
+                    None => break,
+                },
             };
             any = true;
+            if is_held {
+                match message {
+                    Ok(message) if answers_dma(&message.frame) => {
+                        self.session.handle(cx, message, &mut shared.replies);
+                    }
+                    message => self.deferred.push(message),
+                }
+                continue;
+            }
             match message {
                 Ok(message) => {
                     let start = shared.replies.len();
+                    let frame = message.frame;
                     self.session.handle(cx, message, &mut shared.replies);
+                    if mem::take(&mut cx.waits) {
+                        self.deferred.push_front(frame);
+                        self.waits = true;
+                        continue;
+                    }
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);

@@ -3,6 +3,9 @@
 //! Interrupts, the wake-up eventfd and DMA maps are the function's as long as anybody has it open,
 //! whichever client they came from: to the kernel these are a device's and its container's, however
 //! many have opened it. What is a client's own is its conversation and the replies it waits for.
+//!
+//! What is told the time from outside is told the server's; in here it is the function's own, which
+//! stands still while the function is stopped for migration.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,9 +20,10 @@ use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::rail::Rail;
 use super::source::{ClientId, MAX_CLIENTS, Source};
-use crate::bar_memory::SharedMemory;
+use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
 use crate::memory::{ClientMemory, DmaTable};
+use crate::migration::{Migration, OwnTime, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::server::{Endpoint, ServedFunction};
@@ -39,8 +43,10 @@ pub(super) struct Function {
     max_dma_maps: usize,
     memory: DmaTable,
     /// The BARs that clients may map, with what they map.
-    shared_bars: Vec<(u8, OwnedFd)>,
+    shared_bars: Vec<SharedBar>,
     doorbells: Doorbells,
+    migration: Migration,
+    time: OwnTime,
     listener: Option<Listener>,
     rail: Option<Rail>,
     /// Clients by slot.
@@ -71,17 +77,18 @@ impl Function {
         let ServedFunction {
             name,
             mut device,
-            mappable_bars,
             client_memory,
             endpoint,
             control: _,
             rail,
         } = served;
+        let mappable_bars = device.slot().function().mappable_bars().to_vec();
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
-        for bar in mappable_bars {
-            let (memory, shared) = SharedMemory::new()?;
+        for mappable in mappable_bars {
+            let bar = mappable.bar;
+            let (memory, shared) = SharedBar::new(mappable)?;
             device.share_bar(bar, Box::new(memory));
-            shared_bars.push((bar, shared));
+            shared_bars.push(shared);
         }
         let rail = rail.map(|listener| Rail::listen(listener, number, registry));
         let doorbells = device.slot().function().doorbells();
@@ -96,6 +103,8 @@ impl Function {
             max_dma_maps: limits.max_dma_maps,
             memory: DmaTable::new(client_memory, limits.max_dma_maps),
             shared_bars,
+            migration: Migration::default(),
+            time: OwnTime::default(),
             listener: None,
             rail: rail.transpose()?,
             clients: Vec::new(),
@@ -115,11 +124,15 @@ impl Function {
 
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
-    pub(super) fn accept(&mut self, registry: &Registry, now: Time) {
+    pub(super) fn accept(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        let now = self.time.at(now);
         let Some(listener) = self.listener.take() else {
             return;
         };
         listener.accept(registry, |socket| {
+            if !self.device.has_room() {
+                self.end_abandoned(shared, registry, now);
+            }
             if !self.device.has_room() || (self.once && self.stats.clients > 0) {
                 self.refuse("as many as may be are being served");
             } else if let Err(error) = self.connect(socket, registry, now) {
@@ -127,6 +140,17 @@ impl Function {
             }
         });
         self.listener = Some(listener);
+    }
+
+    /// Does what is left to do for clients that have hung up, whose places others want: whoever hangs
+    /// up and connects again must not find his place taken by himself.
+    fn end_abandoned(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        for slot in 0..self.clients.len() {
+            while matches!(self.clients.get(slot), Some(Some(client)) if client.is_abandoned())
+                && self.give_turn(slot, shared, registry, now, Closed::Wholly) == Turn::HasMore
+            {
+            }
+        }
     }
 
     fn refuse(&mut self, why: &str) {
@@ -180,6 +204,19 @@ impl Function {
         now: Time,
         closed: Closed,
     ) -> Turn {
+        let now = self.time.at(now);
+        self.give_turn(slot, shared, registry, now, closed)
+    }
+
+    fn give_turn(
+        &mut self,
+        slot: usize,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+        closed: Closed,
+    ) -> Turn {
+        let was_frozen = self.device.is_frozen();
         let Some(Some(client)) = self.clients.get_mut(slot) else {
             return Turn::Idle;
         };
@@ -196,10 +233,16 @@ impl Function {
             twin: None,
             registry,
             resample: resample(self.number),
+            migration: &mut self.migration,
+            time: &mut self.time,
+            waits: false,
         };
         let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {
             self.disconnect(slot, registry, now);
+        }
+        if was_frozen && !self.device.is_frozen() {
+            self.take_notice(now);
         }
         turn
     }
@@ -218,6 +261,16 @@ impl Function {
         self.outputs.dma.client_gone(client.number());
         client.end(registry);
         limited!(info, function = self.name, "client gone");
+        if self.clients.iter().all(Option::is_none) {
+            self.migration.end(&mut Subject {
+                device: &mut self.device,
+                outputs: &mut self.outputs,
+                time: &mut self.time,
+                now,
+            });
+        } else {
+            self.migration.rest_as_is_meant(&mut self.outputs);
+        }
         self.device.client_gone(now);
         self.settle(now);
         if self.clients.iter().all(Option::is_none) {
@@ -241,7 +294,19 @@ impl Function {
 
     /// The resample eventfd was signalled.
     pub(super) fn resample_ready(&mut self, now: Time) {
-        if self.outputs.irqs.resampled() {
+        let now = self.time.at(now);
+        self.take_resample(now);
+    }
+
+    /// Looks at all that may have happened outside while the function was stopped, and was left alone.
+    fn take_notice(&mut self, now: Time) {
+        self.take_resample(now);
+        self.take_doorbells(now);
+        self.take_rail(now);
+    }
+
+    fn take_resample(&mut self, now: Time) {
+        if !self.device.is_frozen() && self.outputs.irqs.resampled() {
             self.device.intx_resample();
             self.settle(now);
         }
@@ -249,6 +314,14 @@ impl Function {
 
     /// Does the writes that doorbells have been rung for.
     pub(super) fn answer_doorbells(&mut self, now: Time) {
+        let now = self.time.at(now);
+        self.take_doorbells(now);
+    }
+
+    fn take_doorbells(&mut self, now: Time) {
+        if self.device.is_frozen() {
+            return;
+        }
         let answered = self.doorbells.answer(now, &mut self.device);
         if answered > 0 {
             self.stats.doorbells += answered;
@@ -265,7 +338,13 @@ impl Function {
 
     /// The switch of the power rail was moved.
     pub(super) fn rail_ready(&mut self, now: Time) {
-        let Some(rail) = &mut self.rail else { return };
+        let now = self.time.at(now);
+        self.take_rail(now);
+    }
+
+    fn take_rail(&mut self, now: Time) {
+        let rail = self.rail.as_mut().filter(|_| !self.device.is_frozen());
+        let Some(rail) = rail else { return };
         let device = &mut self.device;
         rail.take(|on| device.set_rail(now, on));
         self.settle(now);
@@ -273,6 +352,7 @@ impl Function {
 
     /// Does what is due.
     pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        let now = self.time.at(now);
         self.device.advance(now);
         self.perform_outputs(now);
         let asked = self.outputs.dma.due_from(now);
@@ -287,11 +367,13 @@ impl Function {
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let replies = self.clients.iter().flatten().filter_map(Client::due);
         let dma = self.outputs.dma.deadline();
-        replies.chain(self.device.next_deadline()).chain(dma).min()
+        let next = replies.chain(self.device.next_deadline()).chain(dma).min();
+        self.time.when(next?)
     }
 
     /// Goes on with what did not fit into earlier turns.
     pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+        let now = self.time.at(now);
         self.give_turns(shared, registry, now, Client::has_more);
         if self.outputs.dma.is_ready(&self.device) {
             self.outputs.dma.step(
@@ -303,6 +385,9 @@ impl Function {
             );
             self.send_dma_command(shared, registry, now);
             self.settle(now);
+        }
+        if self.outputs.dma.is_settled() {
+            self.give_turns(shared, registry, now, Client::waits);
         }
     }
 
@@ -338,7 +423,7 @@ impl Function {
     ) {
         for slot in 0..self.clients.len() {
             if matches!(self.clients.get(slot), Some(Some(client)) if wants(client)) {
-                self.client_ready(slot, shared, registry, now, Closed::No);
+                self.give_turn(slot, shared, registry, now, Closed::No);
             }
         }
     }
@@ -347,16 +432,17 @@ impl Function {
     pub(super) fn is_busy(&self) -> bool {
         self.clients.iter().flatten().any(Client::has_more)
             || self.outputs.dma.is_ready(&self.device)
+            || (self.outputs.dma.is_settled() && self.clients.iter().flatten().any(Client::waits))
+    }
+
+    /// The function's own time when the server's clock shows `now`.
+    pub(super) fn own_time(&mut self, now: Time) -> Time {
+        self.time.at(now)
     }
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
         self.connected() == 0 && (self.listener.is_none() || (self.once && self.stats.clients > 0))
-    }
-
-    /// Slots that clients have, or had.
-    pub(super) const fn slots(&self) -> usize {
-        self.clients.len()
     }
 
     /// How many clients are connected.

@@ -10,6 +10,7 @@ mod channel;
 mod client;
 mod control;
 mod controls;
+mod deferred;
 mod function;
 mod rail;
 mod source;
@@ -160,13 +161,21 @@ impl Reactor {
         while !self.is_finished() {
             self.do_what_is_due();
             self.wait()?;
-            self.go_on();
+            if !self.is_stopped() {
+                self.go_on();
+            }
         }
         Ok(())
     }
 
+    /// Whether the server has been told to end. From then on nothing more is served: the state of a
+    /// device may have been saved with that.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
     fn is_finished(&self) -> bool {
-        self.stop.load(Ordering::Acquire) || self.functions.iter().all(Function::is_finished)
+        self.is_stopped() || self.functions.iter().all(Function::is_finished)
     }
 
     fn do_what_is_due(&mut self) {
@@ -256,6 +265,9 @@ impl Reactor {
         for event in &events {
             heard.anything = true;
             heard.request |= self.deal_with(event);
+            if self.is_stopped() {
+                break;
+            }
         }
         self.events = events;
         Ok(heard)
@@ -285,10 +297,9 @@ impl Reactor {
                 self.client_ready(id, Closed::No);
             }
             Source::Listener(number) => {
-                self.hear_clients(number);
                 let now = self.clock.now();
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.accept(self.poll.registry(), now);
+                    function.accept(&mut self.shared, self.poll.registry(), now);
                 }
                 self.count_clients();
                 self.after(number);
@@ -351,15 +362,6 @@ impl Reactor {
         turn
     }
 
-    /// Gives all clients of a function a turn. Whoever is about to be accepted may have hung up just
-    /// now, and must not find the place taken by himself.
-    fn hear_clients(&mut self, function: usize) {
-        let slots = self.functions.get(function).map_or(0, Function::slots);
-        for slot in 0..slots {
-            self.client_ready(ClientId { function, slot }, Closed::No);
-        }
-    }
-
     fn count_clients(&mut self) {
         self.clients = self.functions.iter().map(Function::connected).sum();
     }
@@ -404,10 +406,13 @@ impl Reactor {
         let Some(function) = self.functions.get_mut(client.function) else {
             return Ok(true);
         };
-        function.answer_doorbells(self.clock.now());
+        let now = self.clock.now();
+        function.answer_doorbells(now);
+        let now = function.own_time(now);
         let mut cx = ControlContext {
             name: &function.name,
             device: &mut function.device,
+            now,
             clock: &mut self.clock,
             stats: &function.stats,
         };

@@ -72,7 +72,6 @@ impl Running {
         let function = ServedFunction {
             name: "testdev".to_owned(),
             device,
-            mappable_bars: Vec::new(),
             client_memory,
             endpoint: Endpoint::Listener(listen("socket")),
             control: Some(listen("control")),

@@ -6,6 +6,7 @@ use vfio_user_protocol::{Command, Errno, MessageError, UnknownCommand};
 use crate::connection::TooManyDescriptors;
 use crate::eventfd::NotAnEventFd;
 use crate::memory::{LogError, MapError};
+use crate::migration::MigrationError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
@@ -17,6 +18,8 @@ pub(super) enum RequestError {
     Map(#[from] MapError),
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
     #[error(transparent)]
     TooManyDescriptors(#[from] TooManyDescriptors),
     #[error(transparent)]
@@ -37,6 +40,17 @@ pub(super) enum RequestError {
     FeatureHeader(usize),
     #[error("DMA logging is started and stopped by SET and reported by GET, nothing else")]
     LoggingOperation,
+    #[error("this migration feature does not have the operation")]
+    MigrationOperation,
+    #[error("migration data of {size} bytes; the limit is {limit}")]
+    MigrationData {
+        /// Bytes.
+        size: u32,
+        /// The most.
+        limit: u32,
+    },
+    #[error("there is no migration in the vfio-pci view")]
+    NoMigration,
     #[error("the resample eventfd cannot be watched: {0}")]
     Watch(std::io::Error),
     #[error("there is no descriptor left for the client: {0}")]
@@ -51,6 +65,7 @@ impl RequestError {
             Self::Host(error) => Errno(error.errno()),
             Self::Map(error) => error.errno(),
             Self::Log(error) => error.errno(),
+            Self::Migration(error) => error.errno(),
             Self::Watch(error) | Self::Descriptor(error) => {
                 Errno(error.raw_os_error().unwrap_or(Errno::ENOMEM.0))
             }
@@ -63,7 +78,10 @@ impl RequestError {
             | Self::VersionFirstAndOnce
             | Self::AccessTooLarge { .. }
             | Self::FeatureHeader(_)
-            | Self::LoggingOperation => Errno::EINVAL,
+            | Self::LoggingOperation
+            | Self::MigrationOperation
+            | Self::MigrationData { .. }
+            | Self::NoMigration => Errno::EINVAL,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! DEVICE_FEATURE: the device judges the request as Linux does, from its first word on; here are
 //! only the message's frame and the descriptor that may come beside it. What concerns client memory
-//! and not the device is [`dma_logging`].
+//! and not the device is [`dma_logging`], what stops it and takes its state out is [`migration`].
 
 use std::os::fd::OwnedFd;
 
 use pci_device_models::host::{AttachedFd, FeatureCall, FeatureReply, View};
 
 use super::error::RequestError;
-use super::{Context, dma_logging};
+use super::{Context, dma_logging, migration};
 use crate::eventfd::EventFd;
 
 /// Bytes of argsz and flags.
@@ -29,6 +29,9 @@ pub(super) fn handle(
     let feature = u32::from_ne_bytes(flags) as u16;
     // vfio-pci itself has none of them, only drivers built upon it do.
     let of_its_own = cx.device.config().view == View::Hardware;
+    if of_its_own && let Some(kind) = migration::Kind::of(feature) {
+        return migration::feature(cx, kind, payload, reply);
+    }
     if of_its_own && let Some(method) = dma_logging::Method::of(feature) {
         return dma_logging::handle(cx, method, payload, reply);
     }

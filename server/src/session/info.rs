@@ -1,12 +1,18 @@
 //! The DEVICE_GET family: what the device has.
 
+use std::io;
+use std::os::fd::OwnedFd;
+
+use pci_device_models::function::{Area, Mappable};
 use pci_device_models::host::region_index;
 use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
 use vfio_user_protocol::messages::irq_info::{self, IrqFlags};
-use vfio_user_protocol::messages::region_info::{self, RegionFlags, RegionInfo};
+use vfio_user_protocol::messages::region_info::{
+    self, Capability, FdArea, RegionFlags, RegionInfo, SparseArea,
+};
 
-use super::Context;
 use super::error::RequestError;
+use super::{Context, Session};
 
 /// DEVICE_GET_INFO. An argsz that counts the header, too, is as good as the right one.
 pub(super) fn device(
@@ -27,8 +33,10 @@ pub(super) fn device(
 }
 
 /// DEVICE_GET_REGION_INFO. A region that is not there has size 0, which is no error. One that can be
-/// mapped, as a whole, comes with its descriptor every time.
+/// mapped comes with descriptors every time, unless they are areas that argsz has no room to tell:
+/// a client that never asks again would map more than them.
 pub(super) fn region(
+    session: &Session,
     cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
@@ -38,18 +46,53 @@ pub(super) fn region(
     let mut flags = RegionFlags::empty();
     flags.set(RegionFlags::READ, info.readable);
     flags.set(RegionFlags::WRITE, info.writable);
-    let mut shared = cx.shared_bars.iter();
-    if let Some((_, fd)) = shared.find(|(bar, _)| u32::from(*bar) == request.index) {
-        flags |= RegionFlags::MMAP;
-        cx.reply_fds = vec![fd.try_clone().map_err(RequestError::Descriptor)?];
-    }
-    RegionInfo {
+    let mut region = RegionInfo {
         flags,
         size: info.size,
         ..RegionInfo::absent(request.index)
+    };
+    let shared = cx.shared_bars.iter();
+    let mut shared = shared.filter(|_| session.max_reply_fds() > 0);
+    if let Some(shared) = shared.find(|bar| u32::from(bar.mappable.bar) == request.index) {
+        let (capability, fds) = tell(session, &shared.mappable.memory);
+        region.capabilities.extend(capability);
+        if region.fits(request.argsz) {
+            region.flags |= RegionFlags::MMAP;
+            cx.reply_fds = copies(&shared.file, fds).map_err(RequestError::Descriptor)?;
+        }
     }
-    .encode(request.argsz, reply);
+    region.encode(request.argsz, reply);
     Ok(())
+}
+
+/// How a client that takes descriptors is told what it may map, and how many it needs for that.
+fn tell(session: &Session, memory: &Mappable) -> (Option<Capability>, usize) {
+    match memory {
+        Mappable::Whole => (None, 1),
+        Mappable::Areas(areas)
+            if session.sparse_mmap_fds && areas.len() <= session.max_reply_fds() =>
+        {
+            let numbered = areas.iter().zip(0..);
+            let areas = numbered.map(|(&Area { offset, size }, fd_index)| FdArea {
+                offset,
+                fd_offset: offset,
+                size,
+                fd_index,
+            });
+            let areas: Vec<FdArea> = areas.collect();
+            let fds = areas.len();
+            (Some(Capability::SparseMmapFds(areas)), fds)
+        }
+        Mappable::Areas(areas) => {
+            let areas = areas.iter();
+            let areas = areas.map(|&Area { offset, size }| SparseArea { offset, size });
+            (Some(Capability::SparseMmap(areas.collect())), 1)
+        }
+    }
+}
+
+fn copies(file: &OwnedFd, count: usize) -> io::Result<Vec<OwnedFd>> {
+    (0..count).map(|_| file.try_clone()).collect()
 }
 
 /// DEVICE_GET_IRQ_INFO.

@@ -6,7 +6,6 @@ use vfio_user_protocol::messages::region_io_fds::{Entry, Kind, Layout, RegionIoF
 
 use super::error::RequestError;
 use super::{Context, Session};
-use crate::connection::MAX_MESSAGE_FDS;
 
 /// `KVM_IOEVENTFD_FLAG_DATAMATCH` of `linux/kvm.h`.
 const DATAMATCH: u32 = 1 << 0;
@@ -30,8 +29,7 @@ pub(super) fn get(
         Some(BarKind::Io) => PIO,
         _ => 0,
     };
-    let most = MAX_MESSAGE_FDS.min(session.max_msg_fds as usize);
-    let numbered = (0_u32..).zip(cx.doorbells.of(bar).take(most));
+    let numbered = (0_u32..).zip(cx.doorbells.of(bar).take(session.max_reply_fds()));
     let fds = RegionIoFds {
         index: bar,
         entries: numbered

@@ -9,9 +9,10 @@
 //! | [`write_multi`] | REGION_WRITE_MULTI |
 //! | [`irqs`] | DEVICE_SET_IRQS |
 //! | [`dma`] | DMA_MAP, DMA_UNMAP |
-//! | [`feature`], [`dma_logging`] | DEVICE_FEATURE |
+//! | [`feature`], [`dma_logging`], [`migration`] | DEVICE_FEATURE |
+//! | [`migration`] | MIG_DATA_READ, MIG_DATA_WRITE |
 //!
-//! DEVICE_RESET needs none.
+//! DEVICE_RESET needs none; it ends migration, whatever its state is.
 //!
 //! A request that concerns the device wakes it before anything in it is looked at, as an ioctl on a
 //! vfio-pci device does, and keeps it awake until it is served. Accesses to regions and features see
@@ -20,6 +21,8 @@
 //!
 //! Replies to DMA commands go to the transfer that waits for them. One that nothing waits for is
 //! dropped without a word: it may just be late.
+//!
+//! A device that is stopped for migration is not woken, and takes what it can as it is.
 //!
 //! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
 //! not served get an error reply, and the connection goes on.
@@ -31,6 +34,7 @@ mod feature;
 mod info;
 mod io_fds;
 mod irqs;
+mod migration;
 mod region;
 mod version;
 mod write_multi;
@@ -39,13 +43,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::{Device, HostError, Usage};
+use pci_device_models::host::{Device, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, encoder};
 
-use crate::connection::Message;
+use crate::bar_memory::SharedBar;
+use crate::connection::{MAX_MESSAGE_FDS, Message};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
+use crate::migration::{Migration, OwnTime, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
@@ -62,6 +68,8 @@ pub(crate) struct Session {
     owner: Owner,
     /// Descriptors that the client takes in one message.
     max_msg_fds: u32,
+    /// The client understands areas with a descriptor each.
+    sparse_mmap_fds: bool,
     /// It is asked over a socket of its own.
     has_twin: bool,
 }
@@ -76,7 +84,7 @@ pub(crate) struct Context<'a> {
     pub(crate) memory: &'a mut DmaTable,
     pub(crate) outputs: &'a mut Outputs,
     /// The BARs that clients may map, with what they map.
-    pub(crate) shared_bars: &'a [(u8, OwnedFd)],
+    pub(crate) shared_bars: &'a [SharedBar],
     /// Descriptors that travel with the reply, at most [`crate::connection::MAX_MESSAGE_FDS`].
     pub(crate) reply_fds: Vec<OwnedFd>,
     /// The end of a twin socket that the server keeps, if the reply carries the other one.
@@ -86,6 +94,12 @@ pub(crate) struct Context<'a> {
     /// Where eventfds are watched, and as what that for resampling is.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
+    pub(crate) migration: &'a mut Migration,
+    /// What `now` comes from.
+    pub(crate) time: &'a mut OwnTime,
+    /// The request cannot be served before transfers have come to rest, and has to be tried again
+    /// then. There is no reply to it.
+    pub(crate) waits: bool,
 }
 
 impl Context<'_> {
@@ -100,16 +114,29 @@ impl Context<'_> {
     }
 
     /// Wakes the device for a request and keeps it awake as long as what comes back is held.
-    fn keep_awake(&mut self) -> Result<Usage, RequestError> {
-        let usage = self.device.keep_awake(self.now);
-        let usage = usage.map_err(|_| HostError::NotAwake)?;
+    fn keep_awake(&mut self) -> Result<Option<Usage>, RequestError> {
+        let usage = self.device.keep_awake(self.now)?;
         // What waking up causes goes to who was bound before the request.
         self.perform();
         Ok(usage)
     }
 
+    /// Migration, and the function that is migrated.
+    fn migration(&mut self) -> (&mut Migration, Subject<'_>) {
+        let subject = Subject {
+            device: self.device,
+            outputs: self.outputs,
+            time: self.time,
+            now: self.now,
+        };
+        (self.migration, subject)
+    }
+
     /// Does the writes that doorbells have been rung for.
     pub(crate) fn answer_doorbells(&mut self) {
+        if self.device.is_frozen() {
+            return;
+        }
         let answered = self.doorbells.answer(self.now, self.device);
         if answered > 0 {
             self.stats.doorbells += answered;
@@ -128,6 +155,7 @@ impl Session {
                 max_transfer: version::MAX_ACCESS,
             },
             max_msg_fds: 0,
+            sparse_mmap_fds: false,
             has_twin: false,
         }
     }
@@ -137,10 +165,15 @@ impl Session {
         self.owner.client
     }
 
+    /// Descriptors that may travel with one reply.
+    fn max_reply_fds(&self) -> usize {
+        MAX_MESSAGE_FDS.min(self.max_msg_fds as usize)
+    }
+
     /// Serves one message. What is owed to the client for it is appended to `out`.
     pub(crate) fn handle(&mut self, cx: &mut Context<'_>, message: Message<'_>, out: &mut Vec<u8>) {
         let Message { frame, fds } = message;
-        if frame.is_reply() && answers_dma(&frame) {
+        if answers_dma(&frame) {
             let waited_for =
                 !self.has_twin && cx.outputs.dma.answer(self.client(), &frame, cx.memory);
             cx.stats.dma_replies_dropped += u64::from(!waited_for);
@@ -159,6 +192,10 @@ impl Session {
                 error.errno()
             })
         });
+        if cx.waits {
+            cx.stats.requests -= 1;
+            out.truncate(before);
+        }
         if out.len() > before {
             cx.stats.replies += 1;
             cx.stats.error_replies += u64::from(failed);
@@ -230,6 +267,10 @@ impl Session {
         if self.negotiated == (command == Command::Version) {
             return Err(RequestError::VersionFirstAndOnce);
         }
+        if command == Command::DeviceReset {
+            let (migration, mut subject) = cx.migration();
+            migration.end(&mut subject);
+        }
         let _usage = wakes(command).then(|| cx.keep_awake()).transpose()?;
         match command {
             Command::DmaMap => dma::map(self, cx, frame.payload, fds),
@@ -252,10 +293,12 @@ impl Session {
             Command::RegionRead => region::read(cx, payload, reply),
             Command::RegionWrite => region::write(cx, payload, reply),
             Command::RegionWriteMulti => write_multi::write(cx, payload, reply),
+            Command::MigDataRead => migration::read(self, cx, payload, reply),
+            Command::MigDataWrite => migration::write(cx, payload),
             Command::DmaUnmap => dma::unmap(cx, payload, reply),
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),
-            Command::DeviceGetRegionInfo => info::region(cx, payload, reply),
+            Command::DeviceGetRegionInfo => info::region(self, cx, payload, reply),
             Command::DeviceGetRegionIoFds => io_fds::get(self, cx, payload, reply),
             Command::DeviceGetIrqInfo => info::irq(cx, payload, reply),
             Command::DeviceReset => Ok(cx.device.reset(cx.now)?),
@@ -264,10 +307,12 @@ impl Session {
     }
 }
 
-/// Whether a reply is to a command that the server sends. To any other, nothing was ever asked.
-fn answers_dma(reply: &Frame<'_>) -> bool {
-    Command::try_from(reply.header.command)
-        .is_ok_and(|command| command.direction() == Direction::ServerToClient)
+/// Whether a message is a reply to a command that the server sends. To any other, nothing was ever
+/// asked.
+pub(crate) fn answers_dma(frame: &Frame<'_>) -> bool {
+    let command = || Command::try_from(frame.header.command);
+    frame.is_reply()
+        && command().is_ok_and(|command| command.direction() == Direction::ServerToClient)
 }
 
 /// Whether a request wakes the device whatever is in it.

@@ -22,7 +22,7 @@ fn serve(arguments: &[&str]) -> Daemon {
 }
 
 /// The `ok` value of a verb.
-fn ok(daemon: &Daemon, arguments: &[&str]) -> Value {
+pub fn ok(daemon: &Daemon, arguments: &[&str]) -> Value {
     let output = daemon.ctl(&[&["--json"], arguments].concat());
     assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
     let mut reply: Value = serde_json::from_slice(&output.stdout).unwrap();

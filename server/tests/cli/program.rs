@@ -130,23 +130,31 @@ pub fn greet(client: &UnixStream) {
 }
 
 /// As [`greet`], where the server may be busy with another client.
-pub fn try_greet(mut client: &UnixStream) -> io::Result<()> {
+pub fn try_greet(client: &UnixStream) -> io::Result<()> {
     const VERSION: u16 = 1;
+    // Version 0.1.
+    request(client, VERSION, &[0, 0, 1, 0])?;
+    Ok(())
+}
+
+/// Sends a command and gives the payload of its reply, which reports success.
+pub fn request(mut client: &UnixStream, command: u16, payload: &[u8]) -> io::Result<Vec<u8>> {
     const REPLY: u32 = 1;
     client.set_read_timeout(Some(PATIENCE))?;
     let mut request = Vec::new();
     request.extend(7_u16.to_ne_bytes());
-    request.extend(VERSION.to_ne_bytes());
-    request.extend(20_u32.to_ne_bytes());
+    request.extend(command.to_ne_bytes());
+    request.extend((16 + payload.len() as u32).to_ne_bytes());
     request.extend([0; 8]);
-    // Version 0.1.
-    request.extend(0_u16.to_ne_bytes());
-    request.extend(1_u16.to_ne_bytes());
+    request.extend(payload);
     client.write_all(&request)?;
 
     let mut header = [0; 16];
     client.read_exact(&mut header)?;
     assert_eq!(header[..2], 7_u16.to_ne_bytes());
-    assert_eq!(header[8..12], REPLY.to_ne_bytes());
-    Ok(())
+    assert_eq!(header[8..12], REPLY.to_ne_bytes(), "command {command}");
+    let size = u32::from_ne_bytes(header[4..8].try_into().unwrap());
+    let mut reply = vec![0; size as usize - header.len()];
+    client.read_exact(&mut reply)?;
+    Ok(reply)
 }

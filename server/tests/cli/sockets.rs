@@ -1,12 +1,13 @@
 //! Sockets of a running server: how they come, who may use them, how they go.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Signal;
 
@@ -75,6 +76,48 @@ fn signals_end_it_cleanly_or_not_at_all() {
         assert_eq!(daemon.ended().code(), Some(0), "{signal:?}");
         assert!(!daemon.path("dev").exists());
     }
+}
+
+#[test]
+fn signals_under_load_end_it_cleanly_or_not_at_all() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut daemon = Daemon::serve(&["--socket-path", "dev"]);
+        let client = daemon.connect("dev");
+        greet(&client);
+        let served = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            // Until the server hangs up. As many bytes as a reply has come for each request, whatever
+            // was there before.
+            scope.spawn(|| {
+                let (mut socket, read, mut reply) = (&client, read_config(), [0; 36]);
+                while socket.write_all(&read).is_ok() && socket.read_exact(&mut reply).is_ok() {
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let goes_on = || {
+                let before = served.load(Ordering::Relaxed);
+                wait_for("more requests", || {
+                    (served.load(Ordering::Relaxed) > before + 100).then_some(())
+                });
+            };
+            goes_on();
+            daemon.signal(Signal::HUP);
+            goes_on();
+            daemon.signal(signal);
+            assert_eq!(daemon.ended().code(), Some(0), "{signal:?}");
+        });
+        assert!(!daemon.path("dev").exists());
+    }
+}
+
+/// REGION_READ of the first four bytes of config space.
+fn read_config() -> [u8; 32] {
+    let mut message = [0; 32];
+    let fields = [(2, 9_u8), (4, 32), (24, 7), (28, 4)];
+    for (at, value) in fields {
+        message[at] = value;
+    }
+    message
 }
 
 /// The next client in place of `client`, which the server may need a moment to let go.

@@ -46,7 +46,8 @@ pub struct DmaStatus {
 }
 
 /// What `DMA_CTRL` started, with the parameters of that moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Job {
     /// Bus address of the source.
     pub from: u64,
@@ -61,7 +62,8 @@ pub(super) struct Job {
 }
 
 /// A job and how far it is.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Running {
     job: Job,
     /// Bytes of the current copy that are done.
@@ -84,8 +86,9 @@ pub(super) enum Last {
     Failed(DmaError),
 }
 
-/// The copy engine.
-#[derive(Debug, Default)]
+/// The copy engine. It is saved as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CopyEngine {
     running: Option<Running>,
     /// Tells the slices of one job from those of another that was aborted.
@@ -94,28 +97,6 @@ pub(super) struct CopyEngine {
 }
 
 impl CopyEngine {
-    /// An engine whose last job ended like this.
-    pub(super) fn idle(last: Last) -> Self {
-        Self {
-            running: None,
-            tag: 0,
-            last,
-        }
-    }
-
-    /// How the last job ended, the present one included if it were cut off now.
-    pub(super) fn outcome_if_cut_off(&self) -> Last {
-        let Self {
-            running,
-            tag: _,
-            last,
-        } = self;
-        match running {
-            Some(_) => Last::Failed(DmaError::Aborted),
-            None => *last,
-        }
-    }
-
     pub(super) fn status(&self) -> DmaStatus {
         let idle = self.running.is_none();
         let status = DmaStatus::new()

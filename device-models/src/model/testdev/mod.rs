@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::dma::{CopyEngine, Job, Last};
+use self::dma::{CopyEngine, Job};
 use self::offset::{
     D_STATE, DMA_COUNT, DMA_CTRL, DMA_DST, DMA_LEN, DMA_SRC, DMA_STATUS, IRQ_ACK, IRQ_TRIGGER,
     MAGIC, OUTSIDE_D0, PME_AFTER_MS, RESETS, SCRATCH,
@@ -103,7 +103,7 @@ impl Default for TestDevice {
 #[serde(deny_unknown_fields)]
 struct Saved {
     registers: Vec<u32>,
-    last_job: Last,
+    engine: CopyEngine,
     pme_nanos: Option<u64>,
 }
 
@@ -183,7 +183,6 @@ impl Model for TestDevice {
         })
     }
 
-    /// A job that runs is saved as one that a reset cut off, without its interrupt.
     fn save(&self, now: Time) -> Value {
         let Self {
             registers,
@@ -192,7 +191,7 @@ impl Model for TestDevice {
         } = self;
         snapshot::tree(&Saved {
             registers: registers.values(),
-            last_job: engine.outcome_if_cut_off(),
+            engine: engine.clone(),
             pme_nanos: pme_at.map(|at| snapshot::left(now, at)),
         })
     }
@@ -201,11 +200,11 @@ impl Model for TestDevice {
         const AT: &str = "function.model";
         let Saved {
             registers,
-            last_job,
+            engine,
             pme_nanos,
         } = snapshot::read(AT, saved)?;
         self.registers.set_values(AT, &registers)?;
-        self.engine = CopyEngine::idle(last_job);
+        self.engine = engine;
         self.pme_at = pme_nanos.map(|left| snapshot::due(now, left));
         Ok(())
     }

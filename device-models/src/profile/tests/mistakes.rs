@@ -4,6 +4,7 @@ mod bars;
 mod capabilities;
 mod doorbells;
 mod layout;
+mod mappable;
 mod text_and_identity;
 
 use super::parse;
@@ -29,6 +30,7 @@ fn a_mistake_is_told_with_its_line_its_key_and_what_would_be_right() {
         capabilities::MISTAKES,
         layout::MISTAKES,
         doorbells::MISTAKES,
+        mappable::MISTAKES,
     ];
     for (what, text, message) in all.into_iter().flatten().copied() {
         let whole = if text.starts_with("name") {

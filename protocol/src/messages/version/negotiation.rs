@@ -107,7 +107,13 @@ fn answer(offered: &Capabilities, server: &ServerLimits) -> Capabilities {
             }),
         write_multiple: both(offered.write_multiple, server.write_multiple),
         sparse_mmap_fds: both(offered.sparse_mmap_fds, server.sparse_mmap_fds),
-        migration: server.migration.filter(|_| offered.migration.is_some()),
+        migration: offered
+            .migration
+            .zip(server.migration)
+            .map(|(offered, server)| Migration {
+                pgsize: server.pgsize,
+                max_bitmap_size: offered.max_bitmap_size.and(server.max_bitmap_size),
+            }),
         pm_dialects: dialect.map(|dialect| vec![dialect.clone()]),
     }
 }

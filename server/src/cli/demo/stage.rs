@@ -50,7 +50,6 @@ impl Stage {
         server.add(ServedFunction {
             name: PROFILE.to_owned(),
             device: profiles::device(&profile)?,
-            mappable_bars: Vec::new(),
             client_memory: profile.client_memory(),
             endpoint: Endpoint::Listener(device_listener),
             control: Some(control_listener),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dormouse::ClientMemory;
 use dormouse::clock::Clock;
@@ -33,13 +34,14 @@ pub struct Plan {
 pub struct PlannedFunction {
     pub name: String,
     pub device: Device,
-    pub mappable_bars: Vec<u8>,
     pub client_memory: ClientMemory,
     /// Where its clients connect.
     pub socket: Place,
     pub control: Option<Place>,
     /// Where firmware switches the slot's power from.
     pub rail: Option<Place>,
+    /// The saved state to begin with.
+    pub restore: Option<PathBuf>,
     /// Nobody said where: the sockets are in their default places.
     pub by_default: bool,
 }
@@ -112,6 +114,7 @@ impl PlannedFunction {
             socket,
             ctl_path,
             rail_path,
+            restore,
             set,
         } = spec;
         let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
@@ -133,11 +136,11 @@ impl PlannedFunction {
         let by_default = socket.is_none();
         Ok(Self {
             device: profiles::device(&profile)?,
-            mappable_bars: profile.mappable_bars().collect(),
             client_memory: profile.client_memory(),
             socket: socket.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),
             rail,
+            restore,
             by_default,
             name,
         })
@@ -212,7 +215,9 @@ fn settings(arguments: &ServeArguments) -> Settings {
         },
         once: arguments.once,
         max_dma_maps: arguments.max_dma_maps.unwrap_or(defaults.max_dma_maps),
-        ..defaults
+        dma_timeout: arguments
+            .dma_timeout
+            .map_or(defaults.dma_timeout, Duration::from),
     }
 }
 

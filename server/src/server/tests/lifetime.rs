@@ -54,7 +54,6 @@ fn a_connected_client_is_the_only_one() {
     let function = ServedFunction {
         name: "testdev".to_owned(),
         device: testdev(),
-        mappable_bars: Vec::new(),
         client_memory: ClientMemory::FileIo,
         endpoint: Endpoint::Connected(theirs),
         control: None,
@@ -79,7 +78,6 @@ fn a_descriptor_ends_the_server() {
     let function = ServedFunction {
         name: "testdev".to_owned(),
         device: testdev(),
-        mappable_bars: Vec::new(),
         client_memory: ClientMemory::FileIo,
         endpoint: Endpoint::Listener(listener),
         control: None,

@@ -26,21 +26,6 @@ offset = 8
         "my.toml:9: doorbell.0.bar: there is no BAR 0; add one, or choose another",
     ),
     (
-        "a doorbell of a mappable BAR",
-        r#"[[bar]]
-index = 0
-kind = "memory32"
-size = 0x1000
-content = "ram"
-mappable = true
-
-[[doorbell]]
-bar = 0
-offset = 8
-"#,
-        "my.toml:16: doorbell.0.bar: BAR 0 is mappable, and writes to the mapping go unnoticed; choose another BAR",
-    ),
-    (
         "a doorbell across the end of its BAR",
         r#"[[bar]]
 index = 0

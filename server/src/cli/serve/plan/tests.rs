@@ -192,7 +192,7 @@ fn settings_are_the_defaults_unless_given() {
     assert!(!defaults.settings.once && !defaults.settings.clock.is_manual());
 
     let line = "--socket-path a --socket-mode 0660 --socket-group 7 --once --clock manual \
-                --max-dma-maps 9";
+                --max-dma-maps 9 --dma-timeout 250ms";
     let given = plan(&line.split_whitespace().collect::<Vec<_>>(), &[]).unwrap();
     assert_eq!(
         given.access,
@@ -203,6 +203,7 @@ fn settings_are_the_defaults_unless_given() {
     );
     assert!(given.settings.once && given.settings.clock.is_manual());
     assert_eq!(given.settings.max_dma_maps, 9);
+    assert_eq!(given.settings.dma_timeout, Duration::from_millis(250));
 }
 
 #[test]

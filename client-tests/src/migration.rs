@@ -1,0 +1,239 @@
+//! Migration as a client drives it: states, streams, and a place that a function is moved from or to.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::control::Control;
+use crate::daemon::{Daemon, Spec};
+use crate::raw::wire::device_feature::{GET, SET};
+use crate::raw::wire::{Bytes, command, field_u32, field_u64, flag};
+use crate::raw::{Message, RawClient};
+
+/// Features by number.
+pub mod feature {
+    #![expect(missing_docs, reason = "the names are the protocol's")]
+    pub const MIGRATION: u32 = 1;
+    pub const MIG_DEVICE_STATE: u32 = 2;
+    pub const MIG_DATA_SIZE: u32 = 9;
+}
+
+/// States by number.
+pub mod state {
+    #![expect(missing_docs, reason = "the names are the protocol's")]
+    pub const ERROR: u32 = 0;
+    pub const STOP: u32 = 1;
+    pub const RUNNING: u32 = 2;
+    pub const STOP_COPY: u32 = 3;
+    pub const RESUMING: u32 = 4;
+    pub const RUNNING_P2P: u32 = 5;
+    pub const PRE_COPY: u32 = 6;
+    pub const PRE_COPY_P2P: u32 = 7;
+}
+
+/// What the low 32 bits of an unused descriptor are.
+const NO_FD: u32 = u32::MAX;
+
+/// The payload of a SET of MIG_DEVICE_STATE.
+#[must_use]
+pub fn set_state(state: u32) -> Bytes {
+    let head = Bytes::new().u32(16).u32(SET | feature::MIG_DEVICE_STATE);
+    head.u32(state).u32(NO_FD)
+}
+
+impl RawClient {
+    /// Asks for a migration state.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn try_go(&mut self, state: u32) -> Result<Message> {
+        self.request(command::DEVICE_FEATURE, &set_state(state), &[])
+    }
+
+    /// As [`Self::try_go`], which has to succeed.
+    ///
+    /// # Errors
+    /// No reply came, it reports an error, or does not repeat the request.
+    pub fn go(&mut self, state: u32) -> Result<()> {
+        let reply = self.try_go(state)?.success();
+        let reply = reply.with_context(|| format!("to migration state {state}"))?;
+        ensure!(reply == *set_state(state), "the reply is {reply:x?}");
+        Ok(())
+    }
+
+    /// Sends a request for a migration state, the reply to which comes some time later.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn post_go(&mut self, state: u32) -> std::io::Result<u16> {
+        self.post(
+            command::DEVICE_FEATURE,
+            flag::COMMAND,
+            &set_state(state),
+            &[],
+        )
+    }
+
+    fn get(&mut self, feature: u32) -> Result<Vec<u8>> {
+        let reply = self.device_feature(16, GET | feature, &[], &[])?;
+        let mut reply = reply.success()?;
+        ensure!(
+            reply.len() == 16,
+            "feature {feature}: {} bytes",
+            reply.len()
+        );
+        Ok(reply.split_off(8))
+    }
+
+    /// The migration state.
+    ///
+    /// # Errors
+    /// No reply came, or it names a descriptor.
+    pub fn migration_state(&mut self) -> Result<u32> {
+        let data = self.get(feature::MIG_DEVICE_STATE)?;
+        ensure!(field_u32(&data, 4) == NO_FD, "the data is {data:x?}");
+        Ok(field_u32(&data, 0))
+    }
+
+    /// How much there is to be read once the device is stopped.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn migration_size(&mut self) -> Result<u64> {
+        Ok(field_u64(&self.get(feature::MIG_DATA_SIZE)?, 0))
+    }
+
+    /// MIG_DATA_READ of up to `size` bytes.
+    ///
+    /// # Errors
+    /// No reply came, it reports an error, or its size is not that of its data.
+    pub fn read_state(&mut self, size: u32) -> Result<Vec<u8>> {
+        let request = Bytes::new().u32(8 + size).u32(size);
+        let reply = self.request(command::MIG_DATA_READ, &request, &[])?;
+        let mut reply = reply.success()?;
+        let data = reply.split_off(8.min(reply.len()));
+        let length = data.len() as u32;
+        ensure!(length <= size, "{length} bytes came, not {size}");
+        ensure!(
+            reply == *Bytes::new().u32(8 + length).u32(length),
+            "the reply with {length} bytes begins {reply:x?}"
+        );
+        Ok(data)
+    }
+
+    /// Reads to the end of what there is, so many bytes at a time.
+    ///
+    /// # Errors
+    /// As [`Self::read_state`].
+    pub fn read_stream(&mut self, chunk: u32) -> Result<Vec<u8>> {
+        let mut stream = Vec::new();
+        loop {
+            let piece = self.read_state(chunk)?;
+            stream.extend_from_slice(&piece);
+            if (piece.len() as u32) < chunk {
+                return Ok(stream);
+            }
+        }
+    }
+
+    /// MIG_DATA_WRITE, whatever comes of it.
+    ///
+    /// # Errors
+    /// No reply came.
+    pub fn try_write_state(&mut self, data: &[u8]) -> Result<Message> {
+        let size = data.len() as u32;
+        let request = Bytes::new().u32(8 + size).u32(size).bytes(data);
+        self.request(command::MIG_DATA_WRITE, &request, &[])
+    }
+
+    /// Writes a stream, so many bytes at a time.
+    ///
+    /// # Errors
+    /// No reply came, it reports an error or has a payload.
+    pub fn write_stream(&mut self, stream: &[u8], chunk: usize) -> Result<()> {
+        for piece in stream.chunks(chunk) {
+            let reply = self.try_write_state(piece)?.success()?;
+            ensure!(reply.is_empty(), "the reply has {} bytes", reply.len());
+        }
+        Ok(())
+    }
+}
+
+/// A function that is moved from here or to here, its clock standing still.
+#[derive(Debug)]
+pub struct Place {
+    /// Its client.
+    pub client: RawClient,
+    /// A connection to its control socket.
+    pub control: Control,
+    /// Its server.
+    pub daemon: Daemon,
+    folder: TempDir,
+}
+
+impl Place {
+    /// Serves a profile with overrides.
+    ///
+    /// # Errors
+    /// The server cannot be started.
+    pub fn new(profile: &str, set: &[&str]) -> Result<Self> {
+        Self::of(Daemon::start(&[Spec::named(profile)?.set(set)])?)
+    }
+
+    /// A place on a server.
+    ///
+    /// # Errors
+    /// The server does not take clients.
+    pub fn of(daemon: Daemon) -> Result<Self> {
+        Ok(Self {
+            client: daemon.attach(0)?,
+            control: daemon.control(0)?,
+            folder: tempfile::tempdir()?,
+            daemon,
+        })
+    }
+
+    /// Carries out a verb of the control socket.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn tell(&mut self, words: &[&str]) -> Result<Value> {
+        self.control.command(words)
+    }
+
+    /// The function's saved state.
+    ///
+    /// # Errors
+    /// It cannot be saved.
+    pub fn tree(&mut self) -> Result<Value> {
+        let file = self.folder.path().join("state.json");
+        let name = Path::to_str(&file).context("the name of the folder is no text")?;
+        self.control.command(&["save", name])?;
+        Ok(serde_json::from_slice(&std::fs::read(&file)?)?)
+    }
+
+    /// Stops the function, moves its state to another place, and sees that it is the same there,
+    /// where it is left in STOP.
+    ///
+    /// # Errors
+    /// It cannot be moved, or is not the same.
+    pub fn move_to(&mut self, other: &mut Self) -> Result<()> {
+        self.client.go(state::STOP_COPY)?;
+        other.take(&self.client.read_stream(1 << 16)?)?;
+        let (here, there) = (self.tree()?, other.tree()?);
+        ensure!(here == there, "saved here: {here}\nthere: {there}");
+        Ok(())
+    }
+
+    /// Makes the function what a stream says, and leaves it in STOP.
+    ///
+    /// # Errors
+    /// The stream does not fit.
+    pub fn take(&mut self, stream: &[u8]) -> Result<()> {
+        self.client.go(state::RESUMING)?;
+        self.client.write_stream(stream, 1 << 16)?;
+        self.client.go(state::STOP)
+    }
+}

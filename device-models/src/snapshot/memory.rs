@@ -1,0 +1,85 @@
+//! The memory behind BARs apart from the rest of a saved tree, so that it can be copied ahead.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{RestoreError, hex, unhex};
+
+/// Bytes of a BAR that are saved together, and the alignment of their place.
+pub const PAGE: u64 = 4096;
+
+/// Where the memory stands in a tree: a list for each BAR that has some.
+const PLACE: &str = "/device/slot/function/core/ram";
+
+/// A page of the memory behind a BAR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Page {
+    /// The BAR.
+    pub bar: u32,
+    /// Place of the page in the BAR, in pages.
+    pub number: u64,
+}
+
+/// What of a page is not zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Where in the BAR the bytes begin.
+    pub offset: u64,
+    /// None: the page is zero.
+    pub bytes: Vec<u8>,
+}
+
+impl Content {
+    /// The page that the bytes are of, which is no more than one.
+    #[must_use]
+    pub fn page(&self, bar: u32) -> Option<Page> {
+        let number = self.offset / PAGE;
+        let last = (self.bytes.len() as u64).saturating_sub(1);
+        let end = self.offset.checked_add(last)?;
+        (end / PAGE == number).then_some(Page { bar, number })
+    }
+}
+
+/// The pages that are not zero.
+pub type Memory = BTreeMap<Page, Content>;
+
+/// Takes the memory out of a tree that [`crate::host::Device::save`] made.
+#[must_use]
+pub fn take(tree: &mut Value) -> Memory {
+    let mut memory = Memory::new();
+    let bars = tree.pointer_mut(PLACE).and_then(Value::as_array_mut);
+    for (bar, runs) in (0..).zip(bars.into_iter().flatten()) {
+        let Some(runs) = runs.as_array_mut() else {
+            continue;
+        };
+        for run in runs.drain(..) {
+            let bytes = run["bytes"].as_str().map(|text| unhex(PLACE, text));
+            let content = Content {
+                offset: run["offset"].as_u64().unwrap_or_default(),
+                bytes: bytes.and_then(Result::ok).unwrap_or_default(),
+            };
+            if let Some(page) = content.page(bar) {
+                memory.insert(page, content);
+            }
+        }
+    }
+    memory
+}
+
+/// Puts memory into a tree that it was taken out of.
+///
+/// # Errors
+/// There is no place for it.
+pub fn put(tree: &mut Value, memory: &Memory) -> Result<(), RestoreError> {
+    for (page, Content { offset, bytes }) in memory {
+        let place = format!("{PLACE}/{}", page.bar);
+        let runs = tree.pointer_mut(&place).and_then(Value::as_array_mut);
+        let Some(runs) = runs else {
+            let at = format!("function.core.ram.{}", page.bar);
+            return Err(RestoreError::part(at, "this BAR is no memory"));
+        };
+        runs.push(json!({ "offset": offset, "bytes": hex(bytes) }));
+    }
+    Ok(())
+}

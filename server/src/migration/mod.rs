@@ -1,0 +1,221 @@
+//! Migration of a function: version 2 of VFIO's, with P2P and PRE_COPY.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`arcs`] | the states, what they mean, the way from one to another |
+//! | [`time`] | the function's time, which stands still while it is stopped |
+//! | [`record`] | the form of a stream |
+//! | [`outgoing`], [`incoming`] | a stream that is read, one that is written |
+
+mod arcs;
+mod incoming;
+mod outgoing;
+mod record;
+mod time;
+
+use pci_device_models::host::Device;
+use pci_device_models::time::Time;
+use vfio_user_protocol::Errno;
+use vfio_user_protocol::messages::device_feature::mig_device_state::DeviceState;
+
+use crate::outputs::Outputs;
+use arcs::meaning;
+use incoming::{Incoming, StreamError};
+use outgoing::Outgoing;
+
+pub(crate) use time::OwnTime;
+
+/// Why migration does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MigrationError {
+    #[error("no way leads from migration state {from:?} to {to:?}")]
+    NoWay { from: DeviceState, to: DeviceState },
+    #[error("data can be read in PRE_COPY, PRE_COPY_P2P and STOP_COPY, not in {0:?}")]
+    NotSaving(DeviceState),
+    #[error("data can be written in RESUMING, not in {0:?}")]
+    NotResuming(DeviceState),
+    #[error("{0}; the migration state is ERROR until the device is reset")]
+    Stream(#[from] StreamError),
+}
+
+impl MigrationError {
+    /// The error number for the reply.
+    pub(crate) const fn errno(&self) -> Errno {
+        match self {
+            Self::Stream(StreamError::TooLong) => Errno::EFBIG,
+            Self::NoWay { .. } | Self::NotSaving(_) | Self::NotResuming(_) | Self::Stream(_) => {
+                Errno::EINVAL
+            }
+        }
+    }
+}
+
+/// How far a function got on the way to a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It is there.
+    Done,
+    /// It waits for a transfer to end, and has to be asked again.
+    Waits,
+}
+
+/// The function that is migrated.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    pub(crate) device: &'a mut Device,
+    pub(crate) outputs: &'a mut Outputs,
+    pub(crate) time: &'a mut OwnTime,
+    /// The function's own time.
+    pub(crate) now: Time,
+}
+
+/// Where in migration a function is.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    state: DeviceState,
+    outgoing: Option<Outgoing>,
+    incoming: Incoming,
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        Self {
+            state: DeviceState::Running,
+            outgoing: None,
+            incoming: Incoming::default(),
+        }
+    }
+}
+
+impl Migration {
+    pub(crate) const fn state(&self) -> DeviceState {
+        self.state
+    }
+
+    /// Brings the function to a state, or as near as it gets without waiting.
+    ///
+    /// # Errors
+    /// There is no way, and nothing changes; or what was written is of no use: the state is ERROR.
+    pub(crate) fn enter(
+        &mut self,
+        to: DeviceState,
+        subject: &mut Subject<'_>,
+    ) -> Result<Progress, MigrationError> {
+        let from = self.state;
+        if from == DeviceState::Error {
+            return Err(MigrationError::NoWay { from, to });
+        }
+        while self.state != to {
+            let from = self.state;
+            let next = arcs::next(from, to).ok_or(MigrationError::NoWay { from, to })?;
+            if self.step(next, subject)? == Progress::Waits {
+                return Ok(Progress::Waits);
+            }
+            tracing::debug!(?from, to = ?next, "migration state");
+        }
+        // A way to somewhere else may have been given up while a transfer was waited for.
+        self.rest_as_is_meant(subject.outputs);
+        Ok(Progress::Done)
+    }
+
+    /// Goes along an arc.
+    fn step(
+        &mut self,
+        to: DeviceState,
+        subject: &mut Subject<'_>,
+    ) -> Result<Progress, MigrationError> {
+        let (before, after) = (meaning(self.state), meaning(to));
+        subject.outputs.dma.set_rests(after.rests);
+        if !subject.outputs.dma.is_settled() {
+            return Ok(Progress::Waits);
+        }
+        if after.frozen && !before.frozen {
+            subject.device.freeze();
+            subject.time.stop();
+        }
+        if self.state == DeviceState::Resuming {
+            let restored = std::mem::take(&mut self.incoming).restore_to(subject);
+            restored.inspect_err(|_| self.state = DeviceState::Error)?;
+        }
+        if after.saving {
+            let (device, now) = (&*subject.device, subject.now);
+            let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::new(device));
+            if after.frozen {
+                outgoing.complete(device, now);
+            } else if !before.saving {
+                outgoing.copy_ahead(device, now);
+            }
+        } else {
+            self.outgoing = None;
+        }
+        if before.frozen && !after.frozen {
+            subject.device.thaw();
+            subject.time.go_on();
+        }
+        self.state = to;
+        Ok(Progress::Done)
+    }
+
+    /// Transfers begin or do not, as the present state says: nobody waits for another one any more.
+    pub(crate) fn rest_as_is_meant(&self, outputs: &mut Outputs) {
+        outputs.dma.set_rests(meaning(self.state).rests);
+    }
+
+    /// Back to RUNNING, whatever the state is: nothing is left of what was read or written.
+    pub(crate) fn end(&mut self, subject: &mut Subject<'_>) {
+        *self = Self::default();
+        self.rest_as_is_meant(subject.outputs);
+        subject.outputs.drop_held();
+        subject.device.thaw();
+        subject.time.go_on();
+    }
+
+    /// The next bytes of the saved state, `most` at most.
+    ///
+    /// # Errors
+    /// [`MigrationError::NotSaving`].
+    pub(crate) fn read(&mut self, most: usize) -> Result<&[u8], MigrationError> {
+        match &mut self.outgoing {
+            Some(outgoing) => Ok(outgoing.read(most)),
+            None => Err(MigrationError::NotSaving(self.state)),
+        }
+    }
+
+    /// Takes the next bytes of a state that is to be restored.
+    ///
+    /// # Errors
+    /// [`MigrationError::NotResuming`]; they are of no use: the state is ERROR.
+    pub(crate) fn write(&mut self, device: &Device, bytes: &[u8]) -> Result<(), MigrationError> {
+        if self.state != DeviceState::Resuming {
+            return Err(MigrationError::NotResuming(self.state));
+        }
+        self.incoming.write(device, bytes).map_err(|error| {
+            self.state = DeviceState::Error;
+            self.incoming = Incoming::default();
+            error.into()
+        })
+    }
+
+    /// Bytes that are to be read if the function stops now.
+    pub(crate) fn data_size(&self, device: &Device, now: Time) -> u64 {
+        match &self.outgoing {
+            Some(outgoing) => outgoing.left(device, now),
+            None => Outgoing::new(device).left(device, now),
+        }
+    }
+}
+
+impl Incoming {
+    /// Makes the function what it was when the stream was saved. If nothing was written it stays what
+    /// it is.
+    fn restore_to(self, subject: &mut Subject<'_>) -> Result<(), StreamError> {
+        if let Some(tree) = self.finish()? {
+            // What waits to leave is of the function that this was.
+            subject.outputs.drop_held();
+            while subject.device.next_output().is_some() {}
+            subject.device.restore(subject.now, &tree)?;
+            subject.outputs.irqs.end_low_power(false);
+        }
+        Ok(())
+    }
+}

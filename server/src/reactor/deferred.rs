@@ -1,0 +1,91 @@
+//! Messages that have been received but have to wait for a reply that is held back. They are taken
+//! off the socket nevertheless, because replies to the server's own commands come behind them.
+
+use std::collections::VecDeque;
+
+use vfio_user_protocol::{Frame, Header, Invalid};
+
+use crate::connection::{Descriptors, Message};
+
+/// Bytes and descriptors that may wait here before the rest has to wait in the socket.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_DESCRIPTORS: usize = 64;
+
+/// The messages, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Deferred {
+    messages: VecDeque<Result<Kept, Invalid>>,
+    bytes: usize,
+    descriptors: usize,
+}
+
+/// A message that nothing else holds.
+#[derive(Debug)]
+pub(super) struct Kept {
+    header: Header,
+    payload: Vec<u8>,
+    fds: Descriptors,
+}
+
+impl Kept {
+    fn descriptors(&self) -> usize {
+        self.fds.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The message as it was received, its bytes in `payload` from now on.
+    pub(super) fn into_message(self, payload: &mut Vec<u8>) -> Message<'_> {
+        *payload = self.payload;
+        Message {
+            frame: Frame {
+                header: self.header,
+                payload,
+            },
+            fds: self.fds,
+        }
+    }
+}
+
+impl Deferred {
+    /// Has a message wait.
+    pub(super) fn push(&mut self, message: Result<Message<'_>, Invalid>) {
+        self.messages.push_back(message.map(|message| {
+            let kept = Kept {
+                header: message.frame.header,
+                payload: message.frame.payload.to_vec(),
+                fds: message.fds,
+            };
+            self.bytes += message.frame.consumed();
+            self.descriptors += kept.descriptors();
+            kept
+        }));
+    }
+
+    /// Has a command wait, with nothing but its bytes, that is to be served again before all others.
+    pub(super) fn push_front(&mut self, frame: Frame<'_>) {
+        self.bytes += frame.consumed();
+        self.messages.push_front(Ok(Kept {
+            header: frame.header,
+            payload: frame.payload.to_vec(),
+            fds: Ok(Vec::new()),
+        }));
+    }
+
+    /// The one that has waited longest, if none has to wait any more.
+    pub(super) fn pop_if(&mut self, served: bool) -> Option<Result<Kept, Invalid>> {
+        if !served {
+            return None;
+        }
+        let message = self.messages.pop_front()?;
+        if self.messages.is_empty() {
+            (self.bytes, self.descriptors) = (0, 0);
+        }
+        Some(message)
+    }
+
+    /// Whether no more may be added. Behind a message that is refused there may be nothing of use.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > MAX_BYTES
+            || self.descriptors > MAX_DESCRIPTORS
+            || self.messages.back().is_some_and(Result::is_err)
+    }
+}

@@ -1,0 +1,145 @@
+//! Features MIGRATION, MIG_DEVICE_STATE and MIG_DATA_SIZE, and MIG_DATA_READ and MIG_DATA_WRITE.
+//!
+//! None of them wakes the device: one that sleeps has to be moved as it is. In the vfio-pci view there
+//! are none, since plain vfio-pci migrates nothing.
+
+use pci_device_models::host::View;
+use vfio_user_protocol::messages::device_feature::mig_device_state::{DeviceState, MigDeviceState};
+use vfio_user_protocol::messages::device_feature::migration::MigrationFlags;
+use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
+use vfio_user_protocol::messages::mig_data::{ReadReply, ReadRequest, WriteRequest};
+
+use super::error::RequestError;
+use super::version::MAX_ACCESS;
+use super::{Context, Session};
+use crate::migration::Progress;
+
+/// Kinds of migration that there are.
+const KINDS: MigrationFlags = MigrationFlags::STOP_COPY
+    .union(MigrationFlags::P2P)
+    .union(MigrationFlags::PRE_COPY);
+/// Stands for a descriptor that is not used: data go by MIG_DATA_READ and MIG_DATA_WRITE.
+const NO_FD: u32 = u32::MAX;
+
+/// One of the three features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Flags,
+    State,
+    Size,
+}
+
+impl Kind {
+    /// The one that a feature is.
+    pub(super) fn of(feature: u16) -> Option<Self> {
+        match Feature::from_number(feature)? {
+            Feature::Migration => Some(Self::Flags),
+            Feature::MigDeviceState => Some(Self::State),
+            Feature::MigDataSize => Some(Self::Size),
+            _ => None,
+        }
+    }
+
+    const fn operations(self) -> Operation {
+        match self {
+            Self::Flags | Self::Size => Operation::GET,
+            Self::State => Operation::GET.union(Operation::SET),
+        }
+    }
+}
+
+/// Judges and serves a request for a feature.
+pub(super) fn feature(
+    cx: &mut Context<'_>,
+    kind: Kind,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let request = Request::parse(payload)?;
+    let wanted = request.operation - Operation::PROBE;
+    if !kind.operations().contains(wanted) {
+        return Err(RequestError::MigrationOperation);
+    }
+    if request.operation.contains(Operation::PROBE) {
+        request.encode(reply);
+        return Ok(());
+    }
+    if wanted == Operation::SET {
+        return set_state(cx, &request, reply);
+    }
+    if wanted.is_empty() {
+        return Err(RequestError::MigrationOperation);
+    }
+    let mut data = Vec::with_capacity(8);
+    match kind {
+        Kind::Flags => KINDS.encode(&mut data),
+        Kind::State => state(cx.migration.state()).encode(&mut data),
+        Kind::Size => {
+            let size = cx.migration.data_size(cx.device, cx.now);
+            data.extend_from_slice(&size.to_ne_bytes());
+        }
+    }
+    request.check_room(data.len())?;
+    request.reply(&data).encode(reply);
+    Ok(())
+}
+
+const fn state(state: DeviceState) -> MigDeviceState {
+    MigDeviceState {
+        state,
+        data_fd: NO_FD,
+    }
+}
+
+/// The reply, which repeats the request, comes when the device is in its new state.
+fn set_state(
+    cx: &mut Context<'_>,
+    request: &Request<'_>,
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    let wanted = MigDeviceState::parse(request.data)?;
+    let (migration, mut subject) = cx.migration();
+    match migration.enter(wanted.state, &mut subject)? {
+        Progress::Done => request.encode(reply),
+        Progress::Waits => cx.waits = true,
+    }
+    Ok(())
+}
+
+/// MIG_DATA_READ.
+pub(super) fn read(
+    session: &Session,
+    cx: &mut Context<'_>,
+    payload: &[u8],
+    reply: &mut Vec<u8>,
+) -> Result<(), RequestError> {
+    check_view(cx)?;
+    let size = ReadRequest::parse(payload)?.size;
+    check_size(size, session.owner.max_transfer)?;
+    let data = cx.migration.read(size as usize)?;
+    ReadReply { data }.encode(reply);
+    Ok(())
+}
+
+/// MIG_DATA_WRITE.
+pub(super) fn write(cx: &mut Context<'_>, payload: &[u8]) -> Result<(), RequestError> {
+    check_view(cx)?;
+    let data = WriteRequest::parse(payload)?.data;
+    // Never more than a message has.
+    check_size(data.len() as u32, MAX_ACCESS)?;
+    Ok(cx.migration.write(cx.device, data)?)
+}
+
+fn check_view(cx: &Context<'_>) -> Result<(), RequestError> {
+    match cx.device.config().view {
+        View::Hardware => Ok(()),
+        View::VfioPci => Err(RequestError::NoMigration),
+    }
+}
+
+const fn check_size(size: u32, limit: u32) -> Result<(), RequestError> {
+    if size > limit {
+        return Err(RequestError::MigrationData { size, limit });
+    }
+    Ok(())
+}
