@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::Setting;
 use crate::link::Link;
 use crate::placement::Placement;
-use crate::servers::{Server, Subject};
+use crate::servers::{Server, Subject, own_cpu};
 
 /// A server with its clients, or with none this program itself, for what needs no server.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Contestant {
     }
 
     pub fn cpu(&self) -> Result<f64> {
-        self.server.as_ref().map_or(Ok(0.0), Server::cpu)
+        self.server.as_ref().map_or_else(own_cpu, Server::cpu)
     }
 
     /// Does something `count` times, after some times to warm up, no more often than every `gap`.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,8 +34,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// Serves until killed.
+    /// Serves until killed, at the latest when the measuring program is gone.
     pub fn serve(self) -> Result<()> {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
         match self {
             Self::Floor { socket, spin } => floor::serve(&socket, spin),
             Self::Peer { sockets } => peer::serve(&sockets),
@@ -161,13 +162,7 @@ impl Server {
 
     /// Time on a CPU of all its threads, in nanoseconds.
     pub fn cpu(&self) -> Result<f64> {
-        let mut sum = 0;
-        for thread in fs::read_dir(self.proc("task"))? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let time = text.split(' ').next().unwrap_or_default();
-            sum += time.parse::<u64>()?;
-        }
-        Ok(sum as f64)
+        cpu(&self.proc("task"))
     }
 
     /// How often it went to sleep, and was put aside for another.
@@ -199,6 +194,21 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Time on a CPU of this program, in nanoseconds.
+pub fn own_cpu() -> Result<f64> {
+    cpu(Path::new("/proc/self/task"))
+}
+
+fn cpu(threads: &Path) -> Result<f64> {
+    let mut sum = 0;
+    for thread in fs::read_dir(threads)? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let time = text.split(' ').next().unwrap_or_default();
+        sum += time.parse::<u64>()?;
+    }
+    Ok(sum as f64)
 }
 
 /// The number in a line such as `Pss:  12 kB`.
