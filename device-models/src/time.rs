@@ -34,8 +34,9 @@ impl Time {
 
     /// The point `span` later. Saturates at the end of time, about 584 years after the origin.
     #[must_use]
-    pub fn after(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    pub const fn after(self, span: Duration) -> Self {
+        let nanos = span.as_secs().saturating_mul(1_000_000_000);
+        let nanos = nanos.saturating_add(span.subsec_nanos() as u64);
         Self(self.0.saturating_add(nanos))
     }
 }

@@ -1,8 +1,9 @@
 //! The server's clock: the monotonic one, or one that stands still until it is told to move.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pci_device_models::time::Time;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Gives the devices their time, counted from the clock's creation.
 #[derive(Clone, Debug)]
@@ -10,8 +11,8 @@ pub struct Clock(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Real time since `start`, and what was added by [`Clock::advance`].
-    Monotonic { start: Instant, offset: Duration },
+    /// The system's time since `start`, and the nanoseconds that [`Clock::advance`] added.
+    Monotonic { start: Time, offset: u64 },
     /// Moves by [`Clock::advance`] only.
     Manual { now: Time },
 }
@@ -27,8 +28,8 @@ impl Clock {
     #[must_use]
     pub fn monotonic() -> Self {
         Self(Kind::Monotonic {
-            start: Instant::now(),
-            offset: Duration::ZERO,
+            start: system(),
+            offset: 0,
         })
     }
 
@@ -47,16 +48,17 @@ impl Clock {
     /// The present.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.at(Instant::now())
+        self.at(system())
     }
 
-    /// What a running clock shows at `instant`, for who has looked at the system's clock already.
+    /// What the clock shows at `system` of the [system's](system), for who has looked at that
+    /// already.
     #[must_use]
-    pub(crate) fn at(&self, instant: Instant) -> Time {
+    pub(crate) fn at(&self, system: Time) -> Time {
         match self.0 {
             Kind::Monotonic { start, offset } => {
-                let running = instant.saturating_duration_since(start);
-                Time::ZERO.after(running.saturating_add(offset))
+                let running = system.as_nanos().saturating_sub(start.as_nanos());
+                Time::from_nanos(running.saturating_add(offset))
             }
             Kind::Manual { now } => now,
         }
@@ -65,7 +67,7 @@ impl Clock {
     /// Moves time forward. A running clock jumps and runs on.
     pub fn advance(&mut self, span: Duration) {
         match &mut self.0 {
-            Kind::Monotonic { offset, .. } => *offset = offset.saturating_add(span),
+            Kind::Monotonic { offset, .. } => *offset = Time::from_nanos(*offset).after(span).as_nanos(),
             Kind::Manual { now } => *now = now.after(span),
         }
     }
@@ -77,6 +79,15 @@ impl Clock {
         let left = deadline.since(self.now());
         (!self.is_manual() || left.is_zero()).then_some(left)
     }
+}
+
+/// The system's monotonic clock.
+#[must_use]
+pub(crate) fn system() -> Time {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Neither is ever negative.
+    let (seconds, nanos) = (now.tv_sec as u64, now.tv_nsec as u64);
+    Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
 #[cfg(test)]

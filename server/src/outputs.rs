@@ -45,6 +45,12 @@ impl Outputs {
     /// Takes all that the device has put out. Interrupts of a device that is stopped for migration
     /// wait until it goes on.
     pub(crate) fn perform(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+        if device.has_output() || !self.held.is_empty() {
+            self.perform_all(now, device, stats);
+        }
+    }
+
+    fn perform_all(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
         while !device.is_frozen()
             && let Some((index, vector)) = self.held.pop_first()
         {

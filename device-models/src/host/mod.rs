@@ -182,6 +182,12 @@ impl Device {
         self.irqs.indexes()
     }
 
+    /// Whether [`Self::next_output`] has something.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The next thing to do, oldest first.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()

@@ -80,10 +80,21 @@ impl Device {
         now: Time,
         serve: impl FnOnce(&mut Self) -> Result<R, HostError>,
     ) -> Result<R, HostError> {
-        let usage = self.keep_awake(now)?;
-        let result = serve(self);
-        self.settle(now);
-        drop(usage);
+        if self.frozen {
+            let result = serve(self);
+            self.settle(now);
+            return result;
+        }
+        self.rpm.begin_request();
+        let result = match self.resume(now) {
+            Ok(()) => {
+                let result = serve(self);
+                self.settle(now);
+                result
+            }
+            Err(_) => Err(HostError::NotAwake),
+        };
+        self.rpm.end_request();
         result
     }
 

@@ -8,8 +8,9 @@
 //! | resuming | active | the bus and the driver have it working again |
 //! | resuming | suspended | it failed |
 //!
-//! The usage count is held by [`Usage`] guards: a request, an open device, a job of a device model.
-//! It can thus neither leak nor fall below zero.
+//! The usage count is held by [`Usage`] guards: an open device, a reply that is held back, a job of a
+//! device model. It can thus neither leak nor fall below zero. A request that is served at once is
+//! counted from its begin to its end, which are in one function.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -114,6 +115,8 @@ impl Drop for Usage {
 #[derive(Debug)]
 pub(super) struct RuntimePm {
     usage: Arc<AtomicU32>,
+    /// References of requests, of which each is given back before the next is taken up.
+    requests: u32,
     status: RuntimeStatus,
     control: Option<Usage>,
     delay: SuspendDelay,
@@ -145,6 +148,7 @@ impl RuntimePm {
     pub(super) fn save(&self, now: Time) -> SavedRuntimePm {
         let Self {
             usage: _,
+            requests: _,
             status: _,
             control: _,
             delay,
@@ -208,6 +212,7 @@ impl RuntimePm {
     pub(super) fn new(delay: SuspendDelay) -> Self {
         Self {
             usage: Arc::default(),
+            requests: 0,
             status: RuntimeStatus::Active,
             control: None,
             delay,
@@ -228,8 +233,20 @@ impl RuntimePm {
         Usage(Arc::clone(&self.usage))
     }
 
+    /// As [`Self::get`], for as long as a request is served: the same count without the cost of a
+    /// guard. [`Self::end_request`] gives it back.
+    pub(super) fn begin_request(&mut self) {
+        self.suspend_at = None;
+        self.requests += 1;
+    }
+
+    /// Gives back what [`Self::begin_request`] took.
+    pub(super) fn end_request(&mut self) {
+        self.requests = self.requests.saturating_sub(1);
+    }
+
     pub(super) fn usage(&self) -> u32 {
-        self.usage.load(Ordering::Relaxed)
+        self.usage.load(Ordering::Relaxed) + self.requests
     }
 
     pub(super) fn is_suspended(&self) -> bool {

@@ -73,6 +73,9 @@ impl Waiting {
 
     /// Gives out what belongs to a message and closes what belongs to those before it.
     pub(super) fn take(&mut self, message: u64) -> Descriptors {
+        if self.fds.is_empty() && self.overflow.is_none() {
+            return Ok(Vec::new());
+        }
         self.close_before(message);
         let count = self.fds.iter().take_while(|(of, _)| *of == message).count();
         let fds = self.fds.drain(..count).map(|(_, fd)| fd).collect();

@@ -135,8 +135,16 @@ impl Incoming {
         }
     }
 
+    /// Whether there are bytes that no message has been made of yet.
+    pub(crate) const fn has_received(&self) -> bool {
+        self.start != self.end
+    }
+
     /// The next whole message, or one that is refused.
     pub(crate) fn next_message(&mut self) -> Option<Result<Message<'_>, Invalid>> {
+        if !self.has_received() {
+            return None;
+        }
         let received = self.buffer.get(self.start..self.end).unwrap_or_default();
         let mut batch = self.decoder.batch(received);
         let item = batch.next();

@@ -1,14 +1,12 @@
 //! A function's own time, which stands still while it is stopped for migration.
 
-use std::time::Duration;
-
 use pci_device_models::time::Time;
 
 /// Translates between the server's time and the function's.
 #[derive(Debug, Default)]
 pub(crate) struct OwnTime {
-    /// How long it has stood still so far.
-    behind: Duration,
+    /// Nanoseconds for which it has stood still so far.
+    behind: u64,
     /// The server's time when the function's was last looked at.
     looked: Time,
     /// The time that it shows while it stands still.
@@ -23,8 +21,8 @@ impl OwnTime {
     }
 
     fn show(&self) -> Time {
-        self.still
-            .unwrap_or_else(|| Time::ZERO.after(self.looked.since(Time::ZERO.after(self.behind))))
+        let going = Time::from_nanos(self.looked.as_nanos().saturating_sub(self.behind));
+        self.still.unwrap_or(going)
     }
 
     /// Stands still where it was last looked at.
@@ -35,13 +33,14 @@ impl OwnTime {
     /// Goes on from where it stood still.
     pub(crate) fn go_on(&mut self) {
         if let Some(shown) = self.still.take() {
-            self.behind = self.looked.since(shown);
+            self.behind = self.looked.as_nanos().saturating_sub(shown.as_nanos());
         }
     }
 
     /// The server's time when this one shows `deadline`. `None`: not while it stands still.
     pub(crate) fn when(&self, deadline: Time) -> Option<Time> {
-        self.still.is_none().then(|| deadline.after(self.behind))
+        let server = deadline.as_nanos().saturating_add(self.behind);
+        self.still.is_none().then_some(Time::from_nanos(server))
     }
 }
 

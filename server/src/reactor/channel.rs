@@ -55,6 +55,11 @@ impl Channel {
         self.incoming.receive(&self.socket, buffers)
     }
 
+    /// Whether there are bytes that no message has been made of yet.
+    pub(super) const fn has_received(&self) -> bool {
+        self.incoming.has_received()
+    }
+
     /// The next whole message, or one that is refused.
     pub(super) fn next_message(&mut self) -> Option<Result<Message<'_>, Invalid>> {
         self.incoming.next_message()

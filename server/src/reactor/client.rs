@@ -166,7 +166,9 @@ impl Client {
         let mut served = self.serve_twin(shared, cx)?;
         served |= self.unpark(shared, cx)?;
         // What an earlier turn left because replies had to wait.
-        served |= self.serve_received(shared, cx)?;
+        if self.channel.has_received() || !self.deferred.is_empty() {
+            served |= self.serve_received(shared, cx)?;
+        }
         for _ in 0..RECEIVES_PER_TURN {
             if !self.is_heard() {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
@@ -204,7 +206,7 @@ impl Client {
         let mut any = false;
         let mut payload = Vec::new();
         while self.is_heard() {
-            self.waits &= !cx.outputs.dma.is_settled();
+            self.waits = self.waits && !cx.outputs.dma.is_settled();
             let is_held = self.is_held();
             let message = match self.deferred.pop_if(!is_held) {
                 Some(kept) => kept.map(|kept| kept.into_message(&mut payload)),

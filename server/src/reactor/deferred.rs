@@ -46,6 +46,11 @@ impl Kept {
 }
 
 impl Deferred {
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
     /// Has a message wait.
     pub(super) fn push(&mut self, message: Result<Message<'_>, Invalid>) {
         self.messages.push_back(message.map(|message| {

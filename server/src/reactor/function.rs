@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mio::{Registry, Token};
 use pci_device_models::host::Device;
-use pci_device_models::time::Time;
+use pci_device_models::time::{Time, earliest};
 
 use super::Shared;
 use super::accept::Listener;
@@ -59,6 +59,15 @@ pub(super) struct Function {
     clients: Vec<Option<Client>>,
     /// Number of the last client.
     last_client: u64,
+}
+
+/// What a function has to do without being asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agenda {
+    /// When [`Function::advance`] has something to do.
+    pub(super) due: Option<Time>,
+    /// [`Function::go_on`] has something to do.
+    pub(super) busy: bool,
 }
 
 /// The limits that functions share.
@@ -419,12 +428,19 @@ impl Function {
         self.outputs.dma.expire(now);
     }
 
-    /// When something is due.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
-        let replies = self.clients.iter().flatten().filter_map(Client::due);
-        let dma = self.outputs.dma.deadline();
-        let next = replies.chain(self.device.next_deadline()).chain(dma).min();
-        self.time.when(next?)
+    /// What is to be done without being asked for.
+    pub(super) fn agenda(&self) -> Agenda {
+        let dma = &self.outputs.dma;
+        let mut due = earliest(self.device.next_deadline(), dma.deadline());
+        let mut busy = dma.is_ready(&self.device);
+        for client in self.clients.iter().flatten() {
+            due = earliest(due, client.due());
+            busy |= client.has_more() || client.waits() && dma.is_settled();
+        }
+        Agenda {
+            due: due.and_then(|due| self.time.when(due)),
+            busy,
+        }
     }
 
     /// Goes on with what did not fit into earlier turns.
@@ -482,13 +498,6 @@ impl Function {
                 self.give_turn(slot, shared, registry, now, Closed::No);
             }
         }
-    }
-
-    /// Whether [`Self::go_on`] has something to do.
-    pub(super) fn is_busy(&self) -> bool {
-        self.clients.iter().flatten().any(Client::has_more)
-            || self.outputs.dma.is_ready(&self.device)
-            || (self.outputs.dma.is_settled() && self.clients.iter().flatten().any(Client::waits))
     }
 
     /// The function's own time when the server's clock shows `now`.

@@ -10,6 +10,7 @@ mod channel;
 mod client;
 mod control;
 mod controls;
+mod deadlines;
 mod deferred;
 mod function;
 mod peers;
@@ -20,8 +21,8 @@ mod spin;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-use std::{io, mem};
+use std::time::Duration;
+use std::io;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -29,7 +30,7 @@ use mio::{Events, Interest, Poll, Waker};
 use pci_device_models::host::Device;
 use pci_device_models::time::Time;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, system};
 use crate::connection::BufferPool;
 use crate::control::{self as language, ControlAction, ControlContext};
 use crate::dma::BounceBuffer;
@@ -40,6 +41,7 @@ use crate::stats::ConnectionStats;
 use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
+use deadlines::Deadlines;
 use function::{Function, Limits};
 use peers::Peers;
 use source::{ClientId, Source};
@@ -80,10 +82,10 @@ struct Heard {
 #[derive(Debug)]
 pub(crate) struct Reactor {
     poll: Poll,
-    events: Events,
+    /// Room for events, unless they are being dealt with.
+    events: Option<Events>,
     functions: Vec<Function>,
-    /// The next deadline of each function.
-    deadlines: Vec<Option<Time>>,
+    deadlines: Deadlines,
     /// Functions that have something to do without being woken. Each is listed once.
     busy: Vec<usize>,
     controls: Controls,
@@ -95,9 +97,9 @@ pub(crate) struct Reactor {
     spin: Spin,
     /// The client that was served last.
     hot: Option<ClientId>,
-    /// When a client was last looked at, and when one was last served.
-    looked: Instant,
-    served: Instant,
+    /// When a client was last looked at, and when one was last served, on the system's clock.
+    looked: Time,
+    served: Time,
     /// Turns of one client since everything else was looked at.
     turns_since_poll: u32,
     /// Clients that are connected.
@@ -109,12 +111,12 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
-        let now = Instant::now();
+        let now = system();
         Ok(Self {
             poll: Poll::new()?,
-            events: Events::with_capacity(EVENTS),
+            events: Some(Events::with_capacity(EVENTS)),
             functions: Vec::new(),
-            deadlines: Vec::new(),
+            deadlines: Deadlines::default(),
             busy: Vec::new(),
             controls: Controls::new(settings.max_control_clients),
             peers: Arc::new(Peers::new(settings.allowed_uids)),
@@ -169,7 +171,7 @@ impl Reactor {
             self.clock.now(),
         )?;
         self.functions.push(function);
-        self.deadlines.push(None);
+        self.deadlines.push();
         self.count_clients();
         self.after(number);
         Ok(())
@@ -210,18 +212,17 @@ impl Reactor {
     }
 
     fn do_what_is_due(&mut self) {
-        if self.deadlines.iter().all(Option::is_none) {
+        if self.deadlines.first().is_none() {
             return;
         }
         let now = self.clock.now();
-        for number in 0..self.functions.len() {
-            let due = self.deadlines.get(number).copied().flatten();
-            if due.is_some_and(|deadline| deadline <= now) {
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.advance(&mut self.shared, self.poll.registry(), now);
-                }
-                self.after(number);
+        let mut number = 0;
+        while let Some(due) = self.deadlines.next_due(number, now) {
+            if let Some(function) = self.functions.get_mut(due) {
+                function.advance(&mut self.shared, self.poll.registry(), now);
             }
+            self.after(due);
+            number = due + 1;
         }
     }
 
@@ -230,8 +231,8 @@ impl Reactor {
         if !self.busy.is_empty() {
             return Some(Duration::ZERO);
         }
-        let next = self.deadlines.iter().flatten().min();
-        next.and_then(|deadline| self.clock.until(*deadline))
+        let first = self.deadlines.first();
+        first.and_then(|deadline| self.clock.until(deadline))
     }
 
     /// Waits for something to happen, no longer than `most`, and deals with it. Whether anything
@@ -247,7 +248,7 @@ impl Reactor {
         let before = self.served;
         let heard = self.poll(timeout)?;
         if heard.request {
-            self.spin.waited(self.served.duration_since(before));
+            self.spin.waited(self.served.since(before));
         }
         Ok(heard.anything)
     }
@@ -275,7 +276,7 @@ impl Reactor {
             if looks % LOOKS_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
                 return Ok(true);
             }
-            if self.looked.duration_since(self.served) >= window {
+            if self.looked.since(self.served) >= window {
                 self.spin.miss();
                 return Ok(false);
             }
@@ -286,24 +287,25 @@ impl Reactor {
 
     /// Sleeps until something happens, and deals with all that has.
     fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Heard> {
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            Err(_) => return Ok(Heard::default()),
-            Ok(()) => {}
-        }
+        let events = self.events.take();
+        let mut events = events.unwrap_or_else(|| Events::with_capacity(EVENTS));
+        let polled = self.poll.poll(&mut events, timeout);
         let mut heard = Heard::default();
-        self.turns_since_poll = 0;
-        // Not to be borrowed while they are dealt with. Room for no events allocates nothing.
-        let events = mem::replace(&mut self.events, Events::with_capacity(0));
-        for event in &events {
-            heard.anything = true;
-            heard.request |= self.deal_with(event);
-            if self.is_stopped() {
-                break;
+        if polled.is_ok() {
+            self.turns_since_poll = 0;
+            for event in &events {
+                heard.anything = true;
+                heard.request |= self.deal_with(event);
+                if self.is_stopped() {
+                    break;
+                }
             }
         }
-        self.events = events;
-        Ok(heard)
+        self.events = Some(events);
+        match polled {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(heard),
+        }
     }
 
     /// Deals with one event. Whether it was a request of a client.
@@ -391,7 +393,7 @@ impl Reactor {
         let Some(function) = self.functions.get_mut(id.function) else {
             return Turn::Idle;
         };
-        self.looked = Instant::now();
+        self.looked = system();
         let now = self.clock.at(self.looked);
         let registry = self.poll.registry();
         let turn = function.client_ready(id.slot, &mut self.shared, registry, now, closed);
@@ -507,10 +509,9 @@ impl Reactor {
             let dropped = self.controls.publish(number, at, &event);
             function.outputs.subscribers -= dropped;
         }
-        if let Some(deadline) = self.deadlines.get_mut(number) {
-            *deadline = function.next_deadline();
-        }
-        if function.is_busy() && !self.busy.contains(&number) {
+        let agenda = function.agenda();
+        self.deadlines.set(number, agenda.due);
+        if agenda.busy && !self.busy.contains(&number) {
             self.busy.push(number);
         }
     }
