@@ -67,7 +67,9 @@ impl Clock {
     /// Moves time forward. A running clock jumps and runs on.
     pub fn advance(&mut self, span: Duration) {
         match &mut self.0 {
-            Kind::Monotonic { offset, .. } => *offset = Time::from_nanos(*offset).after(span).as_nanos(),
+            Kind::Monotonic { offset, .. } => {
+                *offset = Time::from_nanos(*offset).after(span).as_nanos()
+            }
             Kind::Manual { now } => *now = now.after(span),
         }
     }

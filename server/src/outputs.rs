@@ -44,6 +44,7 @@ impl Outputs {
 
     /// Takes all that the device has put out. Interrupts of a device that is stopped for migration
     /// wait until it goes on.
+    #[inline]
     pub(crate) fn perform(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
         if device.has_output() || !self.held.is_empty() {
             self.perform_all(now, device, stats);

@@ -7,6 +7,8 @@
 //! | 12 | 4 | count, bytes |
 //! | 16 | count | data, in a write's request and a read's reply |
 
+use byteorder::{ByteOrder, NativeEndian};
+
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_length};
 use crate::wire::{Put, Structure, len_u32};
@@ -45,6 +47,14 @@ impl Access {
         ))
     }
 
+    fn to_bytes(self) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        NativeEndian::write_u64(&mut bytes[0..8], self.offset);
+        NativeEndian::write_u32(&mut bytes[8..12], self.region);
+        NativeEndian::write_u32(&mut bytes[12..16], self.count);
+        bytes
+    }
+
     fn read_with_data(subject: Subject, payload: &[u8]) -> Result<(Self, &[u8]), MessageError> {
         let (access, data) = Self::read(subject, payload)?;
         check_length(subject, "data", data, access.count.into())?;
@@ -52,9 +62,7 @@ impl Access {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.put_u64(self.offset);
-        out.put_u32(self.region);
-        out.put_u32(self.count);
+        out.put(&self.to_bytes());
     }
 }
 

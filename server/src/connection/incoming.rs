@@ -2,8 +2,9 @@
 //! theirs.
 
 use std::io::IoSliceMut;
+use std::iter;
 use std::mem::{MaybeUninit, take};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -114,24 +115,28 @@ impl Incoming {
     fn took(&mut self, message: &RecvMsg, control: &mut RecvAncillaryBuffer<'_>) -> Received {
         let chunk = self.end;
         self.end += message.bytes;
-        let mut fds = control
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-                _ => None,
-            })
-            .flatten()
-            .peekable();
         let truncated = message.flags.contains(ReturnFlags::CTRUNC);
-        let with_fds = truncated || fds.peek().is_some();
-        if with_fds {
-            let received = self.buffer.get(self.start..self.end).unwrap_or_default();
-            if let Some(at) = owner(self.decoder, received, chunk - self.start) {
-                self.fds.add(self.position + at as u64, fds, truncated);
-            }
+        let mut with_fds = truncated;
+        // Nearly every time there is nothing.
+        let mut beside = control.drain();
+        if let first @ Some(_) = beside.next() {
+            let fds = first.into_iter().chain(beside).filter_map(rights).flatten();
+            let mut fds = fds.peekable();
+            with_fds |= fds.peek().is_some();
+            self.assign(chunk, fds, truncated);
+        } else if truncated {
+            self.assign(chunk, iter::empty(), truncated);
         }
         Received::Bytes {
             more: with_fds || self.end == self.buffer.len(),
+        }
+    }
+
+    /// Gives descriptors that came with the bytes from `chunk` on to the message that they belong to.
+    fn assign(&mut self, chunk: usize, fds: impl Iterator<Item = OwnedFd>, truncated: bool) {
+        let received = self.buffer.get(self.start..self.end).unwrap_or_default();
+        if let Some(at) = owner(self.decoder, received, chunk - self.start) {
+            self.fds.add(self.position + at as u64, fds, truncated);
         }
     }
 
@@ -188,6 +193,14 @@ impl Incoming {
         if self.buffer.len() < self.end.saturating_add(needed) {
             self.buffer.resize(self.end.saturating_add(needed), 0);
         }
+    }
+}
+
+/// The descriptors in an ancillary message, if it holds any.
+fn rights(message: RecvAncillaryMessage<'_>) -> Option<impl Iterator<Item = OwnedFd>> {
+    match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+        _ => None,
     }
 }
 

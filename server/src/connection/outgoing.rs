@@ -31,13 +31,20 @@ impl Outgoing {
     /// # Errors
     /// The client is gone.
     pub(crate) fn send(&mut self, socket: impl AsFd, bytes: &mut Vec<u8>) -> io::Result<()> {
-        self.resume(&socket)?;
+        if bytes.is_empty() {
+            return self.resume(socket);
+        }
+        if self.is_blocked() {
+            self.resume(&socket)?;
+        }
         let taken = if self.is_blocked() {
             0
         } else {
             offer(&socket, bytes)?
         };
-        self.add(bytes.get(taken..).unwrap_or_default());
+        if taken < bytes.len() {
+            self.add(bytes.get(taken..).unwrap_or_default());
+        }
         bytes.clear();
         Ok(())
     }

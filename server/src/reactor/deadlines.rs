@@ -48,14 +48,19 @@ mod tests {
 
     #[test]
     fn the_first_is_that_of_all_whatever_changes() {
-        let mut rng = fastrand::Rng::with_seed(1);
         let mut deadlines = Deadlines::default();
-        (0..5).for_each(|_| deadlines.push());
-        for _ in 0..1000 {
-            let deadline = rng.bool().then(|| Time::from_nanos(rng.u64(..10)));
-            deadlines.set(rng.usize(..5), deadline);
-            let all = deadlines.each.iter().flatten();
-            assert_eq!(deadlines.first(), all.min().copied());
+        (0..3).for_each(|_| deadlines.push());
+        let choices = [None, Some(1), Some(2), Some(3)].map(|nanos| nanos.map(Time::from_nanos));
+        // Every change from every state.
+        for states in 0..4_usize.pow(3) {
+            for (number, deadline) in (0..3).flat_map(|number| choices.map(|to| (number, to))) {
+                for other in 0..3 {
+                    deadlines.set(other, choices[states >> (2 * other) & 3]);
+                }
+                deadlines.set(number, deadline);
+                let all = deadlines.each.iter().flatten();
+                assert_eq!(deadlines.first(), all.min().copied());
+            }
         }
     }
 

@@ -507,8 +507,8 @@ impl Function {
 
     /// Whether no client can come any more.
     pub(super) fn is_finished(&self) -> bool {
-        self.connected() == 0
-            && (self.listener.is_none() || (self.limits.once && self.stats.clients > 0))
+        (self.listener.is_none() || (self.limits.once && self.stats.clients > 0))
+            && self.connected() == 0
     }
 
     /// How many clients are connected.

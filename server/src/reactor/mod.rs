@@ -18,11 +18,11 @@ mod rail;
 mod source;
 mod spin;
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::io;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -238,7 +238,10 @@ impl Reactor {
     /// Waits for something to happen, no longer than `most`, and deals with it. Whether anything
     /// did.
     fn wait(&mut self, most: Option<Duration>) -> io::Result<bool> {
-        let timeout = self.timeout().into_iter().chain(most).min();
+        let timeout = match (self.timeout(), most) {
+            (Some(timeout), Some(most)) => Some(timeout.min(most)),
+            (timeout, most) => timeout.or(most),
+        };
         if self.busy.is_empty()
             && let (Some(hot), Some(window)) = (self.hot, self.spin.window())
             && self.look(hot, timeout.map_or(window, |left| left.min(window)))?
@@ -505,9 +508,11 @@ impl Reactor {
         if function.has_line() {
             function.move_line(self.clock.now());
         }
-        for (at, event) in function.outputs.events.drain(..) {
-            let dropped = self.controls.publish(number, at, &event);
-            function.outputs.subscribers -= dropped;
+        if !function.outputs.events.is_empty() {
+            for (at, event) in function.outputs.events.drain(..) {
+                let dropped = self.controls.publish(number, at, &event);
+                function.outputs.subscribers -= dropped;
+            }
         }
         let agenda = function.agenda();
         self.deadlines.set(number, agenda.due);

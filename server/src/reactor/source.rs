@@ -45,7 +45,8 @@ pub(super) enum Source {
     Line(usize),
 }
 
-const KINDS: usize = 13;
+/// At least as many as there are kinds, and a power of two, by which division is cheap.
+const KINDS: usize = 16;
 
 impl From<Source> for Token {
     fn from(source: Source) -> Self {
