@@ -11,6 +11,7 @@ mod low_power;
 mod many;
 mod maps;
 mod transfers;
+mod work;
 
 use anyhow::Result;
 
@@ -24,6 +25,7 @@ type Case = fn(&Setting, &mut Report) -> Result<()>;
 /// All cases by name.
 pub const CASES: &[(&str, Case)] = &[
     ("access", access::run),
+    ("work", work::run),
     ("transfers", transfers::run),
     ("batches", batches::run),
     ("gaps", gaps::run),

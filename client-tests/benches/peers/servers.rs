@@ -28,6 +28,9 @@ pub enum Role {
         /// Look for the next request without sleeping
         #[arg(long)]
         spin: bool,
+        /// Nanoseconds of work for each request
+        #[arg(long, default_value_t = 0)]
+        work: u64,
     },
     /// The server of the crate `vfio_user`.
     Peer { sockets: Vec<PathBuf> },
@@ -38,7 +41,9 @@ impl Role {
     pub fn serve(self) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         match self {
-            Self::Floor { socket, spin } => floor::serve(&socket, spin),
+            Self::Floor { socket, spin, work } => {
+                floor::serve(&socket, spin, Duration::from_nanos(work))
+            }
             Self::Peer { sockets } => peer::serve(&sockets),
         }
     }
@@ -104,9 +109,15 @@ impl Server {
 
     /// The server that does nothing.
     pub fn floor(spin: bool) -> Result<Self> {
+        Self::working_floor(spin, Duration::ZERO)
+    }
+
+    /// The same with so much to do for each request.
+    pub fn working_floor(spin: bool, work: Duration) -> Result<Self> {
         Self::start(1, |sockets| {
             let mut command = this_program()?;
             command.arg("floor").args(sockets);
+            command.args(["--work", &work.as_nanos().to_string()]);
             if spin {
                 command.arg("--spin");
             }

@@ -169,7 +169,12 @@ impl Client {
         if self.channel.has_received() || !self.deferred.is_empty() {
             served |= self.serve_received(shared, cx)?;
         }
-        for _ in 0..RECEIVES_PER_TURN {
+        for receives in 0..RECEIVES_PER_TURN {
+            if receives == 1 {
+                // Behind a message with descriptors there is seldom another: no reply waits for that
+                // to be found out.
+                self.channel.send(&mut shared.replies)?;
+            }
             if !self.is_heard() {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
             }

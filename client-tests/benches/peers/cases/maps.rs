@@ -8,9 +8,9 @@ use client_tests::os::Memory;
 use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, HEADER, command, flag, message};
 
-use super::{ours, peer};
+use super::{floor, ours, peer};
 use crate::Setting;
-use crate::link::Link;
+use crate::link::{FLOOR_REPLY, FLOOR_REQUEST, Link};
 use crate::placement::Placement;
 use crate::report::{Against, Report, Row};
 use crate::rounds::{Contestant, Metric, Outcome, Sample};
@@ -45,6 +45,14 @@ fn unmap(link: &mut Link, number: u64) -> Result<()> {
     link.receive(HEADER + payload.len())
 }
 
+/// What the floor is asked in place of both: a message with a descriptor, and one without.
+fn nothing(link: &mut Link, memory: &Memory) -> Result<()> {
+    link.client.send(&[0; FLOOR_REQUEST], &[memory.as_fd()])?;
+    link.receive(FLOOR_REPLY)?;
+    link.send(&[0; FLOOR_REQUEST])?;
+    link.receive(FLOOR_REPLY)
+}
+
 /// Bus address of a page.
 pub const fn address(number: u64) -> u64 {
     BASE + number * STRIDE
@@ -61,15 +69,19 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         ("", &[][..]),
         (", map-sealed", &["set:host.client-memory=map-sealed"]),
     ] {
-        let mut contestants = vec![ours(setting, words)?, peer()?];
+        let mut contestants = vec![ours(setting, words)?, floor(false)?, peer()?];
         let mut present = 0;
         for level in LEVELS {
             fill(&mut contestants, present..level - 1, &memory)?;
             present = level - 1;
             let placement = Placement::A;
             let outcome = Outcome::of(setting, placement, &mut contestants, |contestant| {
+                let subject = contestant.subject;
                 contestant.sample(PAIRS, 1, Duration::ZERO, |contestant| {
                     let link = contestant.link();
+                    if subject == Subject::Floor {
+                        return nothing(link, &memory);
+                    }
                     map(link, present, &memory)?;
                     unmap(link, present)
                 })
@@ -96,6 +108,9 @@ fn fill(
 ) -> Result<()> {
     let mut error = None;
     contestants.retain_mut(|contestant| {
+        if contestant.subject == Subject::Floor {
+            return true;
+        }
         let link = contestant.link();
         let filled = pages.clone().try_for_each(|page| map(link, page, memory));
         match (filled, contestant.subject) {

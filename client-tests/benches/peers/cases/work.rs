@@ -1,0 +1,36 @@
+//! What work costs that a server does for each request: how near any server can come to the floor.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::floor;
+use crate::Setting;
+use crate::link::Request;
+use crate::placement::Placement;
+use crate::report::{Report, Row};
+use crate::rounds::{Contestant, Metric, Outcome};
+use crate::servers::{Server, Subject};
+
+const REQUESTS: usize = 1000;
+
+/// A floor that works takes the daemon's place.
+pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
+    let request = Request::floor();
+    let placement = Placement::A;
+    for nanos in [100, 200, 400] {
+        let working = Server::working_floor(false, Duration::from_nanos(nanos))?;
+        let mut working = Contestant::new(Subject::Floor, working)?;
+        working.subject = Subject::Ours;
+        let mut contestants = [working, floor(false)?];
+        let outcome = Outcome::of(setting, placement, &mut contestants, |contestant| {
+            contestant.sample(REQUESTS, 1, Duration::ZERO, |contestant| {
+                contestant.link().exchange(&request)
+            })
+        })?;
+        let case = format!("not dormouse: the floor with {nanos} ns of work");
+        report.add(Row::of(&outcome, &case, placement, Metric::Mean));
+        report.add(Row::of(&outcome, &case, placement, Metric::Cpu));
+    }
+    Ok(())
+}
