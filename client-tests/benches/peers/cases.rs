@@ -10,6 +10,7 @@ mod interrupt;
 mod low_power;
 mod many;
 mod maps;
+mod neighbour;
 mod transfers;
 mod work;
 
@@ -38,6 +39,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("low-power", low_power::run),
     ("many", many::run),
     ("memory", many::memory),
+    ("neighbour", neighbour::run),
 ];
 
 /// The test function with as much RAM behind its BAR2 as the device of the peer has.

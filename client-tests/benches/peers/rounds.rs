@@ -61,8 +61,10 @@ impl Contestant {
         let cpu = (self.cpu()? - cpu) / count as f64;
         let mean = times.iter().sum::<f64>() / count as f64;
         let parts = parts as f64;
+        let (p50, p99) = (quantile(&mut times, 50), quantile(&mut times, 99));
         Ok(Sample {
-            p50: median(times) / parts,
+            p50: p50 / parts,
+            p99: p99 / parts,
             mean: mean / parts,
             cpu: cpu / parts,
         })
@@ -81,6 +83,7 @@ fn pass(gap: Duration) {
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub p50: f64,
+    pub p99: f64,
     pub mean: f64,
     /// The server's.
     pub cpu: f64,
@@ -90,6 +93,7 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     P50,
+    P99,
     Mean,
     Cpu,
 }
@@ -98,6 +102,7 @@ impl Metric {
     const fn of(self, sample: &Sample) -> f64 {
         match self {
             Self::P50 => sample.p50,
+            Self::P99 => sample.p99,
             Self::Mean => sample.mean,
             Self::Cpu => sample.cpu,
         }
@@ -106,6 +111,7 @@ impl Metric {
     pub const fn name(self) -> &'static str {
         match self {
             Self::P50 => "p50",
+            Self::P99 => "p99",
             Self::Mean => "mean",
             Self::Cpu => "server CPU",
         }
@@ -177,6 +183,12 @@ impl Outcome {
 
 /// The value in the middle; of none, zero.
 pub fn median(mut values: Vec<f64>) -> f64 {
+    quantile(&mut values, 50)
+}
+
+/// The value that `percent` of the values are below; of none, zero.
+fn quantile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let at = values.len() * percent / 100;
+    values.get(at).copied().unwrap_or_default()
 }

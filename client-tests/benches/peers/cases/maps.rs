@@ -144,6 +144,7 @@ pub fn disconnect(setting: &Setting, report: &mut Report) -> Result<()> {
         contestant.links.push(Link::new(contestant.subject, &path)?);
         let time = begun.elapsed().as_nanos() as f64;
         Ok(Sample {
+            p99: time,
             p50: time,
             mean: time,
             cpu: contestant.cpu()? - cpu,
