@@ -145,7 +145,7 @@ const LARGEST: usize = 0x1_0000;
 /// It is no table, or what it says of a register or of bits cannot be.
 pub fn rust(module: &str, table: &str) -> Result<String, TableError> {
     let table: Table = toml::from_str(table)?;
-    if table.size % 4 != 0 || table.size > LARGEST {
+    if !table.size.is_multiple_of(4) || table.size > LARGEST {
         return Err(error("size", "a page is DWORDs, at most 64 KiB"));
     }
     // The types that a register can have, and how many bits they are wide.
@@ -447,3 +447,6 @@ impl From<Registers> for Vec<u32> {
     }
 }
 ";
+
+#[cfg(test)]
+mod tests;
