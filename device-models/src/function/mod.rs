@@ -44,7 +44,7 @@ use crate::dma::{DmaError, DmaId, DmaOutcome};
 use crate::effect::Effect;
 use crate::model::{Context, Model};
 use crate::power::PowerState;
-use crate::time::{Time, earliest};
+use crate::time::Time;
 
 /// What answers behind a BAR. An MSI-X table or PBA lies over either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,7 +215,7 @@ impl Function {
     /// When [`Self::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        earliest(self.core.next_deadline(), self.model.deadline())
+        self.core.next_deadline()
     }
 
     /// Does everything that is due by `now`.
@@ -224,10 +224,9 @@ impl Function {
         // A model's timer may set itself again; what it sets for now or earlier is done at once.
         // The bound keeps a model that always does so from holding up everything else.
         for _ in 0..1024 {
-            if self.model.deadline().is_none_or(|due| due > now) {
-                break;
-            }
-            self.model.timer(&mut Context::new(now, &mut self.core));
+            let due = self.core.model_deadline.take_if(|due| *due <= now);
+            let Some(due) = due else { break };
+            self.with_model(now, |model, cx| model.timer(cx, due));
         }
     }
 
@@ -245,8 +244,7 @@ impl Function {
     /// The world around the device drives one of its inputs. Any other name does nothing.
     pub fn input(&mut self, now: Time, name: &str) {
         if self.model.inputs().contains(&name) {
-            self.model
-                .input(&mut Context::new(now, &mut self.core), name);
+            self.with_model(now, |model, cx| model.input(cx, name));
         }
     }
 
@@ -306,8 +304,19 @@ impl Function {
         } else {
             Err(DmaError::Aborted)
         };
+        self.with_model(now, |model, cx| model.dma_done(cx, id.tag, outcome));
+    }
+
+    /// Something is done with the model, which settles then.
+    fn with_model<T>(
+        &mut self,
+        now: Time,
+        what: impl FnOnce(&mut dyn Model, &mut Context<'_>) -> T,
+    ) -> T {
         let cx = &mut Context::new(now, &mut self.core);
-        self.model.dma_done(cx, id.tag, outcome);
+        let result = what(self.model.as_mut(), cx);
+        self.model.settle(cx);
+        result
     }
 
     /// The whole state field by field.

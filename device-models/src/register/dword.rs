@@ -191,6 +191,15 @@ impl Block {
         Self(page)
     }
 
+    /// A block of DWORDs with these reset values, RW and RW1C masks.
+    #[must_use]
+    pub fn of_masks(masks: &[(u32, u32, u32)]) -> Self {
+        let dword = |(reset, rw, rw1c): &(u32, u32, u32)| {
+            Dword::new().with(0, Register::new(*reset).rw(*rw).rw1c(*rw1c))
+        };
+        Self(masks.iter().map(dword).collect())
+    }
+
     /// Length in DWORDs.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -220,6 +229,17 @@ impl Block {
         )
     }
 
+    /// The DWORD at byte offset `offset`, zero beyond the end.
+    #[must_use]
+    pub fn read_at(&self, offset: u64) -> u32 {
+        self.read(usize::try_from(offset / 4).unwrap_or(usize::MAX))
+    }
+
+    /// A write by software to the DWORD at byte offset `offset`; beyond the end it is ignored.
+    pub fn write_at(&mut self, offset: u64, write: DwordWrite) -> Written {
+        self.write(usize::try_from(offset / 4).unwrap_or(usize::MAX), write)
+    }
+
     /// The register at byte offset `offset` of the block.
     #[must_use]
     pub fn get<T: RegisterBits>(&self, offset: usize) -> T {
@@ -241,6 +261,12 @@ impl Block {
         if let Some(dword) = self.0.get_mut(offset / 4) {
             dword.set((offset % 4) as u32, register);
         }
+    }
+
+    /// As [`Self::set`] for the 64 bits from byte offset `offset` on.
+    pub fn set_u64(&mut self, offset: usize, value: u64) {
+        self.set(offset, value as u32);
+        self.set(offset + 4, (value >> 32) as u32);
     }
 
     /// DWORD `index`, to change what it is.

@@ -16,11 +16,10 @@ use serde_json::Value;
 use self::channel::{Channel, Engine};
 use self::registers::channel::{CDAR, CHAINADDR, CHANCMD, CHANCTRL, CHANSTS};
 use self::registers::{InterruptControl, global, pages};
-use super::{Context, InRange, Model};
+use super::{Context, InRange, Model, Saved};
 use crate::dma::DmaOutcome;
 use crate::register::{Block, DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
-use crate::time::Time;
 
 /// Bytes of a page of registers.
 pub const PAGE: u64 = 0x80;
@@ -172,21 +171,20 @@ impl Model for Ioat {
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
         self.with_channel(cx, tag.into(), |engine| engine.done(outcome));
     }
+}
 
-    fn inspect(&self) -> Value {
-        snapshot::tree(&self.state)
+impl Saved for Ioat {
+    fn save(&self) -> Value {
+        snapshot::tree(&(self.registers.values(), &self.state))
     }
 
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, None, &self.state)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        let (_, state) = snapshot::read_model::<State>(now, &mut self.registers, saved)?;
+    fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
+        let (values, state): (Vec<u32>, State) = snapshot::read(snapshot::MODEL, saved)?;
         if state.channels.len() != self.state.channels.len() {
             let reason = "there are not as many channels as the device has";
-            return Err(RestoreError::part("function.model.state", reason));
+            return Err(RestoreError::part(snapshot::MODEL, reason));
         }
+        self.registers.set_values(snapshot::MODEL, &values)?;
         self.state = state;
         Ok(())
     }

@@ -17,7 +17,7 @@ use self::registers::{
     CARRIER, CLEAR_RECEIVER, CLEAR_TRANSMITTER, DIVISOR, DLAB, FIFO_ENABLE, IER, IIR_FCR, LCR,
     LOOP, LSR, MCR, MSR, RING, RTS, SCR, TRANSMITTER_EMPTY, TRIGGER_LEVELS,
 };
-use super::{CharacterLine, Context, LinePlace, Model};
+use super::{CharacterLine, Context, LinePlace, Model, Saved};
 use crate::register::{Block, DwordWrite, Lanes, Register, ResetKind};
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
@@ -42,8 +42,6 @@ pub struct Parameters {
 pub struct Serial {
     line: LinePlace,
     registers: Block,
-    /// When bytes that fill no FIFO are on their way.
-    due: Option<Time>,
     state: State,
 }
 
@@ -76,7 +74,6 @@ impl Serial {
         Self {
             line,
             registers: Block::page(3, bytes.map(|(at, rw)| (at, Register::new(0_u8).rw(rw)))),
-            due: None,
             state: State::default(),
         }
     }
@@ -99,12 +96,12 @@ impl Serial {
     }
 
     /// The interrupt of the highest priority: its bit in `IER` and what `IIR` shows.
-    fn interrupt(&self) -> Option<(u8, u8)> {
+    fn interrupt(&self, cx: &Context<'_>) -> Option<(u8, u8)> {
         let level = TRIGGER_LEVELS[usize::from(self.get(IIR_FCR) >> 6)].min(self.room());
         let ready = self.state.received.len();
         [
             (0x01, 0x04, ready >= level),
-            (0x01, 0x0c, ready > 0 && self.due.is_none()),
+            (0x01, 0x0c, ready > 0 && cx.deadline().is_none()),
             (TRANSMITTER_EMPTY, 0x02, self.state.emptied),
             (0x08, 0x00, self.has(MSR, 0x0f)),
         ]
@@ -126,7 +123,7 @@ impl Serial {
         let changed = (before ^ lines) & !(lines & RING) & 0xf0;
         self.registers
             .set(MSR, lines | before & 0x0f | changed >> 4);
-        cx.set_intx(self.interrupt().is_some());
+        cx.set_intx(self.interrupt(cx).is_some());
     }
 
     /// Where a register is in the page.
@@ -135,12 +132,12 @@ impl Serial {
         register as usize + if divisor { DIVISOR } else { 0 }
     }
 
-    fn read_register(&mut self, register: usize) -> u8 {
+    fn read_register(&mut self, cx: &Context<'_>, register: usize) -> u8 {
         let stored = self.get(register);
         match register {
             0 => self.state.received.pop_front().unwrap_or(0),
             IIR_FCR => {
-                let (source, shown) = self.interrupt().unwrap_or((0, 0x01));
+                let (source, shown) = self.interrupt(cx).unwrap_or((0, 0x01));
                 self.state.emptied &= source != TRANSMITTER_EMPTY;
                 shown | if self.room() == FIFO { 0xc0 } else { 0 }
             }
@@ -197,7 +194,7 @@ impl Serial {
 
 impl Model for Serial {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
-        let dword = lanes.gather(|byte| self.read_register(self.place(offset + byte as u64)));
+        let dword = lanes.gather(|byte| self.read_register(cx, self.place(offset + byte as u64)));
         self.settle(cx);
         dword
     }
@@ -207,7 +204,7 @@ impl Model for Serial {
             let register = self.place(offset + byte as u64);
             self.write_register(register, value);
             if register == 0 {
-                self.due = Some(cx.now().after(CHARACTER));
+                cx.set_deadline(Some(cx.now().after(CHARACTER)));
             }
         }
         self.settle(cx);
@@ -217,7 +214,7 @@ impl Model for Serial {
         let carrier = self.state.carrier;
         self.registers.reset(kind);
         self.registers.set(MSR, if carrier { CARRIER } else { 0 });
-        self.due = None;
+        cx.set_deadline(None);
         self.state = State {
             carrier,
             ..State::default()
@@ -225,29 +222,24 @@ impl Model for Serial {
         self.settle(cx);
     }
 
-    fn deadline(&self) -> Option<Time> {
-        self.due
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>) {
-        self.due = None;
+    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
         self.settle(cx);
     }
 
     fn line(&mut self) -> Option<&mut dyn CharacterLine> {
         Some(self)
     }
+}
 
-    fn inspect(&self) -> Value {
-        snapshot::tree(&self.state)
+impl Saved for Serial {
+    fn save(&self) -> Value {
+        snapshot::tree(&(self.registers.values(), &self.state))
     }
 
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, self.due, &self.state)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        (self.due, self.state) = snapshot::read_model(now, &mut self.registers, saved)?;
+    fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
+        let (values, state): (Vec<u32>, State) = snapshot::read(snapshot::MODEL, saved)?;
+        self.registers.set_values(snapshot::MODEL, &values)?;
+        self.state = state;
         Ok(())
     }
 }
@@ -263,7 +255,7 @@ impl CharacterLine for Serial {
         let taken = if listens { room.min(bytes.len()) } else { 0 };
         self.state.received.extend(bytes.iter().take(taken));
         if taken > 0 {
-            self.due = Some(cx.now().after(CHARACTER));
+            cx.set_deadline(Some(cx.now().after(CHARACTER)));
         }
         self.settle(cx);
         taken
@@ -271,7 +263,7 @@ impl CharacterLine for Serial {
 
     fn transmit(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> usize {
         let ready = self.state.to_send.len();
-        let leaves = self.due.is_none() || ready >= self.room();
+        let leaves = cx.deadline().is_none() || ready >= self.room();
         let count = if leaves { ready.min(room.len()) } else { 0 };
         for (place, byte) in room.iter_mut().zip(self.state.to_send.drain(..count)) {
             *place = byte;
