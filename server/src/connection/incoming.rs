@@ -32,9 +32,8 @@ impl BufferPool {
         }
     }
 
-    /// One that had to grow is not kept: the largest message of all would be paid for ever.
     fn put(&mut self, buffer: Vec<u8>) {
-        if self.0.is_empty() && buffer.len() <= BUFFER_SIZE {
+        if self.0.is_empty() {
             self.0 = buffer;
         }
     }
