@@ -243,6 +243,12 @@ impl Block {
         }
     }
 
+    /// As [`Self::set`] for 64 bits, the low DWORD first.
+    pub fn set_u64(&mut self, offset: usize, register: u64) {
+        self.set(offset, register as u32);
+        self.set(offset + 4, (register >> 32) as u32);
+    }
+
     /// DWORD `index`, to change what it is.
     pub fn dword_mut(&mut self, index: usize) -> Option<&mut Dword> {
         self.0.get_mut(index)

@@ -8,14 +8,11 @@
 mod channel;
 pub mod registers;
 
-use std::mem;
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use self::channel::{Channel, Engine};
-use self::registers::channel::{CDAR, CHAINADDR, CHANCMD, CHANCTRL, CHANSTS};
-use self::registers::{InterruptControl, global, pages};
+use self::registers::*;
 use super::{Context, InRange, Model};
 use crate::dma::DmaOutcome;
 use crate::register::{Block, DwordWrite, Lanes, ResetKind};
@@ -23,7 +20,7 @@ use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
 /// Bytes of a page of registers.
-pub const PAGE: u64 = 0x80;
+pub const PAGE: usize = 0x80;
 
 /// What a profile can say in its `[model]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -43,67 +40,40 @@ pub struct Parameters {
 #[derive(Debug)]
 pub struct Ioat {
     registers: Block,
-    state: State,
-}
-
-/// What there is besides registers.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    /// `ATTNSTATUS`.
-    attention: u32,
-    channels: Vec<Channel>,
+    /// As many as there can be; `CHANCNT` says how many there are.
+    channels: [Channel; 4],
 }
 
 impl Ioat {
     /// The engine after power-on.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
-        let channels = usize::from(parameters.channels.get());
         Self {
             registers: pages(parameters),
-            state: State::of(channels),
+            channels: Default::default(),
         }
     }
 
-    fn interrupt_control(&self) -> InterruptControl {
-        let control: InterruptControl = self.registers.get(global::INTRCTRL as usize);
-        let status = self.state.attention != 0;
-        control
-            .with_status(status)
-            .with_interrupt(status && control.master_enable())
-    }
-
-    /// What channel `number` does, and its interrupt afterwards.
-    fn with_channel<T: Default>(
-        &mut self,
-        cx: &mut Context<'_>,
-        number: u64,
-        what: impl FnOnce(&mut Engine<'_, '_>) -> T,
-    ) -> T {
-        let Some(channel) = self.state.channels.get_mut(number as usize) else {
-            return T::default();
-        };
-        let mut engine = Engine {
-            channel,
-            registers: &mut self.registers,
-            page: (number + 1) * PAGE,
-            cx,
-        };
-        let result = what(&mut engine);
-        if engine.take_interrupt() {
-            if self.interrupt_control().vector_per_channel() {
-                cx.interrupt(number as u16);
-            } else {
-                self.state.attention |= 1 << number;
-                self.show_attention(cx);
-            }
+    /// A channel interrupts.
+    fn interrupt(&mut self, cx: &mut Context<'_>, channel: u8) {
+        if self.registers.get::<u8>(INTRCTRL) & VECTOR_PER_CHANNEL != 0 {
+            cx.interrupt(channel.into());
+        } else {
+            self.attend(cx, self.registers.get::<u32>(ATTNSTATUS) | 1 << channel);
         }
-        result
     }
 
-    fn show_attention(&self, cx: &mut Context<'_>) {
-        if self.interrupt_control().interrupt() {
+    /// `ATTNSTATUS` is this now, or `INTRCTRL` was written.
+    fn attend(&mut self, cx: &mut Context<'_>, attention: u32) {
+        let control = self.registers.get::<u8>(INTRCTRL) & !(STATUS | INTERRUPT);
+        let shown = match (attention, control & MASTER_ENABLE) {
+            (0, _) => 0,
+            (_, 0) => STATUS,
+            _ => STATUS | INTERRUPT,
+        };
+        self.registers.set(ATTNSTATUS, attention);
+        self.registers.set(INTRCTRL, control | shown);
+        if shown & INTERRUPT != 0 {
             cx.interrupt(0);
         } else {
             cx.set_intx(false);
@@ -111,83 +81,48 @@ impl Ioat {
     }
 }
 
-impl State {
-    fn of(channels: usize) -> Self {
-        Self {
-            attention: 0,
-            channels: vec![Channel::default(); channels],
-        }
-    }
-}
-
 impl Model for Ioat {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
-        let stored = self.registers.read(offset as usize / 4);
-        match (offset / PAGE).checked_sub(1) {
-            None if offset == global::CHANCNT => {
-                stored | u32::from(self.interrupt_control().into_bits()) << 24
-            }
-            None if offset == global::ATTNSTATUS => {
-                cx.set_intx(false);
-                mem::take(&mut self.state.attention)
-            }
-            None => stored,
-            Some(number) => self.with_channel(cx, number, |engine| {
-                let half = |register: u64| (register >> (8 * (offset & 4))) as u32;
-                match offset % PAGE {
-                    CHANCMD => stored | u32::from(engine.channel.asked()),
-                    at if at & !4 == CHANSTS => half(engine.channel.status()),
-                    at if at & !4 == CDAR => half(engine.current()),
-                    _ => stored,
-                }
-            }),
+        let value = self.registers.read(offset as usize / 4);
+        if offset as usize == ATTNSTATUS {
+            self.attend(cx, 0);
         }
+        value
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         self.registers.write(offset as usize / 4, write);
-        match (offset / PAGE).checked_sub(1) {
-            None if offset == global::CHANCNT => self.show_attention(cx),
-            None => {}
-            Some(number) => self.with_channel(cx, number, |engine| match offset % PAGE {
-                CHANCTRL => engine.arm(write.value()),
-                CHANCMD => {
-                    engine.command(write.value() as u8);
-                    // DMACOUNT is in the same DWORD.
-                    if write.lanes().mask() >> 16 != 0 {
-                        engine.run();
-                    }
-                }
-                at if at & !4 == CHAINADDR => engine.begin_chain(),
-                _ => {}
-            }),
+        let channels: u8 = self.registers.get(CHANCNT);
+        match ((offset as usize / PAGE) as u8, offset as usize % PAGE) {
+            (0, CHANCNT) => self.attend(cx, self.registers.get(ATTNSTATUS)),
+            (page, at) if (1..=channels).contains(&page) => {
+                let (number, ioat) = (page - 1, self);
+                Engine { number, ioat, cx }.written(at, write);
+            }
+            _ => {}
         }
     }
 
     fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
         self.registers.reset(kind);
-        self.state = State::of(self.state.channels.len());
+        self.channels = Default::default();
     }
 
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
-        self.with_channel(cx, tag.into(), |engine| engine.done(outcome));
+        let (number, ioat) = (tag as u8 % 4, self);
+        Engine { number, ioat, cx }.done(outcome);
     }
 
     fn inspect(&self) -> Value {
-        snapshot::tree(&self.state)
+        json!({ "registers": self.registers.values(), "channels": self.channels })
     }
 
     fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, None, &self.state)
+        snapshot::model(now, &self.registers, None, &self.channels)
     }
 
     fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        let (_, state) = snapshot::read_model::<State>(now, &mut self.registers, saved)?;
-        if state.channels.len() != self.state.channels.len() {
-            let reason = "there are not as many channels as the device has";
-            return Err(RestoreError::part("function.model.state", reason));
-        }
-        self.state = state;
+        (_, self.channels) = snapshot::read_model(now, &mut self.registers, saved)?;
         Ok(())
     }
 }

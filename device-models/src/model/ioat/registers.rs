@@ -1,51 +1,67 @@
 //! The registers in BAR0 and the descriptors in memory.
 
-use bitfield_struct::bitfield;
-use serde::{Deserialize, Serialize};
-
 use super::{PAGE, Parameters};
-use crate::register::{Block, Register, register_bits};
+use crate::register::{Block, Register};
 
-/// Byte offsets of the global registers in BAR0.
-pub mod global {
-    /// RO, 8 bits: channels.
-    pub const CHANCNT: u64 = 0x00;
-    /// RO, 8 bits: binary logarithm of the largest copy in bytes. Behind it is `GENCTRL`, storage.
-    pub const XFERCAP: u64 = 0x01;
-    /// 8 bits: [`InterruptControl`](super::InterruptControl).
-    pub const INTRCTRL: u64 = 0x03;
-    /// RO, 32 bits: the channels that interrupted, a bit each; reading it forgets them.
-    pub const ATTNSTATUS: u64 = 0x04;
-    /// RO, 8 bits: version, a digit each.
-    pub const VER: u64 = 0x08;
-    /// RW, 14 bits: storage.
-    pub const INTRDELAY: u64 = 0x0c;
-    /// RO, 32 bits: what the engine can besides copying.
-    pub const DMACAP: u64 = 0x10;
-}
+/// RO, 8 bits: channels. The first of the global registers.
+pub const CHANCNT: usize = 0x00;
+/// RO, 8 bits: binary logarithm of the largest copy in bytes in 4:0.
+pub const XFERCAP: usize = 0x01;
+/// 8 bits: see [`MASTER_ENABLE`] and those after it.
+pub const INTRCTRL: usize = 0x03;
+/// RO, 32 bits: the channels that interrupted, a bit each; reading it forgets them.
+pub const ATTNSTATUS: usize = 0x04;
 
-/// Byte offsets of a channel's registers in its page.
-pub mod channel {
-    /// 16 bits: [`Control`](super::Control); behind it RW, 16 bits `DMA_COMP`: storage.
-    pub const CHANCTRL: u64 = 0x00;
-    /// 8 bits: [`Command`](super::Command).
-    pub const CHANCMD: u64 = 0x04;
-    /// RW, 16 bits: descriptors handed over since the chain began, modulo 2^16.
-    pub const DMACOUNT: u64 = 0x06;
-    /// RO, 64 bits: address of the last completed descriptor in 63:6, [`State`](super::State) in 2:0.
-    pub const CHANSTS: u64 = 0x08;
-    /// RW, 64 bits: the first descriptor. A write begins a new chain.
-    pub const CHAINADDR: u64 = 0x10;
-    /// RW, 64 bits: where completions are written.
-    pub const CHANCMP: u64 = 0x18;
-    /// RO, 64 bits: the current descriptor.
-    pub const CDAR: u64 = 0x20;
-    /// RW1C, 32 bits: see [`error`](super::error).
-    pub const CHANERR: u64 = 0x28;
-    /// RW, 32 bits: storage.
-    pub const CHANERRMASK: u64 = 0x2c;
-    /// RW, 32 bits: storage.
-    pub const DCACTRL: u64 = 0x30;
+/// INTRCTRL: interrupts without a vector for each channel go out.
+pub const MASTER_ENABLE: u8 = 1 << 0;
+/// INTRCTRL, RO: `ATTNSTATUS` is not zero.
+pub const STATUS: u8 = 1 << 1;
+/// INTRCTRL, RO: both of the above.
+pub const INTERRUPT: u8 = 1 << 2;
+/// INTRCTRL: every channel has an MSI-X vector of its own.
+pub const VECTOR_PER_CHANNEL: u8 = 1 << 3;
+
+/// 16 bits: see [`REARM`] and those after it. The first register in a channel's page.
+pub const CHANCTRL: usize = 0x00;
+/// 8 bits: [`SUSPEND`], [`RESET`]; reads as what has not been obeyed yet.
+pub const CHANCMD: usize = 0x04;
+/// RW, 16 bits: descriptors handed over since the chain began, modulo 2^16.
+pub const DMACOUNT: usize = 0x06;
+/// RO, 64 bits: address of the last completed descriptor in 63:6, [`state`] in 2:0.
+pub const CHANSTS: usize = 0x08;
+/// RW, 64 bits: the first descriptor. A write begins a new chain.
+pub const CHAINADDR: usize = 0x10;
+/// RW, 64 bits: where completions are written.
+pub const CHANCMP: usize = 0x18;
+/// RO, 64 bits: the current descriptor.
+pub const CDAR: usize = 0x20;
+/// RW1C, 32 bits: see [`error`].
+pub const CHANERR: usize = 0x28;
+/// Config space, where the profile places it: `CHANERR` of any channel once more.
+pub const CHANERR_INT: u16 = 0x180;
+
+/// CHANCTRL: writing one lets the channel interrupt once more; reads zero.
+pub const REARM: u16 = 1 << 0;
+/// CHANCTRL: an error is written to `CHANCMP`. It ends the chain in any case.
+pub const COMPLETION_ON_ERROR: u16 = 1 << 2;
+/// CHANCTRL: an error interrupts.
+pub const INTERRUPT_ON_ERROR: u16 = 1 << 4;
+
+/// CHANCMD: stop after the descriptor at hand. Writing `DMACOUNT` resumes.
+pub const SUSPEND: u8 = 1 << 2;
+/// CHANCMD: forget everything.
+pub const RESET: u8 = 1 << 5;
+
+/// What a channel does.
+pub mod state {
+    /// It works on its chain.
+    pub const ACTIVE: u64 = 0;
+    /// As many descriptors as `DMACOUNT` says are done.
+    pub const DONE: u64 = 1;
+    /// It was suspended.
+    pub const SUSPENDED: u64 = 2;
+    /// It was reset, or an error stopped it.
+    pub const HALTED: u64 = 3;
 }
 
 /// Bits of `CHANERR`.
@@ -66,157 +82,52 @@ pub mod error {
     pub const COMPLETION_ADDRESS: u32 = 1 << 12;
 }
 
-/// Config space, where the profile places it: `CHANERR` of any channel once more.
-pub const CHANERR_INT: u16 = 0x180;
+/// What of a descriptor the engine looks at: size in 31:0 and control in 63:32, then the bus
+/// addresses of source, destination and next descriptor.
+pub type Descriptor = [u64; 4];
+/// Bytes of a [`Descriptor`].
+pub const DESCRIPTOR_READ: u32 = 0x20;
+/// Bytes of a whole descriptor in memory, which is its alignment.
+pub const DESCRIPTOR: u64 = 0x40;
 
-/// `INTRCTRL`.
-#[bitfield(u8)]
-pub struct InterruptControl {
-    /// Interrupts without a vector for each channel go out.
-    pub master_enable: bool,
-    /// RO: `ATTNSTATUS` is not zero.
-    pub status: bool,
-    /// RO: both of the above.
-    pub interrupt: bool,
-    /// Every channel has an MSI-X vector of its own.
-    pub vector_per_channel: bool,
-    #[bits(4)]
-    __: u8,
-}
-
-/// `CHANCTRL`. An error ends the chain in any case.
-#[bitfield(u16)]
-pub struct Control {
-    /// Writing one lets the channel interrupt once more; reads zero.
-    pub rearm: bool,
-    __: bool,
-    /// An error is written to `CHANCMP`.
-    pub completion_on_error: bool,
-    __: bool,
-    /// An error interrupts.
-    pub interrupt_on_error: bool,
-    #[bits(11)]
-    __: u16,
-}
-
-/// `CHANCMD`.
-#[bitfield(u8)]
-pub struct Command {
-    #[bits(2)]
-    __: u8,
-    /// Stop after the descriptor at hand. Writing `DMACOUNT` resumes.
-    pub suspend: bool,
-    #[bits(2)]
-    __: u8,
-    /// Forget everything; reads one until that is done.
-    pub reset: bool,
-    #[bits(2)]
-    __: u8,
-}
-
-register_bits!(InterruptControl: u8, Control: u16);
-
-/// What a channel does, as bits 2:0 of `CHANSTS`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum State {
-    /// It works on its chain.
-    Active = 0,
-    /// As many descriptors as `DMACOUNT` says are done.
-    Done = 1,
-    /// It was suspended.
-    Suspended = 2,
-    /// It was reset, or an error stopped it.
-    #[default]
-    Halted = 3,
-}
-
-/// The control word of a descriptor. Every one waits for what came before, fence or not.
-#[bitfield(u32)]
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DescriptorControl {
+/// The control of a descriptor. Every one waits for what came before, fence or not.
+pub mod control {
     /// Interrupt when done.
-    pub interrupt: bool,
-    #[bits(2)]
-    __: u8,
+    pub const INTERRUPT: u32 = 1 << 0;
     /// Write `CHANSTS` to `CHANCMP` when done.
-    pub completion: bool,
-    __: bool,
+    pub const COMPLETION: u32 = 1 << 3;
     /// Do nothing, but count.
-    pub null: bool,
-    #[bits(18)]
-    __: u32,
-    /// 0: copy.
-    pub operation: u8,
+    pub const NULL: u32 = 1 << 5;
+    /// The operation; zero is a copy.
+    pub const OPERATION: u32 = 0xff << 24;
 }
 
-/// What of a descriptor the engine looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Descriptor {
-    /// Bytes to be copied.
-    pub size: u32,
-    /// What is to be done.
-    pub control: DescriptorControl,
-    /// Bus address of the source.
-    pub source: u64,
-    /// Bus address of the destination.
-    pub destination: u64,
-    /// Bus address of the next descriptor.
-    pub next: u64,
-}
-
-impl Descriptor {
-    /// Bytes that the engine reads, and a descriptor's alignment, which is its whole size.
-    pub const LEN: u32 = 0x20;
-    /// See [`Self::LEN`].
-    pub const ALIGNMENT: u64 = 0x40;
-
-    /// The descriptor that stands in these bytes, if there are enough.
-    #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (words, _) = bytes.as_chunks::<8>();
-        let [head, source, destination, next] = words.first_chunk()?.map(u64::from_le_bytes);
-        Some(Self {
-            size: head as u32,
-            control: DescriptorControl::from_bits((head >> 32) as u32),
-            source,
-            destination,
-            next,
-        })
-    }
-}
-
-/// The pages: a global one, and one for each channel. What depends on more than writes is not stored:
-/// `ATTNSTATUS`, `CHANSTS`, `CDAR`.
+/// The pages: a global one, and one for each channel.
 pub(super) fn pages(parameters: Parameters) -> Block {
     let (channels, cap) = (parameters.channels.get(), parameters.transfer_cap.get());
-    let size = u32::from_le_bytes([channels, cap, 0, 0]);
     let (ro, rw) = (Register::new, |mask| Register::new(0_u32).rw(mask));
+    let size = u32::from_le_bytes([channels, cap, 0, 0]);
     let global = [
-        (global::CHANCNT, ro(size).rw(0x09ff_0000)),
-        (global::VER, ro(parameters.version.into())),
-        (global::INTRDELAY, rw(0x3fff)),
-        (global::DMACAP, ro(parameters.capabilities)),
+        (CHANCNT, ro(size).rw(0x09ff_0000)), // and XFERCAP, GENCTRL, INTRCTRL
+        (0x08, ro(parameters.version.into())), // VER
+        (0x0c, rw(0x3fff)),                  // INTRDELAY
+        (0x10, ro(parameters.capabilities)), // DMACAP
     ];
     let of_a_channel = [
-        (channel::CHANCTRL, rw(0xffff_fffe)),
-        (channel::CHANCMD, rw(0xffff_0000)),
-        (channel::CHAINADDR, rw(u32::MAX)),
-        (channel::CHAINADDR + 4, rw(u32::MAX)),
-        (channel::CHANCMP, rw(u32::MAX)),
-        (channel::CHANCMP + 4, rw(u32::MAX)),
-        (channel::CHANERR, ro(0).rw1c(u32::MAX)),
-        (channel::CHANERRMASK, rw(u32::MAX)),
-        (channel::DCACTRL, rw(u32::MAX)),
+        (CHANCTRL, rw(0xffff_fffe)), // and DMA_COMP
+        (CHANCMD, rw(0xffff_0000)),  // and DMACOUNT
+        (CHANSTS, ro(state::HALTED as u32)),
+        (CHAINADDR, rw(u32::MAX)),
+        (CHAINADDR + 4, rw(u32::MAX)),
+        (CHANCMP, rw(u32::MAX)),
+        (CHANCMP + 4, rw(u32::MAX)),
+        (CHANERR, ro(0).rw1c(u32::MAX)),
+        (0x2c, rw(u32::MAX)), // CHANERRMASK
+        (0x30, rw(u32::MAX)), // DCACTRL
     ];
-    let pages = (1..=u64::from(channels)).flat_map(|page| {
+    let pages = (1..=usize::from(channels)).flat_map(|page| {
         of_a_channel.map(move |(offset, register)| (page * PAGE + offset, register))
     });
-    let registers = global.into_iter().chain(pages);
-    let len = (u64::from(channels) + 1) * PAGE;
-    Block::page(
-        len as usize / 4,
-        registers.map(|(offset, register)| (offset as usize, register)),
-    )
+    let dwords = (1 + usize::from(channels)) * PAGE / 4;
+    Block::page(dwords, global.into_iter().chain(pages))
 }
