@@ -57,6 +57,7 @@ impl Function {
             core,
             model,
             doorbells: _,
+            line: _,
         } = self;
         json!({ "core": core.save(now), "model": model.save(now) })
     }

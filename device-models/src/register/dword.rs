@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::{DwordWrite, Register, RegisterBits, ResetKind};
+use super::{DwordWrite, Lanes, Register, RegisterBits, ResetKind};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A DWORD of registers: its value, what software may change and what each reset keeps.
@@ -218,6 +218,14 @@ impl Block {
             },
             |dword| dword.write(write),
         )
+    }
+
+    /// A write by software of the byte at offset `offset`: for registers of one byte, of which each
+    /// write does something.
+    pub fn write_byte(&mut self, offset: usize, value: u8) -> Written {
+        let (dword, byte) = (offset / 4, offset % 4);
+        let write = DwordWrite::new(u32::from(value) << (8 * byte), Lanes::new(byte, 1));
+        self.write(dword, write)
     }
 
     /// The register at byte offset `offset` of the block.

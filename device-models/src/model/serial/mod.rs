@@ -8,16 +8,14 @@
 pub mod registers;
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::registers::{
-    CARRIER, CLEAR_RECEIVER, CLEAR_TRANSMITTER, DIVISOR, DLAB, FIFO_ENABLE, IER, IIR_FCR, LCR,
-    LOOP, LSR, MCR, MSR, RING, RTS, SCR, TRANSMITTER_EMPTY, TRIGGER_LEVELS,
-};
-use super::{CharacterLine, Context, LinePlace, Model};
+use self::registers::*;
+use super::{CharacterLine, Context, Model};
 use crate::register::{Block, DwordWrite, Lanes, Register, ResetKind};
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
@@ -28,19 +26,9 @@ pub const FIFO: usize = 16;
 /// Ten bits at 115200 baud.
 const CHARACTER: Duration = Duration::from_micros(87);
 
-/// What a profile can say in its `[model]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameters {
-    /// Where the line leads.
-    #[serde(default)]
-    pub line: LinePlace,
-}
-
 /// The UART.
 #[derive(Debug)]
 pub struct Serial {
-    line: LinePlace,
     registers: Block,
     /// When bytes that fill no FIFO are on their way.
     due: Option<Time>,
@@ -55,32 +43,23 @@ struct State {
     to_send: VecDeque<u8>,
     /// The transmitter became empty, and nobody has seen it.
     emptied: bool,
-    /// Somebody is at the other end.
-    carrier: bool,
+    /// The bits of MSR that the other end holds on: all of [`CARRIER`] or none.
+    carrier: u8,
 }
 
-impl Serial {
-    /// The UART after power-on.
-    #[must_use]
-    pub fn new(Parameters { line }: Parameters) -> Self {
-        let (all, fcr) = (0xff, 0xc0 | FIFO_ENABLE);
-        let storage = [
-            (IER, 0x0f),
-            (IIR_FCR, fcr),
-            (LCR, all),
-            (MCR, 0x1f),
-            (SCR, all),
-        ];
-        let divisor = [(DIVISOR, all), (DIVISOR + 1, all)];
-        let bytes = storage.into_iter().chain(divisor);
+impl Default for Serial {
+    fn default() -> Self {
+        let bytes = REGISTERS.into_iter().enumerate();
+        let registers = bytes.map(|(at, (reset, rw))| (at, Register::new(reset).rw(rw)));
         Self {
-            line,
-            registers: Block::page(3, bytes.map(|(at, rw)| (at, Register::new(0_u8).rw(rw)))),
+            registers: Block::page(3, registers),
             due: None,
             state: State::default(),
         }
     }
+}
 
+impl Serial {
     fn get(&self, register: usize) -> u8 {
         self.registers.get(register)
     }
@@ -90,43 +69,62 @@ impl Serial {
     }
 
     /// Bytes that a FIFO holds now.
-    fn room(&self) -> usize {
-        if self.has(IIR_FCR, FIFO_ENABLE) {
-            FIFO
-        } else {
-            1
-        }
+    fn depth(&self) -> usize {
+        let fifos = self.has(IIR_FCR, FIFO_ENABLE);
+        if fifos { FIFO } else { 1 }
     }
 
-    /// The interrupt of the highest priority: its bit in `IER` and what `IIR` shows.
-    fn interrupt(&self) -> Option<(u8, u8)> {
-        let level = TRIGGER_LEVELS[usize::from(self.get(IIR_FCR) >> 6)].min(self.room());
+    /// What IIR tells: the interrupt of the highest priority.
+    fn interrupt(&self) -> u8 {
+        let level = TRIGGER_LEVELS[usize::from(self.get(IIR_FCR) >> 6)].min(self.depth());
         let ready = self.state.received.len();
-        [
-            (0x01, 0x04, ready >= level),
-            (0x01, 0x0c, ready > 0 && self.due.is_none()),
-            (TRANSMITTER_EMPTY, 0x02, self.state.emptied),
-            (0x08, 0x00, self.has(MSR, 0x0f)),
-        ]
-        .into_iter()
-        .find_map(|(enable, shown, cause)| {
-            (cause && self.has(IER, enable)).then_some((enable, shown))
-        })
+        let causes = [
+            (DATA, 0x04, ready >= level),
+            (DATA, 0x0c, ready > 0 && self.due.is_none()),
+            (TRANSMITTER_EMPTY, TRANSMITTER, self.state.emptied),
+            (MODEM_STATUS, 0x00, self.has(MSR, CHANGES)),
+        ];
+        let mut causes = causes.into_iter();
+        let first = causes.find(|(enable, _, cause)| *cause && self.has(IER, *enable));
+        first.map_or(NO_INTERRUPT, |(_, shown, _)| shown)
     }
 
-    /// Brings modem status and INTx in line with what they depend on.
+    /// Brings line status, modem status and INTx in line with what they depend on.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        let (before, own) = (self.get(MSR), self.get(MCR));
-        let lines = match (self.has(MCR, LOOP), self.state.carrier) {
-            // OUT2 is DCD, OUT1 is RI, RTS is CTS, DTR is DSR.
-            (true, _) => (own & 0x0c) << 4 | (own & 0x02) << 3 | (own & 0x01) << 5,
-            (false, true) => CARRIER,
-            (false, false) => 0,
+        let ready = !self.state.received.is_empty();
+        let idle = if self.state.to_send.is_empty() {
+            IDLE
+        } else {
+            0
         };
-        let changed = (before ^ lines) & !(lines & RING) & 0xf0;
+        self.state.emptied |= idle & !self.get(LSR) != 0;
+        self.registers.set(LSR, u8::from(ready) | idle);
+        let (before, own) = (self.get(MSR), self.get(MCR));
+        let lines = if own & LOOP != 0 {
+            // OUT2 is DCD, OUT1 is RI, RTS is CTS, DTR is DSR.
+            (own & 0x0c) << 4 | (own & 0x02) << 3 | (own & 0x01) << 5
+        } else {
+            self.state.carrier
+        };
+        let changed = (before ^ lines) & !(lines & RING) & !CHANGES;
         self.registers
-            .set(MSR, lines | before & 0x0f | changed >> 4);
-        cx.set_intx(self.interrupt().is_some());
+            .set(MSR, lines | before & CHANGES | changed >> 4);
+        cx.set_intx(self.interrupt() != NO_INTERRUPT);
+    }
+
+    /// Puts a byte into a FIFO, if there is room.
+    fn put(&mut self, cx: &Context<'_>, received: bool, byte: u8) -> bool {
+        let depth = self.depth();
+        let fifo = match received {
+            true => &mut self.state.received,
+            false => &mut self.state.to_send,
+        };
+        let fits = fifo.len() < depth;
+        if fits {
+            fifo.push_back(byte);
+            self.due = Some(cx.now().after(CHARACTER));
+        }
+        fits
     }
 
     /// Where a register is in the page.
@@ -138,57 +136,37 @@ impl Serial {
     fn read_register(&mut self, register: usize) -> u8 {
         let stored = self.get(register);
         match register {
-            0 => self.state.received.pop_front().unwrap_or(0),
+            RBR_THR => return self.state.received.pop_front().unwrap_or(0),
             IIR_FCR => {
-                let (source, shown) = self.interrupt().unwrap_or((0, 0x01));
-                self.state.emptied &= source != TRANSMITTER_EMPTY;
-                shown | if self.room() == FIFO { 0xc0 } else { 0 }
+                let shown = self.interrupt();
+                self.state.emptied &= shown != TRANSMITTER;
+                return shown | if stored & FIFO_ENABLE != 0 { 0xc0 } else { 0 };
             }
-            LSR => {
-                let (ready, idle) = (
-                    !self.state.received.is_empty(),
-                    self.state.to_send.is_empty(),
-                );
-                u8::from(ready) | if idle { 0x60 } else { 0 }
-            }
-            MSR => {
-                self.registers.set(MSR, stored & 0xf0);
-                stored
-            }
-            _ => stored,
+            MSR => self.registers.set(MSR, stored & !CHANGES),
+            _ => {}
         }
+        stored
     }
 
-    fn write_register(&mut self, register: usize, value: u8) {
+    fn write_register(&mut self, cx: &Context<'_>, register: usize, value: u8) {
         let before = self.get(register);
-        let lane = Lanes::new(register % 4, 1);
-        let write = DwordWrite::new(u32::from(value) << (8 * (register % 4)), lane);
-        self.registers.write(register / 4, write);
-        let (room, looped, state) = (self.room(), self.has(MCR, LOOP), &mut self.state);
+        self.registers.write_byte(register, value);
         match register {
-            0 => {
-                let to = if looped {
-                    &mut state.received
-                } else {
-                    &mut state.to_send
-                };
-                // A byte on top of a full transmitter is lost, as on silicon.
-                to.extend((to.len() < room).then_some(value));
-                state.emptied = looped;
+            // A byte on top of a full transmitter is lost, as on silicon.
+            RBR_THR => {
+                let looped = self.has(MCR, LOOP);
+                self.put(cx, looped, value);
+                self.state.emptied = looped;
             }
             IER => {
                 let enabled = value & !before & TRANSMITTER_EMPTY != 0;
-                state.emptied |= enabled && state.to_send.is_empty();
+                self.state.emptied |= enabled && self.state.to_send.is_empty();
             }
             IIR_FCR => {
                 let switched = (before ^ value) & FIFO_ENABLE != 0;
-                if switched || value & CLEAR_RECEIVER != 0 {
-                    state.received.clear();
-                }
-                if switched || value & CLEAR_TRANSMITTER != 0 {
-                    state.emptied |= !state.to_send.is_empty();
-                    state.to_send.clear();
-                }
+                let keeps = |clear| !switched && value & clear == 0;
+                self.state.received.retain(|_| keeps(CLEAR_RECEIVER));
+                self.state.to_send.retain(|_| keeps(CLEAR_TRANSMITTER));
             }
             _ => {}
         }
@@ -204,24 +182,16 @@ impl Model for Serial {
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         for (byte, value) in write.bytes() {
-            let register = self.place(offset + byte as u64);
-            self.write_register(register, value);
-            if register == 0 {
-                self.due = Some(cx.now().after(CHARACTER));
-            }
+            self.write_register(cx, self.place(offset + byte as u64), value);
         }
         self.settle(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
-        let carrier = self.state.carrier;
         self.registers.reset(kind);
-        self.registers.set(MSR, if carrier { CARRIER } else { 0 });
         self.due = None;
-        self.state = State {
-            carrier,
-            ..State::default()
-        };
+        self.state.carrier = mem::take(&mut self.state).carrier;
+        self.registers.set(MSR, self.state.carrier);
         self.settle(cx);
     }
 
@@ -253,36 +223,25 @@ impl Model for Serial {
 }
 
 impl CharacterLine for Serial {
-    fn place(&self) -> &LinePlace {
-        &self.line
-    }
-
-    fn receive(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
-        let listens = self.has(MCR, RTS) && !self.has(MCR, LOOP);
-        let room = self.room().saturating_sub(self.state.received.len());
-        let taken = if listens { room.min(bytes.len()) } else { 0 };
-        self.state.received.extend(bytes.iter().take(taken));
-        if taken > 0 {
-            self.due = Some(cx.now().after(CHARACTER));
-        }
+    fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool {
+        let listens = self.get(MCR) & (RTS | LOOP) == RTS;
+        let taken = listens && self.put(cx, true, character);
         self.settle(cx);
         taken
     }
 
-    fn transmit(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> usize {
-        let ready = self.state.to_send.len();
-        let leaves = self.due.is_none() || ready >= self.room();
-        let count = if leaves { ready.min(room.len()) } else { 0 };
-        for (place, byte) in room.iter_mut().zip(self.state.to_send.drain(..count)) {
-            *place = byte;
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
+        if self.state.to_send.len() == self.depth() {
+            self.due = None;
         }
-        self.state.emptied |= count > 0 && self.state.to_send.is_empty();
+        let leaves = self.due.is_none();
+        let character = leaves.then(|| self.state.to_send.pop_front()).flatten();
         self.settle(cx);
-        count
+        character
     }
 
     fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool) {
-        self.state.carrier = carrier;
+        self.state.carrier = if carrier { CARRIER } else { 0 };
         self.settle(cx);
     }
 }
