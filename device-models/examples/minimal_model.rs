@@ -3,12 +3,11 @@
 use pci_device_models::model::{Context, Model, Registry};
 use pci_device_models::profile::{Profile, ProfileError};
 use pci_device_models::register::{DwordWrite, Lanes, ResetKind};
-use pci_device_models::snapshot::{self, RestoreError};
 use pci_device_models::time::Time;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// BAR0: the sum is read at 0; a write to 4 adds to it and interrupts with vector 0.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Adder {
     sum: u32,
 }
@@ -27,18 +26,6 @@ impl Model for Adder {
 
     fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {
         self.sum = 0;
-    }
-
-    fn inspect(&self) -> Value {
-        json!({ "sum": self.sum })
-    }
-
-    fn save(&self, _: Time) -> Value {
-        snapshot::tree(&self.sum)
-    }
-
-    fn restore(&mut self, _: Time, saved: &Value) -> Result<(), RestoreError> {
-        snapshot::read("function.model", saved).map(|sum| self.sum = sum)
     }
 }
 

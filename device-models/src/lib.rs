@@ -10,6 +10,9 @@
 //! | host driver | [`host`] | Linux vfio-pci |
 #![forbid(unsafe_code)]
 
+// What is made of register tables says where it finds things as it would in another crate.
+extern crate self as pci_device_models;
+
 pub mod capability;
 pub mod config;
 pub mod dma;

@@ -13,16 +13,18 @@ pub mod memory;
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::register::Block;
 use crate::time::Time;
 
 /// The version of the tree that this crate writes and reads.
 pub const FORMAT: u64 = 1;
+
+/// Where in the tree a device model's state is, for messages.
+pub const MODEL: &str = "function.model";
 
 /// Why a tree cannot be restored. The device is what it was before.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -126,41 +128,6 @@ fn difference(at: &str, saved: &Value, expected: &Value) -> RestoreError {
     RestoreError::part(at, "this is not in the form in which it is saved")
 }
 
-/// What a device model of registers, a deadline and plain data is saved as.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelParts<T> {
-    registers: Vec<u32>,
-    due_nanos: Option<u64>,
-    state: T,
-}
-
-/// The tree of a device model that is made of registers, a deadline and plain data.
-#[must_use]
-pub fn model<T: Serialize>(now: Time, registers: &Block, due: Option<Time>, state: &T) -> Value {
-    tree(&ModelParts {
-        registers: registers.values(),
-        due_nanos: due.map(|due| left(now, due)),
-        state,
-    })
-}
-
-/// Takes back what [`model`] gave: the registers into `registers`, deadline and data as they are returned.
-///
-/// # Errors
-/// As [`read`] and [`Block::set_values`].
-pub fn read_model<T: Serialize + DeserializeOwned>(
-    now: Time,
-    registers: &mut Block,
-    saved: &Value,
-) -> Result<(Option<Time>, T), RestoreError> {
-    const AT: &str = "function.model";
-    let parts: ModelParts<T> = read(AT, saved)?;
-    registers.set_values(AT, &parts.registers)?;
-    let due = parts.due_nanos.map(|left| due(now, left));
-    Ok((due, parts.state))
-}
-
 /// Nanoseconds from `now` to `deadline`, zero if it has passed.
 #[must_use]
 pub fn left(now: Time, deadline: Time) -> u64 {
@@ -253,6 +220,7 @@ pub(crate) mod power_state {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;

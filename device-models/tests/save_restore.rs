@@ -499,8 +499,8 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
             "1 registers instead of 16",
         ),
         (
-            without("/device/slot/function/model/pme_nanos"),
-            "\"pme_nanos\" is missing",
+            without("/device/slot/function/model/engine"),
+            "missing field `engine`",
         ),
         (
             with(&format!("{core}/config/header"), json!([])),

@@ -52,6 +52,8 @@ pub struct Core {
     pub(super) ready_at: Time,
     /// When the last requested Dynamic Power Allocation substate is reached.
     pub(super) allocation_at: Option<Time>,
+    /// When the device model's timer is due.
+    pub(super) model_deadline: Option<Time>,
     pub(super) counters: Counters,
     /// Config effects of the write at hand; kept for its capacity.
     pub(super) config_effects: Vec<ConfigEffect>,
@@ -89,6 +91,7 @@ impl Core {
             dma: DmaLedger::default(),
             ready_at: Time::ZERO,
             allocation_at: None,
+            model_deadline: None,
             counters: Counters::default(),
             config_effects: Vec::new(),
             effects: VecDeque::new(),
@@ -190,7 +193,16 @@ impl Core {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        earliest(self.pme.deadline(), self.allocation_at)
+        let own = earliest(self.pme.deadline(), self.allocation_at);
+        earliest(own, self.model_deadline)
+    }
+
+    pub(crate) const fn model_deadline(&self) -> Option<Time> {
+        self.model_deadline
+    }
+
+    pub(crate) const fn set_model_deadline(&mut self, due: Option<Time>) {
+        self.model_deadline = due;
     }
 
     pub(super) fn advance(&mut self, now: Time) {
@@ -256,6 +268,7 @@ impl Core {
             "transactions_pending": self.dma.pending(),
             "intx": self.interrupts.inspect(),
             "pme": self.pme.inspect(),
+            "model_deadline_nanos": self.model_deadline.map(Time::as_nanos),
             "counters": self.counters,
             "residency_nanos": residency,
             "violations": self.violations.total(),

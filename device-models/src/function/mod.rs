@@ -44,7 +44,7 @@ use crate::dma::{DmaError, DmaId, DmaOutcome};
 use crate::effect::Effect;
 use crate::model::{Context, LinePlace, Model};
 use crate::power::PowerState;
-use crate::time::{Time, earliest};
+use crate::time::Time;
 
 /// What answers behind a BAR. An MSI-X table or PBA lies over either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,7 +220,7 @@ impl Function {
     /// When [`Self::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        earliest(self.core.next_deadline(), self.model.deadline())
+        self.core.next_deadline()
     }
 
     /// Does everything that is due by `now`.
@@ -229,10 +229,10 @@ impl Function {
         // A model's timer may set itself again; what it sets for now or earlier is done at once.
         // The bound keeps a model that always does so from holding up everything else.
         for _ in 0..1024 {
-            if self.model.deadline().is_none_or(|due| due > now) {
-                break;
-            }
-            self.model.timer(&mut Context::new(now, &mut self.core));
+            let due = self.core.model_deadline.take_if(|due| *due <= now);
+            let Some(due) = due else { break };
+            self.model
+                .timer(&mut Context::new(now, &mut self.core), due);
         }
     }
 

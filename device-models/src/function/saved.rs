@@ -41,6 +41,8 @@ struct SavedCore {
     /// Until the recovery time is over.
     ready_nanos: u64,
     allocation_nanos: Option<u64>,
+    /// Until the device model's timer is due.
+    model_nanos: Option<u64>,
     counters: Counters,
     violations: SavedViolations,
     /// Time spent in each state.
@@ -59,7 +61,7 @@ impl Function {
             doorbells: _,
             line: _,
         } = self;
-        json!({ "core": core.save(now), "model": model.save(now) })
+        json!({ "core": core.save(now), "model": model.save() })
     }
 
     /// Takes back what [`Self::save`] gave, and puts out the transfers in it. Those under way are
@@ -70,7 +72,7 @@ impl Function {
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let SavedFunction { core, model } = snapshot::read("function", saved)?;
         self.core.restore(now, &core)?;
-        self.model.restore(now, &model)
+        self.model.restore(&model)
     }
 }
 
@@ -91,6 +93,7 @@ impl Core {
             dma,
             ready_at,
             allocation_at,
+            model_deadline,
             counters,
             config_effects: _,
             effects: _,
@@ -106,6 +109,7 @@ impl Core {
             dma: dma.save(),
             ready_nanos: left(now, *ready_at),
             allocation_nanos: allocation_at.map(|due| left(now, due)),
+            model_nanos: model_deadline.map(|due| left(now, due)),
             counters: *counters,
             violations: violations.save(),
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
@@ -134,6 +138,7 @@ impl Core {
         self.pme.restore(now, &saved.pme);
         self.ready_at = due(now, saved.ready_nanos);
         self.allocation_at = saved.allocation_nanos.map(|left| due(now, left));
+        self.model_deadline = saved.model_nanos.map(|left| due(now, left));
         self.counters = saved.counters;
         self.violations = Violations::restored(saved.violations);
         self.residency = saved.residency_nanos.map(Duration::from_nanos);

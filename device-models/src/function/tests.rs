@@ -8,7 +8,7 @@ use crate::capability::{
 use crate::config::{AnyCapability, BarKind, HeaderConfig, Placement};
 use crate::dma::DmaOp;
 use crate::effect::Event;
-use crate::model::Model;
+use crate::model::{Model, Saved};
 use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
 use crate::violation::Violation;
@@ -70,13 +70,15 @@ impl Model for Probe {
             "refusals": self.refusals,
         })
     }
+}
 
-    fn save(&self, _: Time) -> Value {
+impl Saved for Probe {
+    fn save(&self) -> Value {
         json!(self.written)
     }
 
-    fn restore(&mut self, _: Time, saved: &Value) -> Result<(), RestoreError> {
-        self.written = snapshot::read("function.model", saved)?;
+    fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
+        self.written = snapshot::read(snapshot::MODEL, saved)?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod line;
 mod none;
 mod parameter;
 mod registry;
+mod saved;
 pub mod serial;
 pub mod smbus;
 pub mod testdev;
@@ -26,6 +27,7 @@ pub use line::{CharacterLine, LinePlace};
 pub use none::None;
 pub use parameter::InRange;
 pub use registry::{ParameterError, RAM, Registry};
+pub use saved::Saved;
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
@@ -35,7 +37,9 @@ use crate::snapshot::RestoreError;
 use crate::time::Time;
 
 /// The device behind a function's BARs.
-pub trait Model: fmt::Debug + Send {
+///
+/// Its fields are its state: a model that derives `Serialize` and `Deserialize` is [`Saved`].
+pub trait Model: Saved + fmt::Debug + Send {
     /// Reads the DWORD at byte `offset` of BAR `bar`; only `lanes` matter. What the model does not
     /// implement reads zero.
     fn read(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, lanes: Lanes) -> u32;
@@ -52,14 +56,10 @@ pub trait Model: fmt::Debug + Send {
         let _ = (cx, from, to);
     }
 
-    /// When [`Self::timer`] is due. Time goes on in every power state.
-    fn deadline(&self) -> Option<Time> {
-        Option::None
-    }
-
-    /// The deadline has come. It may be called a little late, never early.
-    fn timer(&mut self, cx: &mut Context<'_>) {
-        let _ = cx;
+    /// The deadline that [`Context::set_deadline`] set has come, and is none any more. It may be called a
+    /// little late, never early: `due` is when it should have been.
+    fn timer(&mut self, cx: &mut Context<'_>, due: Time) {
+        let _ = (cx, due);
     }
 
     /// A transfer started with [`Context::dma`] under `tag` is over.
@@ -90,19 +90,21 @@ pub trait Model: fmt::Debug + Send {
     }
 
     /// The state, for people.
-    fn inspect(&self) -> Value;
+    fn inspect(&self) -> Value {
+        self.save()
+    }
 
-    /// The whole state, of which [`Self::restore`] makes the same device again. Points in time are
-    /// saved relative to `now` ([`crate::snapshot::left`]). Transfers under way are not the model's to
-    /// save, but what it needs to know when [`Self::dma_done`] brings their outcomes is.
-    fn save(&self, now: Time) -> Value;
-
-    /// Takes back what [`Self::save`] gave. The transfers that were under way then are again.
+    /// What becomes of this device when it is restored as `saved`, which it is as a rule. What is not
+    /// state is taken over from here, and what cannot be a state of this device is refused.
     ///
     /// # Errors
-    /// The tree is not that of this model, whose state is of no account then. Usually it is
-    /// [`crate::snapshot::read`] that finds out.
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError>;
+    /// `saved` cannot be a state of this device.
+    fn restored(&self, saved: Self) -> Result<Self, RestoreError>
+    where
+        Self: Sized,
+    {
+        Ok(saved)
+    }
 }
 
 /// What a model may do to its function and to the world.
@@ -145,6 +147,17 @@ impl<'a> Context<'a> {
     /// Changes such a register as hardware does, beyond what software may write.
     pub fn set_config<T: RegisterBits>(&mut self, offset: u16, register: T) {
         self.core.config_mut().set_register(offset, register);
+    }
+
+    /// When [`Model::timer`] is to be called, or never. Time goes on in every power state.
+    pub fn set_deadline(&mut self, due: Option<Time>) {
+        self.core.set_model_deadline(due);
+    }
+
+    /// What [`Self::set_deadline`] has set, until it has come. It outlives resets.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.core.model_deadline()
     }
 
     /// Sends message `vector` if MSI-X or MSI is enabled, else asserts INTx. Outside D0 or while

@@ -55,7 +55,7 @@ impl Registry {
         registry.register("i2c-designware", || Box::<DesignWare>::default());
         registry.register("smbus", || Box::<Smbus>::default());
         registry.register("serial", || Box::<Serial>::default());
-        registry.register("testdev", || Box::new(TestDevice::new()));
+        registry.register("testdev", || Box::<TestDevice>::default());
         registry
     }
 

@@ -191,6 +191,15 @@ impl Block {
         Self(page)
     }
 
+    /// A block of DWORDs with these reset values, RW and RW1C masks.
+    #[must_use]
+    pub fn of_masks(masks: &[(u32, u32, u32)]) -> Self {
+        let dword = |(reset, rw, rw1c): &(u32, u32, u32)| {
+            Dword::new().with(0, Register::new(*reset).rw(*rw).rw1c(*rw1c))
+        };
+        Self(masks.iter().map(dword).collect())
+    }
+
     /// Length in DWORDs.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -220,12 +229,23 @@ impl Block {
         )
     }
 
-    /// A write by software of the byte at offset `offset`: for registers of one byte, of which each
-    /// write does something.
-    pub fn write_byte(&mut self, offset: usize, value: u8) -> Written {
-        let (dword, byte) = (offset / 4, offset % 4);
+    /// The DWORD at byte offset `offset`, zero beyond the end.
+    #[must_use]
+    pub fn read_at(&self, offset: u64) -> u32 {
+        self.read(usize::try_from(offset / 4).unwrap_or(usize::MAX))
+    }
+
+    /// A write by software to the DWORD at byte offset `offset`; beyond the end it is ignored.
+    pub fn write_at(&mut self, offset: u64, write: DwordWrite) -> Written {
+        self.write(usize::try_from(offset / 4).unwrap_or(usize::MAX), write)
+    }
+
+    /// A write by software to the byte at byte offset `offset`: for registers of one byte, of which an
+    /// access reaches one after the other.
+    pub fn write_byte_at(&mut self, offset: u64, value: u8) -> Written {
+        let byte = (offset % 4) as usize;
         let write = DwordWrite::new(u32::from(value) << (8 * byte), Lanes::new(byte, 1));
-        self.write(dword, write)
+        self.write_at(offset, write)
     }
 
     /// The register at byte offset `offset` of the block.
@@ -251,10 +271,10 @@ impl Block {
         }
     }
 
-    /// As [`Self::set`] for 64 bits, the low DWORD first.
-    pub fn set_u64(&mut self, offset: usize, register: u64) {
-        self.set(offset, register as u32);
-        self.set(offset + 4, (register >> 32) as u32);
+    /// As [`Self::set`] for the 64 bits from byte offset `offset` on.
+    pub fn set_u64(&mut self, offset: usize, value: u64) {
+        self.set(offset, value as u32);
+        self.set(offset + 4, (value >> 32) as u32);
     }
 
     /// DWORD `index`, to change what it is.

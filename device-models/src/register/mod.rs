@@ -17,6 +17,7 @@
 
 mod dword;
 mod lanes;
+pub mod table;
 mod typed;
 
 pub use dword::{Block, Dword, Written};

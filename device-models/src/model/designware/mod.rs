@@ -5,155 +5,108 @@
 //! takes as long as its bits take with the clock counts that software has set. When commands run out before STOP, the
 //! controller holds the wires until there are more.
 
-pub mod registers;
+pub mod registers {
+    //! The registers and their bits.
+    include!(concat!(env!("OUT_DIR"), "/designware.rs"));
+}
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use self::registers::{
-    ABRT_7B_ADDR_NOACK, ABRT_TXDATA_NOACK, ABRT_USER_ABRT, CLEARS, CON, Command, Control, DATA_CMD,
-    ENABLE, ENABLE_STATUS, Enable, FIFO_DEPTH, FS_SCL_HCNT, FS_SCL_LCNT, INTR_MASK, INTR_STAT,
-    Interrupts, RAW_INTR_STAT, RX_TL, RXFLR, SET_UP, SS_SCL_HCNT, SS_SCL_LCNT, STATUS, Status, TAR,
-    TX_ABRT_SOURCE, TX_TL, TXFLR,
+    AbortSource, CLR_ACTIVITY, CLR_INTR, CLR_RX_OVER, CLR_RX_UNDER, CLR_START_DET, CLR_STOP_DET,
+    CLR_TX_ABRT, CLR_TX_OVER, CON, Command, DATA_CMD, ENABLE, Enable, FS_SCL_LCNT, FS_SPKLEN,
+    Interrupts, Registers, SAR, SDA_HOLD, SS_SCL_HCNT, Status,
 };
 use super::i2c::Bus;
 use super::{Context, Model};
-use crate::register::{Block, DwordWrite, Lanes, ResetKind};
-use crate::snapshot::{self, RestoreError};
+use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::time::Time;
+
+/// Commands and bytes that each FIFO holds.
+pub const FIFO_DEPTH: usize = 32;
 
 /// A period of the block's clock, of 100 MHz.
 const CLOCK: Duration = Duration::from_nanos(10);
 /// Bits of a byte with its acknowledgement.
 const BITS: u32 = 9;
 
-/// The controller.
-#[derive(Debug)]
-pub struct DesignWare {
-    registers: Block,
-    /// When the command at the head of the transmit FIFO is carried out.
-    due: Option<Time>,
-    state: State,
-}
+const NONE: Interrupts = Interrupts::new();
+const STARTED: Interrupts = NONE.with_start(true).with_activity(true);
 
-/// What there is besides registers.
+/// The registers that clear interrupts when they are read, and which.
+const CLEARS: [(u64, Interrupts); 8] = [
+    (CLR_INTR, Interrupts::from_bits(0x74b)), // all that software clears
+    (CLR_RX_UNDER, NONE.with_rx_under(true)),
+    (CLR_RX_OVER, NONE.with_rx_over(true)),
+    (CLR_TX_OVER, NONE.with_tx_over(true)),
+    (CLR_TX_ABRT, NONE.with_tx_abort(true)),
+    (CLR_ACTIVITY, NONE.with_activity(true)),
+    (CLR_STOP_DET, NONE.with_stop(true)),
+    (CLR_START_DET, NONE.with_start(true)),
+];
+
+/// The controller. Its deadline is when the command at the head of the transmit FIFO is carried out.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
+pub struct DesignWare {
+    registers: Registers,
     bus: Bus,
-    /// Commands, as they were written.
-    tx: VecDeque<u16>,
+    tx: VecDeque<Command>,
     rx: VecDeque<u8>,
     /// A transfer is under way, and whether it reads.
     transfer: Option<bool>,
-    /// Interrupts that stay until they are cleared.
-    latched: u32,
-    abort_source: u32,
-    /// Interrupts that were raised and not masked when the line was driven last.
-    shown: u32,
-}
-
-impl Default for DesignWare {
-    fn default() -> Self {
-        Self {
-            registers: registers::page(),
-            due: None,
-            state: State::default(),
-        }
-    }
 }
 
 impl DesignWare {
     fn enabled(&self) -> bool {
-        self.registers.get::<Enable>(ENABLE).enable()
+        self.registers.enable().enable()
     }
 
-    fn latch(&mut self, interrupts: Interrupts) {
-        self.state.latched |= u32::from(interrupts);
-    }
-
-    fn raw(&self) -> Interrupts {
-        let State {
-            tx,
-            rx,
-            transfer,
-            latched,
-            ..
-        } = &self.state;
-        let threshold = |register| self.registers.get::<u32>(register) as usize;
-        Interrupts::from(*latched)
-            .with_rx_full(rx.len() > threshold(RX_TL))
-            .with_tx_empty(self.enabled() && tx.len() <= threshold(TX_TL))
-            .with_on_hold(transfer.is_some() && tx.is_empty())
-    }
-
-    fn unmasked(&self) -> u32 {
-        u32::from(self.raw()) & self.registers.get::<u32>(INTR_MASK)
-    }
-
-    fn status(&self) -> Status {
-        let State {
-            tx, rx, transfer, ..
-        } = &self.state;
-        let active = transfer.is_some() || self.due.is_some();
-        Status::new()
-            .with_activity(active)
-            .with_tx_not_full(tx.len() < FIFO_DEPTH)
-            .with_tx_empty(tx.is_empty())
-            .with_rx_not_empty(!rx.is_empty())
-            .with_rx_full(rx.len() >= FIFO_DEPTH)
-            .with_master_activity(active)
-    }
-
-    /// How long so many bytes are on the wires.
-    fn bytes(&self, count: u32) -> Duration {
-        let standard = self.registers.get::<Control>(CON).speed() == 1;
-        let counts = if standard {
-            [SS_SCL_HCNT, SS_SCL_LCNT]
-        } else {
-            [FS_SCL_HCNT, FS_SCL_LCNT]
-        };
-        let [high, low] = counts.map(|register| self.registers.get::<u16>(register));
-        CLOCK * (u32::from(high) + u32::from(low)) * BITS * count
+    /// An interrupt that stays until it is cleared.
+    fn raise(&mut self, interrupt: Interrupts) {
+        let raw = self.registers.raw_intr_stat();
+        self.registers.set_raw_intr_stat(raw | interrupt);
     }
 
     /// Whether an address goes over the wires before this command's byte.
     fn addresses(&self, command: Command) -> bool {
-        self.state.transfer != Some(command.read()) || command.restart()
+        self.transfer != Some(command.read()) || command.restart()
     }
 
     /// Begins with the next command, if there is one and nothing is on the wires.
-    fn proceed(&mut self, now: Time) {
-        let next = self.state.tx.front().map(|command| Command::from(*command));
-        if let Some(command) = next.filter(|_| self.due.is_none()) {
-            let span = self.bytes(1 + u32::from(self.addresses(command)));
-            self.due = Some(now.after(span));
+    fn proceed(&mut self, cx: &mut Context<'_>, now: Time) {
+        let registers = &self.registers;
+        if let (Some(command), None) = (self.tx.front(), cx.deadline()) {
+            let clocks = if registers.con().speed() == 1 {
+                registers.ss_scl_hcnt() + registers.ss_scl_lcnt()
+            } else {
+                registers.fs_scl_hcnt() + registers.fs_scl_lcnt()
+            };
+            let bytes = 1 + u32::from(self.addresses(*command));
+            cx.set_deadline(Some(now.after(CLOCK * clocks * BITS * bytes)));
         }
     }
 
     /// Carries a command out.
-    fn perform(&mut self, command: Command) {
-        let target: u32 = self.registers.get(TAR);
+    fn perform(&mut self, cx: &mut Context<'_>, command: Command) {
         if self.addresses(command) {
-            self.latch(Interrupts::new().with_start(true).with_activity(true));
-            self.state.transfer = Some(command.read());
-            if !self.state.bus.start(target as u8 & 0x7f) {
-                return self.abort(ABRT_7B_ADDR_NOACK);
+            self.raise(STARTED);
+            self.transfer = Some(command.read());
+            if !self.bus.start(self.registers.tar().address()) {
+                return self.abort(cx, AbortSource::new().with_addr_noack_7b(true));
             }
         }
-        let State { bus, rx, .. } = &mut self.state;
         if !command.read() {
-            if !bus.write(command.data()) {
-                return self.abort(ABRT_TXDATA_NOACK);
+            if !self.bus.write(command.data()) {
+                return self.abort(cx, AbortSource::new().with_txdata_noack(true));
             }
-        } else if rx.len() < FIFO_DEPTH {
-            rx.push_back(bus.read());
+        } else if self.rx.len() < FIFO_DEPTH {
+            self.rx.push_back(self.bus.read());
         } else {
-            bus.read();
-            self.latch(Interrupts::new().with_rx_over(true));
+            self.bus.read();
+            self.raise(NONE.with_rx_over(true));
         }
         if command.stop() {
             self.stop();
@@ -161,141 +114,130 @@ impl DesignWare {
     }
 
     fn stop(&mut self) {
-        self.state.bus.stop();
-        self.state.transfer = None;
-        self.latch(Interrupts::new().with_stop(true));
+        self.bus.stop();
+        self.transfer = None;
+        self.raise(NONE.with_stop(true));
     }
 
     /// Ends the transfer and forgets the commands. No others are taken until software has seen it.
-    fn abort(&mut self, source: u32) {
-        self.state.tx.clear();
-        self.due = None;
-        self.state.abort_source |= source;
-        self.latch(Interrupts::new().with_tx_abort(true));
+    fn abort(&mut self, cx: &mut Context<'_>, source: AbortSource) {
+        self.tx.clear();
+        cx.set_deadline(None);
+        let sources = self.registers.tx_abrt_source() | source;
+        self.registers.set_tx_abrt_source(sources);
+        self.raise(NONE.with_tx_abort(true));
         self.stop();
     }
 
-    fn command(&mut self, now: Time, command: u16) {
-        let flushed = Interrupts::from(self.state.latched).tx_abort();
+    fn command(&mut self, cx: &mut Context<'_>, command: Command) {
+        let flushed = self.registers.raw_intr_stat().tx_abort();
         if !self.enabled() || flushed {
             return;
         }
-        if self.state.tx.len() < FIFO_DEPTH {
-            self.state.tx.push_back(command);
-            self.proceed(now);
+        if self.tx.len() < FIFO_DEPTH {
+            self.tx.push_back(command);
+            self.proceed(cx, cx.now());
         } else {
-            self.latch(Interrupts::new().with_tx_over(true));
+            self.raise(NONE.with_tx_over(true));
         }
     }
 
     fn receive(&mut self) -> u8 {
-        self.state.rx.pop_front().unwrap_or_else(|| {
-            self.latch(Interrupts::new().with_rx_under(true));
+        self.rx.pop_front().unwrap_or_else(|| {
+            self.raise(NONE.with_rx_under(true));
             0
         })
     }
 
     /// Disabled, the block forgets what is in the FIFOs and lets go of the wires.
-    fn disable(&mut self) {
-        self.due = None;
-        self.state.tx.clear();
-        self.state.rx.clear();
-        self.state.bus.stop();
-        self.state.transfer = None;
+    fn disable(&mut self, cx: &mut Context<'_>) {
+        cx.set_deadline(None);
+        self.tx.clear();
+        self.rx.clear();
+        self.bus.stop();
+        self.transfer = None;
     }
 
-    /// Drives the interrupt line: a message goes out for each interrupt that was not there before.
-    fn update_interrupt(&mut self, cx: &mut Context<'_>) {
-        let shown = self.unmasked();
-        cx.set_intx(shown != 0);
-        if shown == 0 {
+    /// Brings the registers that follow from others and from the FIFOs in line, and then the interrupt line: a message goes
+    /// out for each interrupt that was not there before.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let (enabled, registers) = (self.enabled(), &mut self.registers);
+        let (sent, received) = (self.tx.len(), self.rx.len());
+        let raw = registers
+            .raw_intr_stat()
+            .with_rx_full(received > registers.rx_tl() as usize)
+            .with_tx_empty(enabled && sent <= registers.tx_tl() as usize)
+            .with_on_hold(self.transfer.is_some() && sent == 0);
+        let active = self.transfer.is_some() || cx.deadline().is_some();
+        let status = Status::new()
+            .with_activity(active)
+            .with_tx_not_full(sent < FIFO_DEPTH)
+            .with_tx_empty(sent == 0)
+            .with_rx_not_empty(received > 0)
+            .with_rx_full(received >= FIFO_DEPTH)
+            .with_master_activity(active);
+        let (before, shown) = (registers.intr_stat(), raw & registers.intr_mask());
+        registers.set_status(status);
+        registers.set_txflr(sent as u32);
+        registers.set_rxflr(received as u32);
+        registers.set_enable_status(enabled.into());
+        registers.set_raw_intr_stat(raw);
+        registers.set_intr_stat(shown);
+        cx.set_intx(shown != NONE);
+        if shown == NONE {
             cx.withdraw(0);
-        } else if shown & !self.state.shown != 0 {
+        } else if shown & !before != NONE {
             cx.interrupt(0);
         }
-        self.state.shown = shown;
     }
 }
 
 impl Model for DesignWare {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
-        let register = offset as usize;
-        let value = match register {
+        let value = match offset {
             DATA_CMD => self.receive().into(),
-            INTR_STAT => self.unmasked(),
-            RAW_INTR_STAT => self.raw().into(),
-            STATUS => self.status().into(),
-            TXFLR => self.state.tx.len() as u32,
-            RXFLR => self.state.rx.len() as u32,
-            TX_ABRT_SOURCE => self.state.abort_source,
-            ENABLE_STATUS => self.enabled().into(),
-            _ => self.registers.read(register / 4),
+            _ => self.registers.read_at(offset),
         };
-        if let Some((_, cleared)) = CLEARS.into_iter().find(|(clears, _)| *clears == register) {
-            self.state.latched &= !u32::from(cleared);
+        if let Some((_, cleared)) = CLEARS.into_iter().find(|(clears, _)| *clears == offset) {
+            let raw = self.registers.raw_intr_stat();
+            self.registers.set_raw_intr_stat(raw & !cleared);
             if cleared.tx_abort() {
-                self.state.abort_source = 0;
+                self.registers.set_tx_abrt_source(AbortSource::new());
             }
         }
-        self.update_interrupt(cx);
+        self.settle(cx);
         value
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
-        let register = offset as usize;
-        if !(self.enabled() && SET_UP.contains(&register)) {
-            self.registers.write(register / 4, write);
+        // What sets the block up stays as it is while the block is enabled.
+        match offset {
+            CON..=SAR | SS_SCL_HCNT..=FS_SCL_LCNT | SDA_HOLD | FS_SPKLEN if self.enabled() => {}
+            _ => drop(self.registers.write_at(offset, write)),
         }
-        match register {
-            DATA_CMD => self.command(cx.now(), write.value() as u16),
-            ENABLE if !self.enabled() => self.disable(),
-            ENABLE if Enable::from(write.value()).abort() && self.state.transfer.is_some() => {
-                self.abort(ABRT_USER_ABRT);
+        match offset {
+            DATA_CMD => self.command(cx, Command::from(write.value() as u16)),
+            ENABLE if !self.enabled() => self.disable(cx),
+            ENABLE if Enable::from(write.value()).abort() && self.transfer.is_some() => {
+                self.abort(cx, AbortSource::new().with_user_abort(true));
             }
             _ => {}
         }
-        self.update_interrupt(cx);
+        self.settle(cx);
     }
 
-    fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
+    fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
         self.registers.reset(kind);
-        self.disable();
-        self.state = State {
-            bus: std::mem::take(&mut self.state.bus),
-            ..State::default()
-        };
+        self.disable(cx);
     }
 
-    fn deadline(&self) -> Option<Time> {
-        self.due
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>) {
-        // What is next on the wires follows at once, however late this is called.
-        let now = self.due.take().unwrap_or(cx.now());
-        if let Some(command) = self.state.tx.pop_front() {
-            self.perform(Command::from(command));
+    fn timer(&mut self, cx: &mut Context<'_>, due: Time) {
+        if let Some(command) = self.tx.pop_front() {
+            self.perform(cx, command);
         }
-        self.proceed(now);
-        self.update_interrupt(cx);
-    }
-
-    fn inspect(&self) -> Value {
-        json!({
-            "registers": self.registers.values(),
-            "raw_intr_stat": u32::from(self.raw()),
-            "status": u32::from(self.status()),
-            "state": self.state,
-        })
-    }
-
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, self.due, &self.state)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        (self.due, self.state) = snapshot::read_model(now, &mut self.registers, saved)?;
-        Ok(())
+        // What is next on the wires follows at once, however late this is called.
+        self.proceed(cx, due);
+        self.settle(cx);
     }
 }
 

@@ -58,12 +58,17 @@ impl Bus {
         self.selected().map_or(0xff, Target::read)
     }
 
-    /// START, the address, `head` and `rest`, if there is anything to send; then START again if the
-    /// target is to send next. Returns whether it acknowledges all that.
-    pub fn message(&mut self, address: u8, head: &[u8], rest: &[u8], reads: bool) -> bool {
-        let silent = head.is_empty() && reads;
-        let mut sent = head.iter().chain(rest);
-        let taken = silent || self.start(address) && sent.all(|byte| self.write(*byte));
+    /// START, the address and `bytes`, if there is anything to send; then START again if the target is to
+    /// send next. Returns whether it acknowledges all that.
+    pub fn message(
+        &mut self,
+        address: u8,
+        bytes: impl IntoIterator<Item = u8>,
+        reads: bool,
+    ) -> bool {
+        let mut bytes = bytes.into_iter().peekable();
+        let silent = reads && bytes.peek().is_none();
+        let taken = silent || self.start(address) && bytes.all(|byte| self.write(byte));
         taken && (!reads || self.start(address))
     }
 

@@ -15,11 +15,32 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
-use super::registers::*;
-use super::{Ioat, PAGE};
+use super::registers::channel::{
+    CHAINADDR, CHANCMD, CHANCTRL, Command, Control, DescriptorControl, Errors, Registers,
+};
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::Context;
-use crate::register::{DwordWrite, RegisterBits, ResetKind};
+use crate::register::DwordWrite;
+
+/// In config space, where the profile places it: `CHANERR` of any channel once more.
+const CHANERR_INT: u16 = 0x180;
+
+/// `CHANSTS` 2:0: it works on its chain.
+const ACTIVE: u64 = 0;
+/// `CHANSTS` 2:0: as many descriptors as `DMACOUNT` says are done.
+const DONE: u64 = 1;
+/// `CHANSTS` 2:0: it was suspended.
+const SUSPENDED: u64 = 2;
+/// `CHANSTS` 2:0: it was reset, or an error stopped it.
+const HALTED: u64 = 3;
+
+/// What the engine reads of a descriptor: size and control in a word, then the bus addresses of
+/// source, destination and next descriptor.
+type Descriptor = [u64; 4];
+/// Bytes of that.
+const READ: u32 = 0x20;
+/// Bytes of a descriptor in memory, and its alignment.
+const DESCRIPTOR: u64 = 0x40;
 
 /// The transfer under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +53,12 @@ enum Work {
     Complete(bool),
 }
 
-/// What of a channel is no register.
+/// A channel.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Channel {
+    /// From 0 on; the tag of its transfers.
+    number: u32,
+    pub(super) registers: Registers,
     /// Descriptors that are done since the chain began.
     count: u16,
     /// It may interrupt once.
@@ -45,204 +68,189 @@ pub(super) struct Channel {
     work: Work,
 }
 
-/// A channel at work.
-pub(super) struct Engine<'a, 'b> {
-    pub(super) number: u8,
-    pub(super) ioat: &'a mut Ioat,
-    pub(super) cx: &'a mut Context<'b>,
-}
+impl Channel {
+    pub(super) fn new(number: u32) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
 
-impl Engine<'_, '_> {
-    /// Software has written to the page.
-    pub(super) fn written(&mut self, offset: usize, write: DwordWrite) {
+    /// A write by software.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
+        self.registers.write_at(offset, write);
         match offset {
-            CHANCTRL => self.channel().armed |= write.value() as u16 & REARM != 0,
+            CHANCTRL => self.armed |= Control::from(write.value() as u16).rearm(),
             CHANCMD => {
-                let asked: u8 = self.get(CHANCMD);
-                self.set(CHANCMD, asked | write.value() as u8);
-                self.proceed();
-                let counts = write.lanes().mask() >> 16 != 0; // DMACOUNT is in the same DWORD.
-                if counts && self.get::<u32>(CHANERR) == 0 {
-                    self.set_state(state::ACTIVE);
-                    self.proceed();
+                let asked = self.registers.chancmd() | Command::from(write.value() as u8);
+                self.registers.set_chancmd(asked);
+                self.proceed(cx);
+                // DMACOUNT is in the same DWORD.
+                let counts = write.lanes().mask() >> 16 != 0;
+                if counts && self.registers.chanerr() == Errors::new() {
+                    self.set_state(ACTIVE);
+                    self.proceed(cx);
                 }
             }
             _ if offset & !4 == CHAINADDR => {
-                self.channel().count = 0;
-                self.set_u64(CDAR, self.get_u64(CHAINADDR));
+                self.count = 0;
+                self.registers.set_cdar(self.registers.chainaddr());
             }
             _ => {}
         }
-        self.interrupt();
     }
 
-    /// The transfer under way is over.
-    pub(super) fn done(&mut self, outcome: DmaOutcome<'_>) {
-        match (mem::take(&mut self.channel().work), outcome) {
-            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(),
+    /// The transfer under way is over. Copies have at most so many bytes.
+    pub(super) fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
+        match (mem::take(&mut self.work), outcome) {
+            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(cx),
             (Work::Nothing, _) => {}
-            (Work::Fetch, outcome) => match outcome
-                .ok()
-                .and_then(|bytes| bytes.as_chunks().0.first_chunk())
+            (Work::Fetch, outcome) => match outcome.unwrap_or_default().as_chunks().0.first_chunk()
             {
-                Some(words) => self.execute(words.map(u64::from_le_bytes)),
-                None => self.end(Err(error::NEXT_ADDRESS)),
+                Some(words) => self.execute(cx, most, words.map(u64::from_le_bytes)),
+                None => self.end(cx, Err(Errors::new().with_next_address(true))),
             },
-            (Work::Copy(descriptor), Ok(_)) => self.end(Ok(descriptor)),
-            (Work::Copy(descriptor), Err(error)) => self.end(Err(side(descriptor, error))),
-            (Work::Complete(interrupt), Ok(_)) => self.completed(interrupt),
+            (Work::Copy(descriptor), Ok(_)) => self.end(cx, Ok(descriptor)),
+            (Work::Copy(descriptor), Err(error)) => self.end(cx, Err(side(descriptor, error))),
+            (Work::Complete(interrupt), Ok(_)) => self.completed(cx, interrupt),
             (Work::Complete(_), Err(_)) => {
-                let [_, interrupt] = self.fail(error::COMPLETION_ADDRESS);
-                self.completed(interrupt);
+                let control = self.fail(cx, Errors::new().with_completion_address(true));
+                self.completed(cx, control.interrupt_on_error());
             }
         }
     }
 
-    fn channel(&mut self) -> &mut Channel {
-        &mut self.ioat.channels[usize::from(self.number % 4)]
-    }
-
-    /// Where a register is among those of all channels.
-    fn at(&self, offset: usize) -> usize {
-        usize::from(self.number + 1) * PAGE + offset
-    }
-
-    fn get<T: RegisterBits>(&self, offset: usize) -> T {
-        self.ioat.registers.get(self.at(offset))
-    }
-
-    fn get_u64(&self, offset: usize) -> u64 {
-        self.ioat.registers.get_u64(self.at(offset))
-    }
-
-    fn set<T: RegisterBits>(&mut self, offset: usize, register: T) {
-        self.ioat.registers.set(self.at(offset), register);
-    }
-
-    fn set_u64(&mut self, offset: usize, register: u64) {
-        self.ioat.registers.set_u64(self.at(offset), register);
+    /// Whether it interrupts now: when it may and wants to, once for each arming.
+    pub(super) fn take_interrupt(&mut self) -> bool {
+        let now = self.armed && self.interrupt;
+        self.armed &= !now;
+        self.interrupt &= !now;
+        now
     }
 
     fn state(&self) -> u64 {
-        self.get_u64(CHANSTS) & 7
+        self.registers.chansts() & 7
     }
 
     fn set_state(&mut self, state: u64) {
-        self.set_u64(CHANSTS, self.get_u64(CHANSTS) & !7 | state);
+        let completed = self.registers.chansts() & !7;
+        self.registers.set_chansts(completed | state);
     }
 
     /// Between two descriptors: does what it was asked for meanwhile and, if it is active, fetches
     /// the next one. A halted channel is not suspended.
-    fn proceed(&mut self) {
-        if self.channel().work != Work::Nothing {
+    fn proceed(&mut self, cx: &mut Context<'_>) {
+        if self.work != Work::Nothing {
             return;
         }
-        let asked: u8 = self.get(CHANCMD);
-        self.set(CHANCMD, 0_u8);
-        if asked & RESET != 0 {
-            let page = self.at(0)..self.at(PAGE);
-            self.ioat.registers.reset_part(page, ResetKind::PowerOn);
-            *self.channel() = Channel::default();
-        } else if asked & SUSPEND != 0 && self.state() != state::HALTED {
-            self.set_state(state::SUSPENDED);
+        let asked = self.registers.chancmd();
+        self.registers.set_chancmd(Command::new());
+        if asked.reset() {
+            *self = Self::new(self.number);
+        } else if asked.suspend() && self.state() != HALTED {
+            self.set_state(SUSPENDED);
         }
-        let (address, len) = (self.get_u64(CDAR), DESCRIPTOR_READ);
-        if self.state() != state::ACTIVE {
-            return;
-        }
-        if self.channel().count == self.get::<u16>(DMACOUNT) {
-            self.set_state(state::DONE);
-        } else if address % DESCRIPTOR != 0 {
-            self.end(Err(error::ALIGNMENT));
-        } else {
-            self.start(Work::Fetch, DmaOp::Read { address, len });
+        if self.state() == ACTIVE {
+            self.fetch(cx);
         }
     }
 
-    fn execute(&mut self, descriptor: Descriptor) {
-        let [head, from, to, _] = descriptor;
-        let (len, control) = (head as u32, (head >> 32) as u32);
-        let cap = self.ioat.registers.get::<u8>(XFERCAP) & 0x1f;
-        if control & control::NULL != 0 {
-            self.end(Ok(descriptor));
-        } else if control & control::OPERATION != 0 {
-            self.end(Err(error::CONTROL));
-        } else if len == 0 || len > 1 << cap {
-            self.end(Err(error::LENGTH));
+    /// Fetches the next descriptor, if one is left.
+    fn fetch(&mut self, cx: &mut Context<'_>) {
+        let (address, len) = (self.registers.cdar(), READ);
+        if self.count == self.registers.dmacount() {
+            self.set_state(DONE);
+        } else if address % DESCRIPTOR != 0 {
+            self.end(cx, Err(Errors::new().with_alignment(true)));
         } else {
-            self.start(Work::Copy(descriptor), DmaOp::Copy { from, to, len });
+            self.start(cx, Work::Fetch, DmaOp::Read { address, len });
+        }
+    }
+
+    fn execute(&mut self, cx: &mut Context<'_>, most: u32, descriptor: Descriptor) {
+        let [head, from, to, _] = descriptor;
+        let (len, control) = split(head);
+        if control.null() {
+            self.end(cx, Ok(descriptor));
+        } else if control.operation() != 0 {
+            self.end(cx, Err(Errors::new().with_control(true)));
+        } else if len == 0 || len > most {
+            self.end(cx, Err(Errors::new().with_length(true)));
+        } else {
+            self.start(cx, Work::Copy(descriptor), DmaOp::Copy { from, to, len });
         }
     }
 
     /// A descriptor is done, or has an error, which stops the chain there. The word in memory comes
     /// before the interrupt.
-    fn end(&mut self, outcome: Result<Descriptor, u32>) {
-        let [write, interrupt] = match outcome {
+    fn end(&mut self, cx: &mut Context<'_>, outcome: Result<Descriptor, Errors>) {
+        let (write, interrupt) = match outcome {
             Ok([head, _, _, next]) => {
-                self.set_u64(CHANSTS, self.get_u64(CDAR) | state::ACTIVE);
-                self.set_u64(CDAR, next);
-                self.channel().count = self.channel().count.wrapping_add(1);
-                [control::COMPLETION, control::INTERRUPT]
-                    .map(|bit| head >> 32 & u64::from(bit) != 0)
+                self.registers.set_chansts(self.registers.cdar() | ACTIVE);
+                self.registers.set_cdar(next);
+                self.count = self.count.wrapping_add(1);
+                let (_, control) = split(head);
+                (control.completion(), control.interrupt())
             }
-            Err(error) => self.fail(error),
+            Err(errors) => {
+                let control = self.fail(cx, errors);
+                (control.completion_on_error(), control.interrupt_on_error())
+            }
         };
         if write {
-            let (address, status) = (self.get_u64(CHANCMP), self.get_u64(CHANSTS));
-            let data = status.to_le_bytes().to_vec();
-            self.start(Work::Complete(interrupt), DmaOp::Write { address, data });
+            let address = self.registers.chancmp();
+            let data = self.registers.chansts().to_le_bytes().to_vec();
+            self.start(
+                cx,
+                Work::Complete(interrupt),
+                DmaOp::Write { address, data },
+            );
         } else {
-            self.completed(interrupt);
+            self.completed(cx, interrupt);
         }
     }
 
-    /// Shows an error. Returns whether to write a completion and whether to interrupt.
-    fn fail(&mut self, error: u32) -> [bool; 2] {
-        let shown: u32 = self.cx.config(CHANERR_INT);
-        self.cx.set_config(CHANERR_INT, shown | error);
-        self.set(CHANERR, self.get::<u32>(CHANERR) | error);
-        self.set_state(state::HALTED);
-        let control: u16 = self.get(CHANCTRL);
-        [COMPLETION_ON_ERROR, INTERRUPT_ON_ERROR].map(|bit| control & bit != 0)
+    /// Shows errors. Returns what is to be done about them.
+    fn fail(&mut self, cx: &mut Context<'_>, errors: Errors) -> Control {
+        cx.set_config(CHANERR_INT, cx.config::<Errors>(CHANERR_INT) | errors);
+        self.registers
+            .set_chanerr(self.registers.chanerr() | errors);
+        self.set_state(HALTED);
+        self.registers.chanctrl()
     }
 
-    fn completed(&mut self, interrupt: bool) {
-        self.channel().interrupt |= interrupt;
-        self.proceed();
-        self.interrupt();
+    fn completed(&mut self, cx: &mut Context<'_>, interrupt: bool) {
+        self.interrupt |= interrupt;
+        self.proceed(cx);
     }
 
-    /// Interrupts if it may and wants to, once for each arming.
-    fn interrupt(&mut self) {
-        let Channel {
-            armed, interrupt, ..
-        } = self.channel();
-        if *armed && *interrupt {
-            (*armed, *interrupt) = (false, false);
-            self.ioat.interrupt(self.cx, self.number);
-        }
-    }
-
-    fn start(&mut self, work: Work, op: DmaOp) {
-        match self.cx.dma(self.number.into(), op) {
-            Ok(()) => self.channel().work = work,
-            Err(_) => self.stop(),
+    fn start(&mut self, cx: &mut Context<'_>, work: Work, op: DmaOp) {
+        match cx.dma(self.number, op) {
+            Ok(()) => self.work = work,
+            Err(_) => self.stop(cx),
         }
     }
 
     /// The bus is out of reach: nothing is wrong with the chain, but it does not go on.
-    fn stop(&mut self) {
-        self.set_state(state::HALTED);
-        self.proceed();
+    fn stop(&mut self, cx: &mut Context<'_>) {
+        self.set_state(HALTED);
+        self.proceed(cx);
     }
 }
 
-/// The error bit for the side of a copy that went wrong.
-fn side([head, source, ..]: Descriptor, error: DmaError) -> u32 {
+/// Size and control.
+fn split(head: u64) -> (u32, DescriptorControl) {
+    (head as u32, DescriptorControl::from((head >> 32) as u32))
+}
+
+/// The side of a copy that went wrong.
+fn side([head, source, ..]: Descriptor, error: DmaError) -> Errors {
     let source = source..source.saturating_add(u64::from(head as u32));
     match error {
-        DmaError::NotPermitted { write: true, .. } => error::WRITE_DATA,
-        DmaError::Unmapped { address } if !source.contains(&address) => error::WRITE_DATA,
-        _ => error::READ_DATA,
+        DmaError::NotPermitted { write: true, .. } => Errors::new().with_write_data(true),
+        DmaError::Unmapped { address } if !source.contains(&address) => {
+            Errors::new().with_write_data(true)
+        }
+        _ => Errors::new().with_read_data(true),
     }
 }

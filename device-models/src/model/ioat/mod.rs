@@ -6,24 +6,33 @@
 //! its own chain off by itself.
 
 mod channel;
-pub mod registers;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use self::channel::{Channel, Engine};
-use self::registers::*;
+use self::channel::Channel;
+use self::registers::global::{ATTNSTATUS, CHANCNT, Registers};
 use super::{Context, InRange, Model};
 use crate::dma::DmaOutcome;
-use crate::register::{Block, DwordWrite, Lanes, ResetKind};
+use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
-use crate::time::Time;
+
+/// The registers and their bits.
+pub mod registers {
+    pub mod global {
+        //! The first page.
+        include!(concat!(env!("OUT_DIR"), "/ioat_global.rs"));
+    }
+    pub mod channel {
+        //! The page of a channel.
+        include!(concat!(env!("OUT_DIR"), "/ioat_channel.rs"));
+    }
+}
 
 /// Bytes of a page of registers.
-pub const PAGE: usize = 0x80;
+pub const PAGE: u64 = 0x80;
 
 /// What a profile can say in its `[model]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parameters {
     /// `CHANCNT`.
@@ -37,43 +46,59 @@ pub struct Parameters {
 }
 
 /// The copy engine.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Ioat {
-    registers: Block,
-    /// As many as there can be; `CHANCNT` says how many there are.
-    channels: [Channel; 4],
+    parameters: Parameters,
+    global: Registers,
+    channels: Vec<Channel>,
 }
 
 impl Ioat {
     /// The engine after power-on.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
+        let mut global = Registers::default();
+        global.set_chancnt(parameters.channels.get());
+        global.set_xfercap(parameters.transfer_cap.get().into());
+        global.set_ver(parameters.version);
+        global.set_dmacap(parameters.capabilities);
+        let channels = 0..u32::from(parameters.channels.get());
         Self {
-            registers: pages(parameters),
-            channels: Default::default(),
+            parameters,
+            global,
+            channels: channels.map(Channel::new).collect(),
         }
     }
 
-    /// A channel interrupts.
-    fn interrupt(&mut self, cx: &mut Context<'_>, channel: u8) {
-        if self.registers.get::<u8>(INTRCTRL) & VECTOR_PER_CHANNEL != 0 {
-            cx.interrupt(channel.into());
+    /// What a channel does, and its interrupt afterwards.
+    fn with_channel(
+        &mut self,
+        cx: &mut Context<'_>,
+        number: usize,
+        what: impl FnOnce(&mut Channel, &mut Context<'_>),
+    ) {
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        what(channel, cx);
+        if !channel.take_interrupt() {
+            return;
+        }
+        if self.global.intrctrl().vector_per_channel() {
+            cx.interrupt(number as u16);
         } else {
-            self.attend(cx, self.registers.get::<u32>(ATTNSTATUS) | 1 << channel);
+            self.attend(cx, self.global.attnstatus() | 1 << number);
         }
     }
 
     /// `ATTNSTATUS` is this now, or `INTRCTRL` was written.
     fn attend(&mut self, cx: &mut Context<'_>, attention: u32) {
-        let control = self.registers.get::<u8>(INTRCTRL) & !(STATUS | INTERRUPT);
-        let shown = match (attention, control & MASTER_ENABLE) {
-            (0, _) => 0,
-            (_, 0) => STATUS,
-            _ => STATUS | INTERRUPT,
-        };
-        self.registers.set(ATTNSTATUS, attention);
-        self.registers.set(INTRCTRL, control | shown);
-        if shown & INTERRUPT != 0 {
+        let (control, status) = (self.global.intrctrl(), attention != 0);
+        let interrupt = status && control.master_enable();
+        let control = control.with_status(status).with_interrupt(interrupt);
+        self.global.set_intrctrl(control);
+        self.global.set_attnstatus(attention);
+        if interrupt {
             cx.interrupt(0);
         } else {
             cx.set_intx(false);
@@ -83,47 +108,46 @@ impl Ioat {
 
 impl Model for Ioat {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
-        let value = self.registers.read(offset as usize / 4);
-        if offset as usize == ATTNSTATUS {
-            self.attend(cx, 0);
-        }
-        value
+        let Some(number) = (offset / PAGE).checked_sub(1) else {
+            let value = self.global.read_at(offset);
+            if offset == ATTNSTATUS {
+                self.attend(cx, 0);
+            }
+            return value;
+        };
+        let channel = self.channels.get(number as usize);
+        channel.map_or(0, |channel| channel.registers.read_at(offset % PAGE))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
-        self.registers.write(offset as usize / 4, write);
-        let channels: u8 = self.registers.get(CHANCNT);
-        match ((offset as usize / PAGE) as u8, offset as usize % PAGE) {
-            (0, CHANCNT) => self.attend(cx, self.registers.get(ATTNSTATUS)),
-            (page, at) if (1..=channels).contains(&page) => {
-                let (number, ioat) = (page - 1, self);
-                Engine { number, ioat, cx }.written(at, write);
+        if let Some(number) = (offset / PAGE).checked_sub(1) {
+            self.with_channel(cx, number as usize, |channel, cx| {
+                channel.write(cx, offset % PAGE, write);
+            });
+        } else {
+            self.global.write_at(offset, write);
+            if offset == CHANCNT {
+                self.attend(cx, self.global.attnstatus());
             }
-            _ => {}
         }
     }
 
-    fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
-        self.registers.reset(kind);
-        self.channels = Default::default();
+    fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {
+        *self = Self::new(self.parameters);
     }
 
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
-        let (number, ioat) = (tag as u8 % 4, self);
-        Engine { number, ioat, cx }.done(outcome);
+        let most = 1 << self.global.xfercap().log2_bytes();
+        self.with_channel(cx, tag as usize, |channel, cx| {
+            channel.done(cx, most, outcome)
+        });
     }
 
-    fn inspect(&self) -> Value {
-        json!({ "registers": self.registers.values(), "channels": self.channels })
-    }
-
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, None, &self.channels)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        (_, self.channels) = snapshot::read_model(now, &mut self.registers, saved)?;
-        Ok(())
+    fn restored(&self, saved: Self) -> Result<Self, RestoreError> {
+        let other = || RestoreError::part(snapshot::MODEL, "it was saved with other parameters");
+        let same =
+            saved.parameters == self.parameters && saved.channels.len() == self.channels.len();
+        same.then_some(saved).ok_or_else(other)
     }
 }
 

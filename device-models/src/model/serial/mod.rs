@@ -5,168 +5,149 @@
 //! overruns. What fills no FIFO is on its way after the time of a character in which nothing came
 //! on top of it. While nobody is at the other end, CTS, DSR and DCD are off.
 
-pub mod registers;
+pub mod registers {
+    //! The registers and their bits.
+    include!(concat!(env!("OUT_DIR"), "/serial.rs"));
+}
 
 use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use self::registers::*;
+use self::registers::{DLL, FCR, FifoControl, IER, LineStatus, MSR, ModemStatus, Registers, THR};
 use super::{CharacterLine, Context, Model};
-use crate::register::{Block, DwordWrite, Lanes, Register, ResetKind};
-use crate::snapshot::{self, RestoreError};
+use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::time::Time;
 
 /// Bytes that each FIFO holds. While they are off there is one register for each direction.
 pub const FIFO: usize = 16;
-
+/// Bytes in the receiver's FIFO that interrupt.
+const TRIGGER_LEVELS: [usize; 4] = [1, 4, 8, 14];
 /// Ten bits at 115200 baud.
 const CHARACTER: Duration = Duration::from_micros(87);
 
-/// The UART.
-#[derive(Debug)]
-pub struct Serial {
-    registers: Block,
-    /// When bytes that fill no FIFO are on their way.
-    due: Option<Time>,
-    state: State,
-}
+/// IIR: nothing interrupts.
+const NO_INTERRUPT: u8 = 0x01;
+/// IIR: the transmitter does.
+const TRANSMITTER: u8 = 0x02;
+/// MSR's lines that somebody at the other end holds on: DCD, DSR, CTS.
+const CARRIER: u8 = 0xb;
+/// MSR's line of which only the end counts as a change: RI.
+const RING: u8 = 0x4;
 
-/// What there is besides registers.
+/// The UART. Its deadline is when bytes that fill no FIFO are on their way.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
+pub struct Serial {
+    registers: Registers,
     received: VecDeque<u8>,
     to_send: VecDeque<u8>,
     /// The transmitter became empty, and nobody has seen it.
     emptied: bool,
-    /// The bits of MSR that the other end holds on: all of [`CARRIER`] or none.
+    /// MSR's lines as the other end holds them.
     carrier: u8,
 }
 
-impl Default for Serial {
-    fn default() -> Self {
-        let bytes = REGISTERS.into_iter().enumerate();
-        let registers = bytes.map(|(at, (reset, rw))| (at, Register::new(reset).rw(rw)));
-        Self {
-            registers: Block::page(3, registers),
-            due: None,
-            state: State::default(),
-        }
-    }
-}
-
 impl Serial {
-    fn get(&self, register: usize) -> u8 {
-        self.registers.get(register)
-    }
-
-    fn has(&self, register: usize, bits: u8) -> bool {
-        self.get(register) & bits != 0
-    }
-
     /// Bytes that a FIFO holds now.
     fn depth(&self) -> usize {
-        let fifos = self.has(IIR_FCR, FIFO_ENABLE);
+        let fifos = self.registers.fcr().enable();
         if fifos { FIFO } else { 1 }
     }
 
     /// What IIR tells: the interrupt of the highest priority.
-    fn interrupt(&self) -> u8 {
-        let level = TRIGGER_LEVELS[usize::from(self.get(IIR_FCR) >> 6)].min(self.depth());
-        let ready = self.state.received.len();
-        let causes = [
-            (DATA, 0x04, ready >= level),
-            (DATA, 0x0c, ready > 0 && self.due.is_none()),
-            (TRANSMITTER_EMPTY, TRANSMITTER, self.state.emptied),
-            (MODEM_STATUS, 0x00, self.has(MSR, CHANGES)),
-        ];
-        let mut causes = causes.into_iter();
-        let first = causes.find(|(enable, _, cause)| *cause && self.has(IER, *enable));
-        first.map_or(NO_INTERRUPT, |(_, shown, _)| shown)
+    fn interrupt(&self, cx: &Context<'_>) -> u8 {
+        let trigger = TRIGGER_LEVELS[usize::from(self.registers.fcr().trigger())];
+        let ready = self.received.len();
+        match self.registers.ier() {
+            ier if ier.data() && ready >= trigger.min(self.depth()) => 0x04,
+            ier if ier.data() && ready > 0 && cx.deadline().is_none() => 0x0c,
+            ier if ier.transmitter() && self.emptied => TRANSMITTER,
+            ier if ier.modem() && self.registers.msr().changes() != 0 => 0x00,
+            _ => NO_INTERRUPT,
+        }
     }
 
     /// Brings line status, modem status and INTx in line with what they depend on.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        let ready = !self.state.received.is_empty();
-        let idle = if self.state.to_send.is_empty() {
-            IDLE
-        } else {
-            0
-        };
-        self.state.emptied |= idle & !self.get(LSR) != 0;
-        self.registers.set(LSR, u8::from(ready) | idle);
-        let (before, own) = (self.get(MSR), self.get(MCR));
-        let lines = if own & LOOP != 0 {
-            // OUT2 is DCD, OUT1 is RI, RTS is CTS, DTR is DSR.
-            (own & 0x0c) << 4 | (own & 0x02) << 3 | (own & 0x01) << 5
-        } else {
-            self.state.carrier
-        };
-        let changed = (before ^ lines) & !(lines & RING) & !CHANGES;
+        let (ready, idle) = (!self.received.is_empty(), self.to_send.is_empty());
+        self.emptied |= idle && !self.registers.lsr().thre();
+        let status = LineStatus::new().with_ready(ready);
         self.registers
-            .set(MSR, lines | before & CHANGES | changed >> 4);
-        cx.set_intx(self.interrupt() != NO_INTERRUPT);
+            .set_lsr(status.with_thre(idle).with_temt(idle));
+        let (control, before) = (self.registers.mcr(), self.registers.msr());
+        let lines = match control.into_bits() {
+            // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
+            own if control.loopback() => own & 0xc | own << 1 & 0x2 | own >> 1 & 0x1,
+            _ => self.carrier,
+        };
+        let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
+        self.registers
+            .set_msr(before.with_lines(lines).with_changes(changes));
+        cx.set_intx(self.interrupt(cx) != NO_INTERRUPT);
     }
 
     /// Puts a byte into a FIFO, if there is room.
-    fn put(&mut self, cx: &Context<'_>, received: bool, byte: u8) -> bool {
+    fn put(&mut self, cx: &mut Context<'_>, received: bool, byte: u8) -> bool {
         let depth = self.depth();
         let fifo = match received {
-            true => &mut self.state.received,
-            false => &mut self.state.to_send,
+            true => &mut self.received,
+            false => &mut self.to_send,
         };
         let fits = fifo.len() < depth;
         if fits {
             fifo.push_back(byte);
-            self.due = Some(cx.now().after(CHARACTER));
+            cx.set_deadline(Some(cx.now().after(CHARACTER)));
         }
         fits
     }
 
     /// Where a register is in the page.
-    fn place(&self, register: u64) -> usize {
-        let divisor = register < 2 && self.has(LCR, DLAB);
-        register as usize + if divisor { DIVISOR } else { 0 }
+    fn place(&self, register: u64) -> u64 {
+        let divisor = register < 2 && self.registers.lcr().dlab();
+        register + if divisor { DLL } else { 0 }
     }
 
-    fn read_register(&mut self, register: usize) -> u8 {
-        let stored = self.get(register);
+    fn read_byte(&mut self, cx: &Context<'_>, register: u64) -> u8 {
+        let stored: u8 = self.registers.get(register as usize);
         match register {
-            RBR_THR => return self.state.received.pop_front().unwrap_or(0),
-            IIR_FCR => {
-                let shown = self.interrupt();
-                self.state.emptied &= shown != TRANSMITTER;
-                return shown | if stored & FIFO_ENABLE != 0 { 0xc0 } else { 0 };
+            THR => return self.received.pop_front().unwrap_or(0),
+            FCR => {
+                let shown = self.interrupt(cx);
+                self.emptied &= shown != TRANSMITTER;
+                return shown | if self.depth() == FIFO { 0xc0 } else { 0 };
             }
-            MSR => self.registers.set(MSR, stored & !CHANGES),
+            MSR => {
+                let seen = self.registers.msr().with_changes(0);
+                self.registers.set_msr(seen);
+            }
             _ => {}
         }
         stored
     }
 
-    fn write_register(&mut self, cx: &Context<'_>, register: usize, value: u8) {
-        let before = self.get(register);
-        self.registers.write_byte(register, value);
+    fn write_byte(&mut self, cx: &mut Context<'_>, register: u64, value: u8) {
+        let (enabled, fifos) = (self.registers.ier(), self.registers.fcr());
+        self.registers.write_byte_at(register, value);
         match register {
-            // A byte on top of a full transmitter is lost, as on silicon.
-            RBR_THR => {
-                let looped = self.has(MCR, LOOP);
+            THR => {
+                // A byte on top of a full transmitter is lost, as on silicon.
+                let looped = self.registers.mcr().loopback();
                 self.put(cx, looped, value);
-                self.state.emptied = looped;
+                self.emptied = looped;
             }
             IER => {
-                let enabled = value & !before & TRANSMITTER_EMPTY != 0;
-                self.state.emptied |= enabled && self.state.to_send.is_empty();
+                let more = self.registers.ier().transmitter() && !enabled.transmitter();
+                self.emptied |= more && self.to_send.is_empty();
             }
-            IIR_FCR => {
-                let switched = (before ^ value) & FIFO_ENABLE != 0;
-                let keeps = |clear| !switched && value & clear == 0;
-                self.state.received.retain(|_| keeps(CLEAR_RECEIVER));
-                self.state.to_send.retain(|_| keeps(CLEAR_TRANSMITTER));
+            FCR => {
+                let control = FifoControl::from(value);
+                let switched = control.enable() != fifos.enable();
+                self.received
+                    .retain(|_| !switched && !control.clear_receiver());
+                self.to_send
+                    .retain(|_| !switched && !control.clear_transmitter());
             }
             _ => {}
         }
@@ -175,73 +156,55 @@ impl Serial {
 
 impl Model for Serial {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
-        let dword = lanes.gather(|byte| self.read_register(self.place(offset + byte as u64)));
+        let dword = lanes.gather(|byte| self.read_byte(cx, self.place(offset + byte as u64)));
         self.settle(cx);
         dword
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         for (byte, value) in write.bytes() {
-            self.write_register(cx, self.place(offset + byte as u64), value);
+            self.write_byte(cx, self.place(offset + byte as u64), value);
         }
         self.settle(cx);
     }
 
-    fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
-        self.registers.reset(kind);
-        self.due = None;
-        self.state.carrier = mem::take(&mut self.state).carrier;
-        self.registers.set(MSR, self.state.carrier);
+    fn reset(&mut self, cx: &mut Context<'_>, _: ResetKind) {
+        self.carrier = mem::take(self).carrier;
+        self.registers
+            .set_msr(ModemStatus::new().with_lines(self.carrier));
+        cx.set_deadline(None);
         self.settle(cx);
     }
 
-    fn deadline(&self) -> Option<Time> {
-        self.due
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>) {
-        self.due = None;
+    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
         self.settle(cx);
     }
 
     fn line(&mut self) -> Option<&mut dyn CharacterLine> {
         Some(self)
     }
-
-    fn inspect(&self) -> Value {
-        snapshot::tree(&self.state)
-    }
-
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, self.due, &self.state)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        (self.due, self.state) = snapshot::read_model(now, &mut self.registers, saved)?;
-        Ok(())
-    }
 }
 
 impl CharacterLine for Serial {
     fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool {
-        let listens = self.get(MCR) & (RTS | LOOP) == RTS;
-        let taken = listens && self.put(cx, true, character);
+        let control = self.registers.mcr();
+        let taken = control.rts() && !control.loopback() && self.put(cx, true, character);
         self.settle(cx);
         taken
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
-        if self.state.to_send.len() == self.depth() {
-            self.due = None;
+        if self.to_send.len() == self.depth() {
+            cx.set_deadline(None);
         }
-        let leaves = self.due.is_none();
-        let character = leaves.then(|| self.state.to_send.pop_front()).flatten();
+        let leaves = cx.deadline().is_none();
+        let character = leaves.then(|| self.to_send.pop_front()).flatten();
         self.settle(cx);
         character
     }
 
     fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool) {
-        self.state.carrier = if carrier { CARRIER } else { 0 };
+        self.carrier = if carrier { CARRIER } else { 0 };
         self.settle(cx);
     }
 }

@@ -1,10 +1,22 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::FIFO;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
+use crate::register::ResetKind;
 
 const PMCSR: u64 = 0x44;
-const FIFOS: u8 = FIFO_ENABLE;
+/// FCR: the FIFOs are on.
+const FIFOS: u8 = 0x01;
+/// FCR: forget what was received.
+const CLEAR_RECEIVER: u8 = 0x02;
+/// FCR: forget what is to be sent.
+const CLEAR_TRANSMITTER: u8 = 0x04;
+/// LCR: registers 0 and 1 are the divisor.
+const DLAB: u8 = 0x80;
+/// MCR: what is sent is received.
+const LOOP: u8 = 0x10;
+/// MSR: DCD, DSR, CTS.
+const CARRIER: u8 = 0xb0;
 /// LSR: a byte is there.
 const READY: u8 = 0x01;
 /// MCR: DTR, RTS.

@@ -4,22 +4,25 @@
 //! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks go through the buffer if that is
 //! switched on; others go byte by byte, with software in between. The controller begins nothing while config space says that its host interface is off.
 
-pub mod registers;
+pub mod registers {
+    //! The registers and their bits.
+    include!(concat!(env!("OUT_DIR"), "/smbus.rs"));
+}
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use self::registers::{
-    AUX_CTL, BLOCK_DB, DAT0, DAT1, E32B, HST_EN, HSTCFG, HSTCMD, HSTCNT, HSTSTS, HostControl,
-    HostStatus, I2C_EN, SLV_CMD, SMBALERT_DIS, XMIT_SLVA,
+    BLOCK_DB, DAT0, HSTCNT, HSTSTS, HostConfiguration, HostControl, HostStatus, Registers,
 };
 use super::i2c::Bus;
 use super::{Context, Model};
-use crate::register::{Block, DwordWrite, Lanes, ResetKind};
-use crate::snapshot::{self, RestoreError};
+use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::time::Time;
+
+/// Host Configuration, in config space.
+pub const HSTCFG: u16 = 0x40;
 
 /// Eight bits and the acknowledgement at 100 kHz.
 const BYTE_TIME: Duration = Duration::from_micros(90);
@@ -28,23 +31,11 @@ const DONE: HostStatus = HostStatus::new().with_done(true);
 const BYTE_DONE: HostStatus = HostStatus::new().with_byte_done(true);
 const DEVICE_ERROR: HostStatus = HostStatus::new().with_device_error(true);
 const FAILED: HostStatus = HostStatus::new().with_failed(true);
-/// What [`HostControl::interrupt`] lets through.
-const CAUSES: u8 =
-    DONE.into_bits() | BYTE_DONE.into_bits() | DEVICE_ERROR.into_bits() | FAILED.into_bits();
 
 /// The host controller.
-#[derive(Debug)]
-pub struct Smbus {
-    registers: Block,
-    /// When what is on the wires is over.
-    due: Option<Time>,
-    state: State,
-}
-
-/// What there is besides registers.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
+pub struct Smbus {
+    registers: Registers,
     bus: Bus,
     buffer: [u8; 32],
     /// The place in the buffer that `BLOCK_DB` is.
@@ -52,75 +43,53 @@ struct State {
     /// A block that goes byte by byte: whether the target sends it, and the bytes that are left.
     block: Option<(bool, u8)>,
     /// What `HSTSTS` shows when what is on the wires is over.
-    outcome: u8,
-}
-
-impl Default for Smbus {
-    fn default() -> Self {
-        let (registers, state) = (registers::page(), State::default());
-        Self {
-            registers,
-            due: None,
-            state,
-        }
-    }
+    outcome: HostStatus,
 }
 
 impl Smbus {
-    fn status(&self) -> HostStatus {
-        self.registers.get(HSTSTS)
-    }
-
-    fn control(&self) -> HostControl {
-        self.registers.get(HSTCNT)
-    }
-
-    fn buffered(&self) -> bool {
-        self.registers.get::<u8>(AUX_CTL) & E32B != 0
-    }
-
     /// The place in the buffer that `BLOCK_DB` is, if that is in use; on to the next one.
     fn place(&mut self) -> Option<&mut u8> {
-        let place = self.state.place % 32;
-        self.state.place = place + 1;
-        let buffered = self.buffered();
-        let slot = self.state.buffer.get_mut(usize::from(place));
+        let place = self.place % 32;
+        self.place = place + 1;
+        let buffered = self.registers.aux_ctl().e32b();
+        let slot = self.buffer.get_mut(usize::from(place));
         slot.filter(|_| buffered)
     }
 
     /// Something is on the wires from now on, and this comes of it.
-    fn begin(&mut self, now: Time, outcome: HostStatus) {
-        self.registers.set(HSTSTS, self.status().with_busy(true));
-        self.due = Some(now.after(BYTE_TIME * self.state.bus.take_bytes()));
-        self.state.outcome = outcome.into();
+    fn begin(&mut self, cx: &mut Context<'_>, outcome: HostStatus) {
+        let status = self.registers.hststs();
+        self.registers.set_hststs(status.with_busy(true));
+        self.outcome = outcome;
+        cx.set_deadline(Some(cx.now().after(BYTE_TIME * self.bus.take_bytes())));
     }
 
     /// What was on the wires is over.
-    fn end(&mut self, outcome: HostStatus) {
+    fn end(&mut self, cx: &mut Context<'_>, outcome: HostStatus) {
         if !outcome.byte_done() {
-            self.state.bus.stop();
-            self.state.block = None;
+            self.bus.stop();
+            self.block = None;
         }
-        self.due = None;
-        let status = self.status().with_busy(outcome.byte_done());
-        self.registers
-            .set(HSTSTS, u8::from(status) | u8::from(outcome));
+        cx.set_deadline(None);
+        let status = self.registers.hststs().with_busy(outcome.byte_done());
+        self.registers.set_hststs(status | outcome);
     }
 
-    fn start(&mut self, cx: &Context<'_>) {
-        let configuration: u8 = cx.config(HSTCFG);
-        if configuration & HST_EN != 0 && !self.status().busy() {
-            let outcome = self.transact(configuration & I2C_EN != 0);
-            self.begin(cx.now(), outcome);
+    fn start(&mut self, cx: &mut Context<'_>) {
+        let configuration: HostConfiguration = cx.config(HSTCFG);
+        if configuration.hst_en() && !self.registers.hststs().busy() {
+            let outcome = self.transact(configuration.i2c_en());
+            self.begin(cx, outcome);
         }
     }
 
     /// A transaction: all of it, or as far as the first byte of a block.
     fn transact(&mut self, i2c: bool) -> HostStatus {
-        let [slave, command, data0, data1] =
-            [XMIT_SLVA, HSTCMD, DAT0, DAT1].map(|register| self.registers.get::<u8>(register));
-        let (protocol, read) = (self.control().protocol(), slave & 1 != 0);
-        let (sent, received): (&[u8], usize) = match (protocol, read) {
+        let Self { registers, bus, .. } = self;
+        let (target, command) = (registers.xmit_slva(), registers.hstcmd());
+        let (data0, data1) = (registers.dat0(), registers.dat1());
+        let (protocol, read) = (registers.hstcnt().protocol(), target.read());
+        let (sent, received): (&[u8], u64) = match (protocol, read) {
             (1, false) => (&[command], 0),               // Send Byte
             (1, true) => (&[], 1),                       // Receive Byte
             (2, false) => (&[command, data0], 0),        // Write Byte
@@ -136,24 +105,19 @@ impl Smbus {
             _ => (&[], 0),                               // Quick
         };
         let reads = read || matches!(protocol, 4 | 6 | 7);
-        let buffered = self.buffered() && matches!(protocol, 5 | 7);
-        let State { bus, buffer, .. } = &mut self.state;
-        let out = if buffered && !read {
-            usize::from(data0)
-        } else {
-            0
-        };
-        let block = buffer.get(..out).unwrap_or(buffer);
-        if !bus.message(slave >> 1, sent, block, reads) {
+        let buffered = registers.aux_ctl().e32b() && matches!(protocol, 5 | 7);
+        let out = if buffered && !read { data0 } else { 0 };
+        let block = self.buffer.iter().take(out.into());
+        if !bus.message(target.address(), sent.iter().chain(block).copied(), reads) {
             return DEVICE_ERROR;
         }
-        for register in [DAT0, DAT1].into_iter().take(received) {
-            self.registers.set(register, bus.read());
+        for data in DAT0..DAT0 + received {
+            registers.set(data as usize, bus.read());
         }
-        let count: u8 = self.registers.get(DAT0);
+        let count = registers.dat0();
         match protocol {
             5 | 7 if buffered => {
-                let room = buffer.iter_mut().take(usize::from(count));
+                let room = self.buffer.iter_mut().take(count.into());
                 room.filter(|_| reads).for_each(|byte| *byte = bus.read());
                 DONE
             }
@@ -165,87 +129,79 @@ impl Smbus {
 
     /// The next byte of a block, between the wires and `BLOCK_DB`.
     fn block_byte(&mut self, reads: bool, left: u8) -> HostStatus {
-        let last = left <= 1 || reads && self.control().last_byte();
-        self.state.block = Some((reads, if last { 0 } else { left - 1 }));
+        let last = left <= 1 || reads && self.registers.hstcnt().last_byte();
+        self.block = Some((reads, if last { 0 } else { left - 1 }));
         if reads {
-            self.registers.set(BLOCK_DB, self.state.bus.read());
-        } else if !self.state.bus.write(self.registers.get(BLOCK_DB)) {
+            self.registers.set_block_db(self.bus.read());
+        } else if !self.bus.write(self.registers.block_db()) {
             return DEVICE_ERROR;
         }
         BYTE_DONE
     }
 
     /// Software is done with a byte of a block.
-    fn go_on(&mut self, now: Time) {
-        if let Some((reads, left)) = self.state.block {
-            let outcome = if left == 0 {
-                DONE
-            } else {
-                self.block_byte(reads, left)
-            };
-            self.begin(now, outcome);
-        }
+    fn go_on(&mut self, cx: &mut Context<'_>) {
+        let outcome = match self.block {
+            None => return,
+            Some((_, 0)) => DONE,
+            Some((reads, left)) => self.block_byte(reads, left),
+        };
+        self.begin(cx, outcome);
     }
 
     fn update_intx(&self, cx: &mut Context<'_>) {
-        let status = self.status();
-        let alert = status.alert() && self.registers.get::<u8>(SLV_CMD) & SMBALERT_DIS == 0;
-        let cause = u8::from(status) & CAUSES != 0;
-        cx.set_intx(cause && self.control().interrupt() || alert);
+        let (status, control) = (self.registers.hststs(), self.registers.hstcnt());
+        let cause = status.done() || status.byte_done() || status.device_error() || status.failed();
+        let alert = status.alert() && !self.registers.slv_cmd().smbalert_dis();
+        cx.set_intx(cause && control.interrupt() || alert);
     }
 }
 
 impl Model for Smbus {
     fn read(&mut self, _: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
         for byte in lanes.bytes() {
-            match offset as usize + byte {
-                HSTCNT => self.state.place = 0,
+            match offset + byte as u64 {
+                HSTCNT => self.place = 0,
                 BLOCK_DB => {
                     if let Some(byte) = self.place().map(|byte| *byte) {
-                        self.registers.set(BLOCK_DB, byte);
+                        self.registers.set_block_db(byte);
                     }
                 }
                 _ => {}
             }
         }
-        let value = self.registers.read(offset as usize / 4);
-        if offset as usize == HSTSTS && lanes.covers(HSTSTS) {
-            self.registers.set(HSTSTS, self.status().with_in_use(true));
+        let value = self.registers.read_at(offset);
+        if offset == HSTSTS && lanes.covers(0) {
+            let status = self.registers.hststs();
+            self.registers.set_hststs(status.with_in_use(true));
         }
         value
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
-        let before = self.status();
-        self.registers.write(offset as usize / 4, write);
+        let before = self.registers.hststs();
+        self.registers.write_at(offset, write);
+        let waits = self.registers.hststs().byte_done();
         for (byte, value) in write.bytes() {
-            let (register, control) = (offset as usize + byte, HostControl::from(value));
-            match register {
-                HSTSTS if before.byte_done() && !self.status().byte_done() => self.go_on(cx.now()),
-                HSTCNT if control.kill() && before.busy() => self.end(FAILED),
+            let control = HostControl::from(value);
+            match offset + byte as u64 {
+                HSTSTS if before.byte_done() && !waits => self.go_on(cx),
+                HSTCNT if control.kill() && before.busy() => self.end(cx, FAILED),
                 HSTCNT if control.start() => self.start(cx),
-                BLOCK_DB => {
-                    if let Some(byte) = self.place() {
-                        *byte = value;
-                    }
-                }
+                BLOCK_DB => self.place().into_iter().for_each(|byte| *byte = value),
                 _ => {}
             }
         }
         self.update_intx(cx);
     }
 
-    fn reset(&mut self, _: &mut Context<'_>, kind: ResetKind) {
-        self.end(HostStatus::new());
+    fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
+        self.end(cx, HostStatus::new());
         self.registers.reset(kind);
     }
 
-    fn deadline(&self) -> Option<Time> {
-        self.due
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>) {
-        self.end(self.state.outcome.into());
+    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
+        self.end(cx, self.outcome);
         self.update_intx(cx);
     }
 
@@ -255,22 +211,10 @@ impl Model for Smbus {
 
     /// Somebody pulls SMBALERT#, which is also a wake event.
     fn input(&mut self, cx: &mut Context<'_>, _: &str) {
-        self.registers.set(HSTSTS, self.status().with_alert(true));
+        let status = self.registers.hststs();
+        self.registers.set_hststs(status.with_alert(true));
         self.update_intx(cx);
         cx.pme();
-    }
-
-    fn inspect(&self) -> Value {
-        json!({ "registers": self.registers.values(), "state": self.state })
-    }
-
-    fn save(&self, now: Time) -> Value {
-        snapshot::model(now, &self.registers, self.due, &self.state)
-    }
-
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        (self.due, self.state) = snapshot::read_model(now, &mut self.registers, saved)?;
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@ use std::ops::{Deref, DerefMut};
 
 use proptest::prelude::*;
 
+use super::registers::{AUX_CTL, BLOCK_DB, DAT0, DAT1, HSTCMD, HSTCNT, HSTSTS, SLV_CMD, XMIT_SLVA};
 use super::*;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
 use crate::model::i2c::{EEPROM, THERMOMETER};
@@ -17,6 +18,10 @@ const FAILED: u8 = 0x10;
 const ALERT: u8 = 0x20;
 const IN_USE: u8 = 0x40;
 const BYTE_DONE: u8 = 0x80;
+const HST_EN: u8 = 0x01;
+const I2C_EN: u8 = 0x04;
+const E32B: u8 = 0x02;
+const SMBALERT_DIS: u8 = 0x04;
 /// A byte of a block is done, and the transaction goes on.
 const WAITS: u8 = BYTE_DONE | 0x01;
 
@@ -48,12 +53,12 @@ impl Host {
         bench
     }
 
-    fn set(&mut self, register: usize, value: u8) {
-        self.write_bytes(register as u64, &[value]);
+    fn set(&mut self, register: u64, value: u8) {
+        self.write_bytes(register, &[value]);
     }
 
-    fn get(&mut self, register: usize) -> u8 {
-        let [value] = self.read_bytes(register as u64);
+    fn get(&mut self, register: u64) -> u8 {
+        let [value] = self.read_bytes(register);
         value
     }
 

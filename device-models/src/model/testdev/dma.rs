@@ -1,49 +1,14 @@
 //! The copy engine of the test device: one job at a time, one slice of it under way.
 
-use bitfield_struct::bitfield;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::registers::DmaStatus;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::Context;
 
 /// Bytes of a job that are under way at a time at most: a long copy holds up nothing else.
 const SLICE: u32 = 1 << 20;
-
-/// `DMA_CTRL`, as written.
-#[bitfield(u32)]
-#[derive(PartialEq, Eq)]
-pub struct DmaControl {
-    /// Start. While a job runs it is ignored.
-    pub go: bool,
-    /// Interrupt when done, also on error.
-    pub interrupt: bool,
-    #[bits(6)]
-    __: u8,
-    /// The vector to interrupt with.
-    pub vector: u8,
-    #[bits(15)]
-    __: u16,
-    /// End the job after the slice under way. It wins over [`Self::go`].
-    pub stop: bool,
-}
-
-/// `DMA_STATUS`.
-#[bitfield(u32)]
-#[derive(PartialEq, Eq)]
-pub struct DmaStatus {
-    /// A job runs.
-    pub busy: bool,
-    /// The last job is over.
-    pub done: bool,
-    /// It ended early because of an error.
-    pub error: bool,
-    #[bits(5)]
-    __: u8,
-    /// 1 unmapped, 2 not permitted, 3 bus mastering off, 4 aborted by a power state or reset.
-    pub code: u8,
-    __: u16,
-}
 
 /// What `DMA_CTRL` started, with the parameters of that moment.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

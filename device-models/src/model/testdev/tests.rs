@@ -1,3 +1,4 @@
+use super::registers::*;
 use super::*;
 use crate::dma::{DmaError, DmaOp, DmaRequest};
 use crate::effect::{Effect, Event, MessageKind};
@@ -39,7 +40,7 @@ fn go() -> DmaControl {
 #[test]
 fn registers_after_power_on_and_what_writes_leave_there() {
     for (offset, reset, after) in [
-        (MAGIC, MAGIC_VALUE, MAGIC_VALUE),
+        (MAGIC, 0x504d_4456, 0x504d_4456),
         (SCRATCH, 0, 0xa5a5_5a5a),
         (D_STATE, 0, 0),
         (OUTSIDE_D0, 0, 0),
