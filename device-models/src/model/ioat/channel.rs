@@ -84,12 +84,10 @@ impl Channel {
             CHANCMD => {
                 let asked = self.registers.chancmd() | Command::from(write.value() as u8);
                 self.registers.set_chancmd(asked);
-                self.proceed(cx);
                 // DMACOUNT is in the same DWORD.
                 let counts = write.lanes().mask() >> 16 != 0;
                 if counts && self.registers.chanerr() == Errors::new() {
                     self.set_state(ACTIVE);
-                    self.proceed(cx);
                 }
             }
             _ if offset & !4 == CHAINADDR => {
@@ -97,6 +95,9 @@ impl Channel {
                 self.registers.set_cdar(self.registers.chainaddr());
             }
             _ => {}
+        }
+        if self.work == Work::Nothing {
+            self.proceed(cx);
         }
     }
 
@@ -140,9 +141,6 @@ impl Channel {
     /// Between two descriptors: does what it was asked for meanwhile and, if it is active, fetches
     /// the next one. A halted channel is not suspended.
     fn proceed(&mut self, cx: &mut Context<'_>) {
-        if self.work != Work::Nothing {
-            return;
-        }
         let asked = self.registers.chancmd();
         self.registers.set_chancmd(Command::new());
         if asked.reset() {
@@ -150,13 +148,9 @@ impl Channel {
         } else if asked.suspend() && self.state() != HALTED {
             self.set_state(SUSPENDED);
         }
-        if self.state() == ACTIVE {
-            self.fetch(cx);
+        if self.state() != ACTIVE {
+            return;
         }
-    }
-
-    /// Fetches the next descriptor, if one is left.
-    fn fetch(&mut self, cx: &mut Context<'_>) {
         let (address, len) = (self.registers.cdar(), READ);
         if self.count == self.registers.dmacount() {
             self.set_state(DONE);
@@ -169,7 +163,7 @@ impl Channel {
 
     fn execute(&mut self, cx: &mut Context<'_>, most: u32, descriptor: Descriptor) {
         let [head, from, to, _] = descriptor;
-        let (len, control) = split(head);
+        let (len, control) = (head as u32, control(head));
         if control.null() {
             self.end(cx, Ok(descriptor));
         } else if control.operation() != 0 {
@@ -189,8 +183,7 @@ impl Channel {
                 self.registers.set_chansts(self.registers.cdar() | ACTIVE);
                 self.registers.set_cdar(next);
                 self.count = self.count.wrapping_add(1);
-                let (_, control) = split(head);
-                (control.completion(), control.interrupt())
+                (control(head).completion(), control(head).interrupt())
             }
             Err(errors) => {
                 let control = self.fail(cx, errors);
@@ -200,11 +193,8 @@ impl Channel {
         if write {
             let address = self.registers.chancmp();
             let data = self.registers.chansts().to_le_bytes().to_vec();
-            self.start(
-                cx,
-                Work::Complete(interrupt),
-                DmaOp::Write { address, data },
-            );
+            let write = DmaOp::Write { address, data };
+            self.start(cx, Work::Complete(interrupt), write);
         } else {
             self.completed(cx, interrupt);
         }
@@ -213,8 +203,8 @@ impl Channel {
     /// Shows errors. Returns what is to be done about them.
     fn fail(&mut self, cx: &mut Context<'_>, errors: Errors) -> Control {
         cx.set_config(CHANERR_INT, cx.config::<Errors>(CHANERR_INT) | errors);
-        self.registers
-            .set_chanerr(self.registers.chanerr() | errors);
+        let all = self.registers.chanerr() | errors;
+        self.registers.set_chanerr(all);
         self.set_state(HALTED);
         self.registers.chanctrl()
     }
@@ -238,19 +228,17 @@ impl Channel {
     }
 }
 
-/// Size and control.
-fn split(head: u64) -> (u32, DescriptorControl) {
-    (head as u32, DescriptorControl::from((head >> 32) as u32))
+fn control(head: u64) -> DescriptorControl {
+    DescriptorControl::from((head >> 32) as u32)
 }
 
 /// The side of a copy that went wrong.
 fn side([head, source, ..]: Descriptor, error: DmaError) -> Errors {
     let source = source..source.saturating_add(u64::from(head as u32));
-    match error {
-        DmaError::NotPermitted { write: true, .. } => Errors::new().with_write_data(true),
-        DmaError::Unmapped { address } if !source.contains(&address) => {
-            Errors::new().with_write_data(true)
-        }
-        _ => Errors::new().with_read_data(true),
-    }
+    let write = match error {
+        DmaError::NotPermitted { write, .. } => write,
+        DmaError::Unmapped { address } => !source.contains(&address),
+        DmaError::BusMasterOff | DmaError::Aborted => false,
+    };
+    Errors::new().with_read_data(!write).with_write_data(write)
 }

@@ -70,18 +70,10 @@ impl Ioat {
         }
     }
 
-    /// What a channel does, and its interrupt afterwards.
-    fn with_channel(
-        &mut self,
-        cx: &mut Context<'_>,
-        number: usize,
-        what: impl FnOnce(&mut Channel, &mut Context<'_>),
-    ) {
-        let Some(channel) = self.channels.get_mut(number) else {
-            return;
-        };
-        what(channel, cx);
-        if !channel.take_interrupt() {
+    /// A channel has done something: it may interrupt.
+    fn interrupt(&mut self, cx: &mut Context<'_>, number: usize) {
+        let channel = self.channels.get_mut(number);
+        if !channel.is_some_and(Channel::take_interrupt) {
             return;
         }
         if self.global.intrctrl().vector_per_channel() {
@@ -121,9 +113,11 @@ impl Model for Ioat {
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         if let Some(number) = (offset / PAGE).checked_sub(1) {
-            self.with_channel(cx, number as usize, |channel, cx| {
+            let number = number as usize;
+            if let Some(channel) = self.channels.get_mut(number) {
                 channel.write(cx, offset % PAGE, write);
-            });
+            }
+            self.interrupt(cx, number);
         } else {
             self.global.write_at(offset, write);
             if offset == CHANCNT {
@@ -138,9 +132,10 @@ impl Model for Ioat {
 
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
         let most = 1 << self.global.xfercap().log2_bytes();
-        self.with_channel(cx, tag as usize, |channel, cx| {
-            channel.done(cx, most, outcome)
-        });
+        if let Some(channel) = self.channels.get_mut(tag as usize) {
+            channel.done(cx, most, outcome);
+        }
+        self.interrupt(cx, tag as usize);
     }
 
     fn restored(&self, saved: Self) -> Result<Self, RestoreError> {

@@ -11,7 +11,6 @@ pub mod registers {
 }
 
 use std::collections::VecDeque;
-use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,8 +40,10 @@ const RING: u8 = 0x4;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Serial {
     registers: Registers,
-    received: VecDeque<u8>,
-    to_send: VecDeque<u8>,
+    /// Bytes received.
+    rx: VecDeque<u8>,
+    /// Bytes to send.
+    tx: VecDeque<u8>,
     /// The transmitter became empty, and nobody has seen it.
     emptied: bool,
     /// MSR's lines as the other end holds them.
@@ -59,7 +60,7 @@ impl Serial {
     /// What IIR tells: the interrupt of the highest priority.
     fn interrupt(&self, cx: &Context<'_>) -> u8 {
         let trigger = TRIGGER_LEVELS[usize::from(self.registers.fcr().trigger())];
-        let ready = self.received.len();
+        let ready = self.rx.len();
         match self.registers.ier() {
             ier if ier.data() && ready >= trigger.min(self.depth()) => 0x04,
             ier if ier.data() && ready > 0 && cx.deadline().is_none() => 0x0c,
@@ -71,11 +72,10 @@ impl Serial {
 
     /// Brings line status, modem status and INTx in line with what they depend on.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        let (ready, idle) = (!self.received.is_empty(), self.to_send.is_empty());
+        let (ready, idle) = (!self.rx.is_empty(), self.tx.is_empty());
         self.emptied |= idle && !self.registers.lsr().thre();
-        let status = LineStatus::new().with_ready(ready);
-        self.registers
-            .set_lsr(status.with_thre(idle).with_temt(idle));
+        let status = LineStatus::new().with_ready(ready).with_thre(idle);
+        self.registers.set_lsr(status.with_temt(idle));
         let (control, before) = (self.registers.mcr(), self.registers.msr());
         let lines = match control.into_bits() {
             // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
@@ -83,23 +83,20 @@ impl Serial {
             _ => self.carrier,
         };
         let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
-        self.registers
-            .set_msr(before.with_lines(lines).with_changes(changes));
+        let after = before.with_lines(lines).with_changes(changes);
+        self.registers.set_msr(after);
         cx.set_intx(self.interrupt(cx) != NO_INTERRUPT);
     }
 
     /// Puts a byte into a FIFO, if there is room.
     fn put(&mut self, cx: &mut Context<'_>, received: bool, byte: u8) -> bool {
         let depth = self.depth();
-        let fifo = match received {
-            true => &mut self.received,
-            false => &mut self.to_send,
-        };
+        let Self { rx, tx, .. } = self;
+        let fifo = if received { rx } else { tx };
         let fits = fifo.len() < depth;
-        if fits {
-            fifo.push_back(byte);
-            cx.set_deadline(Some(cx.now().after(CHARACTER)));
-        }
+        fifo.extend(fits.then_some(byte));
+        let due = cx.now().after(CHARACTER);
+        cx.set_deadline((fifo.len() < depth).then_some(due));
         fits
     }
 
@@ -112,16 +109,13 @@ impl Serial {
     fn read_byte(&mut self, cx: &Context<'_>, register: u64) -> u8 {
         let stored: u8 = self.registers.get(register as usize);
         match register {
-            THR => return self.received.pop_front().unwrap_or(0),
+            THR => return self.rx.pop_front().unwrap_or(0),
             FCR => {
                 let shown = self.interrupt(cx);
                 self.emptied &= shown != TRANSMITTER;
                 return shown | if self.depth() == FIFO { 0xc0 } else { 0 };
             }
-            MSR => {
-                let seen = self.registers.msr().with_changes(0);
-                self.registers.set_msr(seen);
-            }
+            MSR => self.registers.set_msr(self.registers.msr().with_changes(0)),
             _ => {}
         }
         stored
@@ -137,17 +131,13 @@ impl Serial {
                 self.put(cx, looped, value);
                 self.emptied = looped;
             }
-            IER => {
-                let more = self.registers.ier().transmitter() && !enabled.transmitter();
-                self.emptied |= more && self.to_send.is_empty();
-            }
+            // Enabling the interrupt of an empty transmitter interrupts.
+            IER => self.emptied |= !enabled.transmitter() && self.tx.is_empty(),
             FCR => {
                 let control = FifoControl::from(value);
-                let switched = control.enable() != fifos.enable();
-                self.received
-                    .retain(|_| !switched && !control.clear_receiver());
-                self.to_send
-                    .retain(|_| !switched && !control.clear_transmitter());
+                let stays = control.enable() == fifos.enable();
+                self.rx.retain(|_| stays && !control.clear_receiver());
+                self.tx.retain(|_| stays && !control.clear_transmitter());
             }
             _ => {}
         }
@@ -169,9 +159,9 @@ impl Model for Serial {
     }
 
     fn reset(&mut self, cx: &mut Context<'_>, _: ResetKind) {
-        self.carrier = mem::take(self).carrier;
-        self.registers
-            .set_msr(ModemStatus::new().with_lines(self.carrier));
+        self.carrier = std::mem::take(self).carrier;
+        let status = ModemStatus::new().with_lines(self.carrier);
+        self.registers.set_msr(status);
         cx.set_deadline(None);
         self.settle(cx);
     }
@@ -194,11 +184,8 @@ impl CharacterLine for Serial {
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
-        if self.to_send.len() == self.depth() {
-            cx.set_deadline(None);
-        }
         let leaves = cx.deadline().is_none();
-        let character = leaves.then(|| self.to_send.pop_front()).flatten();
+        let character = leaves.then(|| self.tx.pop_front()).flatten();
         self.settle(cx);
         character
     }
