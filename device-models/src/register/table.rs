@@ -128,12 +128,18 @@ struct Masks {
     covered: u32,
 }
 
+/// Bytes of the largest page.
+const LARGEST: usize = 0x1_0000;
+
 /// The table as Rust, to be included in a module of its own.
 ///
 /// # Errors
 /// It is no table, or what it says of a register or of bits cannot be.
 pub fn rust(table: &str) -> Result<String, TableError> {
     let table: Table = toml::from_str(table)?;
+    if table.size % 4 != 0 || table.size > LARGEST {
+        return Err(error("size", "a page is DWORDs, at most 64 KiB"));
+    }
     // The types that a register can have, and how many bits they are wide.
     let mut types: BTreeMap<&str, u32> =
         BTreeMap::from([("u8", 8), ("u16", 16), ("u32", 32), ("u64", 64)]);
@@ -173,7 +179,7 @@ pub fn rust(table: &str) -> Result<String, TableError> {
     let page = PAGE
         .replace("$MASKS", &masks.collect::<String>())
         .replace("$ACCESSORS", &accessors);
-    Ok(text + &page)
+    Ok(MODULE.replace("$TEXT", &(text + &page)))
 }
 
 fn error(at: &str, reason: &'static str) -> TableError {
@@ -242,6 +248,14 @@ fn bits_type(name: &str, width: u32, bits: &Bits) -> Result<String, TableError> 
         .replace("$WHOLE", &format!("u{width}")))
 }
 
+/// Shifts by zero and casts to the same type are not worth telling apart.
+const MODULE: &str = "
+#[allow(clippy::all)]
+mod made {
+$TEXT}
+pub use self::made::*;
+";
+
 const BIT: &str = "
     /// Bit $LOW.
     #[must_use]
@@ -276,7 +290,6 @@ const TYPE: &str = "
 #[serde(transparent)]
 pub struct $NAME($WHOLE);
 
-#[allow(clippy::unnecessary_cast)]
 impl $NAME {
     /// No bit is set.
     #[must_use]
