@@ -7,7 +7,7 @@ use std::{env, fs};
 #[path = "src/register/table.rs"]
 mod table;
 
-/// What is made in `OUT_DIR`, and of which table.
+/// What is made in `OUT_DIR`, and of which table: each a module `registers`.
 const TABLES: [(&str, &str); 7] = [
     ("smbus.rs", "src/model/smbus/registers.toml"),
     ("designware.rs", "src/model/designware/registers.toml"),
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     for (name, path) in TABLES {
         println!("cargo::rerun-if-changed={path}");
-        let rust = table::rust(&fs::read_to_string(path)?);
+        let rust = table::rust("registers", &fs::read_to_string(path)?);
         fs::write(
             out.join(name),
             rust.map_err(|error| format!("{path}: {error}"))?,

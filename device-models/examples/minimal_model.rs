@@ -1,10 +1,8 @@
 //! A whole device model: a register that adds what is written to it, and an interrupt for each sum.
 
-use pci_device_models::model::{Context, Model, Registry};
+use pci_device_models::model::Registry;
+use pci_device_models::model::prelude::*;
 use pci_device_models::profile::{Profile, ProfileError};
-use pci_device_models::register::{DwordWrite, Lanes, ResetKind};
-use pci_device_models::time::Time;
-use serde::{Deserialize, Serialize};
 
 /// BAR0: the sum is read at 0; a write to 4 adds to it and interrupts with vector 0.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -1,20 +1,15 @@
 //! A model built step by step in `docs/device-authors.md`: it waits, writes a pattern to memory, and
 //! interrupts.
 
-use std::time::Duration;
-
 use pci_device_models::dma::{DmaOp, DmaOutcome};
-use pci_device_models::model::{Context, InRange, Model, Registry};
+use pci_device_models::model::prelude::*;
+use pci_device_models::model::{InRange, Registry};
 use pci_device_models::profile::{Profile, ProfileError};
-use pci_device_models::register::{DwordWrite, Lanes, ResetKind};
 use pci_device_models::snapshot::RestoreError;
-use pci_device_models::time::Time;
-use serde::{Deserialize, Serialize};
 
-mod registers {
-    include!(concat!(env!("OUT_DIR"), "/step_by_step.rs"));
-}
 use registers::{CONTROL, Control, Registers, Status};
+
+include!(concat!(env!("OUT_DIR"), "/step_by_step.rs"));
 
 /// What a profile says in its `[model]`.
 #[derive(Debug, Deserialize)]
@@ -58,7 +53,7 @@ impl Model for Filler {
         self.registers.write_at(offset, write);
         let start = offset == CONTROL && Control::from(write.value()).start();
         if start && !self.registers.status().busy() {
-            self.registers.set_status(Status::new().with_busy(true));
+            self.registers.set_status(Status::BUSY);
             cx.set_deadline(Some(cx.now().after(self.delay)));
         }
     }
@@ -69,14 +64,18 @@ impl Model for Filler {
             data: vec![0xa5; self.registers.length() as usize],
         };
         if cx.dma(0, pattern).is_err() {
-            self.end(cx, Status::new().with_error(true));
+            self.end(cx, Status::ERROR);
         }
     }
 
     fn dma_done(&mut self, cx: &mut Context<'_>, _: u32, outcome: DmaOutcome<'_>) {
-        let done = outcome.is_ok();
-        self.written += u32::from(done);
-        self.end(cx, Status::new().with_done(done).with_error(!done));
+        match outcome {
+            Ok(_) => {
+                self.written += 1;
+                self.end(cx, Status::DONE);
+            }
+            Err(_) => self.end(cx, Status::ERROR),
+        }
     }
 
     fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {

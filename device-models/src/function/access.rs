@@ -4,7 +4,6 @@ use super::core::Core;
 use super::memory::read_bytes;
 use super::{BarContent, Delays, Function, Target};
 use crate::config::BarKind;
-use crate::model::Context;
 use crate::power::PowerState;
 use crate::register::split;
 use crate::time::Time;
@@ -99,10 +98,9 @@ impl Function {
         for piece in split(offset, data.len()) {
             let value = match self.core.stored(bar, piece.offset) {
                 Some(value) => value,
-                None => {
-                    let cx = &mut Context::new(now, &mut self.core);
-                    self.model.read(cx, bar, piece.offset, piece.lanes())
-                }
+                None => self.with_model(now, |model, cx| {
+                    model.read(cx, bar, piece.offset, piece.lanes())
+                }),
             };
             piece.fill(value, data);
         }
@@ -126,8 +124,7 @@ impl Function {
                 let at = piece.offset + piece.first as u64;
                 self.core.write_ram(bar, at, bytes.unwrap_or_default());
             } else {
-                let cx = &mut Context::new(now, &mut self.core);
-                self.model.write(cx, bar, piece.offset, write);
+                self.with_model(now, |model, cx| model.write(cx, bar, piece.offset, write));
             }
         }
     }

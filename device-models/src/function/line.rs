@@ -39,11 +39,11 @@ impl Function {
         now: Time,
         what: impl FnOnce(&mut dyn CharacterLine, &mut Context<'_>) -> T,
     ) -> T {
-        match self.model.line() {
-            Some(line) if self.core.state == PowerState::D0 => {
-                what(line, &mut Context::new(now, &mut self.core))
-            }
-            _ => T::default(),
+        if self.core.state != PowerState::D0 {
+            return T::default();
         }
+        self.with_model(now, |model, cx| {
+            model.line().map_or_else(T::default, |line| what(line, cx))
+        })
     }
 }

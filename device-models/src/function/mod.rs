@@ -231,8 +231,7 @@ impl Function {
         for _ in 0..1024 {
             let due = self.core.model_deadline.take_if(|due| *due <= now);
             let Some(due) = due else { break };
-            self.model
-                .timer(&mut Context::new(now, &mut self.core), due);
+            self.with_model(now, |model, cx| model.timer(cx, due));
         }
     }
 
@@ -250,8 +249,7 @@ impl Function {
     /// The world around the device drives one of its inputs. Any other name does nothing.
     pub fn input(&mut self, now: Time, name: &str) {
         if self.model.inputs().contains(&name) {
-            self.model
-                .input(&mut Context::new(now, &mut self.core), name);
+            self.with_model(now, |model, cx| model.input(cx, name));
         }
     }
 
@@ -311,8 +309,19 @@ impl Function {
         } else {
             Err(DmaError::Aborted)
         };
+        self.with_model(now, |model, cx| model.dma_done(cx, id.tag, outcome));
+    }
+
+    /// Something is done with the model, which settles then.
+    fn with_model<T>(
+        &mut self,
+        now: Time,
+        what: impl FnOnce(&mut dyn Model, &mut Context<'_>) -> T,
+    ) -> T {
         let cx = &mut Context::new(now, &mut self.core);
-        self.model.dma_done(cx, id.tag, outcome);
+        let result = what(self.model.as_mut(), cx);
+        self.model.settle(cx);
+        result
     }
 
     /// The whole state field by field.

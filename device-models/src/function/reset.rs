@@ -6,7 +6,6 @@ use super::Function;
 use super::core::Core;
 use crate::config::ConfigEffect;
 use crate::effect::{Effect, Event};
-use crate::model::Context;
 use crate::power::{PowerState, Transition};
 use crate::register::ResetKind;
 use crate::time::Time;
@@ -73,8 +72,7 @@ impl Function {
             self.core.enter(now, to);
             self.settle(now);
         }
-        let cx = &mut Context::new(now, &mut self.core);
-        self.model.power_changed(cx, from, to);
+        self.with_model(now, |model, cx| model.power_changed(cx, from, to));
         if !(to == PowerState::D0 && immediate) {
             self.core.recover(now, from.recovery_time(to));
         }
@@ -94,8 +92,7 @@ impl Function {
         if self.core.powered {
             self.core.enter(now, PowerState::D0);
         }
-        self.model
-            .reset(&mut Context::new(now, &mut self.core), kind);
+        self.with_model(now, |model, cx| model.reset(cx, kind));
         self.core.show_transactions_pending();
         self.settle(now);
         self.core.emit(Effect::Reset(kind));
@@ -113,8 +110,9 @@ impl Function {
         self.core.enter(now, PowerState::D3cold);
         self.core.dma.abort();
         self.core.emit(Effect::Event(Event::Rail { on: false }));
-        let cx = &mut Context::new(now, &mut self.core);
-        self.model.power_changed(cx, from, PowerState::D3cold);
+        self.with_model(now, |model, cx| {
+            model.power_changed(cx, from, PowerState::D3cold);
+        });
         self.settle(now);
     }
 

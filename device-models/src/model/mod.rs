@@ -13,6 +13,7 @@ pub mod ioat;
 mod line;
 mod none;
 mod parameter;
+pub mod prelude;
 mod registry;
 mod saved;
 pub mod serial;
@@ -65,6 +66,12 @@ pub trait Model: Saved + fmt::Debug + Send {
     /// A transfer started with [`Context::dma`] under `tag` is over.
     fn dma_done(&mut self, cx: &mut Context<'_>, tag: u32, outcome: DmaOutcome<'_>) {
         let _ = (cx, tag, outcome);
+    }
+
+    /// Called after each of the other calls that may change something: what follows from registers and
+    /// state is brought in line, in one place. Above all the level of the interrupt ([`Context::set_intx`]).
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
     }
 
     /// Registers that are doorbells: a server may have them written by eventfd. Asked once, when the

@@ -41,6 +41,15 @@ impl Lanes {
         (0..4).filter(move |byte| self.covers(*byte))
     }
 
+    /// Whether the byte at `register` is covered, the DWORD being at `offset`.
+    #[must_use]
+    pub const fn reach(self, offset: u64, register: u64) -> bool {
+        match register.checked_sub(offset) {
+            Some(byte @ 0..4) => self.covers(byte as usize),
+            _ => false,
+        }
+    }
+
     /// The DWORD whose covered bytes are what `read` gives for them: for registers of one byte, of
     /// which an access must reach none but its own.
     pub fn gather(self, mut read: impl FnMut(usize) -> u8) -> u32 {

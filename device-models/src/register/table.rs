@@ -15,10 +15,15 @@
 //! protocol = "4:2"        # several
 //! ```
 //!
-//! What is in no mask is read-only, what no register covers is reserved. [`rust`] makes of it a constant with the offset of
-//! each register, a type for each set of bits, and `Registers`: a [`Block`](super::Block) that reads
-//! and writes each register in its own type (`registers.hststs()`, `registers.set_hststs(…)`) and is saved as its values.
-//! A build script writes that to a file, and a module includes it:
+//! What is in no mask is read-only, what no register covers is reserved. [`rust`] makes of it a module with
+//!
+//! * a constant with the offset of each register: `HSTSTS`;
+//! * a type for each set of bits: `HostStatus`, with `status.busy()`, `status.with_busy(true)`, and `HostStatus::BUSY` for
+//!   a bit alone;
+//! * `Registers`, a [`Block`](super::Block) that knows each register in its own type, `registers.hststs()`,
+//!   `registers.set_hststs(…)`, `registers.raise_hststs(…)`, `registers.clear_hststs(…)`, and is saved as its values.
+//!
+//! A build script writes that to a file, and the model takes it in:
 //!
 //! ```text
 //! include!(concat!(env!("OUT_DIR"), "/smbus.rs"));
@@ -128,21 +133,23 @@ struct Masks {
     covered: u32,
 }
 
+/// The types of registers whose bits have no names.
+const BARE: [&str; 4] = ["u8", "u16", "u32", "u64"];
+
 /// Bytes of the largest page.
 const LARGEST: usize = 0x1_0000;
 
-/// The table as Rust, to be included in a module of its own.
+/// The table as Rust: a module of this name.
 ///
 /// # Errors
 /// It is no table, or what it says of a register or of bits cannot be.
-pub fn rust(table: &str) -> Result<String, TableError> {
+pub fn rust(module: &str, table: &str) -> Result<String, TableError> {
     let table: Table = toml::from_str(table)?;
-    if table.size % 4 != 0 || table.size > LARGEST {
+    if !table.size.is_multiple_of(4) || table.size > LARGEST {
         return Err(error("size", "a page is DWORDs, at most 64 KiB"));
     }
     // The types that a register can have, and how many bits they are wide.
-    let mut types: BTreeMap<&str, u32> =
-        BTreeMap::from([("u8", 8), ("u16", 16), ("u32", 32), ("u64", 64)]);
+    let mut types: BTreeMap<&str, u32> = BARE.into_iter().zip([8, 16, 32, 64]).collect();
     let mut text = String::new();
     for (width, named) in [(8, &table.u8), (16, &table.u16), (32, &table.u32)] {
         for (name, bits) in named {
@@ -163,7 +170,12 @@ pub fn rust(table: &str) -> Result<String, TableError> {
             entry.at
         );
         text.push_str(&offset);
-        let accessor = ACCESSORS
+        let of_bits = if BARE.contains(&of_type.as_str()) {
+            ""
+        } else {
+            BIT_ACCESSORS
+        };
+        let accessor = (ACCESSORS.to_owned() + of_bits)
             .replace("$WIDE", if width == 64 { "_u64" } else { "" })
             .replace("$FN", &name.to_lowercase())
             .replace("$NAME", name)
@@ -179,7 +191,9 @@ pub fn rust(table: &str) -> Result<String, TableError> {
     let page = PAGE
         .replace("$MASKS", &masks.collect::<String>())
         .replace("$ACCESSORS", &accessors);
-    Ok(MODULE.replace("$TEXT", &(text + &page)))
+    Ok(MODULE
+        .replace("$MODULE", module)
+        .replace("$TEXT", &(text + &page)))
 }
 
 fn error(at: &str, reason: &'static str) -> TableError {
@@ -236,6 +250,7 @@ fn bits_type(name: &str, width: u32, bits: &Bits) -> Result<String, TableError> 
         let of = (high - low + 1).next_power_of_two().max(8);
         let method = method
             .replace("$FIELD", field)
+            .replace("$CONSTANT", &field.to_uppercase())
             .replace("$HIGH", &high.to_string())
             .replace("$LOW", &low.to_string())
             .replace("$ONES", &format!("{ones:#x}"))
@@ -250,13 +265,16 @@ fn bits_type(name: &str, width: u32, bits: &Bits) -> Result<String, TableError> 
 
 /// Shifts by zero and casts to the same type are not worth telling apart.
 const MODULE: &str = "
+/// The registers and their bits.
 #[allow(clippy::all)]
-mod made {
+pub mod $MODULE {
 $TEXT}
-pub use self::made::*;
 ";
 
 const BIT: &str = "
+    /// Bit $LOW alone.
+    pub const $CONSTANT: Self = Self(1 << $LOW);
+
     /// Bit $LOW.
     #[must_use]
     pub const fn $FIELD(self) -> bool {
@@ -307,6 +325,12 @@ impl $NAME {
     #[must_use]
     pub const fn into_bits(self) -> $WHOLE {
         self.0
+    }
+
+    /// Whether any of these bits is set.
+    #[must_use]
+    pub const fn has(self, bits: Self) -> bool {
+        self.0 & bits.0 != 0
     }
 $METHODS}
 
@@ -366,6 +390,19 @@ const ACCESSORS: &str = "
     pub fn set_$FN(&mut self, value: $TYPE) {
         self.0.set$WIDE($NAME as usize, value);
     }
+
+";
+
+const BIT_ACCESSORS: &str = "
+    /// Sets these bits of `$NAME`.
+    pub fn raise_$FN(&mut self, bits: $TYPE) {
+        self.set_$FN(self.$FN() | bits);
+    }
+
+    /// Clears these bits of `$NAME`.
+    pub fn clear_$FN(&mut self, bits: $TYPE) {
+        self.set_$FN(self.$FN() & !bits);
+    }
 ";
 
 const PAGE: &str = "
@@ -410,3 +447,6 @@ impl From<Registers> for Vec<u32> {
     }
 }
 ";
+
+#[cfg(test)]
+mod tests;

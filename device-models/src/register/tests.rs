@@ -45,6 +45,13 @@ fn a_page_has_its_registers_where_they_are_said_to_be() {
 }
 
 #[test]
+fn lanes_reach_registers_of_their_own_dword() {
+    let lanes = Lanes::new(1, 2);
+    let reached: Vec<_> = (0..12).filter(|at| lanes.reach(4, *at)).collect();
+    assert_eq!(reached, [5, 6]);
+}
+
+#[test]
 fn an_unaligned_access_is_cut_at_dword_boundaries() {
     let pieces: Vec<_> = split(0x46, 7)
         .map(|piece| (piece.offset, piece.first, piece.len, piece.at))

@@ -5,25 +5,13 @@
 //! takes as long as its bits take with the clock counts that software has set. When commands run out before STOP, the
 //! controller holds the wires until there are more.
 
-pub mod registers {
-    //! The registers and their bits.
-    include!(concat!(env!("OUT_DIR"), "/designware.rs"));
-}
-
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use self::registers::{
-    AbortSource, CLR_ACTIVITY, CLR_INTR, CLR_RX_OVER, CLR_RX_UNDER, CLR_START_DET, CLR_STOP_DET,
-    CLR_TX_ABRT, CLR_TX_OVER, CON, Command, DATA_CMD, ENABLE, Enable, FS_SCL_LCNT, FS_SPKLEN,
-    Interrupts, Registers, SAR, SDA_HOLD, SS_SCL_HCNT, Status,
-};
+use self::registers::*;
 use super::i2c::Bus;
-use super::{Context, Model};
-use crate::register::{DwordWrite, Lanes, ResetKind};
-use crate::time::Time;
+use super::prelude::*;
+
+include!(concat!(env!("OUT_DIR"), "/designware.rs"));
 
 /// Commands and bytes that each FIFO holds.
 pub const FIFO_DEPTH: usize = 32;
@@ -33,19 +21,16 @@ const CLOCK: Duration = Duration::from_nanos(10);
 /// Bits of a byte with its acknowledgement.
 const BITS: u32 = 9;
 
-const NONE: Interrupts = Interrupts::new();
-const STARTED: Interrupts = NONE.with_start(true).with_activity(true);
-
 /// The registers that clear interrupts when they are read, and which.
 const CLEARS: [(u64, Interrupts); 8] = [
     (CLR_INTR, Interrupts::from_bits(0x74b)), // all that software clears
-    (CLR_RX_UNDER, NONE.with_rx_under(true)),
-    (CLR_RX_OVER, NONE.with_rx_over(true)),
-    (CLR_TX_OVER, NONE.with_tx_over(true)),
-    (CLR_TX_ABRT, NONE.with_tx_abort(true)),
-    (CLR_ACTIVITY, NONE.with_activity(true)),
-    (CLR_STOP_DET, NONE.with_stop(true)),
-    (CLR_START_DET, NONE.with_start(true)),
+    (CLR_RX_UNDER, Interrupts::RX_UNDER),
+    (CLR_RX_OVER, Interrupts::RX_OVER),
+    (CLR_TX_OVER, Interrupts::TX_OVER),
+    (CLR_TX_ABRT, Interrupts::TX_ABRT),
+    (CLR_ACTIVITY, Interrupts::ACTIVITY),
+    (CLR_STOP_DET, Interrupts::STOP_DET),
+    (CLR_START_DET, Interrupts::START_DET),
 ];
 
 /// The controller. Its deadline is when the command at the head of the transmit FIFO is carried out.
@@ -62,12 +47,6 @@ pub struct DesignWare {
 impl DesignWare {
     fn enabled(&self) -> bool {
         self.registers.enable().enable()
-    }
-
-    /// An interrupt that stays until it is cleared.
-    fn raise(&mut self, interrupt: Interrupts) {
-        let raw = self.registers.raw_intr_stat();
-        self.registers.set_raw_intr_stat(raw | interrupt);
     }
 
     /// Whether an address goes over the wires before this command's byte.
@@ -92,21 +71,22 @@ impl DesignWare {
     /// Carries a command out.
     fn perform(&mut self, cx: &mut Context<'_>, command: Command) {
         if self.addresses(command) {
-            self.raise(STARTED);
+            self.registers
+                .raise_raw_intr_stat(Interrupts::START_DET | Interrupts::ACTIVITY);
             self.transfer = Some(command.read());
             if !self.bus.start(self.registers.tar().address()) {
-                return self.abort(cx, AbortSource::new().with_addr_noack_7b(true));
+                return self.abort(cx, AbortSource::ADDR_NOACK_7B);
             }
         }
         if !command.read() {
             if !self.bus.write(command.data()) {
-                return self.abort(cx, AbortSource::new().with_txdata_noack(true));
+                return self.abort(cx, AbortSource::TXDATA_NOACK);
             }
         } else if self.rx.len() < FIFO_DEPTH {
             self.rx.push_back(self.bus.read());
         } else {
             self.bus.read();
-            self.raise(NONE.with_rx_over(true));
+            self.registers.raise_raw_intr_stat(Interrupts::RX_OVER);
         }
         if command.stop() {
             self.stop();
@@ -116,21 +96,20 @@ impl DesignWare {
     fn stop(&mut self) {
         self.bus.stop();
         self.transfer = None;
-        self.raise(NONE.with_stop(true));
+        self.registers.raise_raw_intr_stat(Interrupts::STOP_DET);
     }
 
     /// Ends the transfer and forgets the commands. No others are taken until software has seen it.
     fn abort(&mut self, cx: &mut Context<'_>, source: AbortSource) {
         self.tx.clear();
         cx.set_deadline(None);
-        let sources = self.registers.tx_abrt_source() | source;
-        self.registers.set_tx_abrt_source(sources);
-        self.raise(NONE.with_tx_abort(true));
+        self.registers.raise_tx_abrt_source(source);
+        self.registers.raise_raw_intr_stat(Interrupts::TX_ABRT);
         self.stop();
     }
 
     fn command(&mut self, cx: &mut Context<'_>, command: Command) {
-        let flushed = self.registers.raw_intr_stat().tx_abort();
+        let flushed = self.registers.raw_intr_stat().tx_abrt();
         if !self.enabled() || flushed {
             return;
         }
@@ -138,13 +117,13 @@ impl DesignWare {
             self.tx.push_back(command);
             self.proceed(cx, cx.now());
         } else {
-            self.raise(NONE.with_tx_over(true));
+            self.registers.raise_raw_intr_stat(Interrupts::TX_OVER);
         }
     }
 
     fn receive(&mut self) -> u8 {
         self.rx.pop_front().unwrap_or_else(|| {
-            self.raise(NONE.with_rx_under(true));
+            self.registers.raise_raw_intr_stat(Interrupts::RX_UNDER);
             0
         })
     }
@@ -157,9 +136,40 @@ impl DesignWare {
         self.bus.stop();
         self.transfer = None;
     }
+}
 
-    /// Brings the registers that follow from others and from the FIFOs in line, and then the interrupt line: a message goes
-    /// out for each interrupt that was not there before.
+impl Model for DesignWare {
+    fn read(&mut self, _: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
+        if let Some((_, cleared)) = CLEARS.into_iter().find(|(clears, _)| *clears == offset) {
+            self.registers.clear_raw_intr_stat(cleared);
+            if cleared.tx_abrt() {
+                self.registers.set_tx_abrt_source(AbortSource::new());
+            }
+        }
+        match offset {
+            DATA_CMD => self.receive().into(),
+            _ => self.registers.read_at(offset),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
+        // What sets the block up stays as it is while the block is enabled.
+        match offset {
+            CON..=SAR | SS_SCL_HCNT..=FS_SCL_LCNT | SDA_HOLD | FS_SPKLEN if self.enabled() => {}
+            _ => drop(self.registers.write_at(offset, write)),
+        }
+        match offset {
+            DATA_CMD => self.command(cx, Command::from(write.value() as u16)),
+            ENABLE if !self.enabled() => self.disable(cx),
+            ENABLE if Enable::from(write.value()).abort() && self.transfer.is_some() => {
+                self.abort(cx, AbortSource::USER_ABORT);
+            }
+            _ => {}
+        }
+    }
+
+    /// The registers that follow from others and from the FIFOs, and then the interrupt line: a message goes out for each
+    /// interrupt that was not there before.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let (enabled, registers) = (self.enabled(), &mut self.registers);
         let (sent, received) = (self.tx.len(), self.rx.len());
@@ -167,7 +177,7 @@ impl DesignWare {
             .raw_intr_stat()
             .with_rx_full(received > registers.rx_tl() as usize)
             .with_tx_empty(enabled && sent <= registers.tx_tl() as usize)
-            .with_on_hold(self.transfer.is_some() && sent == 0);
+            .with_mst_on_hold(self.transfer.is_some() && sent == 0);
         let active = self.transfer.is_some() || cx.deadline().is_some();
         let status = Status::new()
             .with_activity(active)
@@ -183,47 +193,13 @@ impl DesignWare {
         registers.set_enable_status(enabled.into());
         registers.set_raw_intr_stat(raw);
         registers.set_intr_stat(shown);
-        cx.set_intx(shown != NONE);
-        if shown == NONE {
+        let none = Interrupts::new();
+        cx.set_intx(shown != none);
+        if shown == none {
             cx.withdraw(0);
-        } else if shown & !before != NONE {
+        } else if shown & !before != none {
             cx.interrupt(0);
         }
-    }
-}
-
-impl Model for DesignWare {
-    fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, _: Lanes) -> u32 {
-        let value = match offset {
-            DATA_CMD => self.receive().into(),
-            _ => self.registers.read_at(offset),
-        };
-        if let Some((_, cleared)) = CLEARS.into_iter().find(|(clears, _)| *clears == offset) {
-            let raw = self.registers.raw_intr_stat();
-            self.registers.set_raw_intr_stat(raw & !cleared);
-            if cleared.tx_abort() {
-                self.registers.set_tx_abrt_source(AbortSource::new());
-            }
-        }
-        self.settle(cx);
-        value
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
-        // What sets the block up stays as it is while the block is enabled.
-        match offset {
-            CON..=SAR | SS_SCL_HCNT..=FS_SCL_LCNT | SDA_HOLD | FS_SPKLEN if self.enabled() => {}
-            _ => drop(self.registers.write_at(offset, write)),
-        }
-        match offset {
-            DATA_CMD => self.command(cx, Command::from(write.value() as u16)),
-            ENABLE if !self.enabled() => self.disable(cx),
-            ENABLE if Enable::from(write.value()).abort() && self.transfer.is_some() => {
-                self.abort(cx, AbortSource::new().with_user_abort(true));
-            }
-            _ => {}
-        }
-        self.settle(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
@@ -237,7 +213,6 @@ impl Model for DesignWare {
         }
         // What is next on the wires follows at once, however late this is called.
         self.proceed(cx, due);
-        self.settle(cx);
     }
 }
 

@@ -2,7 +2,6 @@ use std::ops::{Deref, DerefMut};
 
 use proptest::prelude::*;
 
-use super::registers::*;
 use super::*;
 use crate::effect::MessageKind;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE as DECODE};

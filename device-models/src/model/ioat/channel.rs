@@ -11,16 +11,11 @@
 //! channel meanwhile takes effect between two descriptors, so a channel that is suspended or was
 //! reset touches memory no more.
 
-use std::mem;
-
-use serde::{Deserialize, Serialize};
-
-use super::registers::channel::{
-    CHAINADDR, CHANCMD, CHANCTRL, Command, Control, DescriptorControl, Errors, Registers,
-};
+use self::registers::*;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
-use crate::model::Context;
-use crate::register::DwordWrite;
+use crate::model::prelude::*;
+
+include!(concat!(env!("OUT_DIR"), "/ioat_channel.rs"));
 
 /// In config space, where the profile places it: `CHANERR` of any channel once more.
 const CHANERR_INT: u16 = 0x180;
@@ -55,10 +50,11 @@ enum Work {
 
 /// A channel.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Channel {
+pub struct Channel {
     /// From 0 on; the tag of its transfers.
     number: u32,
-    pub(super) registers: Registers,
+    /// Its page.
+    pub registers: Registers,
     /// Descriptors that are done since the chain began.
     count: u16,
     /// It may interrupt once.
@@ -69,7 +65,9 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(number: u32) -> Self {
+    /// Channel `number` after a reset.
+    #[must_use]
+    pub fn new(number: u32) -> Self {
         Self {
             number,
             ..Self::default()
@@ -77,13 +75,13 @@ impl Channel {
     }
 
     /// A write by software.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
+    pub fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
         self.registers.write_at(offset, write);
         match offset {
             CHANCTRL => self.armed |= Control::from(write.value() as u16).rearm(),
             CHANCMD => {
-                let asked = self.registers.chancmd() | Command::from(write.value() as u8);
-                self.registers.set_chancmd(asked);
+                let asked = Command::from(write.value() as u8);
+                self.registers.raise_chancmd(asked);
                 // DMACOUNT is in the same DWORD.
                 let counts = write.lanes().mask() >> 16 != 0;
                 if counts && self.registers.chanerr() == Errors::new() {
@@ -102,27 +100,29 @@ impl Channel {
     }
 
     /// The transfer under way is over. Copies have at most so many bytes.
-    pub(super) fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
-        match (mem::take(&mut self.work), outcome) {
+    pub fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
+        match (std::mem::take(&mut self.work), outcome) {
             (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(cx),
             (Work::Nothing, _) => {}
-            (Work::Fetch, outcome) => match outcome.unwrap_or_default().as_chunks().0.first_chunk()
-            {
-                Some(words) => self.execute(cx, most, words.map(u64::from_le_bytes)),
-                None => self.end(cx, Err(Errors::new().with_next_address(true))),
-            },
+            (Work::Fetch, outcome) => {
+                let (words, _) = outcome.unwrap_or_default().as_chunks();
+                match words.first_chunk() {
+                    Some(words) => self.execute(cx, most, words.map(u64::from_le_bytes)),
+                    None => self.end(cx, Err(Errors::NEXT_ADDRESS)),
+                }
+            }
             (Work::Copy(descriptor), Ok(_)) => self.end(cx, Ok(descriptor)),
             (Work::Copy(descriptor), Err(error)) => self.end(cx, Err(side(descriptor, error))),
             (Work::Complete(interrupt), Ok(_)) => self.completed(cx, interrupt),
             (Work::Complete(_), Err(_)) => {
-                let control = self.fail(cx, Errors::new().with_completion_address(true));
+                let control = self.fail(cx, Errors::COMPLETION_ADDRESS);
                 self.completed(cx, control.interrupt_on_error());
             }
         }
     }
 
     /// Whether it interrupts now: when it may and wants to, once for each arming.
-    pub(super) fn take_interrupt(&mut self) -> bool {
+    pub fn take_interrupt(&mut self) -> bool {
         let now = self.armed && self.interrupt;
         self.armed &= !now;
         self.interrupt &= !now;
@@ -155,7 +155,7 @@ impl Channel {
         if self.count == self.registers.dmacount() {
             self.set_state(DONE);
         } else if address % DESCRIPTOR != 0 {
-            self.end(cx, Err(Errors::new().with_alignment(true)));
+            self.end(cx, Err(Errors::ALIGNMENT));
         } else {
             self.start(cx, Work::Fetch, DmaOp::Read { address, len });
         }
@@ -167,9 +167,9 @@ impl Channel {
         if control.null() {
             self.end(cx, Ok(descriptor));
         } else if control.operation() != 0 {
-            self.end(cx, Err(Errors::new().with_control(true)));
+            self.end(cx, Err(Errors::CONTROL));
         } else if len == 0 || len > most {
-            self.end(cx, Err(Errors::new().with_length(true)));
+            self.end(cx, Err(Errors::LENGTH));
         } else {
             self.start(cx, Work::Copy(descriptor), DmaOp::Copy { from, to, len });
         }
@@ -203,8 +203,7 @@ impl Channel {
     /// Shows errors. Returns what is to be done about them.
     fn fail(&mut self, cx: &mut Context<'_>, errors: Errors) -> Control {
         cx.set_config(CHANERR_INT, cx.config::<Errors>(CHANERR_INT) | errors);
-        let all = self.registers.chanerr() | errors;
-        self.registers.set_chanerr(all);
+        self.registers.raise_chanerr(errors);
         self.set_state(HALTED);
         self.registers.chanctrl()
     }

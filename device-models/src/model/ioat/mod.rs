@@ -1,32 +1,19 @@
 //! The `ioat` model: Intel's copy engine (QuickData, "I/OAT"), version 3, which copies and nothing
 //! else.
 //!
-//! BAR0 holds a page of global registers and one for each channel, [`PAGE`] bytes each; registers
-//! and bits are in [`registers`]. Software hands over descriptors in memory, and each channel works
-//! its own chain off by itself.
+//! BAR0 holds a page of global registers and one for each channel, [`PAGE`] bytes each. Software hands
+//! over descriptors in memory, and each channel works its own chain off by itself.
 
-mod channel;
-
-use serde::{Deserialize, Serialize};
+pub mod channel;
 
 use self::channel::Channel;
-use self::registers::global::{ATTNSTATUS, CHANCNT, Registers};
-use super::{Context, InRange, Model};
+use self::registers::*;
+use super::InRange;
+use super::prelude::*;
 use crate::dma::DmaOutcome;
-use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
 
-/// The registers and their bits.
-pub mod registers {
-    pub mod global {
-        //! The first page.
-        include!(concat!(env!("OUT_DIR"), "/ioat_global.rs"));
-    }
-    pub mod channel {
-        //! The page of a channel.
-        include!(concat!(env!("OUT_DIR"), "/ioat_channel.rs"));
-    }
-}
+include!(concat!(env!("OUT_DIR"), "/ioat_global.rs"));
 
 /// Bytes of a page of registers.
 pub const PAGE: u64 = 0x80;

@@ -5,20 +5,13 @@
 //! overruns. What fills no FIFO is on its way after the time of a character in which nothing came
 //! on top of it. While nobody is at the other end, CTS, DSR and DCD are off.
 
-pub mod registers {
-    //! The registers and their bits.
-    include!(concat!(env!("OUT_DIR"), "/serial.rs"));
-}
-
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use self::registers::*;
+use super::CharacterLine;
+use super::prelude::*;
 
-use self::registers::{DLL, FCR, FifoControl, IER, LineStatus, MSR, ModemStatus, Registers, THR};
-use super::{CharacterLine, Context, Model};
-use crate::register::{DwordWrite, Lanes, ResetKind};
-use crate::time::Time;
+include!(concat!(env!("OUT_DIR"), "/serial.rs"));
 
 /// Bytes that each FIFO holds. While they are off there is one register for each direction.
 pub const FIFO: usize = 16;
@@ -70,25 +63,7 @@ impl Serial {
         }
     }
 
-    /// Brings line status, modem status and INTx in line with what they depend on.
-    fn settle(&mut self, cx: &mut Context<'_>) {
-        let (ready, idle) = (!self.rx.is_empty(), self.tx.is_empty());
-        self.emptied |= idle && !self.registers.lsr().thre();
-        let status = LineStatus::new().with_ready(ready).with_thre(idle);
-        self.registers.set_lsr(status.with_temt(idle));
-        let (control, before) = (self.registers.mcr(), self.registers.msr());
-        let lines = match control.into_bits() {
-            // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
-            own if control.loopback() => own & 0xc | own << 1 & 0x2 | own >> 1 & 0x1,
-            _ => self.carrier,
-        };
-        let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
-        let after = before.with_lines(lines).with_changes(changes);
-        self.registers.set_msr(after);
-        cx.set_intx(self.interrupt(cx) != NO_INTERRUPT);
-    }
-
-    /// Puts a byte into a FIFO, if there is room.
+    /// Puts a byte into a FIFO, if there is room. A full one is on its way at once.
     fn put(&mut self, cx: &mut Context<'_>, received: bool, byte: u8) -> bool {
         let depth = self.depth();
         let Self { rx, tx, .. } = self;
@@ -146,16 +121,13 @@ impl Serial {
 
 impl Model for Serial {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
-        let dword = lanes.gather(|byte| self.read_byte(cx, self.place(offset + byte as u64)));
-        self.settle(cx);
-        dword
+        lanes.gather(|byte| self.read_byte(cx, self.place(offset + byte as u64)))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         for (byte, value) in write.bytes() {
             self.write_byte(cx, self.place(offset + byte as u64), value);
         }
-        self.settle(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>, _: ResetKind) {
@@ -163,36 +135,44 @@ impl Model for Serial {
         let status = ModemStatus::new().with_lines(self.carrier);
         self.registers.set_msr(status);
         cx.set_deadline(None);
-        self.settle(cx);
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
-        self.settle(cx);
     }
 
     fn line(&mut self) -> Option<&mut dyn CharacterLine> {
         Some(self)
+    }
+
+    /// Brings line status, modem status and INTx in line with what they depend on.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let (ready, idle) = (!self.rx.is_empty(), self.tx.is_empty());
+        self.emptied |= idle && !self.registers.lsr().thre();
+        let status = LineStatus::new().with_ready(ready).with_thre(idle);
+        self.registers.set_lsr(status.with_temt(idle));
+        let (control, before) = (self.registers.mcr(), self.registers.msr());
+        let lines = match control.into_bits() {
+            // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
+            own if control.loopback() => own & 0xc | own << 1 & 0x2 | own >> 1 & 0x1,
+            _ => self.carrier,
+        };
+        let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
+        let after = before.with_lines(lines).with_changes(changes);
+        self.registers.set_msr(after);
+        cx.set_intx(self.interrupt(cx) != NO_INTERRUPT);
     }
 }
 
 impl CharacterLine for Serial {
     fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool {
         let control = self.registers.mcr();
-        let taken = control.rts() && !control.loopback() && self.put(cx, true, character);
-        self.settle(cx);
-        taken
+        control.rts() && !control.loopback() && self.put(cx, true, character)
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
         let leaves = cx.deadline().is_none();
-        let character = leaves.then(|| self.tx.pop_front()).flatten();
-        self.settle(cx);
-        character
+        leaves.then(|| self.tx.pop_front()).flatten()
     }
 
-    fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool) {
+    fn set_carrier(&mut self, _: &mut Context<'_>, carrier: bool) {
         self.carrier = if carrier { CARRIER } else { 0 };
-        self.settle(cx);
     }
 }
 

@@ -4,14 +4,6 @@
 //! reads zero.
 
 mod dma;
-pub mod registers {
-    //! The registers and their bits.
-    include!(concat!(env!("OUT_DIR"), "/testdev.rs"));
-}
-
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::dma::{CopyEngine, Job};
@@ -19,11 +11,11 @@ use self::registers::{
     D_STATE, DMA_CTRL, DMA_STATUS, DmaControl, IRQ_ACK, IRQ_TRIGGER, OUTSIDE_D0, PME_AFTER_MS,
     RESETS, Registers,
 };
-use super::{Context, Model};
+use super::prelude::*;
 use crate::dma::DmaOutcome;
 use crate::power::PowerState;
-use crate::register::{DwordWrite, Lanes, ResetKind};
-use crate::time::Time;
+
+include!(concat!(env!("OUT_DIR"), "/testdev.rs"));
 
 /// The BAR with the registers.
 const REGISTER_BAR: u8 = 0;
