@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::effect::MessageKind;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
@@ -302,7 +303,10 @@ fn errors_stop_the_chain_where_they_are() {
         // Nothing runs before the error is cleared; then the driver begins a chain behind it.
         bench.hand_over(2);
         assert!(bench.waiting.is_empty(), "{name}");
+        bench.write(CHANNEL + CHANERR, !bits);
+        assert_eq!(bench.read(CHANNEL + CHANERR), bits, "{name}");
         bench.write(CHANNEL + CHANERR, bits);
+        assert_eq!(bench.read(CHANNEL + CHANERR), 0, "{name}");
         bench.command(RESET);
         assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, 0, "{name}");
         assert_eq!(bench.channel_status(), (0, HALTED), "{name}");
@@ -441,7 +445,68 @@ fn without_the_bus_a_chain_stops_but_nothing_is_wrong_with_it() {
     }
 }
 
+#[test]
+fn a_state_of_an_engine_with_other_parameters_is_refused() {
+    let of = |set| Bench::of("ioat", set);
+    let (one, two) = (of(&[]), of(&[("model.channels", "2")]));
+    let mut into = of(&[]);
+    let saved = one.function.save(one.now);
+    assert_eq!(into.function.restore(into.now, &saved), Ok(()));
+    let mut tampered = saved.clone();
+    tampered["model"]["channels"] = json!([]);
+    for saved in [two.function.save(two.now), tampered] {
+        let error = into.function.restore(into.now, &saved).unwrap_err();
+        assert!(error.to_string().starts_with("function.model: "), "{error}");
+    }
+}
+
 proptest! {
+    /// Whatever is written: transfers come to an end, what is read-only stays, and after a reset the
+    /// engine works.
+    #[test]
+    fn any_accesses_leave_a_working_engine(
+        accesses in prop::collection::vec((0_u64..0x60, prop_oneof![any::<u32>(), 0_u32..0x2000], any::<bool>(), 0_usize..4), 0..100),
+        memory in prop::collection::vec(any::<u8>(), 0x100),
+    ) {
+        let mut bench = Bench::engine(&[("model.channels", "2")]);
+        for (index, piece) in (0_u64..).zip(memory.chunks(2)) {
+            // Copies, and what are none; of chains that lead anywhere.
+            bench.descriptor(index % 0x40, u32::from(piece[0]), u64::from(piece[1]) << 16, 0x2000, piece[1].into());
+        }
+        for (index, value, write, steps) in accesses {
+            if write {
+                bench.write(4 * index, value);
+            } else {
+                bench.read(4 * index);
+            }
+            for _ in 0..steps {
+                bench.serve();
+            }
+            prop_assert!(bench.waiting.len() <= 2, "a transfer for each channel");
+            prop_assert_eq!(bench.read(CHANCNT) & 0xffff, 0x1002);
+            let attention = bench.read(CHANCNT) >> 25 & 1;
+            prop_assert_eq!(bench.read(ATTNSTATUS) != 0, attention == 1);
+        }
+        for channel in [CHANNEL, CHANNEL + PAGE] {
+            bench.write_bytes(channel + CHANCMD, &[RESET]);
+        }
+        for _ in 0..8 {
+            bench.serve();
+        }
+        prop_assert!(bench.waiting.is_empty());
+        for channel in [CHANNEL, CHANNEL + PAGE] {
+            prop_assert_eq!(bench.read(channel + CHANCMD), 0);
+            prop_assert_eq!(bench.read(channel + CHANSTS), HALTED as u32);
+            prop_assert_eq!(bench.read(channel + CHANERR), 0);
+        }
+        bench.descriptor(0, control(false, false), 0x10_0000, 0x20_0000, 4);
+        bench.memory[0x10_0000..0x10_0004].copy_from_slice(b"data");
+        bench.chain(1);
+        bench.run();
+        prop_assert_eq!(bench.channel_status(), (RING, DONE));
+        prop_assert_eq!(&bench.memory[0x20_0000..0x20_0004], b"data");
+    }
+
     /// Whatever a driver hands over, and however often it suspends, the channel does the same as a
     /// loop over the descriptors does.
     #[test]

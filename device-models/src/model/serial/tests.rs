@@ -238,6 +238,34 @@ fn bytes_beyond_the_transmitter_are_lost_as_on_silicon() {
 }
 
 proptest! {
+    /// Whatever is written and read: FIFOs keep their bounds, INTx follows IIR, and after the FIFOs were
+    /// cleared bytes go both ways.
+    #[test]
+    fn any_accesses_leave_a_working_port(
+        accesses in prop::collection::vec((0_u64..8, any::<u8>(), any::<bool>(), 0_usize..3), 0..120),
+    ) {
+        let mut bench = Bench::port();
+        for (register, value, write, room) in accesses {
+            if write {
+                bench.put(register, value);
+            } else {
+                bench.get(register);
+            }
+            prop_assert!(bench.feed(&[value; 20]) <= FIFO);
+            prop_assert!(bench.fetch(room).len() <= room);
+            let wire = bench.wire();
+            prop_assert_eq!(bench.get(2) & 0x01 == 0, wire);
+        }
+        bench.put(3, 0);
+        bench.put(4, OPEN);
+        bench.put(2, 0);
+        bench.put(2, FIFOS);
+        prop_assert_eq!((bench.feed(b"in"), bench.get(0), bench.get(0)), (2, b'i', b'n'));
+        bench.put(0, b'o');
+        prop_assert_eq!(bench.get(5), 0);
+        prop_assert_eq!((bench.fetch(99), bench.get(5)), (vec![b'o'], 0x60));
+    }
+
     /// A driver that looks before it writes and a line that takes what it can lose no byte and
     /// change no order, whatever the FIFOs hold meanwhile.
     #[test]
