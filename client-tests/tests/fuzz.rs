@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use client_tests::fuzz::{self, Mutator, files};
 
 /// Made-up inputs for each target.
-const MADE: [(&str, u32); 6] = [
+const MADE: [(&str, u32); 7] = [
     ("decoder", 20_000),
     ("session", 300),
     ("config", 500),
+    ("model", 2_000),
     ("profile", 500),
     ("control", 1_000),
     ("restore", 150),
@@ -67,7 +68,7 @@ macro_rules! corpora {
     )*};
 }
 
-corpora!(decoder, session, config, profile, control, restore);
+corpora!(decoder, session, config, model, profile, control, restore);
 
 #[test]
 fn inputs_of_former_findings_are_played() {

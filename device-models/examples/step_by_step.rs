@@ -61,7 +61,7 @@ impl Model for Filler {
     fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
         let pattern = DmaOp::Write {
             address: self.registers.address(),
-            data: vec![0xa5; self.registers.length() as usize],
+            data: vec![0xa5; self.registers.length().into()],
         };
         if cx.dma(0, pattern).is_err() {
             self.end(cx, Status::ERROR);

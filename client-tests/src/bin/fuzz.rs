@@ -26,7 +26,7 @@ const BETWEEN_LOOKS: u64 = 16_384;
 #[derive(Debug, Parser)]
 #[command(about = "Throw made-up inputs at a target and count them")]
 struct Arguments {
-    /// decoder, session, config, profile, control or restore
+    /// decoder, session, config, model, profile, control or restore
     target: String,
     /// Play these inputs instead of making any
     files: Vec<PathBuf>,

@@ -10,6 +10,7 @@
 //! | [`decoder`] | a stream of messages | cut in any way it gives the same messages; what is refused is stepped over whole; what parses is packed again as it was |
 //! | [`session`] | clients' messages, descriptors, lines and time | replies match requests; sent whole or in pieces gives the same; references and descriptors come back |
 //! | [`config`] | accesses to config space, resets, power | read-only bits stay; split accesses are whole ones; references come back |
+//! | [`model`] | accesses to registers of device models, and all that happens around them | a function that was saved and restored lives on as the one that was not |
 //! | [`profile`] | profiles and overrides | refused with a place and a reason, or made into the device it describes |
 //! | [`control`] | lines of the control socket | one reply each, of one of two forms |
 //! | [`restore`] | saved states | refused without a trace, or saved again as they were |
@@ -20,6 +21,7 @@ pub mod decoder;
 pub mod dictionary;
 pub mod files;
 pub mod input;
+pub mod model;
 pub mod mutate;
 pub mod profile;
 pub mod restore;
@@ -40,7 +42,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "decoder",
         run: decoder::run,
@@ -55,6 +57,11 @@ pub const TARGETS: [Target; 6] = [
         name: "config",
         run: config::run,
         longest: 512,
+    },
+    Target {
+        name: "model",
+        run: model::run,
+        longest: 1024,
     },
     Target {
         name: "profile",

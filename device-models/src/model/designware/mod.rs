@@ -58,13 +58,14 @@ impl DesignWare {
     fn proceed(&mut self, cx: &mut Context<'_>, now: Time) {
         let registers = &self.registers;
         if let (Some(command), None) = (self.tx.front(), cx.deadline()) {
-            let clocks = if registers.con().speed() == 1 {
-                registers.ss_scl_hcnt() + registers.ss_scl_lcnt()
+            let counts = if registers.con().speed() == 1 {
+                [registers.ss_scl_hcnt(), registers.ss_scl_lcnt()]
             } else {
-                registers.fs_scl_hcnt() + registers.fs_scl_lcnt()
+                [registers.fs_scl_hcnt(), registers.fs_scl_lcnt()]
             };
+            let [high, low] = counts.map(u32::from);
             let bytes = 1 + u32::from(self.addresses(*command));
-            cx.set_deadline(Some(now.after(CLOCK * clocks * BITS * bytes)));
+            cx.set_deadline(Some(now.after(CLOCK * (high + low) * BITS * bytes)));
         }
     }
 

@@ -2,7 +2,8 @@
 //! one byte in an I/O BAR and, where there is one, a memory BAR; with INTx.
 //!
 //! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks go through the buffer if that is
-//! switched on; others go byte by byte, with software in between. The controller begins nothing while config space says that its host interface is off.
+//! switched on; others go byte by byte, with software in between. The controller begins nothing while config
+//! space says that its host interface is off.
 
 use self::registers::*;
 use super::i2c::Bus;
