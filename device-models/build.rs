@@ -8,9 +8,12 @@ use std::{env, fs};
 mod table;
 
 /// What is made in `OUT_DIR`, and of which table: each a module `registers`.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 7] = [
     ("smbus.rs", "src/model/smbus/registers.toml"),
     ("designware.rs", "src/model/designware/registers.toml"),
+    ("ioat_global.rs", "src/model/ioat/global.toml"),
+    ("ioat_channel.rs", "src/model/ioat/channel.toml"),
+    ("serial.rs", "src/model/serial/registers.toml"),
     ("testdev.rs", "src/model/testdev/registers.toml"),
     ("step_by_step.rs", "examples/step_by_step.toml"),
 ];

@@ -8,17 +8,24 @@ use crate::time::Time;
 impl Function {
     /// Where the line leads, if the device has one.
     pub fn line_place(&mut self) -> Option<&LinePlace> {
-        self.model.line().map(|line| line.place())
+        self.model.line().map(|_| &self.line)
     }
 
     /// Bytes came over the line. Returns how many of them the device took.
     pub fn line_receive(&mut self, now: Time, bytes: &[u8]) -> usize {
-        self.with_line(now, |line, cx| line.receive(cx, bytes))
+        self.with_line(now, |line, cx| {
+            let bytes = bytes.iter();
+            bytes.take_while(|byte| line.receive(cx, **byte)).count()
+        })
     }
 
     /// Puts what the device sends into `room`. Returns how many bytes.
     pub fn line_transmit(&mut self, now: Time, room: &mut [u8]) -> usize {
-        self.with_line(now, |line, cx| line.transmit(cx, room))
+        self.with_line(now, |line, cx| {
+            let places = room.iter_mut();
+            let sent = places.map_while(|place| line.transmit(cx).map(|byte| *place = byte));
+            sent.count()
+        })
     }
 
     /// Tells the device whether somebody is at the other end of the line.

@@ -42,7 +42,7 @@ pub use self::memory::{BarMemory, PrivateMemory};
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaOutcome};
 use crate::effect::Effect;
-use crate::model::{Context, Model};
+use crate::model::{Context, LinePlace, Model};
 use crate::power::PowerState;
 use crate::time::Time;
 
@@ -98,6 +98,8 @@ pub struct FunctionParts {
     pub doorbells: Vec<Doorbell>,
     /// The device.
     pub model: Box<dyn Model>,
+    /// Where its character line leads, if it has one.
+    pub line: LinePlace,
 }
 
 /// A PCI Express function.
@@ -105,6 +107,7 @@ pub struct Function {
     core: Core,
     doorbells: Vec<Doorbell>,
     model: Box<dyn Model>,
+    line: LinePlace,
 }
 
 impl fmt::Debug for Function {
@@ -129,12 +132,14 @@ impl Function {
             aux_power,
             mut doorbells,
             model,
+            line,
         } = parts;
         doorbells.extend(model.doorbells());
         Self {
             core: Core::new(config, contents, mappable, rom, delays, aux_power),
             doorbells,
             model,
+            line,
         }
     }
 

@@ -59,6 +59,7 @@ impl Function {
             core,
             model,
             doorbells: _,
+            line: _,
         } = self;
         json!({ "core": core.save(now), "model": model.save() })
     }

@@ -137,6 +137,7 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
         aux_power,
         doorbells: Vec::new(),
         model: Box::new(Probe::default()),
+        line: LinePlace::None,
     })
 }
 

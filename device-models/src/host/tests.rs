@@ -28,6 +28,7 @@ fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
         aux_power: false,
         doorbells: Vec::new(),
         model: Box::new(model::None),
+        line: model::LinePlace::None,
     });
     Device::new(Slot::new(function), config)
 }

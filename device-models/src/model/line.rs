@@ -8,23 +8,21 @@ use super::Context;
 
 /// The device's side of a character line.
 ///
-/// Whoever is at the other end moves bytes when both sides can: nothing is lost on the way, and
-/// nothing is kept there but what the other end holds.
+/// Whoever is at the other end moves characters, of a byte each, when both sides can: nothing is lost
+/// on the way, and nothing is kept there but what the other end holds.
 pub trait CharacterLine {
-    /// Where the profile connects the line.
-    fn place(&self) -> &LinePlace;
+    /// A character came over the line. Returns whether there was room for it.
+    fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool;
 
-    /// Bytes that came over the line. Returns how many of them there was room for.
-    fn receive(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize;
-
-    /// Puts bytes for the line into `room`. Returns how many.
-    fn transmit(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> usize;
+    /// The next character for the line, which takes it, if one is to leave now.
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8>;
 
     /// Whether somebody is at the other end.
     fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool);
 }
 
-/// Where a character line leads, in a profile a word and a path with a colon between.
+/// Where a character line leads: the key `line` in the `[model]` of a profile whose model has one, a
+/// word and a path with a colon between.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum LinePlace {

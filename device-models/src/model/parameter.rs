@@ -1,10 +1,10 @@
 //! What models' keys in a profile have in common.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A number from `MIN` to `MAX`, both included; another one is refused with words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub struct InRange<const MIN: u8, const MAX: u8>(u8);
 
 impl<const MIN: u8, const MAX: u8> InRange<MIN, MAX> {
@@ -23,5 +23,11 @@ impl<const MIN: u8, const MAX: u8> TryFrom<u8> for InRange<MIN, MAX> {
             .contains(&number)
             .then_some(Self(number))
             .ok_or_else(|| format!("{number} is out of range; choose {MIN} to {MAX}"))
+    }
+}
+
+impl<const MIN: u8, const MAX: u8> From<InRange<MIN, MAX>> for u8 {
+    fn from(number: InRange<MIN, MAX>) -> Self {
+        number.get()
     }
 }

@@ -54,7 +54,7 @@ impl Registry {
         registry.register_with("ioat", |parameters| Box::new(Ioat::new(parameters)));
         registry.register("i2c-designware", || Box::<DesignWare>::default());
         registry.register("smbus", || Box::<Smbus>::default());
-        registry.register_with("serial", |parameters| Box::new(Serial::new(parameters)));
+        registry.register("serial", || Box::<Serial>::default());
         registry.register("testdev", || Box::<TestDevice>::default());
         registry
     }

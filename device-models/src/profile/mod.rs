@@ -36,11 +36,11 @@ pub use tables::ClientMemory;
 
 use crate::function::{Function, FunctionParts};
 use crate::host::Device;
-use crate::model::{Model, Registry};
+use crate::model::{LinePlace, Model, Registry};
 use crate::slot::Slot;
 use document::{Document, Fault};
 use error::Mistake;
-use tables::{ModelTable, Tables};
+use tables::Tables;
 
 /// The array of BARs, whose items people name by BAR index.
 const BAR: &str = "bar";
@@ -106,9 +106,13 @@ impl Profile {
     /// # Errors
     /// As [`Self::device`].
     pub fn function(&self, registry: &Registry) -> Result<Function, ProfileError> {
-        let model = self.model(registry)?;
+        let (model, line) = self.model(registry)?;
         let parts = self.source.parts(&self.tables)?;
-        Ok(Function::new(FunctionParts { model, ..parts }))
+        Ok(Function::new(FunctionParts {
+            model,
+            line,
+            ..parts
+        }))
     }
 
     /// Config space after power-on, 256 or 4096 bytes.
@@ -141,8 +145,33 @@ impl Profile {
         self.tables.host.client_memory
     }
 
-    fn model(&self, registry: &Registry) -> Result<Box<dyn Model>, ProfileError> {
-        let ModelTable { name, parameters } = &self.tables.model;
+    /// The model, and where its character line leads. A model without one may have a key `line` of
+    /// its own.
+    fn model(&self, registry: &Registry) -> Result<(Box<dyn Model>, LinePlace), ProfileError> {
+        let all = &self.tables.model.parameters;
+        let mut others = all.clone();
+        let Some(place) = others.remove("line") else {
+            return Ok((self.create(registry, all)?, LinePlace::None));
+        };
+        let mut without = self.create(registry, &others);
+        if without.as_mut().is_ok_and(|model| model.line().is_some()) {
+            let place = place.try_into().map_err(|error: toml::de::Error| {
+                let mistake = Mistake::new("model.line", error.message());
+                self.source.error(mistake)
+            });
+            return Ok((without?, place?));
+        }
+        let model = self.create(registry, all);
+        let model = model.map_err(|error| without.err().unwrap_or(error))?;
+        Ok((model, LinePlace::None))
+    }
+
+    fn create(
+        &self,
+        registry: &Registry,
+        parameters: &toml::Table,
+    ) -> Result<Box<dyn Model>, ProfileError> {
+        let name = &self.tables.model.name;
         let made = registry.create(name, parameters).ok_or_else(|| {
             let known: Vec<&str> = registry.names().collect();
             let message = format!(

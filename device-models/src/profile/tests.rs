@@ -90,6 +90,38 @@ fn an_unknown_model_is_told_where_it_is_named() {
 }
 
 #[test]
+fn where_a_line_leads_is_said_of_models_that_have_one() {
+    let place = |text: &str| {
+        let profile = parse(&format!("{text}\n{HEAD}"), &[]).expect("keys are the model's");
+        let device = profile.device(&Registry::builtin());
+        device.map(|mut device| device.line_place().cloned())
+    };
+    assert_eq!(place("model = \"none\""), Ok(None));
+    assert_eq!(place("model = \"serial\""), Ok(Some(LinePlace::None)));
+    let pty = place("model = { name = \"serial\", line = \"pty\" }");
+    assert_eq!(pty, Ok(Some(LinePlace::Pty(None))));
+    for (model, message) in [
+        (
+            "{ name = \"serial\", line = \"x\" }",
+            "model.line: \"x\" is no place for a line; ",
+        ),
+        ("{ name = \"serial\", line = 1 }", "model.line: "),
+        (
+            "{ name = \"serial\", line = \"pty\", x = 1 }",
+            "model: there is no key `x`",
+        ),
+        (
+            "{ name = \"none\", line = \"pty\" }",
+            "model: there is no key `line`",
+        ),
+    ] {
+        let error = place(&format!("model = {model}")).expect_err(model);
+        let message = format!("my.toml:1: {message}");
+        assert!(error.to_string().starts_with(&message), "{error}");
+    }
+}
+
+#[test]
 fn the_model_ram_makes_every_bar_memory() {
     let text =
         format!("model = \"ram\"\n{HEAD}[[bar]]\nindex = 0\nkind = \"memory32\"\nsize = 0x1000\n");

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::{DwordWrite, Register, RegisterBits, ResetKind};
+use super::{DwordWrite, Lanes, Register, RegisterBits, ResetKind};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A DWORD of registers: its value, what software may change and what each reset keeps.
@@ -238,6 +238,14 @@ impl Block {
     /// A write by software to the DWORD at byte offset `offset`; beyond the end it is ignored.
     pub fn write_at(&mut self, offset: u64, write: DwordWrite) -> Written {
         self.write(usize::try_from(offset / 4).unwrap_or(usize::MAX), write)
+    }
+
+    /// A write by software to the byte at byte offset `offset`: for registers of one byte, of which an
+    /// access reaches one after the other.
+    pub fn write_byte_at(&mut self, offset: u64, value: u8) -> Written {
+        let byte = (offset % 4) as usize;
+        let write = DwordWrite::new(u32::from(value) << (8 * byte), Lanes::new(byte, 1));
+        self.write_at(offset, write)
     }
 
     /// The register at byte offset `offset` of the block.

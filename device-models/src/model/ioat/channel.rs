@@ -11,17 +11,31 @@
 //! channel meanwhile takes effect between two descriptors, so a channel that is suspended or was
 //! reset touches memory no more.
 
-use std::mem;
-
-use serde::{Deserialize, Serialize};
-
-use super::PAGE;
-use super::registers::channel::{CHAINADDR, CHANCMP, CHANCTRL, CHANERR, DMACOUNT};
-use super::registers::global::XFERCAP;
-use super::registers::{CHANERR_INT, Command, Control, Descriptor, State, error};
+use self::registers::*;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
-use crate::model::Context;
-use crate::register::{Block, RegisterBits, ResetKind};
+use crate::model::prelude::*;
+
+include!(concat!(env!("OUT_DIR"), "/ioat_channel.rs"));
+
+/// In config space, where the profile places it: `CHANERR` of any channel once more.
+const CHANERR_INT: u16 = 0x180;
+
+/// `CHANSTS` 2:0: it works on its chain.
+const ACTIVE: u64 = 0;
+/// `CHANSTS` 2:0: as many descriptors as `DMACOUNT` says are done.
+const DONE: u64 = 1;
+/// `CHANSTS` 2:0: it was suspended.
+const SUSPENDED: u64 = 2;
+/// `CHANSTS` 2:0: it was reset, or an error stopped it.
+const HALTED: u64 = 3;
+
+/// What the engine reads of a descriptor: size and control in a word, then the bus addresses of
+/// source, destination and next descriptor.
+type Descriptor = [u64; 4];
+/// Bytes of that.
+const READ: u32 = 0x20;
+/// Bytes of a descriptor in memory, and its alignment.
+const DESCRIPTOR: u64 = 0x40;
 
 /// The transfer under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,221 +48,196 @@ enum Work {
     Complete(bool),
 }
 
-/// What of a channel is no register.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Channel {
-    state: State,
-    /// Address of the last completed descriptor.
-    completed: u64,
-    /// Address of the next one, if the chain has begun.
-    next: Option<u64>,
-    /// Descriptors that are done since then.
+/// A channel.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Channel {
+    /// From 0 on; the tag of its transfers.
+    number: u32,
+    /// Its page.
+    pub registers: Registers,
+    /// Descriptors that are done since the chain began.
     count: u16,
     /// It may interrupt once.
     armed: bool,
     /// It wants to.
     interrupt: bool,
-    /// Commands that wait for the transfer under way.
-    asked: u8,
     work: Work,
 }
 
 impl Channel {
-    pub(super) const fn asked(&self) -> u8 {
-        self.asked
-    }
-
-    /// `CHANSTS`.
-    pub(super) const fn status(&self) -> u64 {
-        self.completed | self.state as u64
-    }
-}
-
-/// A channel at work, with what it works with.
-pub(super) struct Engine<'a, 'b> {
-    pub(super) channel: &'a mut Channel,
-    /// The pages of all channels, and where this one's is.
-    pub(super) registers: &'a mut Block,
-    pub(super) page: u64,
-    pub(super) cx: &'a mut Context<'b>,
-}
-
-impl Engine<'_, '_> {
-    /// `CHANCMD` was written.
-    pub(super) fn command(&mut self, command: u8) {
-        self.channel.asked |= command;
-        if self.channel.work == Work::Nothing {
-            self.obey();
+    /// Channel `number` after a reset.
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        Self {
+            number,
+            ..Self::default()
         }
     }
 
-    /// `DMACOUNT` was written.
-    pub(super) fn run(&mut self) {
-        if self.get::<u32>(CHANERR) == 0 {
-            self.channel.state = State::Active;
-            if self.channel.work == Work::Nothing {
-                self.go_on();
+    /// A write by software.
+    pub fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
+        self.registers.write_at(offset, write);
+        match offset {
+            CHANCTRL => self.armed |= Control::from(write.value() as u16).rearm(),
+            CHANCMD => {
+                let asked = Command::from(write.value() as u8);
+                self.registers.raise_chancmd(asked);
+                // DMACOUNT is in the same DWORD.
+                let counts = write.lanes().mask() >> 16 != 0;
+                if counts && self.registers.chanerr() == Errors::new() {
+                    self.set_state(ACTIVE);
+                }
+            }
+            _ if offset & !4 == CHAINADDR => {
+                self.count = 0;
+                self.registers.set_cdar(self.registers.chainaddr());
+            }
+            _ => {}
+        }
+        if self.work == Work::Nothing {
+            self.proceed(cx);
+        }
+    }
+
+    /// The transfer under way is over. Copies have at most so many bytes.
+    pub fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
+        match (std::mem::take(&mut self.work), outcome) {
+            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(cx),
+            (Work::Nothing, _) => {}
+            (Work::Fetch, outcome) => {
+                let (words, _) = outcome.unwrap_or_default().as_chunks();
+                match words.first_chunk() {
+                    Some(words) => self.execute(cx, most, words.map(u64::from_le_bytes)),
+                    None => self.end(cx, Err(Errors::NEXT_ADDRESS)),
+                }
+            }
+            (Work::Copy(descriptor), Ok(_)) => self.end(cx, Ok(descriptor)),
+            (Work::Copy(descriptor), Err(error)) => self.end(cx, Err(side(descriptor, error))),
+            (Work::Complete(interrupt), Ok(_)) => self.completed(cx, interrupt),
+            (Work::Complete(_), Err(_)) => {
+                let control = self.fail(cx, Errors::COMPLETION_ADDRESS);
+                self.completed(cx, control.interrupt_on_error());
             }
         }
     }
 
-    /// `CHAINADDR` was written.
-    pub(super) fn begin_chain(&mut self) {
-        (self.channel.next, self.channel.count) = (None, 0);
-    }
-
-    /// `CHANCTRL` was written.
-    pub(super) fn arm(&mut self, control: u32) {
-        self.channel.armed |= Control::from_bits(control as u16).rearm();
-    }
-
-    /// Whether the channel interrupts now.
-    pub(super) fn take_interrupt(&mut self) -> bool {
-        let Channel {
-            armed, interrupt, ..
-        } = self.channel;
-        let now = *armed && *interrupt;
-        (*armed, *interrupt) = (*armed && !now, *interrupt && !now);
+    /// Whether it interrupts now: when it may and wants to, once for each arming.
+    pub fn take_interrupt(&mut self) -> bool {
+        let now = self.armed && self.interrupt;
+        self.armed &= !now;
+        self.interrupt &= !now;
         now
     }
 
-    /// The next descriptor, or the one at hand.
-    pub(super) fn current(&self) -> u64 {
-        let first = || self.registers.get_u64(self.at(CHAINADDR));
-        self.channel.next.unwrap_or_else(first)
+    fn state(&self) -> u64 {
+        self.registers.chansts() & 7
     }
 
-    /// The transfer under way is over.
-    pub(super) fn done(&mut self, outcome: DmaOutcome<'_>) {
-        let work = mem::take(&mut self.channel.work);
-        match (work, outcome) {
-            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(),
-            (Work::Nothing, _) => {}
-            (Work::Fetch, outcome) => match outcome.ok().and_then(Descriptor::decode) {
-                Some(descriptor) => self.execute(descriptor),
-                None => self.fail(error::NEXT_ADDRESS),
-            },
-            (Work::Copy(descriptor), Ok(_)) => self.finish(&descriptor),
-            (Work::Copy(descriptor), Err(error)) => self.fail(side(&descriptor, error)),
-            (Work::Complete(interrupt), Ok(_)) => self.completed(interrupt),
-            (Work::Complete(_), Err(_)) => {
-                self.note(error::COMPLETION_ADDRESS);
-                self.completed(self.get::<Control>(CHANCTRL).interrupt_on_error());
-            }
-        }
+    fn set_state(&mut self, state: u64) {
+        let completed = self.registers.chansts() & !7;
+        self.registers.set_chansts(completed | state);
     }
 
-    fn at(&self, offset: u64) -> usize {
-        (self.page + offset) as usize
-    }
-
-    fn get<T: RegisterBits>(&self, offset: u64) -> T {
-        self.registers.get(self.at(offset))
-    }
-
-    /// Does what it was asked for meanwhile. A halted channel is not suspended.
-    fn obey(&mut self) {
-        let asked = Command::from_bits(mem::take(&mut self.channel.asked));
+    /// Between two descriptors: does what it was asked for meanwhile and, if it is active, fetches
+    /// the next one. A halted channel is not suspended.
+    fn proceed(&mut self, cx: &mut Context<'_>) {
+        let asked = self.registers.chancmd();
+        self.registers.set_chancmd(Command::new());
         if asked.reset() {
-            *self.channel = Channel::default();
-            self.registers
-                .reset_part(self.at(0)..self.at(PAGE), ResetKind::PowerOn);
-        } else if asked.suspend() && self.channel.state != State::Halted {
-            self.channel.state = State::Suspended;
+            *self = Self::new(self.number);
+        } else if asked.suspend() && self.state() != HALTED {
+            self.set_state(SUSPENDED);
         }
-    }
-
-    /// Fetches the next descriptor, if one is left.
-    fn go_on(&mut self) {
-        let (address, len) = (self.current(), Descriptor::LEN);
-        if self.channel.count == self.get::<u16>(DMACOUNT) {
-            self.channel.state = State::Done;
-        } else if address % Descriptor::ALIGNMENT == 0 {
-            self.start(Work::Fetch, DmaOp::Read { address, len });
+        if self.state() != ACTIVE {
+            return;
+        }
+        let (address, len) = (self.registers.cdar(), READ);
+        if self.count == self.registers.dmacount() {
+            self.set_state(DONE);
+        } else if address % DESCRIPTOR != 0 {
+            self.end(cx, Err(Errors::ALIGNMENT));
         } else {
-            self.fail(error::ALIGNMENT);
+            self.start(cx, Work::Fetch, DmaOp::Read { address, len });
         }
     }
 
-    fn execute(&mut self, descriptor: Descriptor) {
-        let (from, to) = (descriptor.source, descriptor.destination);
-        let (len, cap) = (descriptor.size, self.registers.get::<u8>(XFERCAP as usize));
-        if descriptor.control.null() {
-            self.finish(&descriptor);
-        } else if descriptor.control.operation() != 0 {
-            self.fail(error::CONTROL);
-        } else if len == 0 || u64::from(len) > 1 << cap {
-            self.fail(error::LENGTH);
+    fn execute(&mut self, cx: &mut Context<'_>, most: u32, descriptor: Descriptor) {
+        let [head, from, to, _] = descriptor;
+        let (len, control) = (head as u32, control(head));
+        if control.null() {
+            self.end(cx, Ok(descriptor));
+        } else if control.operation() != 0 {
+            self.end(cx, Err(Errors::CONTROL));
+        } else if len == 0 || len > most {
+            self.end(cx, Err(Errors::LENGTH));
         } else {
-            self.start(Work::Copy(descriptor), DmaOp::Copy { from, to, len });
+            self.start(cx, Work::Copy(descriptor), DmaOp::Copy { from, to, len });
         }
     }
 
-    /// A descriptor is done.
-    fn finish(&mut self, descriptor: &Descriptor) {
-        self.channel.completed = self.current();
-        self.channel.next = Some(descriptor.next);
-        self.channel.count = self.channel.count.wrapping_add(1);
-        let control = descriptor.control;
-        self.complete(control.completion(), control.interrupt());
-    }
-
-    /// An error stops the chain at the descriptor that has it.
-    fn fail(&mut self, bits: u32) {
-        self.note(bits);
-        let control: Control = self.get(CHANCTRL);
-        self.complete(control.completion_on_error(), control.interrupt_on_error());
-    }
-
-    fn note(&mut self, bits: u32) {
-        let shown: u32 = self.cx.config(CHANERR_INT);
-        self.cx.set_config(CHANERR_INT, shown | bits);
-        let errors = self.get::<u32>(CHANERR) | bits;
-        self.registers.set(self.at(CHANERR), errors);
-        self.channel.state = State::Halted;
-    }
-
-    /// The word in memory comes before the interrupt.
-    fn complete(&mut self, write: bool, interrupt: bool) {
+    /// A descriptor is done, or has an error, which stops the chain there. The word in memory comes
+    /// before the interrupt.
+    fn end(&mut self, cx: &mut Context<'_>, outcome: Result<Descriptor, Errors>) {
+        let (write, interrupt) = match outcome {
+            Ok([head, _, _, next]) => {
+                self.registers.set_chansts(self.registers.cdar() | ACTIVE);
+                self.registers.set_cdar(next);
+                self.count = self.count.wrapping_add(1);
+                (control(head).completion(), control(head).interrupt())
+            }
+            Err(errors) => {
+                let control = self.fail(cx, errors);
+                (control.completion_on_error(), control.interrupt_on_error())
+            }
+        };
         if write {
-            let address = self.registers.get_u64(self.at(CHANCMP));
-            let data = self.channel.status().to_le_bytes().to_vec();
-            self.start(Work::Complete(interrupt), DmaOp::Write { address, data });
+            let address = self.registers.chancmp();
+            let data = self.registers.chansts().to_le_bytes().to_vec();
+            let write = DmaOp::Write { address, data };
+            self.start(cx, Work::Complete(interrupt), write);
         } else {
-            self.completed(interrupt);
+            self.completed(cx, interrupt);
         }
     }
 
-    fn completed(&mut self, interrupt: bool) {
-        self.channel.interrupt |= interrupt;
-        self.obey();
-        if self.channel.state == State::Active {
-            self.go_on();
-        }
+    /// Shows errors. Returns what is to be done about them.
+    fn fail(&mut self, cx: &mut Context<'_>, errors: Errors) -> Control {
+        cx.set_config(CHANERR_INT, cx.config::<Errors>(CHANERR_INT) | errors);
+        self.registers.raise_chanerr(errors);
+        self.set_state(HALTED);
+        self.registers.chanctrl()
     }
 
-    fn start(&mut self, work: Work, op: DmaOp) {
-        let number = (self.page / PAGE) as u32 - 1;
-        match self.cx.dma(number, op) {
-            Ok(()) => self.channel.work = work,
-            Err(_) => self.stop(),
+    fn completed(&mut self, cx: &mut Context<'_>, interrupt: bool) {
+        self.interrupt |= interrupt;
+        self.proceed(cx);
+    }
+
+    fn start(&mut self, cx: &mut Context<'_>, work: Work, op: DmaOp) {
+        match cx.dma(self.number, op) {
+            Ok(()) => self.work = work,
+            Err(_) => self.stop(cx),
         }
     }
 
     /// The bus is out of reach: nothing is wrong with the chain, but it does not go on.
-    fn stop(&mut self) {
-        self.channel.state = State::Halted;
-        self.completed(false);
+    fn stop(&mut self, cx: &mut Context<'_>) {
+        self.set_state(HALTED);
+        self.proceed(cx);
     }
 }
 
-/// The error bit for the side of a copy that went wrong.
-fn side(descriptor: &Descriptor, error: DmaError) -> u32 {
-    let source = descriptor.source..descriptor.source.saturating_add(descriptor.size.into());
-    match error {
-        DmaError::NotPermitted { write: true, .. } => error::WRITE_DATA,
-        DmaError::Unmapped { address } if !source.contains(&address) => error::WRITE_DATA,
-        _ => error::READ_DATA,
-    }
+fn control(head: u64) -> DescriptorControl {
+    DescriptorControl::from((head >> 32) as u32)
+}
+
+/// The side of a copy that went wrong.
+fn side([head, source, ..]: Descriptor, error: DmaError) -> Errors {
+    let source = source..source.saturating_add(u64::from(head as u32));
+    let write = match error {
+        DmaError::NotPermitted { write, .. } => write,
+        DmaError::Unmapped { address } => !source.contains(&address),
+        DmaError::BusMasterOff | DmaError::Aborted => false,
+    };
+    Errors::new().with_read_data(!write).with_write_data(write)
 }

@@ -5,187 +5,114 @@
 //! overruns. What fills no FIFO is on its way after the time of a character in which nothing came
 //! on top of it. While nobody is at the other end, CTS, DSR and DCD are off.
 
-pub mod registers;
-
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use self::registers::*;
+use super::CharacterLine;
+use super::prelude::*;
 
-use self::registers::{
-    CARRIER, CLEAR_RECEIVER, CLEAR_TRANSMITTER, DIVISOR, DLAB, FIFO_ENABLE, IER, IIR_FCR, LCR,
-    LOOP, LSR, MCR, MSR, RING, RTS, SCR, TRANSMITTER_EMPTY, TRIGGER_LEVELS,
-};
-use super::{CharacterLine, Context, LinePlace, Model, Saved};
-use crate::register::{Block, DwordWrite, Lanes, Register, ResetKind};
-use crate::snapshot::{self, RestoreError};
-use crate::time::Time;
+include!(concat!(env!("OUT_DIR"), "/serial.rs"));
 
 /// Bytes that each FIFO holds. While they are off there is one register for each direction.
 pub const FIFO: usize = 16;
-
+/// Bytes in the receiver's FIFO that interrupt.
+const TRIGGER_LEVELS: [usize; 4] = [1, 4, 8, 14];
 /// Ten bits at 115200 baud.
 const CHARACTER: Duration = Duration::from_micros(87);
 
-/// What a profile can say in its `[model]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameters {
-    /// Where the line leads.
-    #[serde(default)]
-    pub line: LinePlace,
-}
+/// IIR: nothing interrupts.
+const NO_INTERRUPT: u8 = 0x01;
+/// IIR: the transmitter does.
+const TRANSMITTER: u8 = 0x02;
+/// MSR's lines that somebody at the other end holds on: DCD, DSR, CTS.
+const CARRIER: u8 = 0xb;
+/// MSR's line of which only the end counts as a change: RI.
+const RING: u8 = 0x4;
 
-/// The UART.
-#[derive(Debug)]
-pub struct Serial {
-    line: LinePlace,
-    registers: Block,
-    state: State,
-}
-
-/// What there is besides registers.
+/// The UART. Its deadline is when bytes that fill no FIFO are on their way.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct State {
-    received: VecDeque<u8>,
-    to_send: VecDeque<u8>,
+pub struct Serial {
+    registers: Registers,
+    /// Bytes received.
+    rx: VecDeque<u8>,
+    /// Bytes to send.
+    tx: VecDeque<u8>,
     /// The transmitter became empty, and nobody has seen it.
     emptied: bool,
-    /// Somebody is at the other end.
-    carrier: bool,
+    /// MSR's lines as the other end holds them.
+    carrier: u8,
 }
 
 impl Serial {
-    /// The UART after power-on.
-    #[must_use]
-    pub fn new(Parameters { line }: Parameters) -> Self {
-        let (all, fcr) = (0xff, 0xc0 | FIFO_ENABLE);
-        let storage = [
-            (IER, 0x0f),
-            (IIR_FCR, fcr),
-            (LCR, all),
-            (MCR, 0x1f),
-            (SCR, all),
-        ];
-        let divisor = [(DIVISOR, all), (DIVISOR + 1, all)];
-        let bytes = storage.into_iter().chain(divisor);
-        Self {
-            line,
-            registers: Block::page(3, bytes.map(|(at, rw)| (at, Register::new(0_u8).rw(rw)))),
-            state: State::default(),
-        }
-    }
-
-    fn get(&self, register: usize) -> u8 {
-        self.registers.get(register)
-    }
-
-    fn has(&self, register: usize, bits: u8) -> bool {
-        self.get(register) & bits != 0
-    }
-
     /// Bytes that a FIFO holds now.
-    fn room(&self) -> usize {
-        if self.has(IIR_FCR, FIFO_ENABLE) {
-            FIFO
-        } else {
-            1
+    fn depth(&self) -> usize {
+        let fifos = self.registers.fcr().enable();
+        if fifos { FIFO } else { 1 }
+    }
+
+    /// What IIR tells: the interrupt of the highest priority.
+    fn interrupt(&self, cx: &Context<'_>) -> u8 {
+        let trigger = TRIGGER_LEVELS[usize::from(self.registers.fcr().trigger())];
+        let ready = self.rx.len();
+        match self.registers.ier() {
+            ier if ier.data() && ready >= trigger.min(self.depth()) => 0x04,
+            ier if ier.data() && ready > 0 && cx.deadline().is_none() => 0x0c,
+            ier if ier.transmitter() && self.emptied => TRANSMITTER,
+            ier if ier.modem() && self.registers.msr().changes() != 0 => 0x00,
+            _ => NO_INTERRUPT,
         }
     }
 
-    /// The interrupt of the highest priority: its bit in `IER` and what `IIR` shows.
-    fn interrupt(&self, cx: &Context<'_>) -> Option<(u8, u8)> {
-        let level = TRIGGER_LEVELS[usize::from(self.get(IIR_FCR) >> 6)].min(self.room());
-        let ready = self.state.received.len();
-        [
-            (0x01, 0x04, ready >= level),
-            (0x01, 0x0c, ready > 0 && cx.deadline().is_none()),
-            (TRANSMITTER_EMPTY, 0x02, self.state.emptied),
-            (0x08, 0x00, self.has(MSR, 0x0f)),
-        ]
-        .into_iter()
-        .find_map(|(enable, shown, cause)| {
-            (cause && self.has(IER, enable)).then_some((enable, shown))
-        })
-    }
-
-    /// Brings modem status and INTx in line with what they depend on.
-    fn settle(&mut self, cx: &mut Context<'_>) {
-        let (before, own) = (self.get(MSR), self.get(MCR));
-        let lines = match (self.has(MCR, LOOP), self.state.carrier) {
-            // OUT2 is DCD, OUT1 is RI, RTS is CTS, DTR is DSR.
-            (true, _) => (own & 0x0c) << 4 | (own & 0x02) << 3 | (own & 0x01) << 5,
-            (false, true) => CARRIER,
-            (false, false) => 0,
-        };
-        let changed = (before ^ lines) & !(lines & RING) & 0xf0;
-        self.registers
-            .set(MSR, lines | before & 0x0f | changed >> 4);
-        cx.set_intx(self.interrupt(cx).is_some());
+    /// Puts a byte into a FIFO, if there is room. A full one is on its way at once.
+    fn put(&mut self, cx: &mut Context<'_>, received: bool, byte: u8) -> bool {
+        let depth = self.depth();
+        let Self { rx, tx, .. } = self;
+        let fifo = if received { rx } else { tx };
+        let fits = fifo.len() < depth;
+        fifo.extend(fits.then_some(byte));
+        let due = cx.now().after(CHARACTER);
+        cx.set_deadline((fifo.len() < depth).then_some(due));
+        fits
     }
 
     /// Where a register is in the page.
-    fn place(&self, register: u64) -> usize {
-        let divisor = register < 2 && self.has(LCR, DLAB);
-        register as usize + if divisor { DIVISOR } else { 0 }
+    fn place(&self, register: u64) -> u64 {
+        let divisor = register < 2 && self.registers.lcr().dlab();
+        register + if divisor { DLL } else { 0 }
     }
 
-    fn read_register(&mut self, cx: &Context<'_>, register: usize) -> u8 {
-        let stored = self.get(register);
+    fn read_byte(&mut self, cx: &Context<'_>, register: u64) -> u8 {
+        let stored: u8 = self.registers.get(register as usize);
         match register {
-            0 => self.state.received.pop_front().unwrap_or(0),
-            IIR_FCR => {
-                let (source, shown) = self.interrupt(cx).unwrap_or((0, 0x01));
-                self.state.emptied &= source != TRANSMITTER_EMPTY;
-                shown | if self.room() == FIFO { 0xc0 } else { 0 }
+            THR => return self.rx.pop_front().unwrap_or(0),
+            FCR => {
+                let shown = self.interrupt(cx);
+                self.emptied &= shown != TRANSMITTER;
+                return shown | if self.depth() == FIFO { 0xc0 } else { 0 };
             }
-            LSR => {
-                let (ready, idle) = (
-                    !self.state.received.is_empty(),
-                    self.state.to_send.is_empty(),
-                );
-                u8::from(ready) | if idle { 0x60 } else { 0 }
-            }
-            MSR => {
-                self.registers.set(MSR, stored & 0xf0);
-                stored
-            }
-            _ => stored,
+            MSR => self.registers.set_msr(self.registers.msr().with_changes(0)),
+            _ => {}
         }
+        stored
     }
 
-    fn write_register(&mut self, register: usize, value: u8) {
-        let before = self.get(register);
-        let lane = Lanes::new(register % 4, 1);
-        let write = DwordWrite::new(u32::from(value) << (8 * (register % 4)), lane);
-        self.registers.write(register / 4, write);
-        let (room, looped, state) = (self.room(), self.has(MCR, LOOP), &mut self.state);
+    fn write_byte(&mut self, cx: &mut Context<'_>, register: u64, value: u8) {
+        let (enabled, fifos) = (self.registers.ier(), self.registers.fcr());
+        self.registers.write_byte_at(register, value);
         match register {
-            0 => {
-                let to = if looped {
-                    &mut state.received
-                } else {
-                    &mut state.to_send
-                };
+            THR => {
                 // A byte on top of a full transmitter is lost, as on silicon.
-                to.extend((to.len() < room).then_some(value));
-                state.emptied = looped;
+                let looped = self.registers.mcr().loopback();
+                self.put(cx, looped, value);
+                self.emptied = looped;
             }
-            IER => {
-                let enabled = value & !before & TRANSMITTER_EMPTY != 0;
-                state.emptied |= enabled && state.to_send.is_empty();
-            }
-            IIR_FCR => {
-                let switched = (before ^ value) & FIFO_ENABLE != 0;
-                if switched || value & CLEAR_RECEIVER != 0 {
-                    state.received.clear();
-                }
-                if switched || value & CLEAR_TRANSMITTER != 0 {
-                    state.emptied |= !state.to_send.is_empty();
-                    state.to_send.clear();
-                }
+            // Enabling the interrupt of an empty transmitter interrupts.
+            IER => self.emptied |= !enabled.transmitter() && self.tx.is_empty(),
+            FCR => {
+                let control = FifoControl::from(value);
+                let stays = control.enable() == fifos.enable();
+                self.rx.retain(|_| stays && !control.clear_receiver());
+                self.tx.retain(|_| stays && !control.clear_transmitter());
             }
             _ => {}
         }
@@ -194,88 +121,58 @@ impl Serial {
 
 impl Model for Serial {
     fn read(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, lanes: Lanes) -> u32 {
-        let dword = lanes.gather(|byte| self.read_register(cx, self.place(offset + byte as u64)));
-        self.settle(cx);
-        dword
+        lanes.gather(|byte| self.read_byte(cx, self.place(offset + byte as u64)))
     }
 
     fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
         for (byte, value) in write.bytes() {
-            let register = self.place(offset + byte as u64);
-            self.write_register(register, value);
-            if register == 0 {
-                cx.set_deadline(Some(cx.now().after(CHARACTER)));
-            }
+            self.write_byte(cx, self.place(offset + byte as u64), value);
         }
-        self.settle(cx);
     }
 
-    fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
-        let carrier = self.state.carrier;
-        self.registers.reset(kind);
-        self.registers.set(MSR, if carrier { CARRIER } else { 0 });
+    fn reset(&mut self, cx: &mut Context<'_>, _: ResetKind) {
+        self.carrier = std::mem::take(self).carrier;
+        let status = ModemStatus::new().with_lines(self.carrier);
+        self.registers.set_msr(status);
         cx.set_deadline(None);
-        self.state = State {
-            carrier,
-            ..State::default()
-        };
-        self.settle(cx);
-    }
-
-    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
-        self.settle(cx);
     }
 
     fn line(&mut self) -> Option<&mut dyn CharacterLine> {
         Some(self)
     }
-}
 
-impl Saved for Serial {
-    fn save(&self) -> Value {
-        snapshot::tree(&(self.registers.values(), &self.state))
-    }
-
-    fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
-        let (values, state): (Vec<u32>, State) = snapshot::read(snapshot::MODEL, saved)?;
-        self.registers.set_values(snapshot::MODEL, &values)?;
-        self.state = state;
-        Ok(())
+    /// Brings line status, modem status and INTx in line with what they depend on.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let (ready, idle) = (!self.rx.is_empty(), self.tx.is_empty());
+        self.emptied |= idle && !self.registers.lsr().thre();
+        let status = LineStatus::new().with_ready(ready).with_thre(idle);
+        self.registers.set_lsr(status.with_temt(idle));
+        let (control, before) = (self.registers.mcr(), self.registers.msr());
+        let lines = match control.into_bits() {
+            // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
+            own if control.loopback() => own & 0xc | own << 1 & 0x2 | own >> 1 & 0x1,
+            _ => self.carrier,
+        };
+        let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
+        let after = before.with_lines(lines).with_changes(changes);
+        self.registers.set_msr(after);
+        cx.set_intx(self.interrupt(cx) != NO_INTERRUPT);
     }
 }
 
 impl CharacterLine for Serial {
-    fn place(&self) -> &LinePlace {
-        &self.line
+    fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool {
+        let control = self.registers.mcr();
+        control.rts() && !control.loopback() && self.put(cx, true, character)
     }
 
-    fn receive(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
-        let listens = self.has(MCR, RTS) && !self.has(MCR, LOOP);
-        let room = self.room().saturating_sub(self.state.received.len());
-        let taken = if listens { room.min(bytes.len()) } else { 0 };
-        self.state.received.extend(bytes.iter().take(taken));
-        if taken > 0 {
-            cx.set_deadline(Some(cx.now().after(CHARACTER)));
-        }
-        self.settle(cx);
-        taken
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
+        let leaves = cx.deadline().is_none();
+        leaves.then(|| self.tx.pop_front()).flatten()
     }
 
-    fn transmit(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> usize {
-        let ready = self.state.to_send.len();
-        let leaves = cx.deadline().is_none() || ready >= self.room();
-        let count = if leaves { ready.min(room.len()) } else { 0 };
-        for (place, byte) in room.iter_mut().zip(self.state.to_send.drain(..count)) {
-            *place = byte;
-        }
-        self.state.emptied |= count > 0 && self.state.to_send.is_empty();
-        self.settle(cx);
-        count
-    }
-
-    fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool) {
-        self.state.carrier = carrier;
-        self.settle(cx);
+    fn set_carrier(&mut self, _: &mut Context<'_>, carrier: bool) {
+        self.carrier = if carrier { CARRIER } else { 0 };
     }
 }
 

@@ -1,10 +1,22 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::FIFO;
 use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
+use crate::register::ResetKind;
 
 const PMCSR: u64 = 0x44;
-const FIFOS: u8 = FIFO_ENABLE;
+/// FCR: the FIFOs are on.
+const FIFOS: u8 = 0x01;
+/// FCR: forget what was received.
+const CLEAR_RECEIVER: u8 = 0x02;
+/// FCR: forget what is to be sent.
+const CLEAR_TRANSMITTER: u8 = 0x04;
+/// LCR: registers 0 and 1 are the divisor.
+const DLAB: u8 = 0x80;
+/// MCR: what is sent is received.
+const LOOP: u8 = 0x10;
+/// MSR: DCD, DSR, CTS.
+const CARRIER: u8 = 0xb0;
 /// LSR: a byte is there.
 const READY: u8 = 0x01;
 /// MCR: DTR, RTS.
@@ -226,6 +238,34 @@ fn bytes_beyond_the_transmitter_are_lost_as_on_silicon() {
 }
 
 proptest! {
+    /// Whatever is written and read: FIFOs keep their bounds, INTx follows IIR, and after the FIFOs were
+    /// cleared bytes go both ways.
+    #[test]
+    fn any_accesses_leave_a_working_port(
+        accesses in prop::collection::vec((0_u64..8, any::<u8>(), any::<bool>(), 0_usize..3), 0..120),
+    ) {
+        let mut bench = Bench::port();
+        for (register, value, write, room) in accesses {
+            if write {
+                bench.put(register, value);
+            } else {
+                bench.get(register);
+            }
+            prop_assert!(bench.feed(&[value; 20]) <= FIFO);
+            prop_assert!(bench.fetch(room).len() <= room);
+            let wire = bench.wire();
+            prop_assert_eq!(bench.get(2) & 0x01 == 0, wire);
+        }
+        bench.put(3, 0);
+        bench.put(4, OPEN);
+        bench.put(2, 0);
+        bench.put(2, FIFOS);
+        prop_assert_eq!((bench.feed(b"in"), bench.get(0), bench.get(0)), (2, b'i', b'n'));
+        bench.put(0, b'o');
+        prop_assert_eq!(bench.get(5), 0);
+        prop_assert_eq!((bench.fetch(99), bench.get(5)), (vec![b'o'], 0x60));
+    }
+
     /// A driver that looks before it writes and a line that takes what it can lose no byte and
     /// change no order, whatever the FIFOs hold meanwhile.
     #[test]
