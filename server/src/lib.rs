@@ -53,3 +53,4 @@ mod sys;
 pub use memory::ClientMemory;
 pub use server::{Endpoint, Handle, ServedFunction, Server, ServerError};
 pub use settings::{PollMode, Settings};
+pub use sys::return_large_buffers;

@@ -1,4 +1,5 @@
-//! The one module with unsafe code: mappings of client memory, and descriptors known by number only.
+//! The one module with unsafe code: mappings of client memory, descriptors known by number only, and
+//! a parameter of the C library.
 //!
 //! Memory that another process can change at any time must never be seen through a reference, so a
 //! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. What it cannot defend
@@ -27,6 +28,21 @@ pub(crate) fn adopt_fd(number: RawFd) -> io::Result<OwnedFd> {
     // nothing else to it; if it is not open the kernel says so.
     let inherited = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(fcntl_dupfd_cloexec(inherited, 3)?)
+}
+
+/// Has large buffers go back to the system as soon as they are freed, in the whole process. By
+/// itself the GNU C library begins, after the first of them, to keep what is freed in case as much is
+/// wanted again, and a server would stay as large as it once was. Other libraries are left alone.
+pub fn return_large_buffers() {
+    #[cfg(target_env = "gnu")]
+    {
+        /// From here on the library's buffers are mappings of their own. Its default, but a fixed one.
+        const LARGE: libc::c_int = 128 * 1024;
+        // SAFETY: this sets a parameter of the allocator, under the allocator's own lock, and
+        // concerns no memory that is allocated already.
+        let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+        debug_assert_eq!(set, 1, "the library knows this parameter");
+    }
 }
 
 /// A shared mapping of the first `len` bytes of a file.

@@ -42,6 +42,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         logging::limit_bursts(lines);
     }
     raise_descriptor_limit();
+    dormouse::return_large_buffers();
     let mut sockets = Sockets::open(&functions, access)?;
     let mut lines = functions
         .iter_mut()

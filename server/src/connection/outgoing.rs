@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, swap, take};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -43,7 +43,12 @@ impl Outgoing {
             offer(&socket, bytes)?
         };
         if taken < bytes.len() {
-            self.add(bytes.get(taken..).unwrap_or_default());
+            if self.is_blocked() {
+                self.add(bytes.get(taken..).unwrap_or_default());
+            } else {
+                swap(&mut self.unsent, bytes);
+                self.gone = taken;
+            }
         }
         bytes.clear();
         Ok(())
@@ -100,10 +105,23 @@ impl Outgoing {
             }
             self.gone += taken;
             if self.gone == self.unsent.len() {
-                *self = Self::default();
+                self.unsent.clear();
+                self.gone = 0;
             }
         }
         Ok(())
+    }
+
+    /// Gives memory away that nothing waits in: for the replies to come, whichever client they are
+    /// for, if these have less.
+    pub(crate) fn settle(&mut self, replies: &mut Vec<u8>) {
+        if self.unsent.capacity() == 0 || self.is_blocked() {
+            return;
+        }
+        let spare = take(&mut self.unsent);
+        if replies.is_empty() && replies.capacity() < spare.capacity() {
+            *replies = spare;
+        }
     }
 
     /// Whether anything waits for the socket to be writable.

@@ -65,9 +65,11 @@ impl Channel {
         self.incoming.next_message()
     }
 
-    /// Gives the buffer back if nothing is in it.
-    pub(super) fn settle(&mut self, buffers: &mut BufferPool) {
+    /// Gives memory back that nothing is in: what was received into to `buffers`, what was sent from to
+    /// `replies`.
+    pub(super) fn settle(&mut self, buffers: &mut BufferPool, replies: &mut Vec<u8>) {
         self.incoming.settle(buffers);
+        self.outgoing.settle(replies);
     }
 
     /// Sends what waits.

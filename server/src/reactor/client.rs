@@ -148,7 +148,8 @@ impl Client {
             self.channel.watch_room(cx.registry)?;
             Ok(turn)
         });
-        self.channel.settle(&mut shared.buffers);
+        self.channel
+            .settle(&mut shared.buffers, &mut shared.replies);
         let turn = turn.unwrap_or_else(|error| {
             shared.replies.clear();
             tracing::debug!(%error, "the client cannot be served any more");
@@ -300,7 +301,7 @@ impl Client {
                 break;
             }
         }
-        twin.settle(&mut shared.buffers);
+        twin.settle(&mut shared.buffers, &mut shared.replies);
         twin.watch_room(cx.registry)?;
         Ok(any)
     }
