@@ -84,7 +84,7 @@ fn restore(subject: &mut Prepared, number: usize, input: &mut Input<'_>) {
     for _ in 0..input.below(4) {
         change(&mut saved, before, input);
     }
-    if input.flag() {
+    if input.below(8) == 1 {
         // As it comes from a file.
         let text = saved.to_string();
         saved = serde_json::from_str(&text).expect("it is JSON");
