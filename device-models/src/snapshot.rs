@@ -184,13 +184,13 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 
 /// Bytes as two hexadecimal digits each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |digit: u8| DIGITS[usize::from(digit & 0xf)];
-    let mut text = vec![0; 2 * bytes.len()];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
-    }
-    String::from_utf8(text).unwrap_or_default()
+    // Without a table, for the compiler to do many at once.
+    let digit = |digit: u8| digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 });
+    let pairs = bytes
+        .iter()
+        .map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    let pairs: Vec<[u8; 2]> = pairs.collect();
+    String::from_utf8(pairs.into_flattened()).unwrap_or_default()
 }
 
 /// Bytes in the form of [`hex`].

@@ -1,7 +1,9 @@
 //! Whole sessions: what two clients and the control socket send to a server of this process.
 //!
 //! The same is played twice, with as much as possible in one send, and in pieces. Descriptors keep
-//! their place in the stream, since which message they belong to depends on what they are sent with.
+//! their place in the stream, since which message they belong to depends on what they are sent with;
+//! what is sent with some and is not just one message is not cut, since the server can but guess
+//! which message they are meant for, by what it has of them.
 
 mod owed;
 mod play;

@@ -75,8 +75,11 @@ fn all() -> Vec<Subject> {
 
 /// What can be seen of a device without saving it: what it tells of itself, its config space as it
 /// is, and when it has something to do.
+pub type Seen = (Value, Vec<u8>, Option<Time>);
+
+/// Looks at a device, which takes much less time than saving it.
 #[must_use]
-pub fn seen(device: &Device, now: Time) -> (Value, Vec<u8>, Option<Time>) {
+pub fn seen(device: &Device, now: Time) -> Seen {
     let config = device.slot().function().config();
     let mut space = vec![0; config.size().into()];
     config.read(0, &mut space);

@@ -11,12 +11,11 @@ use std::time::Duration;
 use dormouse::clock::Clock;
 use dormouse::{Endpoint, PollMode, ServedFunction, Server, Settings};
 use pci_device_models::host::Device;
-use pci_device_models::time::Time;
 use serde_json::Value;
 
-use super::owed::{Owed, Reply, is_servers};
+use super::owed::{Owed, Reply, is_one_message, is_servers};
 use super::script::{CLIENTS, Kind, Script, Step};
-use crate::fuzz::subject::{Subject, seen, usage};
+use crate::fuzz::subject::{self, Subject, seen, usage};
 use crate::os::{Event, Memory};
 use crate::raw::wire::{self, HEADER, field_u16, field_u32, flag};
 use crate::raw::{receive_now, send_now};
@@ -36,7 +35,7 @@ pub(super) struct Seen {
     /// How often each eventfd was signalled.
     pub(super) signals: [u64; 2],
     /// What can be seen of the device at the end.
-    pub(super) device: (Value, Vec<u8>, Option<Time>),
+    pub(super) device: subject::Seen,
     /// The device as it is saved, if that is to be looked at.
     pub(super) saved: Option<Value>,
     /// The device has used client memory.
@@ -212,8 +211,18 @@ impl Play {
         sizes: &mut impl Iterator<Item = usize>,
     ) {
         let (mut rest, mut fds) = (bytes, fds);
+        let sent = self.clients[client]
+            .as_ref()
+            .map_or(&[][..], |client| &client.sent);
+        // Nobody can tell which of several messages in one send its descriptors belong to.
+        let together = !fds.is_empty() && !is_one_message(sent, bytes);
         loop {
-            let size = sizes.next().unwrap_or(1).min(rest.len());
+            let size = sizes.next().unwrap_or(1);
+            let size = if together {
+                rest.len()
+            } else {
+                size.min(rest.len())
+            };
             let (piece, after) = rest.split_at(size);
             self.send(client, piece, mem::take(&mut fds));
             rest = after;
