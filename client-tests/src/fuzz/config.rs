@@ -152,7 +152,10 @@ impl Pair {
         let whole = self.whole.region_read(self.now, CONFIG, offset, &mut data);
         let mut bytes = vec![0; len];
         let mut count = 0;
-        for (at, byte) in (offset..).zip(bytes.chunks_mut(1)) {
+        for (at, byte) in (0..).zip(bytes.chunks_mut(1)) {
+            let Some(at) = offset.checked_add(at) else {
+                break;
+            };
             count += self
                 .split
                 .region_read(self.now, CONFIG, at, byte)
