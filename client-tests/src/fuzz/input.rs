@@ -73,8 +73,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Whether what takes long is to be checked after this input: after one in eight, and each time that
-/// it is played.
+/// Whether what takes long is to be checked with this input too: with one in eight, and with the same
+/// one each time.
 #[must_use]
 pub fn is_thorough(data: &[u8]) -> bool {
     let sum = data.iter().fold(0_u32, |sum, byte| {

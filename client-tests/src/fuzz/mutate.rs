@@ -85,7 +85,7 @@ impl Mutator {
         for _ in 0..=self.random.below(6) {
             self.change(out);
         }
-        out.truncate(self.most());
+        out.truncate(self.most().min(self.longest));
     }
 
     /// How long an input may be. Three in four are cut short, most of them much: many short ones find
@@ -94,7 +94,7 @@ impl Mutator {
         if self.random.below(4) == 0 {
             return self.longest;
         }
-        let scale = self.longest >> self.random.below(8);
+        let scale = (self.longest >> self.random.below(6)).max(16);
         1 + self.random.below(scale)
     }
 
