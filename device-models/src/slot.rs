@@ -116,11 +116,11 @@ impl Slot {
             dead,
             function,
         } = self;
-        snapshot::tree(&Saved {
-            rail_on: *rail_on,
-            dead: *dead,
-            function: function.save(now),
-        })
+        snapshot::object([
+            ("rail_on", (*rail_on).into()),
+            ("dead", (*dead).into()),
+            ("function", function.save(now)),
+        ])
     }
 
     /// Takes back what [`Self::save`] gave.

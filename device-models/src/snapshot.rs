@@ -88,13 +88,18 @@ pub fn tree<T: Serialize + ?Sized>(state: &T) -> Value {
     serde_json::to_value(state).unwrap_or_default()
 }
 
+/// The tree of these members, which [`tree`] would copy.
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let members = members.map(|(key, member)| (key.to_owned(), member));
+    Value::Object(members.into_iter().collect())
+}
+
 /// Reads what [`tree`] made. `at` says where it stands, for messages.
 ///
 /// # Errors
 /// It is not what [`tree`] makes of any `T`: a key is missing or surplus, or a value is no such value.
 pub fn read<T: Serialize + DeserializeOwned>(at: &str, saved: &Value) -> Result<T, RestoreError> {
-    let state: T = serde_json::from_value(saved.clone())
-        .map_err(|error| RestoreError::part(at, error.to_string()))?;
+    let state = T::deserialize(saved).map_err(|error| RestoreError::part(at, error.to_string()))?;
     // Options may be absent as far as serde is concerned, and unknown keys be ignored.
     same(at, saved, &tree(&state))?;
     Ok(state)
@@ -146,10 +151,13 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 
 /// Bytes as two hexadecimal digits each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    // Without a table, for the compiler to do many at once.
+    let digit = |digit: u8| digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 });
+    let pairs = bytes
+        .iter()
+        .map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    let pairs: Vec<[u8; 2]> = pairs.collect();
+    String::from_utf8(pairs.into_flattened()).unwrap_or_default()
 }
 
 /// Bytes in the form of [`hex`].

@@ -16,8 +16,10 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use client_tests::fuzz::{self, Mutator, Target, files};
 
-/// An execution that takes longer does not end.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// An execution that is seen by so many looks at it does not end.
+const PATIENCE: u32 = 20;
+/// Time between two looks. It passes at most once while the program is stopped.
+const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
 /// RSS may grow by so much after the first executions.
 const GROWTH: u64 = 64 << 20;
 /// Executions between two looks at memory.
@@ -146,14 +148,15 @@ impl Campaign {
 
 /// Ends the program if an execution does not end.
 fn watch(present: &Present, kept: &PathBuf) {
-    let mut before = u64::MAX - 1;
+    let (mut before, mut seen) = (u64::MAX - 1, 0);
     loop {
-        std::thread::park_timeout(PATIENCE);
+        std::thread::park_timeout(BETWEEN_WATCHES);
         let now = present.executions.load(Ordering::Relaxed);
         if now == u64::MAX {
             return;
         }
-        if now == before {
+        seen = if now == before { seen + 1 } else { 0 };
+        if seen == PATIENCE {
             let input = present.input.lock().unwrap_or_else(PoisonError::into_inner);
             let written = fs::write(kept, &*input);
             eprintln!(

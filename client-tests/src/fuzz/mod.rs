@@ -51,12 +51,12 @@ pub const TARGETS: [Target; 7] = [
     Target {
         name: "session",
         run: session::run,
-        longest: 1024,
+        longest: 512,
     },
     Target {
         name: "config",
         run: config::run,
-        longest: 512,
+        longest: 256,
     },
     Target {
         name: "model",

@@ -85,7 +85,17 @@ impl Mutator {
         for _ in 0..=self.random.below(6) {
             self.change(out);
         }
-        out.truncate(self.longest);
+        out.truncate(self.most().min(self.longest));
+    }
+
+    /// How long an input may be. Three in four are cut short, most of them much: many short ones find
+    /// as much as few long ones.
+    fn most(&mut self) -> usize {
+        if self.random.below(4) == 0 {
+            return self.longest;
+        }
+        let scale = (self.longest >> self.random.below(6)).max(16);
+        1 + self.random.below(scale)
     }
 
     fn change(&mut self, out: &mut Vec<u8>) {

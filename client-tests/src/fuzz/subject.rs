@@ -4,6 +4,7 @@
 use pci_device_models::host::{Device, View};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
+use pci_device_models::time::Time;
 use serde_json::Value;
 
 use super::input::Input;
@@ -17,6 +18,7 @@ pub struct Subject {
 
 thread_local! {
     static ALL: Vec<Subject> = all();
+    static MODELS: Registry = Registry::builtin();
 }
 
 impl Subject {
@@ -39,7 +41,7 @@ impl Subject {
     /// A device of it that nobody has used.
     #[must_use]
     pub fn device(&self) -> Device {
-        let device = self.profile.device(&Registry::builtin());
+        let device = MODELS.with(|models| self.profile.device(models));
         device.expect("built-in profiles make devices")
     }
 
@@ -69,6 +71,19 @@ fn all() -> Vec<Subject> {
         }
     }
     all
+}
+
+/// What can be seen of a device without saving it: what it tells of itself, its config space as it
+/// is, and when it has something to do.
+pub type Seen = (Value, Vec<u8>, Option<Time>);
+
+/// Looks at a device, which takes much less time than saving it.
+#[must_use]
+pub fn seen(device: &Device, now: Time) -> Seen {
+    let config = device.slot().function().config();
+    let mut space = vec![0; config.size().into()];
+    config.read(0, &mut space);
+    (device.status(now), space, device.next_deadline())
 }
 
 /// References to a device that are held, as sysfs tells.

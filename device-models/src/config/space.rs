@@ -234,8 +234,23 @@ impl ConfigSpace {
 
     /// Reads bytes from `offset` on. What lies beyond the end reads as all ones, as from a bus.
     pub fn read(&self, offset: u64, data: &mut [u8]) {
-        for piece in split(offset, data.len()) {
-            piece.fill(self.read_dword(piece.offset), data);
+        let end = offset.saturating_add(data.len() as u64);
+        let inside = u64::from(self.size).clamp(offset, end) - offset;
+        let (known, beyond) = data.split_at_mut(inside as usize);
+        known.fill(0);
+        beyond.fill(u8::MAX);
+        // Most of it is empty, so it is read structure by structure.
+        let header = |index| self.header.read(index);
+        fill(offset, known, 0, header::DWORDS, header);
+        let after = self
+            .capabilities
+            .partition_point(|placed| u64::from(placed.offset) <= offset);
+        let capabilities = self.capabilities.iter().skip(after.saturating_sub(1));
+        for placed in capabilities.take_while(|placed| u64::from(placed.offset) < end) {
+            let capability = placed.capability.get();
+            let len = capability.registers().len();
+            let read = |index| capability.read(index);
+            fill(offset, known, placed.offset.into(), len, read);
         }
     }
 
@@ -315,13 +330,12 @@ impl ConfigSpace {
             header,
             capabilities,
         } = self;
-        snapshot::tree(&SavedConfig {
-            header: header.save(),
-            capabilities: capabilities
-                .iter()
-                .map(|placed| (placed.key(), placed.capability.get().save()))
-                .collect(),
-        })
+        let placed = capabilities.iter();
+        let capabilities = placed.map(|placed| (placed.key(), placed.capability.get().save()));
+        snapshot::object([
+            ("header", header.save()),
+            ("capabilities", Value::Object(capabilities.collect())),
+        ])
     }
 
     /// Takes back what [`Self::save`] gave.
@@ -388,6 +402,21 @@ impl ConfigSpace {
         let placed = self.capabilities.get(at)?;
         let index = (offset - u64::from(placed.offset)) as usize / 4;
         (index < placed.capability.get().registers().len()).then_some((at, index))
+    }
+}
+
+/// Puts what a structure of `len` DWORDs at `start` has there into `data`, which begins at `offset`.
+fn fill(offset: u64, data: &mut [u8], start: u64, len: usize, read: impl Fn(usize) -> u32) {
+    let end = offset + data.len() as u64;
+    let from = start.max(offset);
+    let to = (start + 4 * len as u64).min(end);
+    let part = (from < to).then(|| (from - offset) as usize..(to - offset) as usize);
+    let Some(part) = part.and_then(|part| data.get_mut(part)) else {
+        return;
+    };
+    for piece in split(from, part.len()) {
+        let index = (piece.offset - start) as usize / 4;
+        piece.fill(read(index), part);
     }
 }
 

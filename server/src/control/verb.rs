@@ -1,5 +1,7 @@
 //! The verbs: one table for the wire, the `dormouse ctl` command line and their help.
 
+use std::sync::LazyLock;
+
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -120,12 +122,9 @@ impl Verb {
 
     /// The verb in the members of a request, its id aside.
     pub(super) fn from_members(members: Map<String, Value>) -> Result<Self, ControlError> {
-        let known = || {
-            Self::all()
-                .into_iter()
-                .map(|help| help.verb)
-                .collect::<Vec<_>>()
-        };
+        static KNOWN: LazyLock<Vec<String>> =
+            LazyLock::new(|| Verb::all().into_iter().map(|help| help.verb).collect());
+        let known = || KNOWN.clone();
         let Some(verb) = members
             .get("verb")
             .and_then(Value::as_str)

@@ -69,6 +69,17 @@ impl Owed {
     }
 }
 
+/// Whether `bytes`, sent after all of `stream`, are one message from its first byte to its last.
+pub(super) fn is_one_message(stream: &[u8], bytes: &[u8]) -> bool {
+    let mut decoder = Decoder::new(AGREED);
+    let mut before = decoder.batch(stream);
+    while before.next().is_some() {}
+    let begins = before.consumed() == stream.len();
+    let mut batch = decoder.batch(bytes);
+    let message = batch.next();
+    begins && message.is_some_and(|item| item.is_ok()) && batch.consumed() == bytes.len()
+}
+
 /// Whether the command is one that the server sends.
 pub(super) fn is_servers(command: u16) -> bool {
     matches!(

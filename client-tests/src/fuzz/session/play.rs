@@ -13,9 +13,9 @@ use dormouse::{Endpoint, PollMode, ServedFunction, Server, Settings};
 use pci_device_models::host::Device;
 use serde_json::Value;
 
-use super::owed::{Owed, Reply, is_servers};
+use super::owed::{Owed, Reply, is_one_message, is_servers};
 use super::script::{CLIENTS, Kind, Script, Step};
-use crate::fuzz::subject::{Subject, usage};
+use crate::fuzz::subject::{self, Subject, seen, usage};
 use crate::os::{Event, Memory};
 use crate::raw::wire::{self, HEADER, field_u16, field_u32, flag};
 use crate::raw::{receive_now, send_now};
@@ -34,8 +34,10 @@ pub(super) struct Seen {
     pub(super) lines: Vec<u8>,
     /// How often each eventfd was signalled.
     pub(super) signals: [u64; 2],
-    /// The device at the end.
-    pub(super) device: Value,
+    /// What can be seen of the device at the end.
+    pub(super) device: subject::Seen,
+    /// The device as it is saved, if that is to be looked at.
+    pub(super) saved: Option<Value>,
     /// The device has used client memory.
     pub(super) transfers: bool,
 }
@@ -105,15 +107,19 @@ pub(super) struct Play {
     seen: Seen,
     /// How commands of the server are answered, two bits for each in turn.
     answers: u8,
+    /// The device is saved at the end.
+    thorough: bool,
     /// Descriptors that are open before the server and before its first client.
     fds: [u64; 2],
     /// References to the device that nobody has opened.
     unused: u64,
+    /// Where what comes is put.
+    space: Vec<u8>,
 }
 
 impl Play {
     /// A server for the function of that number.
-    pub(super) fn new(number: usize, answers: u8) -> Self {
+    pub(super) fn new(number: usize, answers: u8, thorough: bool) -> Self {
         TOOLS.with(|_| ());
         let before = open_descriptors();
         let settings = Settings {
@@ -144,8 +150,10 @@ impl Play {
             control: None,
             seen: Seen::default(),
             answers,
+            thorough,
             fds: [before, open_descriptors()],
             unused,
+            space: vec![0; 16 * 1024],
         }
     }
 
@@ -203,8 +211,18 @@ impl Play {
         sizes: &mut impl Iterator<Item = usize>,
     ) {
         let (mut rest, mut fds) = (bytes, fds);
+        let sent = self.clients[client]
+            .as_ref()
+            .map_or(&[][..], |client| &client.sent);
+        // Nobody can tell which of several messages in one send its descriptors belong to.
+        let together = !fds.is_empty() && !is_one_message(sent, bytes);
         loop {
-            let size = sizes.next().unwrap_or(1).min(rest.len());
+            let size = sizes.next().unwrap_or(1);
+            let size = if together {
+                rest.len()
+            } else {
+                size.min(rest.len())
+            };
             let (piece, after) = rest.split_at(size);
             self.send(client, piece, mem::take(&mut fds));
             rest = after;
@@ -274,22 +292,24 @@ impl Play {
     fn settle(&mut self) {
         for _ in 0..MOST_TURNS {
             let busy = self.server.turn(Duration::ZERO).expect("a turn");
-            let mut heard = false;
-            for client in self.clients.iter_mut().flatten() {
-                heard |= client.hear(&mut self.answers);
-            }
-            if let Some(control) = &mut self.control {
-                let mut bytes = [0; 4096];
-                while let Ok(count @ 1..) = control.read(&mut bytes) {
-                    self.seen.lines.extend_from_slice(&bytes[..count]);
-                    heard = true;
-                }
-            }
-            if !busy && !heard {
+            // In a turn with nothing to do nothing is sent.
+            if !busy {
                 return;
             }
+            self.hear();
         }
         panic!("the server does not come to rest");
+    }
+
+    fn hear(&mut self) {
+        for client in self.clients.iter_mut().flatten() {
+            client.hear(&mut self.answers, &mut self.space);
+        }
+        if let Some(control) = &mut self.control {
+            while let Ok(count @ 1..) = control.read(&mut self.space) {
+                self.seen.lines.extend_from_slice(&self.space[..count]);
+            }
+        }
     }
 
     fn look<R>(&self, with: impl FnOnce(&Device) -> R) -> R {
@@ -304,10 +324,11 @@ impl Play {
             self.leave(client);
         }
         let now = Clock::manual().now();
-        self.seen.device = self.look(|device| device.save(now));
-        let status = self.look(|device| device.status(now));
+        self.seen.device = self.look(|device| seen(device, now));
+        self.seen.saved = self.thorough.then(|| self.look(|device| device.save(now)));
+        let (status, ..) = &self.seen.device;
         let kept = u64::from(status["control"] == "on");
-        assert_eq!(usage(&status), self.unused + kept, "references");
+        assert_eq!(usage(status), self.unused + kept, "references");
         if let Some(control) = self.control.take() {
             drop(control);
             self.settle();
@@ -367,20 +388,16 @@ impl Client {
         Some(count)
     }
 
-    /// Takes what has come. Whether there was anything.
-    fn hear(&mut self, policy: &mut u8) -> bool {
-        let mut any = false;
-        let mut bytes = [0; 16 * 1024];
+    /// Takes what has come.
+    fn hear(&mut self, policy: &mut u8, space: &mut [u8]) {
         while !self.ended {
-            match receive_now(self.stream.as_fd(), &mut bytes, &mut self.fds) {
+            match receive_now(self.stream.as_fd(), space, &mut self.fds) {
                 Ok(Some(0)) | Err(_) => self.ended = true,
-                Ok(Some(count)) => self.came.extend_from_slice(&bytes[..count]),
+                Ok(Some(count)) => self.came.extend_from_slice(&space[..count]),
                 Ok(None) => break,
             }
-            any = true;
         }
         self.look(policy);
-        any
     }
 
     /// Looks at the whole messages that have come, and prepares answers to commands.
