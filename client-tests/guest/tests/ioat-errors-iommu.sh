@@ -9,14 +9,15 @@
 
 load ioatdma
 dmesg -c >/dev/null
+# The channel's ring of 4 MiB comes and goes with the range, as pieces that are smaller than a page table of the guest's.
 for round in first second; do
     maps=$(served dma_maps)
     load dma_errors range=1
     maps=$(($(served dma_maps) - maps)) requests=$(served requests)
     rmmod dma_errors
     requests=$(($(served requests) - requests))
-    check "$round range: a map for each of its 512 pages" [ $maps -ge 512 ]
-    check "$round range: no request for each to unmap them" [ $requests -lt 512 ]
+    check "$round range: a map for each page of it and of the ring" [ $maps -ge $((512 + 1024)) ]
+    check "$round range: fewer requests unmap the pages" [ $requests -lt $maps ]
 done
 is "both ranges: each page is right" 2 "$(dmesg | grep -c 'dma_errors: range at .*: 512 pages right')"
 is "both ranges: at the same addresses" 1 "$(dmesg | grep -o 'dma_errors: range at [^:]*' | sort -u | wc -l)"
