@@ -28,6 +28,11 @@ asleep() {
     is "$1: the daemon agrees" "$state" "$(served power_state)"
 }
 
+# i2c_silence: the kernel has warned of nothing that has to do with the function, its driver or what is on its bus.
+i2c_silence() {
+    is "the kernel warns of nothing" "" "$(dmesg -r | grep '^<[0-4]>' | grep -E "$BDF|i2c|at24|lm75" | grep -v 'using dummy regulator' | head -n 3)"
+}
+
 uptime_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
 # pm_time STATE: milliseconds that the guest's PM core counts the function as active or suspended.
@@ -40,43 +45,54 @@ within() {
     if [ $difference -le $(($2 * $4)) ]; then ok "$1"; else fail "$1" "$3 and $4 differ by more than $2 %"; fi
 }
 
+# i2c_wakes TEXT WANT COMMAND...: a transfer that wakes the function, which sleeps again after its delay.
+i2c_wakes() {
+    text=$1 want=$2
+    shift 2
+    sleep 3
+    start=$(uptime_ms)
+    is "$text" "$want" "$("$@")"
+    is "$text: in D0" D0 "$(power_state)"
+    asleep "after $text"
+    slow=$(($(uptime_ms) - start))
+    if [ $slow -ge 1000 ]; then ok "after $text: not within a second"; else fail "after $text: not within a second" "asleep after $slow ms"; fi
+}
+
 # i2c_sleeps_by_itself: the function goes to D3hot a second after a transfer, and comes back for the next one. Guest and daemon count
 # the time alike.
 i2c_sleeps_by_itself() {
     asleep "idle after the driver was bound"
     is "the delay is the driver's" 1000 "$(cat "$DEV/power/autosuspend_delay_ms")"
     suspended=$(pm_time suspended) slept=$(served D3hot)
-    for round in 1 2 3 4 5; do
-        sleep 2
-        start=$(uptime_ms)
-        eeprom_put 0 "round $round"
-        is "round $round: D0 for a transfer" D0 "$(power_state)"
-        asleep "round $round, after it"
-        slow=$(($(uptime_ms) - start))
-        if [ $slow -ge 1000 ]; then ok "round $round: not within a second"; else fail "round $round: not within a second" "asleep after $slow ms"; fi
-        is "round $round: the memory has it" "round $round" "$(eeprom_get 0 7)"
-        asleep "round $round, after reading it"
-        is "round $round: the thermometer" 25000 "$(temperature)"
-        asleep "round $round, after the thermometer"
-    done
+    i2c_wakes "writing the memory" "" eeprom_put 0 "good day"
+    i2c_wakes "reading the memory" "good day" eeprom_get 0 8
+    i2c_wakes "reading the thermometer" 25000 temperature
     within "guest and daemon have counted the same sleep" 5 $(($(served D3hot) - slept)) $(($(pm_time suspended) - suspended))
 }
 
 # i2c_transfers COUNT: a byte goes to the memory and back, with a sleep before each way.
 i2c_transfers() {
-    count=$1 wrong=0 awake=0 byte=0
+    awake=0
+    rm -f /tmp/sent /tmp/back
     echo 1 >"$DEV/power/autosuspend_delay_ms"
-    while [ $count -gt 0 ]; do
-        count=$((count - 2))
-        byte=$(((byte + 37) % 256))
+    for number in $(seq 0 $(($1 / 2 - 1))); do
+        # At the end of the memory, from its beginning on, with other bytes.
+        [ $((number % 256)) != 0 ] || exec 8<>"$EEPROM" 9<"$EEPROM"
+        byte=$(((number * 37 + number / 256) % 256))
+        byte="\\$((byte / 64))$((byte / 8 % 8))$((byte % 8))"
         sleeps_soon || awake=$((awake + 1))
-        printf "\\$(printf %03o $byte)" | dd of="$EEPROM" bs=1 seek=$((count / 2 % 256)) conv=notrunc 2>/dev/null || wrong=$((wrong + 1))
+        # shellcheck disable=SC2059
+        printf "$byte" >&8
+        # shellcheck disable=SC2059
+        printf "$byte" >>/tmp/sent
         sleeps_soon || awake=$((awake + 1))
-        got=$(dd if="$EEPROM" bs=1 skip=$((count / 2 % 256)) count=1 2>/dev/null | hexdump -v -e '1/1 "%u"')
-        [ "$got" = $byte ] || wrong=$((wrong + 1))
+        dd bs=1 count=1 <&9 >>/tmp/back 2>/dev/null
     done
+    exec 8>&- 9<&-
     echo 1000 >"$DEV/power/autosuspend_delay_ms"
-    is "$1 transfers: none is wrong, before each the function sleeps" "0 0" "$wrong $awake"
+    is "$1 transfers: before each the function sleeps" 0 $awake
+    is "$1 transfers: $(($1 / 2)) bytes were sent" $(($1 / 2)) "$(wc -c </tmp/sent)"
+    is "$1 transfers: every byte is right" "" "$(cmp -l /tmp/sent /tmp/back 2>&1 | head -n 3)"
 }
 
 # sleeps_soon: waits for D3hot, at most 5 s.

@@ -15,4 +15,4 @@ for round in 1 2 3; do
     asleep "round $round: after reading it" D3cold
     is "round $round: the thermometer" 25000 "$(temperature)"
 done
-is "the driver has nothing to complain about" "" "$(dmesg | grep -i designware | grep -iE 'fail|error|timeout|timed|warn')"
+i2c_silence

@@ -12,4 +12,4 @@ i2c_sleeps_by_itself
 i2c_wakes_by_pme pme
 i2c_transfers 1000
 is "nobody is at 51h" failed "$(i2cget -y "$BUS" 0x51 0 >/dev/null 2>&1 || echo failed)"
-is "the driver has nothing to complain about" "" "$(dmesg | grep -i designware | grep -iE 'fail|error|timeout|timed|warn')"
+i2c_silence

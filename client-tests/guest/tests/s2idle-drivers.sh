@@ -54,7 +54,9 @@ tty=/dev/$(find "$DEV/" -name 'ttyS*' | sed -n '1s/.*\///p')
 works before
 echo platform >/sys/power/pm_test
 echo 1 >/sys/module/suspend/parameters/pm_test_delay
+slept=$(served D3hot)
 check "suspend to idle" sh -c 'echo freeze >/sys/power/state'
+check "the port slept meanwhile" [ $(($(served D3hot) - slept)) -ge 1000 ]
 works after
 check "suspend to idle again" sh -c 'echo freeze >/sys/power/state'
 works again

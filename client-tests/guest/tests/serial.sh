@@ -45,7 +45,7 @@ echo platform >/sys/power/pm_test
 echo 1 >/sys/module/suspend/parameters/pm_test_delay
 check "suspend to idle, open" sh -c 'echo freeze >/sys/power/state'
 dialogue "after a sleep"
-bulk "after a sleep" 65536
+bulk "after a sleep" 16384
 exec 8<&-
 check "suspend to idle, closed" sh -c 'echo freeze >/sys/power/state'
 open_port

@@ -8,4 +8,4 @@
 i2c_attach i801_smbus i2c-smbus i2c-i801
 is "there is no memory" "0x0000000000000000" "$(bar_address 0)"
 i2c_transfers 20
-is "the driver has nothing to complain about" "" "$(dmesg | grep -i i801 | grep -iE 'fail|error|timeout|warn')"
+i2c_silence
