@@ -53,7 +53,7 @@ pub struct Place {
 pub const LOADS: &[Load] = &[
     Load {
         name: "registers",
-        set: &[],
+        set: &["bar.2.size=0x100000"],
         run: registers::run,
     },
     Load {

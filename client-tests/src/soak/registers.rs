@@ -8,18 +8,22 @@ use super::{Place, Tally};
 use crate::raw::wire::{Bytes, command, flag};
 use crate::testdev::Driver;
 
-/// The BAR with memory, and how much of it is used.
+/// The BAR with memory, and how much of it is used at random.
 const BAR: u32 = 2;
 const SIZE: usize = 0x1_0000;
 /// Writes that are sent before their replies are received.
 const PIPELINED: usize = 32;
 const LARGEST: usize = 2048;
+const LARGEST_MESSAGE: usize = 1 << 20;
 
 pub(super) fn run(place: &Place, tally: &mut Tally, until: Instant) -> Result<()> {
     let mut client = Driver::attach(&place.socket)?.client;
     let mut random = fastrand::Rng::new();
     let mut expected = vec![0; SIZE];
-    client.write(BAR, 0, &expected)?;
+    // The largest messages there are come in every round, so that the daemon's buffers are soon as
+    // large as they get.
+    client.write(BAR, 0, &vec![0; LARGEST_MESSAGE])?;
+    client.read(BAR, 0, LARGEST_MESSAGE as u32)?;
     while Instant::now() < until {
         let mut ids = Vec::new();
         for _ in 0..PIPELINED {
