@@ -32,8 +32,10 @@ use held::{BOUNCE, Held};
 
 pub(crate) use held::BounceBuffer;
 
-/// Bytes moved before others get a turn.
+/// Bytes moved before others get a turn, and bytes that one mapping may move beyond it: they take no
+/// longer, and whoever has his turn between two pieces finds the caches full of them.
 const SLICE: usize = 256 * 1024;
+const MAPPED_PIECE: usize = 1024 * 1024;
 
 /// The transfers of one function.
 #[derive(Debug)]
@@ -227,7 +229,8 @@ impl Progress {
                 DmaOp::Write { address, data } => self.write(*address, data, end, memory)?,
                 DmaOp::Copy { from, to, .. } if self.held.is_empty() => {
                     let (source, target) = (offset(*from, self.done)?, offset(*to, self.done)?);
-                    let copied = memory.copy_mapped(source, target, end - self.done);
+                    let piece = (length(op) - self.done).min(MAPPED_PIECE);
+                    let copied = memory.copy_mapped(source, target, piece);
                     self.done += copied;
                     if copied == 0 {
                         self.read_held(*from, end, memory, bounce)?;
