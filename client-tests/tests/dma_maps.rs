@@ -142,11 +142,17 @@ fn an_unmap_of_many_maps_leaves_no_stale_page() {
                 files.write(page, round << 32 | page);
             }
             // Others are left out in the next round.
-            let is_mapped = |page: &u64| page % 3 != round % 3;
+            let is_mapped = |page: &u64| page % 3 != (round + 2) % 3;
             for page in (0..PAGES).filter(is_mapped) {
                 files.map(&mut copier, page);
             }
-            for page in 0..PAGES {
+            for step in 0..PAGES {
+                // What was reached last before the unmap is asked for first after it, and is gone.
+                let page = if round % 2 == 1 {
+                    step
+                } else {
+                    PAGES - 1 - step
+                };
                 let what = format!("{set}, round {round}, page {page}");
                 let out = copier.copy(address(page), DESTINATION, 8);
                 let copied = !(round << 32 | page);
@@ -163,7 +169,7 @@ fn an_unmap_of_many_maps_leaves_no_stale_page() {
             for (earlier_round, files) in (1..).zip(&earlier) {
                 for page in 0..PAGES {
                     let kept = earlier_round << 32 | page;
-                    let kept = if page % 3 == earlier_round % 3 {
+                    let kept = if page % 3 == (earlier_round + 2) % 3 {
                         kept
                     } else {
                         !kept
