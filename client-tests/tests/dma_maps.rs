@@ -74,6 +74,116 @@ fn an_unmap_takes_all_that_lies_inside_its_range() {
     assert_eq!(copier.copy(SOURCE, DESTINATION, 4), Outcome::Failed(1));
 }
 
+const PAGES: u64 = 512;
+const PAGES_PER_FILE: u64 = 8;
+/// Bus address of the first page.
+const FIRST: u64 = 1 << 32;
+
+const fn address(page: u64) -> u64 {
+    FIRST + page * PAGE
+}
+
+/// What some maps of a page each lead to.
+struct Files(Vec<Memory>);
+
+impl Files {
+    fn new() -> Self {
+        let files = 0..PAGES / PAGES_PER_FILE;
+        let memory = |_| Memory::sealed(PAGES_PER_FILE * PAGE).unwrap();
+        Self(files.map(memory).collect())
+    }
+
+    /// Neighbours lie in a file in the opposite order, so that no two maps are one.
+    fn place(&self, page: u64) -> (&Memory, u64) {
+        let from_end = page % PAGES_PER_FILE + 1;
+        let offset = (PAGES_PER_FILE - from_end) * PAGE;
+        (&self.0[(page / PAGES_PER_FILE) as usize], offset)
+    }
+
+    fn map(&self, copier: &mut Copier, page: u64) {
+        let (file, offset) = self.place(page);
+        let (flags, file) = (READ | WRITE, Some(file.as_fd()));
+        let client = &mut copier.client;
+        let reply = client.dma_map(flags, offset, address(page), PAGE, file);
+        reply.unwrap().success().expect("nothing is mapped there");
+    }
+
+    fn write(&self, page: u64, word: u64) {
+        let (file, offset) = self.place(page);
+        file.write(offset, &word.to_le_bytes()).unwrap();
+    }
+
+    fn read(&self, page: u64) -> u64 {
+        let (file, offset) = self.place(page);
+        first_word(file, offset)
+    }
+}
+
+fn first_word(memory: &Memory, offset: u64) -> u64 {
+    let word = memory.read(offset, 8).unwrap();
+    u64::from_le_bytes(word.try_into().unwrap())
+}
+
+/// QEMU with a guest IOMMU takes back many maps at once and maps other pages at their addresses. Old ones would be read and written without
+/// anybody noticing.
+#[test]
+fn an_unmap_of_many_maps_leaves_no_stale_page() {
+    for set in [
+        "host.client-memory=file-io",
+        "host.client-memory=map-sealed",
+    ] {
+        let mut copier = Copier::new(&[set]);
+        let [source, destination] = buffers(&mut copier, Memory::sealed, READ | WRITE, PAGE);
+        let mut earlier: Vec<Files> = Vec::new();
+        // The maps' own range, and more than that.
+        for (round, unmapped) in (1..).zip([PAGES * PAGE, 1 << 32, PAGES * PAGE]) {
+            let files = Files::new();
+            for page in 0..PAGES {
+                files.write(page, round << 32 | page);
+            }
+            // Others are left out in the next round.
+            let is_mapped = |page: &u64| page % 3 != (round + 2) % 3;
+            for page in (0..PAGES).filter(is_mapped) {
+                files.map(&mut copier, page);
+            }
+            for step in 0..PAGES {
+                // What was reached last before the unmap is asked for first after it, and is gone.
+                let page = if round % 2 == 1 {
+                    step
+                } else {
+                    PAGES - 1 - step
+                };
+                let what = format!("{set}, round {round}, page {page}");
+                let out = copier.copy(address(page), DESTINATION, 8);
+                let copied = !(round << 32 | page);
+                source.write(0, &copied.to_le_bytes()).unwrap();
+                let into = copier.copy(SOURCE, address(page), 8);
+                if is_mapped(&page) {
+                    assert_eq!([out, into], [const { Outcome::Copied }; 2], "{what}");
+                    assert_eq!(first_word(&destination, 0), round << 32 | page, "{what}");
+                    assert_eq!(files.read(page), copied, "{what}");
+                } else {
+                    assert_eq!([out, into], [const { Outcome::Failed(1) }; 2], "{what}");
+                }
+            }
+            for (earlier_round, files) in (1..).zip(&earlier) {
+                for page in 0..PAGES {
+                    let kept = earlier_round << 32 | page;
+                    let kept = if page % 3 == (earlier_round + 2) % 3 {
+                        kept
+                    } else {
+                        !kept
+                    };
+                    assert_eq!(files.read(page), kept, "{set}, round {round}, page {page}");
+                }
+            }
+            earlier.push(files);
+            let unmap = copier.client.dma_unmap(0, FIRST, unmapped);
+            unmap.unwrap().success().unwrap();
+        }
+    }
+}
+
 #[test]
 fn rules_of_map_and_unmap() {
     let mut copier = Copier::new(&[]);
