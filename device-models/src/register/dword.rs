@@ -1,7 +1,5 @@
 //! The 32-bit unit of storage and access, and blocks of them.
 
-use std::ops::Range;
-
 use serde_json::Value;
 
 use super::{DwordWrite, Lanes, Register, RegisterBits, ResetKind};
@@ -326,14 +324,6 @@ impl Block {
     pub(crate) fn add_shape(&self, shape: &mut Fingerprint) {
         for dword in &self.0 {
             dword.add_shape(shape);
-        }
-    }
-
-    /// Resets the DWORDs in a range of byte offsets.
-    pub fn reset_part(&mut self, bytes: Range<usize>, kind: ResetKind) {
-        let dwords = self.0.iter_mut().skip(bytes.start / 4);
-        for dword in dwords.take(bytes.len() / 4) {
-            dword.reset(kind);
         }
     }
 

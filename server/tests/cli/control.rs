@@ -186,7 +186,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let nowhere = file("no/such/folder");
     ok(&daemon, &["save", &good]);
     std::fs::write(&text, "hello").unwrap();
-    std::fs::write(&other, r#"{"format": 2}"#).unwrap();
+    std::fs::write(&other, r#"{"format": 99}"#).unwrap();
     let client = daemon.connect("dev");
     let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
     super::program::wait_for("the client", || (!gone(&daemon)).then_some(()));
@@ -204,7 +204,10 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
             "the state cannot be read: No such file",
         ),
         (["restore", &text], "this is no saved state: expected value"),
-        (["restore", &other], "format 2; this program reads format 1"),
+        (
+            ["restore", &other],
+            "format 99; this program reads format 2",
+        ),
     ] {
         let output = daemon.ctl(&arguments);
         let error = stderr(&output);
@@ -215,7 +218,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let served = super::program::run(&["serve", "--socket-path", "x", "--restore", &other]);
     assert_eq!(code(&served), 1);
     assert!(
-        stderr(&served).contains("reads format 1"),
+        stderr(&served).contains("reads format 2"),
         "{}",
         stderr(&served)
     );
