@@ -16,28 +16,28 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StateFileError {
     /// The file cannot be written.
-    #[error("{}: the state cannot be written: {source}", path.display())]
+    #[error("{}: the state cannot be written: {reason}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file cannot be read.
-    #[error("{}: the state cannot be read: {source}", path.display())]
+    #[error("{}: the state cannot be read: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is no JSON.
-    #[error("{}: this is no saved state: {source}", path.display())]
+    #[error("{}: this is no saved state: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// The file is not where a server that is shut in may go.
     #[error(
@@ -52,12 +52,12 @@ pub enum StateFileError {
         folders: Vec<PathBuf>,
     },
     /// The device does not take what the file says.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Restore {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: RestoreError,
+        reason: RestoreError,
     },
 }
 
@@ -120,11 +120,11 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
     beside.push(".part");
     fs::write(&beside, text)
         .and_then(|()| fs::rename(&beside, path))
-        .map_err(|source| {
+        .map_err(|reason| {
             // Half a file is of no use; where there is none this fails.
             fs::remove_file(&beside).ok();
             let path = path.to_owned();
-            StateFileError::Write { path, source }
+            StateFileError::Write { path, reason }
         })
 }
 
@@ -134,19 +134,19 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
 /// The file cannot be read or does not fit; the device is what it was before.
 pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateFileError> {
     let file = || path.to_owned();
-    let text = read(path).map_err(|source| StateFileError::Read {
+    let text = read(path).map_err(|reason| StateFileError::Read {
         path: file(),
-        source,
+        reason,
     })?;
-    let tree = serde_json::from_slice(&text).map_err(|source| StateFileError::Malformed {
+    let tree = serde_json::from_slice(&text).map_err(|reason| StateFileError::Malformed {
         path: file(),
-        source,
+        reason,
     })?;
     device
         .restore(now, &tree)
-        .map_err(|source| StateFileError::Restore {
+        .map_err(|reason| StateFileError::Restore {
             path: file(),
-            source,
+            reason,
         })
 }
 
