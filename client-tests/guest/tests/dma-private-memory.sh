@@ -6,7 +6,7 @@
 # limit: 240
 
 SRC=0x10000000 DST=0x20000000 SIZE=0x8000
-TRANSFERS=10000
+TRANSFERS=40000
 
 pm=$(capability "Power Management")
 bind_vfio
