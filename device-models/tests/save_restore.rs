@@ -449,8 +449,8 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
     for (tree, expected) in [
         (json!(null), "the saved state: invalid type: null"),
         (
-            with("/format", json!(2)),
-            "format 2; this program reads format 1",
+            with("/format", json!(99)),
+            "format 99; this program reads format 2",
         ),
         (
             with("/profile/name", json!("nic")),
