@@ -20,8 +20,9 @@ use crate::os::{Event, Memory};
 use crate::raw::wire::{self, HEADER, field_u16, field_u32, flag};
 use crate::raw::{receive_now, send_now};
 
-/// Turns after which a server that still has something to do never will be done.
-const MOST_TURNS: usize = 100_000;
+/// Turns after which a server that still has something to do never will be done. A chain of ioat's has up
+/// to 65 535 descriptors, each of which takes some.
+const MOST_TURNS: usize = 1_000_000;
 const MEMORY: u64 = 0x1_0000;
 
 /// What a session has shown.
