@@ -80,18 +80,17 @@ impl Device {
         now: Time,
         serve: impl FnOnce(&mut Self) -> Result<R, HostError>,
     ) -> Result<R, HostError> {
+        let serve = |device: &mut Self| {
+            let result = serve(device);
+            device.settle(now);
+            result
+        };
         if self.frozen {
-            let result = serve(self);
-            self.settle(now);
-            return result;
+            return serve(self);
         }
         self.rpm.begin_request();
         let result = match self.resume(now) {
-            Ok(()) => {
-                let result = serve(self);
-                self.settle(now);
-                result
-            }
+            Ok(()) => serve(self),
             Err(_) => Err(HostError::NotAwake),
         };
         self.rpm.end_request();

@@ -173,22 +173,6 @@ impl Block {
         Self(dwords.into())
     }
 
-    /// A page of `dwords` DWORDs with registers of one width at these byte offsets. Where none is, bytes
-    /// are reserved.
-    #[must_use]
-    pub fn page<T: RegisterBits>(
-        dwords: usize,
-        registers: impl IntoIterator<Item = (usize, Register<T>)>,
-    ) -> Self {
-        let mut page = vec![Dword::new(); dwords];
-        for (offset, register) in registers {
-            if let Some(dword) = page.get_mut(offset / 4) {
-                *dword = std::mem::take(dword).with((offset % 4) as u32, register);
-            }
-        }
-        Self(page)
-    }
-
     /// A block of DWORDs with these reset values, RW and RW1C masks.
     #[must_use]
     pub fn of_masks(masks: &[(u32, u32, u32)]) -> Self {

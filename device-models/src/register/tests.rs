@@ -32,19 +32,6 @@ fn registers_of_one_byte_are_reached_one_by_one() {
 }
 
 #[test]
-fn a_page_has_its_registers_where_they_are_said_to_be() {
-    let page = Block::page(
-        2,
-        [
-            (1, Register::new(0x11_u8)),
-            (6, Register::new(0x66)),
-            (8, Register::new(0x88)),
-        ],
-    );
-    assert_eq!(page.values(), [0x0000_1100, 0x0066_0000]);
-}
-
-#[test]
 fn lanes_reach_registers_of_their_own_dword() {
     let lanes = Lanes::new(1, 2);
     let reached: Vec<_> = (0..12).filter(|at| lanes.reach(4, *at)).collect();

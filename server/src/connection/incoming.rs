@@ -2,7 +2,6 @@
 //! theirs.
 
 use std::io::IoSliceMut;
-use std::iter;
 use std::mem::{MaybeUninit, take};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -119,13 +118,12 @@ impl Incoming {
         let mut with_fds = truncated;
         // Nearly every time there is nothing.
         let mut beside = control.drain();
-        if let first @ Some(_) = beside.next() {
+        let first = beside.next();
+        if truncated || first.is_some() {
             let fds = first.into_iter().chain(beside).filter_map(rights).flatten();
             let mut fds = fds.peekable();
             with_fds |= fds.peek().is_some();
             self.assign(chunk, fds, truncated);
-        } else if truncated {
-            self.assign(chunk, iter::empty(), truncated);
         }
         Received::Bytes {
             more: with_fds || self.end == self.buffer.len(),
