@@ -8,7 +8,8 @@ use crate::state_file::Places;
 /// How a server waits for the next request of a busy client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PollMode {
-    /// [`Self::Max`] of 50 µs.
+    /// [`Self::Max`] of 100 µs, which a request and its reply take where a CPU of a virtual machine has to
+    /// be woken.
     #[default]
     Auto,
     /// It sleeps at once.
@@ -22,7 +23,7 @@ impl PollMode {
     /// The longest time to look before sleeping.
     pub(crate) const fn window(self) -> Duration {
         match self {
-            Self::Auto => Duration::from_micros(50),
+            Self::Auto => Duration::from_micros(100),
             Self::Off => Duration::ZERO,
             Self::Max(micros) => Duration::from_micros(micros as u64),
         }

@@ -54,15 +54,8 @@ fn main() -> Result<()> {
         }
     })?;
     print!("{}", report.tally);
-    for (when, figures) in [
-        "at the start",
-        "after a minute",
-        "at half time",
-        "at the end",
-    ]
-    .iter()
-    .zip(report.figures)
-    {
+    let moments = ["at the start", "after a minute", "at the end"];
+    for (when, figures) in moments.iter().zip(report.figures) {
         println!(
             "{when:<15} {:>8} KiB resident, {:>4} descriptors, {:>4} mappings",
             figures.rss, figures.fds, figures.mappings
