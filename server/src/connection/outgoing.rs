@@ -14,6 +14,8 @@ use super::descriptors::MAX_MESSAGE_FDS;
 const MAX_UNSENT: usize = 1 << 20;
 /// The same for messages with descriptors.
 const MAX_UNSENT_WITH_FDS: usize = 16;
+/// A buffer that is no larger than this stays with its client.
+const SMALL: usize = 256;
 
 /// What the socket did not take yet.
 #[derive(Debug, Default)]
@@ -52,6 +54,17 @@ impl Outgoing {
         }
         bytes.clear();
         Ok(())
+    }
+
+    /// Has a few `bytes` wait until [`Self::resume`], unless others do already. Whether they do now.
+    pub(crate) fn hold(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let few = (1..=SMALL).contains(&bytes.len());
+        let held = few && !self.is_blocked();
+        if held {
+            self.add(bytes);
+            bytes.clear();
+        }
+        held
     }
 
     /// Has bytes wait. Those that have gone make room for them now and then: a client that always
@@ -115,7 +128,7 @@ impl Outgoing {
     /// Gives memory away that nothing waits in: for the replies to come, whichever client they are
     /// for, if these have less.
     pub(crate) fn settle(&mut self, replies: &mut Vec<u8>) {
-        if self.unsent.capacity() == 0 || self.is_blocked() {
+        if self.unsent.capacity() <= SMALL || self.is_blocked() {
             return;
         }
         let spare = take(&mut self.unsent);
@@ -200,6 +213,28 @@ mod tests {
     }
 
     /// Always something is left unread, so it never starts anew.
+    #[test]
+    fn what_is_held_leaves_before_what_comes_later() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let mut outgoing = Outgoing::default();
+        assert!(!outgoing.hold(&mut Vec::new()), "nothing");
+        assert!(!outgoing.hold(&mut vec![0; SMALL + 1]), "much");
+        let mut bytes = vec![1; SMALL];
+        assert!(outgoing.hold(&mut bytes));
+        assert!(bytes.is_empty() && outgoing.is_blocked());
+        bytes.push(2);
+        assert!(!outgoing.hold(&mut bytes), "something waits already");
+        let mut received = [0; SMALL + 1];
+        peer.set_nonblocking(true).unwrap();
+        peer.read(&mut received).unwrap_err();
+        outgoing.send(&socket, &mut bytes).unwrap();
+        peer.read_exact(&mut received).unwrap();
+        assert_eq!((received[SMALL - 1], received[SMALL]), (1, 2));
+        // The next one takes the same buffer.
+        outgoing.settle(&mut bytes);
+        assert_eq!(outgoing.unsent.capacity(), SMALL);
+    }
+
     #[test]
     fn what_has_gone_is_forgotten() {
         let (socket, mut peer) = UnixStream::pair().unwrap();

@@ -82,6 +82,11 @@ impl Channel {
         self.outgoing.send(&self.socket, bytes)
     }
 
+    /// Has a few `bytes` wait until [`Self::resume`], unless others do already. Whether they do now.
+    pub(super) fn hold(&mut self, bytes: &mut Vec<u8>) -> bool {
+        self.outgoing.hold(bytes)
+    }
+
     /// As [`Self::send`] for one message that descriptors travel with.
     pub(super) fn send_with_fds(&mut self, message: &[u8], fds: Vec<OwnedFd>) -> io::Result<()> {
         self.outgoing.send_with_fds(&self.socket, message, fds)

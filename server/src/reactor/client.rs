@@ -144,6 +144,11 @@ impl Client {
     /// Serves what the client has sent.
     pub(super) fn turn(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> Turn {
         let turn = self.serve(shared, cx).and_then(|turn| {
+            let waits = shared.together.gathers() && turn != Turn::Gone;
+            if waits && self.channel.hold(&mut shared.replies) {
+                shared.together.add(self.id);
+                return Ok(turn);
+            }
             self.channel.send(&mut shared.replies)?;
             self.channel.watch_room(cx.registry)?;
             Ok(turn)
@@ -157,6 +162,15 @@ impl Client {
         });
         self.has_more = turn == Turn::HasMore;
         turn
+    }
+
+    /// Sends what a turn has left to leave together with others' replies.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn deliver(&mut self, registry: &Registry) -> io::Result<()> {
+        self.channel.resume()?;
+        self.channel.watch_room(registry)
     }
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
@@ -191,6 +205,10 @@ impl Client {
             served |= self.serve_received(shared, cx)?;
             if !more {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
+            }
+            if shared.together.is_waited_for() {
+                // Others' replies wait for no more than this.
+                break;
             }
         }
         Ok(Turn::HasMore)

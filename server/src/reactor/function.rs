@@ -281,6 +281,21 @@ impl Function {
         turn
     }
 
+    /// Sends what a client's turn has left to leave together with others' replies. Whether the client
+    /// is still there.
+    pub(super) fn deliver(&mut self, slot: usize, registry: &Registry, now: Time) -> bool {
+        let Some(Some(client)) = self.clients.get_mut(slot) else {
+            return true;
+        };
+        let delivered = client.deliver(registry);
+        if let Err(error) = &delivered {
+            tracing::debug!(%error, "the client takes no replies any more");
+            let now = self.time.at(now);
+            self.disconnect(slot, registry, now);
+        }
+        delivered.is_ok()
+    }
+
     /// Something happened on a client's twin socket.
     pub(super) fn note_twin(&mut self, slot: usize) {
         if let Some(Some(client)) = self.clients.get_mut(slot) {

@@ -17,6 +17,7 @@ mod peers;
 mod rail;
 mod source;
 mod spin;
+mod together;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -46,6 +47,7 @@ use function::{Function, Limits};
 use peers::Peers;
 use source::{ClientId, Source};
 use spin::Spin;
+use together::Together;
 
 /// Events that one poll reports at most.
 const EVENTS: usize = 256;
@@ -65,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) buffers: BufferPool,
     /// Replies of the present turn, or a command.
     pub(crate) replies: Vec<u8>,
+    /// Whose replies wait for those of others.
+    together: Together,
     /// For copies within client memory.
     pub(crate) bounce: BounceBuffer,
 }
@@ -296,6 +300,8 @@ impl Reactor {
         let mut heard = Heard::default();
         if polled.is_ok() {
             self.turns_since_poll = 0;
+            let several = events.iter().nth(1).is_some();
+            self.shared.together.gather(several);
             for event in &events {
                 heard.anything = true;
                 heard.request |= self.deal_with(event);
@@ -303,6 +309,8 @@ impl Reactor {
                     break;
                 }
             }
+            self.shared.together.gather(false);
+            self.deliver();
         }
         self.events = Some(events);
         match polled {
@@ -313,7 +321,11 @@ impl Reactor {
 
     /// Deals with one event. Whether it was a request of a client.
     fn deal_with(&mut self, event: &Event) -> bool {
-        match Source::from(event.token()) {
+        let source = Source::from(event.token());
+        if self.shared.together.is_full() || !matches!(source, Source::Client(_)) {
+            self.deliver();
+        }
+        match source {
             // What it announces is looked at in every turn of the loop.
             Source::Waker => {}
             Source::Shutdown => self.stop.store(true, Ordering::Release),
@@ -413,6 +425,20 @@ impl Reactor {
         }
         self.after(id.function);
         turn
+    }
+
+    /// Sends the replies that have waited for each other.
+    fn deliver(&mut self) {
+        while let Some(id) = self.shared.together.next() {
+            let now = self.clock.at(self.looked);
+            if let Some(function) = self.functions.get_mut(id.function)
+                && !function.deliver(id.slot, self.poll.registry(), now)
+            {
+                self.hot = None;
+                self.count_clients();
+                self.after(id.function);
+            }
+        }
     }
 
     fn count_clients(&mut self) {
