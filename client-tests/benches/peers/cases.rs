@@ -52,7 +52,15 @@ fn ours(setting: &Setting, words: &[&str]) -> Result<Contestant> {
 }
 
 fn floor(spin: bool) -> Result<Contestant> {
-    Contestant::new(Subject::Floor, Server::floor(spin)?)
+    let options: &[_] = if spin { &["--spin"] } else { &[] };
+    Contestant::new(Subject::Floor, Server::floor(options)?)
+}
+
+/// A floor that does something besides, in the daemon's place.
+fn laden_floor(options: &[&str]) -> Result<Contestant> {
+    let mut contestant = Contestant::new(Subject::Floor, Server::floor(options)?)?;
+    contestant.subject = Subject::Ours;
+    Ok(contestant)
 }
 
 fn peer() -> Result<Contestant> {

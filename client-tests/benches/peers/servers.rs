@@ -25,12 +25,8 @@ pub enum Role {
     /// Answers 32 bytes with 48.
     Floor {
         socket: PathBuf,
-        /// Look for the next request without sleeping
-        #[arg(long)]
-        spin: bool,
-        /// Nanoseconds of work for each request
-        #[arg(long, default_value_t = 0)]
-        work: u64,
+        #[command(flatten)]
+        manner: floor::Manner,
     },
     /// The server of the crate `vfio_user`.
     Peer { sockets: Vec<PathBuf> },
@@ -41,9 +37,7 @@ impl Role {
     pub fn serve(self) -> Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         match self {
-            Self::Floor { socket, spin, work } => {
-                floor::serve(&socket, spin, Duration::from_nanos(work))
-            }
+            Self::Floor { socket, manner } => floor::serve(&socket, manner),
             Self::Peer { sockets } => peer::serve(&sockets),
         }
     }
@@ -107,20 +101,11 @@ impl Server {
         })
     }
 
-    /// The server that does nothing.
-    pub fn floor(spin: bool) -> Result<Self> {
-        Self::working_floor(spin, Duration::ZERO)
-    }
-
-    /// The same with so much to do for each request.
-    pub fn working_floor(spin: bool, work: Duration) -> Result<Self> {
+    /// The server that does nothing but what the [`options`](floor::Manner) say.
+    pub fn floor(options: &[&str]) -> Result<Self> {
         Self::start(1, |sockets| {
             let mut command = this_program()?;
-            command.arg("floor").args(sockets);
-            command.args(["--work", &work.as_nanos().to_string()]);
-            if spin {
-                command.arg("--spin");
-            }
+            command.arg("floor").args(sockets).args(options);
             Ok(command)
         })
     }

@@ -8,7 +8,7 @@ use client_tests::os::Memory;
 use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, HEADER, command, flag, message};
 
-use super::{floor, ours, peer};
+use super::{floor, laden_floor, ours, peer};
 use crate::Setting;
 use crate::link::{FLOOR_REPLY, FLOOR_REQUEST, Link};
 use crate::placement::Placement;
@@ -65,6 +65,7 @@ pub fn memory(maps: u64) -> Result<Memory> {
 
 pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let memory = memory(LEVELS[LEVELS.len() - 1])?;
+    least(setting, report, &memory)?;
     for (how, words) in [
         ("", &[][..]),
         (", map-sealed", &["set:host.client-memory=map-sealed"]),
@@ -95,6 +96,28 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
                 });
             }
         }
+    }
+    Ok(())
+}
+
+/// What the system calls alone take, without which nobody knows which file a descriptor is.
+fn least(setting: &Setting, report: &mut Report, memory: &Memory) -> Result<()> {
+    let placement = Placement::A;
+    let mut contestants = [laden_floor(&["--files"])?, floor(false)?, peer()?];
+    let outcome = Outcome::of(setting, placement, &mut contestants, |contestant| {
+        let subject = contestant.subject;
+        contestant.sample(PAIRS, 1, Duration::ZERO, |contestant| {
+            let link = contestant.link();
+            if subject != Subject::Peer {
+                return nothing(link, memory);
+            }
+            map(link, 0, memory)?;
+            unmap(link, 0)
+        })
+    })?;
+    let case = "not dormouse: the floor with the system calls of DMA_MAP and DMA_UNMAP";
+    for metric in [Metric::P50, Metric::Cpu] {
+        report.add(Row::of(&outcome, case, placement, metric));
     }
     Ok(())
 }

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::floor;
+use super::{floor, laden_floor};
 use crate::Setting;
 use crate::link::Request;
 use crate::placement::Placement;
 use crate::report::{Report, Row};
-use crate::rounds::{Contestant, Metric, Outcome};
-use crate::servers::{Server, Subject};
+use crate::rounds::{Metric, Outcome};
 
 const REQUESTS: usize = 1000;
 
@@ -19,9 +18,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     let request = Request::floor();
     let placement = Placement::A;
     for nanos in [100, 200, 400] {
-        let working = Server::working_floor(false, Duration::from_nanos(nanos))?;
-        let mut working = Contestant::new(Subject::Floor, working)?;
-        working.subject = Subject::Ours;
+        let working = laden_floor(&["--work", &nanos.to_string()])?;
         let mut contestants = [working, floor(false)?];
         let outcome = Outcome::of(setting, placement, &mut contestants, |contestant| {
             contestant.sample(REQUESTS, 1, Duration::ZERO, |contestant| {
