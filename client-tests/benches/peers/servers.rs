@@ -3,6 +3,7 @@
 mod floor;
 mod peer;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,7 +132,7 @@ impl Server {
             _folder: folder,
         };
         let begun = Instant::now();
-        while !server.sockets.iter().all(|socket| socket.exists()) {
+        while !listen(&server.sockets)? {
             ensure!(begun.elapsed() < PATIENCE, "the server does not listen");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -211,6 +212,20 @@ fn cpu(threads: &Path) -> Result<f64> {
 fn number(line: &str) -> Result<u64> {
     let mut words = line.split_whitespace();
     Ok(words.nth(1).context("a number")?.parse()?)
+}
+
+/// Whether somebody listens on all these sockets. To connect would be to take a place.
+fn listen(sockets: &[PathBuf]) -> Result<bool> {
+    /// `__SO_ACCEPTCON` in the flags.
+    const LISTENS: &str = "00010000";
+    let table = fs::read_to_string("/proc/net/unix")?;
+    let listens = |line: &str| line.split_whitespace().nth(3) == Some(LISTENS);
+    let listening = table.lines().filter(|line| listens(line));
+    let paths: HashSet<_> = listening
+        .filter_map(|line| line.split_whitespace().nth(7))
+        .collect();
+    let mut sockets = sockets.iter();
+    Ok(sockets.all(|socket| socket.to_str().is_some_and(|path| paths.contains(path))))
 }
 
 fn this_program() -> Result<Command> {

@@ -301,7 +301,9 @@ impl Reactor {
         if polled.is_ok() {
             self.turns_since_poll = 0;
             let several = events.iter().nth(1).is_some();
-            self.shared.together.gather(several);
+            if several {
+                self.shared.together.gather(true);
+            }
             for event in &events {
                 heard.anything = true;
                 heard.request |= self.deal_with(event);
@@ -309,8 +311,10 @@ impl Reactor {
                     break;
                 }
             }
-            self.shared.together.gather(false);
-            self.deliver();
+            if several {
+                self.shared.together.gather(false);
+                self.deliver();
+            }
         }
         self.events = Some(events);
         match polled {
@@ -322,7 +326,9 @@ impl Reactor {
     /// Deals with one event. Whether it was a request of a client.
     fn deal_with(&mut self, event: &Event) -> bool {
         let source = Source::from(event.token());
-        if self.shared.together.is_full() || !matches!(source, Source::Client(_)) {
+        let together = &self.shared.together;
+        if together.is_waited_for() && (together.is_full() || !matches!(source, Source::Client(_)))
+        {
             self.deliver();
         }
         match source {
