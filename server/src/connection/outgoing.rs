@@ -212,7 +212,6 @@ mod tests {
         assert_eq!(received, sent);
     }
 
-    /// Always something is left unread, so it never starts anew.
     #[test]
     fn what_is_held_leaves_before_what_comes_later() {
         let (socket, mut peer) = UnixStream::pair().unwrap();
@@ -235,6 +234,7 @@ mod tests {
         assert_eq!(outgoing.unsent.capacity(), SMALL);
     }
 
+    /// Always something is left unread, so it never starts anew.
     #[test]
     fn what_has_gone_is_forgotten() {
         let (socket, mut peer) = UnixStream::pair().unwrap();
