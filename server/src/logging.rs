@@ -26,7 +26,12 @@ pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
     } else {
         directives.parse()?
     };
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that finds no room on the disk, or no reader, is lost: what would be said of that on the
+    // same standard error ends the process when it cannot be said either.
+    let lines = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match format {
         Format::Text => lines.with_ansi(wants_colour()).init(),
         Format::Json => lines.json().flatten_event(true).init(),

@@ -10,6 +10,8 @@ mod demo;
 mod guard;
 #[path = "cli/limits.rs"]
 mod limits;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/program.rs"]
 mod program;
 #[path = "cli/sockets.rs"]

@@ -41,7 +41,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("dormouse: {failure}");
+            // If nobody hears it, the exit code still tells.
+            writeln!(io::stderr(), "dormouse: {failure}").ok();
             failure.exit_code()
         }
     }
