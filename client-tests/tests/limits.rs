@@ -3,11 +3,12 @@
 use std::os::fd::AsFd;
 
 use client_tests::daemon::{Daemon, Spec};
-use client_tests::os::Memory;
+use client_tests::os::{Event, Memory};
 use client_tests::raw::RawClient;
 use client_tests::raw::wire::dma_map::READ;
-use client_tests::raw::wire::{EMFILE, ENOSPC};
+use client_tests::raw::wire::{Bytes, EINVAL, EMFILE, ENOSPC, command, region};
 use dormouse::Settings;
+use dormouse::settings::ClientLimits;
 
 const PAGE: u64 = 0x1000;
 
@@ -69,5 +70,81 @@ fn one_file_too_many_cannot_be_open() {
             0,
             "with the next client"
         );
+    }
+}
+
+/// A client that has heard what it may send.
+fn limited(client: ClientLimits) -> (Daemon, RawClient, String) {
+    let settings = Settings {
+        client,
+        ..Settings::default()
+    };
+    let daemon = Daemon::start_with(settings, &[Spec::named("testdev").unwrap()]).unwrap();
+    let mut client = RawClient::connect(&daemon.socket(0)).unwrap();
+    let capabilities = r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":4194304}}"#;
+    let reply = client.version(0, 1, Some(capabilities)).unwrap();
+    let (.., told) = RawClient::version_reply(reply).unwrap();
+    (daemon, client, told.unwrap())
+}
+
+#[test]
+fn a_byte_too_many_is_refused() {
+    let (_daemon, mut client, told) = limited(ClientLimits {
+        transfer: 1 << 13,
+        ..ClientLimits::default()
+    });
+    assert!(told.contains(r#""max_data_xfer_size":8192"#), "{told}");
+    let access = |count| Bytes::new().u64(0).u32(2).u32(count);
+    let all = access(1 << 13);
+    for (payload, command, errno) in [
+        (all.clone(), command::REGION_READ, None),
+        (access((1 << 13) + 1), command::REGION_READ, Some(EINVAL)),
+        (all.bytes(&[0; 1 << 13]), command::REGION_WRITE, None),
+        (
+            access((1 << 13) + 1).bytes(&[0; (1 << 13) + 1]),
+            command::REGION_WRITE,
+            Some(EINVAL),
+        ),
+    ] {
+        let reply = client.request(command, &payload, &[]).unwrap();
+        assert_eq!(reply.errno(), errno, "command {command}");
+    }
+    client.read(region::CONFIG, 0, 4).unwrap();
+}
+
+#[test]
+fn more_bytes_than_by_default_are_taken_if_the_server_says_so() {
+    let (_daemon, mut client, told) = limited(ClientLimits {
+        transfer: 1 << 21,
+        ..ClientLimits::default()
+    });
+    assert!(told.contains(r#""max_data_xfer_size":2097152"#), "{told}");
+    // RAM of 64 KiB: what is too large for the region is refused, the message is not.
+    let payload = Bytes::new().u64(0).u32(2).u32(1 << 21);
+    let payload = payload.bytes(&vec![0; 1 << 21]);
+    let reply = client.request(command::REGION_WRITE, &payload, &[]);
+    assert_eq!(reply.unwrap().errno(), Some(EINVAL));
+    client.read(region::CONFIG, 0, 4).unwrap();
+}
+
+#[test]
+fn a_descriptor_too_many_is_refused() {
+    let (_daemon, mut client, told) = limited(ClientLimits {
+        message_fds: 2,
+        ..ClientLimits::default()
+    });
+    assert!(told.contains(r#""max_msg_fds":2"#), "{told}");
+    let events = [(); 3].map(|()| Event::new().unwrap());
+    for (count, errno) in [(2, None), (3, Some(EINVAL))] {
+        let fds: Vec<_> = events.iter().take(count).map(Event::as_fd).collect();
+        // MSI-X, by eventfd.
+        let payload = Bytes::new()
+            .u32(20)
+            .u32(0x24)
+            .u32(2)
+            .u32(0)
+            .u32(count as u32);
+        let reply = client.request(command::DEVICE_SET_IRQS, &payload, &fds);
+        assert_eq!(reply.unwrap().errno(), errno, "{count} descriptors");
     }
 }

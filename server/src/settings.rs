@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::connection::MAX_MESSAGE_FDS;
 use crate::state_file::Places;
 
 /// How a server waits for the next request of a busy client.
@@ -30,6 +31,29 @@ impl PollMode {
     }
 }
 
+/// What one client may make the server hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Bytes of data that a message carries (`max_data_xfer_size`); more is EINVAL. Up to 64 KiB are
+    /// received even if it is less, since VERSION may have so much text.
+    pub transfer: u32,
+    /// Descriptors that come with a message (`max_msg_fds`), 16 at most; more is EINVAL.
+    pub message_fds: usize,
+    /// Bytes of replies that it does not read, and of requests behind one whose reply is held back.
+    /// Beyond that nothing more is received until there are fewer.
+    pub pending: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            transfer: 1 << 20,
+            message_fds: MAX_MESSAGE_FDS,
+            pending: 1 << 20,
+        }
+    }
+}
+
 /// Settings of a server, for all its functions.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -39,6 +63,8 @@ pub struct Settings {
     pub clock: Clock,
     /// End when every function has had its client.
     pub once: bool,
+    /// What each client may make the server hold.
+    pub client: ClientLimits,
     /// DMA maps that the clients of a function may have at once; one more is ENOSPC. What clients
     /// name in their capabilities is no limit here: real ones send more than they announce.
     pub max_dma_maps: usize,
@@ -61,6 +87,7 @@ impl Default for Settings {
             poll: PollMode::default(),
             clock: Clock::default(),
             once: false,
+            client: ClientLimits::default(),
             max_dma_maps: 262_144,
             max_dma_files: 4096,
             dma_timeout: Duration::from_secs(5),

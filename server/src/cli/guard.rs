@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use dormouse::control::switch::Switch;
 use dormouse::sandbox::{Sandbox, Seccomp};
-use dormouse::settings::Settings;
+use dormouse::settings::{ClientLimits, Settings};
 use dormouse::state_file::Places;
 
 use super::failure::Failure;
@@ -27,6 +27,17 @@ pub struct GuardArguments {
     /// nothing [default: kill where that is known to be safe, see the documentation]
     #[arg(long, value_enum, value_name = "kill|log|none")]
     pub seccomp: Option<Seccomp>,
+    /// Most bytes of data in a message of a client, which VERSION tells those that ask; others rely on
+    /// 1 MiB [default: 1048576]
+    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u32).range(4096..=16 << 20))]
+    pub max_transfer: Option<u32>,
+    /// Most file descriptors with a message of a client, which VERSION tells those that ask [default: 16]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=16))]
+    pub max_message_fds: Option<u32>,
+    /// Most bytes of replies that a client does not read, and of requests that it sends behind one
+    /// whose reply is held back, before it is not listened to [default: 1048576]
+    #[arg(long, value_name = "BYTES")]
+    pub max_pending: Option<usize>,
     /// Most files that the clients of a function may have mapped for DMA at a time
     #[arg(long, value_name = "N")]
     pub max_dma_files: Option<usize>,
@@ -63,7 +74,13 @@ impl GuardArguments {
     pub fn limit(&self, sandbox: &Sandbox, private: bool, settings: Settings) -> Settings {
         let confined = sandbox.landlock || sandbox.seccomp != Seccomp::None;
         let anywhere = !confined && sandbox.state_folders.is_empty();
+        let client = settings.client;
         Settings {
+            client: ClientLimits {
+                transfer: self.max_transfer.unwrap_or(client.transfer),
+                message_fds: (self.max_message_fds).map_or(client.message_fds, |fds| fds as usize),
+                pending: self.max_pending.unwrap_or(client.pending),
+            },
             allowed_uids: (private || !self.allow_uid.is_empty()).then(|| self.allow_uid.clone()),
             max_dma_files: self.max_dma_files.unwrap_or(settings.max_dma_files),
             max_control_clients: (self.max_ctl_clients).unwrap_or(settings.max_control_clients),

@@ -23,13 +23,14 @@ use vfio_user_protocol::{Command, Decoder, Frame, Header};
 /// The feature that takes a descriptor.
 const WITH_DESCRIPTOR: u16 = Feature::LowPowerEntryWithWakeup.number();
 
-/// Descriptors that a message may carry.
+/// Descriptors that a message may carry at most.
 pub(crate) const MAX_MESSAGE_FDS: usize = 16;
 
 /// More descriptors came with a message than it may carry, or than the process can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {MAX_MESSAGE_FDS} file descriptors came, or more than the process may have open"
+    "more file descriptors came than a message may have, or than the process may have open; \
+     VERSION says how many it may have"
 )]
 pub(crate) struct TooManyDescriptors;
 

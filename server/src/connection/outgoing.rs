@@ -10,9 +10,9 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, se
 
 use super::descriptors::MAX_MESSAGE_FDS;
 
-/// Bytes that may wait before the client is not listened to any more.
-const MAX_UNSENT: usize = 1 << 20;
-/// The same for messages with descriptors.
+/// Bytes that have gone and are kept at most.
+const MAX_GONE: usize = 1 << 20;
+/// Messages with descriptors that may wait before the client is not listened to any more.
 const MAX_UNSENT_WITH_FDS: usize = 16;
 /// A buffer that is no larger than this stays with its client.
 const SMALL: usize = 256;
@@ -70,7 +70,7 @@ impl Outgoing {
     /// Has bytes wait. Those that have gone make room for them now and then: a client that always
     /// leaves something unread must not have what it did read kept for ever.
     fn add(&mut self, bytes: &[u8]) {
-        if self.gone > MAX_UNSENT {
+        if self.gone > MAX_GONE {
             self.unsent.drain(..self.gone);
             for (at, _) in &mut self.fds {
                 *at -= self.gone;
@@ -142,9 +142,10 @@ impl Outgoing {
         !self.unsent.is_empty()
     }
 
-    /// Whether so much waits that no more may be added.
-    pub(crate) fn is_full(&self) -> bool {
-        self.unsent.len() - self.gone > MAX_UNSENT || self.fds.len() >= MAX_UNSENT_WITH_FDS
+    /// Whether more than `most` bytes wait, or so many messages with descriptors that no more may be
+    /// added.
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.unsent.len() - self.gone > most || self.fds.len() >= MAX_UNSENT_WITH_FDS
     }
 }
 
@@ -188,6 +189,8 @@ mod tests {
 
     use super::*;
 
+    const MOST: usize = 1 << 20;
+
     #[test]
     fn what_the_socket_does_not_take_waits_in_order() {
         let (socket, mut peer) = UnixStream::pair().unwrap();
@@ -198,7 +201,7 @@ mod tests {
             sent.extend_from_slice(&bytes);
             outgoing.send(&socket, &mut bytes).unwrap();
             assert!(bytes.is_empty());
-            if outgoing.is_full() {
+            if outgoing.is_full(MOST) {
                 break;
             }
         }
@@ -242,7 +245,7 @@ mod tests {
         let (mut sent, mut received) = (0_u32, 0_u32);
         let mut piece = [0; 4096];
         while received < 16 << 20 {
-            while !outgoing.is_full() {
+            while !outgoing.is_full(MOST) {
                 let words = (0..1024).map(|word| sent / 4 + word);
                 let mut bytes: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
                 sent += bytes.len() as u32;
@@ -254,7 +257,7 @@ mod tests {
             received += piece.len() as u32;
             outgoing.resume(&socket).unwrap();
             assert!(outgoing.is_blocked());
-            assert!(outgoing.unsent.len() <= 2 * MAX_UNSENT + 2 * piece.len());
+            assert!(outgoing.unsent.len() <= MAX_GONE + MOST + 2 * piece.len());
         }
     }
 
@@ -267,7 +270,7 @@ mod tests {
             outgoing.send(&socket, &mut vec![0; 1 << 16]).unwrap();
         }
         let mut messages = 0_u8;
-        while !outgoing.is_full() {
+        while !outgoing.is_full(MOST) {
             messages += 1;
             let fd = OwnedFd::from(tempfile::tempfile().unwrap());
             outgoing

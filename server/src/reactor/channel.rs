@@ -92,9 +92,10 @@ impl Channel {
         self.outgoing.send_with_fds(&self.socket, message, fds)
     }
 
-    /// Whether so much waits to be sent that no more may be added.
-    pub(super) fn is_full(&self) -> bool {
-        self.outgoing.is_full()
+    /// Whether more than `most` bytes wait to be sent, or so many messages with descriptors that no
+    /// more may be added.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.outgoing.is_full(most)
     }
 
     /// Has the socket watched for room exactly as long as something waits for it: a client that

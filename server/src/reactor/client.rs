@@ -14,6 +14,7 @@ use super::deferred::Deferred;
 use super::source::{ClientId, Source};
 use crate::connection::Received;
 use crate::session::{Context, Session, answers_dma};
+use crate::settings::ClientLimits;
 
 /// Times that a client's socket is read before others get a turn.
 const RECEIVES_PER_TURN: usize = 16;
@@ -57,6 +58,7 @@ struct Parked {
 #[derive(Debug)]
 pub(super) struct Client {
     id: ClientId,
+    limits: ClientLimits,
     channel: Channel,
     /// The socket on which the server asks, if the client wants one for that.
     twin: Option<Channel>,
@@ -82,12 +84,19 @@ impl Client {
         socket: OwnedFd,
         id: ClientId,
         number: u64,
+        limits: ClientLimits,
         registry: &Registry,
     ) -> io::Result<Self> {
         let session = Session::new(number);
         Ok(Self {
             id,
-            channel: Channel::new(socket, Source::Client(id), session.limits(), registry)?,
+            limits,
+            channel: Channel::new(
+                socket,
+                Source::Client(id),
+                session.limits(limits.transfer),
+                registry,
+            )?,
             twin: None,
             twin_ready: false,
             session,
@@ -133,7 +142,7 @@ impl Client {
 
     /// Whether it wants a turn when transfers have come to rest.
     pub(super) fn waits(&self) -> bool {
-        self.waits && !self.channel.is_full()
+        self.waits && !self.channel.is_full(self.limits.pending)
     }
 
     /// When it wants a turn because a reply is due.
@@ -216,7 +225,8 @@ impl Client {
 
     /// Whether more messages may be looked at now.
     fn is_heard(&self) -> bool {
-        !self.channel.is_full() && (!self.is_held() || !self.deferred.is_full())
+        let most = self.limits.pending;
+        !self.channel.is_full(most) && (!self.is_held() || !self.deferred.is_full(most))
     }
 
     /// Whether a reply is held back, or a command.
@@ -259,14 +269,15 @@ impl Client {
                         self.waits = true;
                         continue;
                     }
-                    self.channel.set_limits(self.session.limits());
+                    self.channel
+                        .set_limits(self.session.limits(self.limits.transfer));
                     cx.perform();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);
                     let replied = shared.replies.len() > start;
                     if let Some(socket) = cx.twin.take().filter(|_| replied) {
                         let source = Source::Twin(self.id);
-                        let limits = self.session.limits();
+                        let limits = self.session.limits(self.limits.transfer);
                         self.twin = Some(Channel::new(socket, source, limits, cx.registry)?);
                         self.session.use_twin();
                     }

@@ -17,6 +17,8 @@ use crate::control::{self, MAX_LINE};
 
 /// Bytes that one read takes.
 const READ_SIZE: usize = 4096;
+/// Bytes that a control client may leave unread.
+const MAX_UNREAD: usize = 1 << 20;
 /// Control clients are few and slow: being woken for room that nobody needs is no matter.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
@@ -130,7 +132,7 @@ impl ControlClient {
     /// The client is gone, or does not read what it is sent.
     pub(super) fn send(&mut self, mut line: Vec<u8>) -> io::Result<()> {
         self.outgoing.send(&self.socket, &mut line)?;
-        if self.outgoing.is_full() {
+        if self.outgoing.is_full(MAX_UNREAD) {
             return Err(io::Error::other(
                 "the control client does not read what it asked for",
             ));

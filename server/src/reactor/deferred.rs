@@ -7,8 +7,7 @@ use vfio_user_protocol::{Frame, Header, Invalid};
 
 use crate::connection::{Descriptors, Message};
 
-/// Bytes and descriptors that may wait here before the rest has to wait in the socket.
-const MAX_BYTES: usize = 1 << 20;
+/// Descriptors that may wait here before the rest has to wait in the socket.
 const MAX_DESCRIPTORS: usize = 64;
 
 /// The messages, in their order.
@@ -87,9 +86,10 @@ impl Deferred {
         Some(message)
     }
 
-    /// Whether no more may be added. Behind a message that is refused there may be nothing of use.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes > MAX_BYTES
+    /// Whether no more may be added, as of more than `most` bytes. Behind a message that is refused
+    /// there may be nothing of use.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.bytes > most
             || self.descriptors > MAX_DESCRIPTORS
             || self.messages.back().is_some_and(Result::is_err)
     }

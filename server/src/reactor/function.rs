@@ -31,6 +31,7 @@ use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::server::{Endpoint, ServedFunction};
 use crate::session::Context;
+use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
 
 /// A function with its sockets.
@@ -75,6 +76,7 @@ pub(super) struct Agenda {
 pub(super) struct Limits {
     /// Nobody is served after the last client has gone.
     pub(super) once: bool,
+    pub(super) client: ClientLimits,
     pub(super) max_dma_maps: usize,
     pub(super) max_dma_files: usize,
     pub(super) dma_timeout: Duration,
@@ -203,7 +205,13 @@ impl Function {
             function: self.number,
             slot,
         };
-        let client = Client::new(socket, id, self.last_client + 1, registry)?;
+        let client = Client::new(
+            socket,
+            id,
+            self.last_client + 1,
+            self.limits.client,
+            registry,
+        )?;
         let opened = self.device.client_came(now);
         self.settle(now);
         if let Err(error) = opened {
@@ -257,6 +265,7 @@ impl Function {
         client.note_closed(closed);
         let mut cx = Context {
             device: &mut self.device,
+            limits: self.limits.client,
             now,
             stats: &mut self.stats,
             memory: &mut self.memory,

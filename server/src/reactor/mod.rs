@@ -128,6 +128,7 @@ impl Reactor {
             clock: settings.clock,
             limits: Limits {
                 once: settings.once,
+                client: settings.client,
                 max_dma_maps: settings.max_dma_maps,
                 max_dma_files: settings.max_dma_files,
                 dma_timeout: settings.dma_timeout,

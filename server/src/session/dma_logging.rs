@@ -8,11 +8,7 @@ use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
 
 use super::Context;
 use super::error::RequestError;
-use super::version::MAX_ACCESS;
 use crate::memory::LogError;
-
-/// Most bytes of a dirty bitmap in a reply.
-const MAX_BITMAP: u64 = MAX_ACCESS as u64;
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +119,7 @@ pub(super) fn bitmap(cx: &Context<'_>, report: &Report, size: u64) -> Result<Vec
             room: size,
         });
     }
-    let limit = MAX_BITMAP;
+    let limit = cx.limits.transfer.into();
     if size > limit {
         return Err(LogError::BitmapTooLarge { size, limit });
     }

@@ -10,7 +10,6 @@ use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
 use vfio_user_protocol::messages::mig_data::{ReadReply, ReadRequest, WriteRequest};
 
 use super::error::RequestError;
-use super::version::MAX_ACCESS;
 use super::{Context, Session};
 use crate::migration::Progress;
 
@@ -126,7 +125,7 @@ pub(super) fn write(cx: &mut Context<'_>, payload: &[u8]) -> Result<(), RequestE
     check_view(cx)?;
     let data = WriteRequest::parse(payload)?.data;
     // Never more than a message has.
-    check_size(data.len() as u32, MAX_ACCESS)?;
+    check_size(data.len() as u32, cx.limits.transfer)?;
     Ok(cx.migration.write(cx.device, data)?)
 }
 

@@ -48,12 +48,13 @@ use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
 use crate::bar_memory::SharedBar;
-use crate::connection::{MAX_MESSAGE_FDS, Message};
+use crate::connection::{MAX_MESSAGE_FDS, Message, TooManyDescriptors};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
 use crate::migration::{Migration, OwnTime, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
+use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
 use error::RequestError;
 
@@ -76,6 +77,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) device: &'a mut Device,
+    pub(crate) limits: ClientLimits,
     pub(crate) now: Time,
     pub(crate) stats: &'a mut ConnectionStats,
     /// The memory that clients let the device reach.
@@ -148,9 +150,10 @@ impl Session {
     pub(crate) const fn new(client: u64) -> Self {
         Self {
             negotiated: false,
+            // Nobody is asked for memory before VERSION.
             owner: Owner {
                 client,
-                max_transfer: version::MAX_ACCESS,
+                max_transfer: 0,
             },
             max_msg_fds: 0,
             sparse_mmap_fds: false,
@@ -158,9 +161,10 @@ impl Session {
         }
     }
 
-    /// The sizes of messages that are taken from the client.
-    pub(crate) const fn limits(&self) -> Limits {
-        version::limits(self.negotiated)
+    /// The sizes of messages that are taken from the client if they may carry `transfer` bytes: before
+    /// VERSION none that VERSION cannot have.
+    pub(crate) const fn limits(&self, transfer: u32) -> Limits {
+        Limits::for_transfers(if self.negotiated { transfer } else { 0 })
     }
 
     /// The client's number.
@@ -187,6 +191,10 @@ impl Session {
         let mut failed = false;
         encoder::respond(out, &frame.header, |reply| {
             let served = fds
+                .and_then(|fds| match fds.len() {
+                    count if count > cx.limits.message_fds => Err(TooManyDescriptors),
+                    _ => Ok(fds),
+                })
                 .map_err(RequestError::from)
                 .and_then(|fds| self.dispatch(cx, &frame, fds, reply));
             served.map_err(|error| {

@@ -7,7 +7,6 @@ use vfio_user_protocol::messages::region_access::{
 
 use super::Context;
 use super::error::RequestError;
-use super::version::MAX_ACCESS;
 
 /// REGION_READ. The device puts the data where it leaves from. An access of no bytes succeeds
 /// whatever it is to, and does not reach the device.
@@ -21,12 +20,7 @@ pub(super) fn read(
         region,
         count,
     } = ReadRequest::parse(payload)?.access;
-    if count > MAX_ACCESS {
-        return Err(RequestError::AccessTooLarge {
-            count,
-            limit: MAX_ACCESS,
-        });
-    }
+    check_count(cx, count)?;
     let access = Access {
         offset,
         region,
@@ -53,13 +47,23 @@ pub(super) fn read(
     Ok(())
 }
 
-/// REGION_WRITE. Its count is that of the bytes in the message, which is never too large.
+/// The count of an access is no larger than a message may have.
+fn check_count(cx: &Context<'_>, count: u32) -> Result<(), RequestError> {
+    let limit = cx.limits.transfer;
+    if count > limit {
+        return Err(RequestError::AccessTooLarge { count, limit });
+    }
+    Ok(())
+}
+
+/// REGION_WRITE. Its count is that of the bytes in the message.
 pub(super) fn write(
     cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let WriteRequest { mut access, data } = WriteRequest::parse(payload)?;
+    check_count(cx, access.count)?;
     // Never more than the count, which is a u32.
     access.count = write_bytes(cx, access.region, access.offset, data)? as u32;
     WriteReply { access }.encode(reply);

@@ -3,31 +3,13 @@
 use std::os::unix::net::UnixStream;
 
 use pci_device_models::host::{PmDialect, View};
-use vfio_user_protocol::Limits;
 use vfio_user_protocol::messages::version::{self, Migration, Proposal, ServerLimits};
 
 use super::error::RequestError;
 use super::{Context, Session};
-use crate::connection::MAX_MESSAGE_FDS;
-
-/// Most bytes of one access to a region: the specification's default, which a client that names no
-/// capabilities relies on.
-pub(super) const MAX_ACCESS: u32 = 1 << 20;
 
 /// Place of the twin socket among the descriptors of the reply: it is the only one.
 const TWIN_INDEX: u32 = 0;
-
-/// What is told of dirty bitmaps to a client that asks: the smallest page that is logged and the
-/// largest bitmap that is given.
-const MIGRATION: Migration = Migration {
-    pgsize: Some(4096),
-    max_bitmap_size: Some(MAX_ACCESS as u64),
-};
-
-/// The sizes of messages that are taken: before VERSION none that VERSION cannot have.
-pub(super) const fn limits(negotiated: bool) -> Limits {
-    Limits::for_transfers(if negotiated { MAX_ACCESS } else { 0 })
-}
 
 /// A version that does not suit leaves the connection as it is: the client may propose another.
 pub(super) fn negotiate(
@@ -42,12 +24,16 @@ pub(super) fn negotiate(
     // more are taken without a word.
     let migrates = cx.device.config().view == View::Hardware;
     let limits = ServerLimits {
-        max_msg_fds: MAX_MESSAGE_FDS as u32,
-        max_data_xfer_size: MAX_ACCESS,
+        max_msg_fds: cx.limits.message_fds as u32,
+        max_data_xfer_size: cx.limits.transfer,
         write_multiple: true,
         sparse_mmap_fds: true,
         twin_socket: (peer.max_msg_fds > 0).then_some(TWIN_INDEX),
-        migration: migrates.then_some(MIGRATION),
+        // The smallest page that is logged and the largest bitmap that is given.
+        migration: migrates.then_some(Migration {
+            pgsize: Some(4096),
+            max_bitmap_size: Some(cx.limits.transfer.into()),
+        }),
         pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };
@@ -61,7 +47,7 @@ pub(super) fn negotiate(
     }
     answer.encode(reply);
     session.negotiated = true;
-    session.owner.max_transfer = peer.max_data_xfer_size.clamp(1, MAX_ACCESS);
+    session.owner.max_transfer = peer.max_data_xfer_size.min(cx.limits.transfer).max(1);
     session.max_msg_fds = peer.max_msg_fds;
     Ok(())
 }
