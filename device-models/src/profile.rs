@@ -34,6 +34,8 @@ pub use dump::hex_dump;
 pub use error::ProfileError;
 pub use tables::ClientMemory;
 
+pub(crate) use builtin::BUILTIN;
+
 use crate::function::{Function, FunctionParts};
 use crate::host::Device;
 use crate::model::{LinePlace, Model, Registry};

@@ -1,5 +1,24 @@
-//! The command line, in two steps: the arguments as written ([`args`]), then, per subcommand, what
-//! they mean. Only the second step looks at files and sockets.
+//! The command line, for programs that serve models of their own.
+//!
+//! [`run`] is the whole program `dormouse`, with the models and profiles of the [`Registry`] that it is
+//! given.
+//!
+//! ```
+//! use dormouse::cli;
+//! use pci_device_models::model::{None, Registry};
+//!
+//! let mut registry = Registry::builtin();
+//! registry.register("my-device", || Box::new(None));
+//! # let arguments = ["my-dormouse", "profiles"];
+//! # /*
+//! let arguments = std::env::args_os();
+//! # */
+//! let code = cli::run(registry, arguments);
+//! # assert_eq!(code, std::process::ExitCode::SUCCESS);
+//! ```
+
+// Two steps: `args` has the arguments as written; the module of each subcommand gives them their
+// meaning. Only the second step accesses files and sockets.
 
 mod args;
 mod config_space;
@@ -9,10 +28,13 @@ mod demo;
 mod failure;
 mod function;
 mod guard;
+mod logging;
+mod manifest;
 mod paths;
 mod profiles;
 mod render;
 mod serve;
+mod signals;
 mod ssdt;
 
 use std::ffi::OsString;
@@ -20,21 +42,24 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
-use dormouse::logging;
-use dormouse::manifest::Manifest;
-
 use args::{Arguments, Command};
+use clap::Parser;
 use failure::Failure;
+use manifest::Manifest;
+use pci_device_models::model::Registry;
 
-/// Does what the command line says. What comes back is the exit code; see the help text.
-pub fn run(arguments: Vec<OsString>) -> ExitCode {
+/// Runs the command line `arguments`, the program's name first, and returns the exit code.
+///
+/// Profiles can name every model in `registry`, and its profiles are the built-in ones. The log goes to
+/// standard error; a process has one log subscriber, which this sets.
+pub fn run(registry: Registry, arguments: impl IntoIterator<Item: Into<OsString>>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     // Management software asks before it knows which other arguments are understood.
     let result = if arguments.iter().any(|a| a == args::PRINT_CAPABILITIES) {
-        print_capabilities()
+        print_capabilities(&registry)
     } else {
         match Arguments::try_parse_from(arguments) {
-            Ok(arguments) => dispatch(arguments),
+            Ok(arguments) => dispatch(arguments, &registry),
             Err(error) => return usage(&error),
         }
     };
@@ -48,16 +73,16 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+fn dispatch(arguments: Arguments, registry: &Registry) -> Result<(), Failure> {
     let Arguments { command, log, .. } = arguments;
     let command = command.unwrap_or_default();
     logging::init(log.level(command.log_level()), log.log_format)
         .map_err(|error| Failure::Usage(format!("RUST_LOG is wrong: {error}")))?;
     match command {
-        Command::Serve(serve) => serve::run(&serve),
-        Command::Profiles { command } => profiles::run(command.as_ref()),
-        Command::Check { file } => profiles::check(&file),
-        Command::ConfigSpace { profile, set } => config_space::run(&profile, &set),
+        Command::Serve(serve) => serve::run(&serve, registry),
+        Command::Profiles { command } => profiles::run(command.as_ref(), registry),
+        Command::Check { file } => profiles::check(&file, registry),
+        Command::ConfigSpace { profile, set } => config_space::run(&profile, &set, registry),
         Command::Ssdt(arguments) => ssdt::run(&arguments),
         Command::Demo => demo::run(),
         Command::Ctl(ctl) => ctl::run(ctl),
@@ -74,8 +99,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn print_capabilities() -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&Manifest::new()).context("writing JSON")?;
+fn print_capabilities(registry: &Registry) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&Manifest::new(registry)).context("writing JSON")?;
     print(format!("{text}\n"))
 }
 

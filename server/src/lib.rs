@@ -16,22 +16,22 @@
 //! | [`line`] | the other end of a character line |
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the control socket's language |
-//! | [`listen`], [`signals`], [`logging`], [`manifest`] | what a daemon around a server needs |
+//! | [`listen`] | sockets by path or descriptor |
+//! | [`cli`] | the command line around a server (feature `cli`) |
 //! | [`sandbox`] | what a server gives up before it serves |
 //! | [`ssdt`] | the ACPI table through which a guest cuts the power |
 //! | `sys` | all the unsafe code there is |
 #![deny(unsafe_code)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod line;
 pub mod listen;
-pub mod logging;
-pub mod manifest;
 pub mod sandbox;
 pub mod server;
 pub mod settings;
-pub mod signals;
 pub mod ssdt;
 pub mod state_file;
 pub mod stats;

@@ -1,9 +1,10 @@
 //! `dormouse`: PCI functions that really sleep, behind a UNIX socket.
 
-mod cli;
-
 use std::process::ExitCode;
 
+use dormouse::cli;
+use pci_device_models::model::Registry;
+
 fn main() -> ExitCode {
-    cli::run(std::env::args_os().collect())
+    cli::run(Registry::builtin(), std::env::args_os())
 }

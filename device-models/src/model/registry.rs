@@ -1,5 +1,6 @@
-//! Which Rust model answers to which name in a profile.
+//! Rust models and profiles by their names.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +14,7 @@ use super::serial::Serial;
 use super::smbus::Smbus;
 use super::testdev::TestDevice;
 use super::{Model, None};
+use crate::profile::BUILTIN;
 
 type Factory = Box<dyn Fn(&toml::Table) -> Result<Box<dyn Model>, ParameterError> + Send + Sync>;
 
@@ -29,7 +31,7 @@ pub struct ParameterError(String);
 #[serde(deny_unknown_fields)]
 struct NoParameters {}
 
-/// The models that a profile's `model` key can name.
+/// The models that a profile's `model` key can name, and the profiles that a program has built in.
 ///
 /// ```
 /// use pci_device_models::model::{None, Registry};
@@ -39,15 +41,21 @@ struct NoParameters {}
 /// ```
 pub struct Registry {
     factories: BTreeMap<String, Factory>,
+    /// Name and text, the default first.
+    profiles: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 impl Registry {
-    /// The models of this crate, and for functions without a device behind their BARs `none` and
-    /// [`RAM`].
+    /// The models and profiles of this crate, and for functions without a device behind their BARs the
+    /// models `none` and [`RAM`].
     #[must_use]
     pub fn builtin() -> Self {
         let mut registry = Self {
             factories: BTreeMap::new(),
+            profiles: BUILTIN
+                .iter()
+                .map(|(name, text)| ((*name).into(), (*text).into()))
+                .collect(),
         };
         registry.register("none", || Box::new(None));
         registry.register(RAM, || Box::new(None));
@@ -99,6 +107,44 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Adds a profile, in place of one that had the same name. Its text is read when it is used.
+    ///
+    /// ```
+    /// use pci_device_models::model::Registry;
+    ///
+    /// let mut registry = Registry::builtin();
+    /// let text = registry.profile("testdev").expect("it is built in").to_owned();
+    /// registry.register_profile("my-device", text);
+    /// assert_eq!(registry.profiles().last(), Some("my-device"));
+    /// ```
+    pub fn register_profile(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        text: impl Into<Cow<'static, str>>,
+    ) {
+        let (name, text) = (name.into(), text.into());
+        if let Some(profile) = self.profiles.iter_mut().find(|(known, _)| *known == name) {
+            profile.1 = text;
+        } else {
+            self.profiles.push((name, text));
+        }
+    }
+
+    /// Returns the text of the profile of this name.
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&str> {
+        let mut all = self.profiles.iter();
+        all.find_map(|(known, text)| (known == name).then_some(text.as_ref()))
+    }
+
+    /// Returns the names of the profiles: the default one first, then in the order in which they were
+    /// added.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.profiles.iter().map(|(name, _)| name.as_ref())
+    }
+}
+
 impl Default for Registry {
     fn default() -> Self {
         Self::builtin()
@@ -107,6 +153,9 @@ impl Default for Registry {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.factories.keys()).finish()
+        f.debug_struct("Registry")
+            .field("models", &self.factories.keys())
+            .field("profiles", &self.profiles().collect::<Vec<_>>())
+            .finish()
     }
 }

@@ -1,7 +1,7 @@
 //! The profiles that come with the crate.
 
 /// Name and text, the default first.
-pub(super) const BUILTIN: &[(&str, &str)] = &[
+pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("testdev", include_str!("../../profiles/testdev.toml")),
     (
         "gpu-display",

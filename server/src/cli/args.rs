@@ -4,16 +4,16 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::control::Verb;
+use crate::control::span::Span;
+use crate::ssdt::DevicePath;
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use dormouse::control::Verb;
-use dormouse::control::span::Span;
-use dormouse::logging::Format;
-use dormouse::ssdt::DevicePath;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::function::Spec;
 use super::guard::GuardArguments;
+use super::logging::Format;
 
 /// Looked for before anything else is parsed.
 pub const PRINT_CAPABILITIES: &str = "--print-capabilities";
@@ -281,9 +281,10 @@ fn octal_mode(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use dormouse::manifest::Manifest;
+    use pci_device_models::model::Registry;
 
     use super::*;
+    use crate::cli::manifest::Manifest;
 
     #[test]
     fn the_definition_is_consistent() {
@@ -294,7 +295,7 @@ mod tests {
     fn every_feature_in_the_manifest_exists() {
         let command = Arguments::command();
         let serve = command.find_subcommand("serve").unwrap();
-        for feature in Manifest::new().features {
+        for feature in Manifest::new(&Registry::builtin()).features {
             let option = serve
                 .get_arguments()
                 .any(|arg| arg.get_long() == Some(feature));

@@ -1,12 +1,13 @@
 //! `dormouse config-space`: the config space as the hex that lspci writes and reads.
 
+use pci_device_models::model::Registry;
 use pci_device_models::profile::hex_dump;
 
 use super::args::Setting;
 use super::failure::Failure;
 use super::profiles;
 
-pub fn run(name_or_file: &str, set: &[Setting]) -> Result<(), Failure> {
-    let profile = profiles::find(name_or_file, set)?;
+pub fn run(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<(), Failure> {
+    let profile = profiles::find(name_or_file, set, registry)?;
     super::print(hex_dump(profile.name(), profile.config_space()))
 }

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::control::Verb;
 use anyhow::{Context, anyhow};
-use dormouse::control::Verb;
 use serde_json::{Map, Value, json};
 
 use super::args::CtlArguments;

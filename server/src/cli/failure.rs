@@ -3,9 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use dormouse::listen::ListenError;
-use dormouse::sandbox::SandboxError;
-use dormouse::server::ServerError;
+use crate::listen::ListenError;
+use crate::sandbox::SandboxError;
+use crate::server::ServerError;
 use pci_device_models::profile::ProfileError;
 
 pub const RUNTIME: u8 = 1;

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::control::switch::Switch;
+use crate::sandbox::{Sandbox, Seccomp};
+use crate::settings::{ClientLimits, Settings};
+use crate::state_file::Places;
 use clap::{Args, value_parser};
-use dormouse::control::switch::Switch;
-use dormouse::sandbox::{Sandbox, Seccomp};
-use dormouse::settings::{ClientLimits, Settings};
-use dormouse::state_file::Places;
 
 use super::failure::Failure;
 

@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use pci_device_models::host::Device;
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 
@@ -13,43 +12,41 @@ use super::failure::Failure;
 
 /// The profile that `NAME|FILE` stands for, with changes. What has a slash or ends in `.toml` is a
 /// file; anything else is first looked for among the built-in profiles.
-pub fn find(name_or_file: &str, set: &[Setting]) -> Result<Profile, Failure> {
+pub fn find(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<Profile, Failure> {
     let looks_like_a_file = name_or_file.contains('/') || name_or_file.ends_with(".toml");
-    let text = match Profile::builtin(name_or_file) {
+    let text = match registry.profile(name_or_file) {
         Some(text) if !looks_like_a_file => text.to_owned(),
         _ if looks_like_a_file || Path::new(name_or_file).exists() => {
             read(Path::new(name_or_file))?
         }
-        _ => return Err(no_such(name_or_file)),
+        _ => return Err(no_such(name_or_file, registry)),
     };
     Ok(Profile::parse(name_or_file, &text, set)?)
 }
 
-/// The function that a profile describes.
-pub fn device(profile: &Profile) -> Result<Device, Failure> {
-    Ok(profile.device(&Registry::builtin())?)
-}
-
-pub fn run(command: Option<&ProfilesCommand>) -> Result<(), Failure> {
+pub fn run(command: Option<&ProfilesCommand>, registry: &Registry) -> Result<(), Failure> {
     match command {
-        None => super::print(list()?),
-        Some(ProfilesCommand::Show { name }) => {
-            super::print(Profile::builtin(name).ok_or_else(|| no_such(name))?)
-        }
+        None => super::print(list(registry)?),
+        Some(ProfilesCommand::Show { name }) => super::print(
+            registry
+                .profile(name)
+                .ok_or_else(|| no_such(name, registry))?,
+        ),
     }
 }
 
-pub fn check(file: &Path) -> Result<(), Failure> {
+pub fn check(file: &Path, registry: &Registry) -> Result<(), Failure> {
     let profile = Profile::parse(&file.to_string_lossy(), &read(file)?, &[])?;
-    device(&profile).map(drop)
+    profile.device(registry)?;
+    Ok(())
 }
 
-fn list() -> Result<String, Failure> {
-    let names: Vec<&str> = Profile::builtins().collect();
+fn list(registry: &Registry) -> Result<String, Failure> {
+    let names: Vec<&str> = registry.profiles().collect();
     let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for name in names {
-        let profile = find(name, &[])?;
+        let profile = find(name, &[], registry)?;
         // Writing to a String cannot fail.
         let _ = write!(text, "{name:width$}  {}", profile.description());
         if let Some(driver) = profile.linux_driver() {
@@ -65,8 +62,8 @@ fn read(file: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::Profile(format!("{}: cannot be read: {error}", file.display())))
 }
 
-fn no_such(name: &str) -> Failure {
-    let names: Vec<&str> = Profile::builtins().collect();
+fn no_such(name: &str, registry: &Registry) -> Failure {
+    let names: Vec<&str> = registry.profiles().collect();
     Failure::Profile(format!(
         "there is no profile '{name}': neither built in ({}) nor a file",
         names.join(", ")

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dormouse::control::Verb;
+use crate::control::Verb;
 use serde_json::{Map, Value};
 
 /// The `ok` value of a verb as text. Nothing to tell gives no text.

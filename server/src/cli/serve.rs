@@ -7,31 +7,30 @@ mod plan;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use crate::line::Line;
+use crate::listen::{self, Access, SocketFile};
+use crate::server::{Endpoint, ServedFunction, Server};
+use crate::state_file;
 use anyhow::Context;
-use dormouse::line::Line;
-use dormouse::listen::{self, Access, SocketFile};
-use dormouse::logging;
-use dormouse::server::{Endpoint, ServedFunction, Server};
-use dormouse::signals;
-use dormouse::state_file;
+use pci_device_models::model::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tracing::{info, warn};
 
 use super::args::ServeArguments;
 use super::failure::Failure;
-use super::paths;
+use super::{logging, paths, signals};
 use manager::Manager;
 use plan::{Place, Plan, PlannedFunction};
 
-pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failure> {
     // Every mistake in a profile comes to light before any socket does.
     let Plan {
         settings,
         access,
         mut sandbox,
         mut functions,
-    } = Plan::new(arguments, listen::activated()?)?;
+    } = Plan::new(arguments, listen::activated()?, registry)?;
     for function in &mut functions {
         if let Some(file) = &function.restore {
             let restored = state_file::restore(&mut function.device, settings.clock.now(), file);
@@ -42,7 +41,7 @@ pub fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         logging::limit_bursts(lines);
     }
     raise_descriptor_limit();
-    dormouse::return_large_buffers();
+    crate::return_large_buffers();
     let mut sockets = Sockets::open(&functions, access)?;
     let mut lines = functions
         .iter_mut()

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::ssdt;
 use anyhow::Context;
-use dormouse::ssdt;
 
 use super::args::SsdtArguments;
 use super::failure::Failure;

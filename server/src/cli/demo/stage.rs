@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::thread::JoinHandle;
 
+use crate::clock::Clock;
+use crate::listen::{self, Access, SocketFile};
 use anyhow::Context;
-use dormouse::clock::Clock;
-use dormouse::listen::{self, Access, SocketFile};
-use dormouse::{Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
+use pci_device_models::model::Registry;
+
+use crate::{Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
 
 use super::client::Client;
 use super::control::Control;
@@ -34,8 +36,9 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Result<Self, Failure> {
+        let registry = Registry::builtin();
         let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let profile = profiles::find(PROFILE, &settings)?;
+        let profile = profiles::find(PROFILE, &settings, &registry)?;
         let path = |name: &str| {
             env::temp_dir().join(format!("dormouse-demo-{}-{name}.sock", process::id()))
         };
@@ -49,7 +52,7 @@ impl Stage {
         })?;
         server.add(ServedFunction {
             name: PROFILE.to_owned(),
-            device: profiles::device(&profile)?,
+            device: profile.device(&registry)?,
             client_memory: profile.client_memory(),
             endpoint: Endpoint::Listener(device_listener),
             control: Some(control_listener),

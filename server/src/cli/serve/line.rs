@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::line::Line;
+use crate::listen::{self, Access, SocketFile};
 use anyhow::Context;
-use dormouse::line::Line;
-use dormouse::listen::{self, Access, SocketFile};
 use pci_device_models::host::Device;
 use pci_device_models::model::LinePlace;
 

@@ -7,12 +7,13 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dormouse::ClientMemory;
-use dormouse::clock::Clock;
-use dormouse::listen::Access;
-use dormouse::sandbox::Sandbox;
-use dormouse::settings::{PollMode, Settings};
+use crate::ClientMemory;
+use crate::clock::Clock;
+use crate::listen::Access;
+use crate::sandbox::Sandbox;
+use crate::settings::{PollMode, Settings};
 use pci_device_models::host::Device;
+use pci_device_models::model::Registry;
 
 use crate::cli::args::{ClockKind, Poll, ServeArguments};
 use crate::cli::failure::Failure;
@@ -77,7 +78,11 @@ impl From<Socket> for Place {
 }
 
 impl Plan {
-    pub fn new(arguments: &ServeArguments, mut activated: Activated) -> Result<Self, Failure> {
+    pub fn new(
+        arguments: &ServeArguments,
+        mut activated: Activated,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         let specs = if arguments.function.is_empty() {
             vec![Spec::from(arguments)]
         } else {
@@ -87,7 +92,7 @@ impl Plan {
         let mut functions: Vec<PlannedFunction> = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
-            let mut function = PlannedFunction::new(spec, single, &mut activated)?;
+            let mut function = PlannedFunction::new(spec, single, &mut activated, registry)?;
             if name.is_none() {
                 let taken = |name: &str| functions.iter().any(|other| other.name == name);
                 function.name = first_free(&function.name, taken);
@@ -117,7 +122,12 @@ impl Plan {
 }
 
 impl PlannedFunction {
-    fn new(spec: Spec, single: bool, activated: &mut Activated) -> Result<Self, Failure> {
+    fn new(
+        spec: Spec,
+        single: bool,
+        activated: &mut Activated,
+        registry: &Registry,
+    ) -> Result<Self, Failure> {
         let Spec {
             profile,
             name,
@@ -127,7 +137,8 @@ impl PlannedFunction {
             restore,
             set,
         } = spec;
-        let profile = profiles::find(profile.as_deref().unwrap_or(DEFAULT_PROFILE), &set)?;
+        let profile = profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let profile = profiles::find(profile, &set, registry)?;
         let name = name.unwrap_or_else(|| profile.name().to_owned());
         check_name(&name)?;
 
@@ -145,7 +156,7 @@ impl PlannedFunction {
         let socket = socket.map(Place::from).or(passed_device);
         let by_default = socket.is_none();
         Ok(Self {
-            device: profiles::device(&profile)?,
+            device: profile.device(registry)?,
             client_memory: profile.client_memory(),
             socket: socket.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),

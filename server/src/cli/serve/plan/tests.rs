@@ -14,7 +14,7 @@ fn plan(line: &[&str], activated: &[(RawFd, &str)]) -> Result<Plan, Failure> {
         .iter()
         .map(|(number, name)| (*number, (*name).to_owned()))
         .collect();
-    Plan::new(&arguments, activated)
+    Plan::new(&arguments, activated, &Registry::builtin())
 }
 
 fn path(path: &str) -> Place {

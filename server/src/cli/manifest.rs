@@ -1,6 +1,6 @@
 //! What this program can do, for management software: `dormouse --print-capabilities`.
 
-use pci_device_models::profile::Profile;
+use pci_device_models::model::Registry;
 use serde::Serialize;
 
 use crate::control::Verb;
@@ -40,7 +40,7 @@ const FEATURES: &[&str] = &[
 
 /// The document that `--print-capabilities` prints.
 #[derive(Debug, Serialize)]
-pub struct Manifest {
+pub struct Manifest<'a> {
     /// Kind of device, as in the discovery files of vhost-user and vfio-user: always `pci`.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -51,25 +51,18 @@ pub struct Manifest {
     /// Verbs of the control socket.
     pub verbs: Vec<String>,
     /// Built-in profiles.
-    pub profiles: Vec<&'static str>,
+    pub profiles: Vec<&'a str>,
 }
 
-impl Manifest {
-    /// That of this build.
-    #[must_use]
-    pub fn new() -> Self {
+impl<'a> Manifest<'a> {
+    /// Returns the document of a program with these models and profiles.
+    pub fn new(registry: &'a Registry) -> Self {
         Self {
             kind: "pci",
             version: env!("CARGO_PKG_VERSION"),
             features: FEATURES,
             verbs: Verb::all().into_iter().map(|help| help.verb).collect(),
-            profiles: Profile::builtins().collect(),
+            profiles: registry.profiles().collect(),
         }
-    }
-}
-
-impl Default for Manifest {
-    fn default() -> Self {
-        Self::new()
     }
 }
