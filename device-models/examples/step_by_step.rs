@@ -54,11 +54,11 @@ impl Model for Filler {
         let start = offset == CONTROL && Control::from(write.value()).start();
         if start && !self.registers.status().busy() {
             self.registers.set_status(Status::BUSY);
-            cx.set_deadline(Some(cx.now().after(self.delay)));
+            cx.set_timer(0, Some(cx.now().after(self.delay)));
         }
     }
 
-    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
+    fn timer(&mut self, cx: &mut Context<'_>, _: u16, _: Time) {
         let pattern = DmaOp::Write {
             address: self.registers.address(),
             data: vec![0xa5; self.registers.length().into()],
@@ -81,7 +81,7 @@ impl Model for Filler {
     fn reset(&mut self, cx: &mut Context<'_>, kind: ResetKind) {
         self.registers.reset(kind);
         self.written = 0;
-        cx.set_deadline(None);
+        cx.set_timer(0, None);
     }
 
     fn restored(&self, saved: Self) -> Result<Self, RestoreError> {

@@ -27,6 +27,7 @@ mod memory;
 mod pme;
 mod reset;
 mod saved;
+mod timers;
 
 use std::fmt;
 use std::time::Duration;
@@ -69,6 +70,10 @@ pub enum Delays {
     /// Is not ready: reads give all ones, writes are lost; records it as well.
     Enforce,
 }
+
+/// Timers of a device model that come due in one [`Function::advance`] at most; the rest follows in
+/// the next.
+const TIMERS_PER_ADVANCE: u32 = 1024;
 
 /// A place that an access goes to, other than config space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,12 +231,13 @@ impl Function {
     /// Does everything that is due by `now`.
     pub fn advance(&mut self, now: Time) {
         self.core.advance(now);
-        // A model's timer may set itself again; what it sets for now or earlier is done at once.
-        // The bound keeps a model that always does so from holding up everything else.
-        for _ in 0..1024 {
-            let due = self.core.model_deadline.take_if(|due| *due <= now);
-            let Some(due) = due else { break };
-            self.with_model(now, |model, cx| model.timer(cx, due));
+        // A timer may set itself again; what it sets for now or earlier is done at once. The bound
+        // keeps a model that always does so from delaying everything else.
+        for _ in 0..TIMERS_PER_ADVANCE {
+            let Some((number, due)) = self.core.timers.take_due(now) else {
+                break;
+            };
+            self.with_model(now, |model, cx| model.timer(cx, number, due));
         }
     }
 

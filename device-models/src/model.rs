@@ -57,10 +57,10 @@ pub trait Model: Saved + fmt::Debug + Send {
         let _ = (cx, from, to);
     }
 
-    /// The deadline that [`Context::set_deadline`] set has come, and is none any more. It may be called a
-    /// little late, never early: `due` is when it should have been.
-    fn timer(&mut self, cx: &mut Context<'_>, due: Time) {
-        let _ = (cx, due);
+    /// Timer `number` has come due, and does not run any more. This may be called a little late, never
+    /// early: `due` is the time for which [`Context::set_timer`] set it.
+    fn timer(&mut self, cx: &mut Context<'_>, number: u16, due: Time) {
+        let _ = (cx, number, due);
     }
 
     /// A transfer started with [`Context::dma`] under `tag` is over.
@@ -156,15 +156,20 @@ impl<'a> Context<'a> {
         self.core.config_mut().set_register(offset, register);
     }
 
-    /// When [`Model::timer`] is to be called, or never. Time goes on in every power state.
-    pub fn set_deadline(&mut self, due: Option<Time>) {
-        self.core.set_model_deadline(due);
+    /// Sets when timer `number` is due, which calls [`Model::timer`], or stops it.
+    ///
+    /// Each number is a timer of its own, so a model has up to 65,536. Those due at the same time are
+    /// called in the order of their numbers. Timers go on in every power state and outlive resets. They
+    /// are saved, as the time that is left, and restored with the function: a point in time is kept in a
+    /// timer, never in the model.
+    pub fn set_timer(&mut self, number: u16, due: Option<Time>) {
+        self.core.set_timer(number, due);
     }
 
-    /// What [`Self::set_deadline`] has set, until it has come. It outlives resets.
+    /// Returns when timer `number` is due, if it runs.
     #[must_use]
-    pub fn deadline(&self) -> Option<Time> {
-        self.core.model_deadline()
+    pub fn timer(&self, number: u16) -> Option<Time> {
+        self.core.timer(number)
     }
 
     /// Sends message `vector` if MSI-X or MSI is enabled, else asserts INTx. Outside D0 or while

@@ -1,7 +1,7 @@
 //! Saving a device and restoring it: the versioned tree, and what is wrong with one that does not fit.
 //!
 //! ```text
-//! {"format": 2, "profile": {"name": …, "shape": …}, "device": {…}}
+//! {"format": 3, "profile": {"name": …, "shape": …}, "device": {…}}
 //! ```
 //!
 //! The shape is a fingerprint of config space: which registers there are and what software may do to
@@ -21,7 +21,7 @@ use thiserror::Error;
 use crate::time::Time;
 
 /// The version of the tree that this crate writes and reads.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Where in the tree a device model's state is, for messages.
 pub const MODEL: &str = "function.model";

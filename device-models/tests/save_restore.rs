@@ -450,7 +450,7 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
         (json!(null), "the saved state: invalid type: null"),
         (
             with("/format", json!(99)),
-            "format 99; this program reads format 2",
+            "format 99; this program reads format 3",
         ),
         (
             with("/profile/name", json!("nic")),

@@ -10,6 +10,7 @@ use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
+use super::timers::Timers;
 use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
@@ -52,8 +53,8 @@ pub struct Core {
     pub(super) ready_at: Time,
     /// When the last requested Dynamic Power Allocation substate is reached.
     pub(super) allocation_at: Option<Time>,
-    /// When the device model's timer is due.
-    pub(super) model_deadline: Option<Time>,
+    /// Timers of the device model.
+    pub(super) timers: Timers,
     pub(super) counters: Counters,
     /// Config effects of the write at hand; kept for its capacity.
     pub(super) config_effects: Vec<ConfigEffect>,
@@ -91,7 +92,7 @@ impl Core {
             dma: DmaLedger::default(),
             ready_at: Time::ZERO,
             allocation_at: None,
-            model_deadline: None,
+            timers: Timers::default(),
             counters: Counters::default(),
             config_effects: Vec::new(),
             effects: VecDeque::new(),
@@ -194,15 +195,15 @@ impl Core {
 
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let own = earliest(self.pme.deadline(), self.allocation_at);
-        earliest(own, self.model_deadline)
+        earliest(own, self.timers.next_deadline())
     }
 
-    pub(crate) const fn model_deadline(&self) -> Option<Time> {
-        self.model_deadline
+    pub(crate) fn timer(&self, number: u16) -> Option<Time> {
+        self.timers.get(number)
     }
 
-    pub(crate) const fn set_model_deadline(&mut self, due: Option<Time>) {
-        self.model_deadline = due;
+    pub(crate) fn set_timer(&mut self, number: u16, due: Option<Time>) {
+        self.timers.set(number, due);
     }
 
     pub(super) fn advance(&mut self, now: Time) {
@@ -260,6 +261,11 @@ impl Core {
                 (state.to_string(), nanos.into())
             })
             .collect();
+        let timers: serde_json::Map<String, Value> = self
+            .timers
+            .iter()
+            .map(|(number, due)| (number.to_string(), due.as_nanos().into()))
+            .collect();
         json!({
             "power_state": self.state,
             "powered": self.powered,
@@ -268,7 +274,7 @@ impl Core {
             "transactions_pending": self.dma.pending(),
             "intx": self.interrupts.inspect(),
             "pme": self.pme.inspect(),
-            "model_deadline_nanos": self.model_deadline.map(Time::as_nanos),
+            "timers_nanos": timers,
             "counters": self.counters,
             "residency_nanos": residency,
             "violations": self.violations.total(),

@@ -15,6 +15,7 @@ use super::core::{Core, Counters};
 use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
+use super::timers::{SavedTimers, Timers};
 use crate::config::MAX_BARS;
 use crate::dma::SavedLedger;
 use crate::effect::Effect;
@@ -41,8 +42,8 @@ struct SavedCore {
     /// Until the recovery time is over.
     ready_nanos: u64,
     allocation_nanos: Option<u64>,
-    /// Until the device model's timer is due.
-    model_nanos: Option<u64>,
+    /// By number, until the device model's timers are due.
+    timers_nanos: SavedTimers,
     counters: Counters,
     violations: SavedViolations,
     /// Time spent in each state.
@@ -93,7 +94,7 @@ impl Core {
             dma,
             ready_at,
             allocation_at,
-            model_deadline,
+            timers,
             counters,
             config_effects: _,
             effects: _,
@@ -109,7 +110,7 @@ impl Core {
             dma: dma.save(),
             ready_nanos: left(now, *ready_at),
             allocation_nanos: allocation_at.map(|due| left(now, due)),
-            model_nanos: model_deadline.map(|due| left(now, due)),
+            timers_nanos: timers.save(now),
             counters: *counters,
             violations: violations.save(),
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
@@ -138,7 +139,7 @@ impl Core {
         self.pme.restore(now, &saved.pme);
         self.ready_at = due(now, saved.ready_nanos);
         self.allocation_at = saved.allocation_nanos.map(|left| due(now, left));
-        self.model_deadline = saved.model_nanos.map(|left| due(now, left));
+        self.timers = Timers::restored(now, &saved.timers_nanos);
         self.counters = saved.counters;
         self.violations = Violations::restored(saved.violations);
         self.residency = saved.residency_nanos.map(Duration::from_nanos);

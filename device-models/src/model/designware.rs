@@ -20,6 +20,8 @@ pub const FIFO_DEPTH: usize = 32;
 const CLOCK: Duration = Duration::from_nanos(10);
 /// Bits of a byte with its acknowledgement.
 const BITS: u32 = 9;
+/// Timer: the command at the head of the transmit FIFO is carried out.
+const COMMAND_DONE: u16 = 0;
 
 /// The registers that clear interrupts when they are read, and which.
 const CLEARS: [(u64, Interrupts); 8] = [
@@ -33,7 +35,7 @@ const CLEARS: [(u64, Interrupts); 8] = [
     (CLR_START_DET, Interrupts::START_DET),
 ];
 
-/// The controller. Its deadline is when the command at the head of the transmit FIFO is carried out.
+/// The controller.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct DesignWare {
     registers: Registers,
@@ -57,7 +59,7 @@ impl DesignWare {
     /// Begins with the next command, if there is one and nothing is on the wires.
     fn proceed(&mut self, cx: &mut Context<'_>, now: Time) {
         let registers = &self.registers;
-        if let (Some(command), None) = (self.tx.front(), cx.deadline()) {
+        if let (Some(command), None) = (self.tx.front(), cx.timer(COMMAND_DONE)) {
             let counts = if registers.con().speed() == 1 {
                 [registers.ss_scl_hcnt(), registers.ss_scl_lcnt()]
             } else {
@@ -65,7 +67,10 @@ impl DesignWare {
             };
             let [high, low] = counts.map(u32::from);
             let bytes = 1 + u32::from(self.addresses(*command));
-            cx.set_deadline(Some(now.after(CLOCK * (high + low) * BITS * bytes)));
+            cx.set_timer(
+                COMMAND_DONE,
+                Some(now.after(CLOCK * (high + low) * BITS * bytes)),
+            );
         }
     }
 
@@ -103,7 +108,7 @@ impl DesignWare {
     /// Ends the transfer and forgets the commands. No others are taken until software has seen it.
     fn abort(&mut self, cx: &mut Context<'_>, source: AbortSource) {
         self.tx.clear();
-        cx.set_deadline(None);
+        cx.set_timer(COMMAND_DONE, None);
         self.registers.raise_tx_abrt_source(source);
         self.registers.raise_raw_intr_stat(Interrupts::TX_ABRT);
         self.stop();
@@ -131,7 +136,7 @@ impl DesignWare {
 
     /// Disabled, the block forgets what is in the FIFOs and lets go of the wires.
     fn disable(&mut self, cx: &mut Context<'_>) {
-        cx.set_deadline(None);
+        cx.set_timer(COMMAND_DONE, None);
         self.tx.clear();
         self.rx.clear();
         self.bus.stop();
@@ -179,7 +184,7 @@ impl Model for DesignWare {
             .with_rx_full(received > registers.rx_tl() as usize)
             .with_tx_empty(enabled && sent <= registers.tx_tl() as usize)
             .with_mst_on_hold(self.transfer.is_some() && sent == 0);
-        let active = self.transfer.is_some() || cx.deadline().is_some();
+        let active = self.transfer.is_some() || cx.timer(COMMAND_DONE).is_some();
         let status = Status::new()
             .with_activity(active)
             .with_tx_not_full(sent < FIFO_DEPTH)
@@ -208,7 +213,7 @@ impl Model for DesignWare {
         self.disable(cx);
     }
 
-    fn timer(&mut self, cx: &mut Context<'_>, due: Time) {
+    fn timer(&mut self, cx: &mut Context<'_>, _: u16, due: Time) {
         if let Some(command) = self.tx.pop_front() {
             self.perform(cx, command);
         }

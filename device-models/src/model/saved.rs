@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Model;
 use crate::snapshot::{self, RestoreError};
 
-/// What can be saved and restored. A model has it from serde; the deadline and transfers under way are the
+/// What can be saved and restored. A model has it from serde; the timers and transfers under way are the
 /// function's to save, but what a model needs to know when [`Model::dma_done`] brings their outcomes is not.
 pub trait Saved {
     /// The whole state, of which [`Self::restore`] makes the same device again.

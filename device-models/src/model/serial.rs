@@ -19,6 +19,8 @@ pub const FIFO: usize = 16;
 const TRIGGER_LEVELS: [usize; 4] = [1, 4, 8, 14];
 /// Ten bits at 115200 baud.
 const CHARACTER: Duration = Duration::from_micros(87);
+/// Timer: bytes that fill no FIFO are on their way.
+const ON_THE_WAY: u16 = 0;
 
 /// IIR: nothing interrupts.
 const NO_INTERRUPT: u8 = 0x01;
@@ -29,7 +31,7 @@ const CARRIER: u8 = 0xb;
 /// MSR's line of which only the end counts as a change: RI.
 const RING: u8 = 0x4;
 
-/// The UART. Its deadline is when bytes that fill no FIFO are on their way.
+/// The UART.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Serial {
     registers: Registers,
@@ -56,7 +58,7 @@ impl Serial {
         let ready = self.rx.len();
         match self.registers.ier() {
             ier if ier.data() && ready >= trigger.min(self.depth()) => 0x04,
-            ier if ier.data() && ready > 0 && cx.deadline().is_none() => 0x0c,
+            ier if ier.data() && ready > 0 && cx.timer(ON_THE_WAY).is_none() => 0x0c,
             ier if ier.transmitter() && self.emptied => TRANSMITTER,
             ier if ier.modem() && self.registers.msr().changes() != 0 => 0x00,
             _ => NO_INTERRUPT,
@@ -71,7 +73,7 @@ impl Serial {
         let fits = fifo.len() < depth;
         fifo.extend(fits.then_some(byte));
         let due = cx.now().after(CHARACTER);
-        cx.set_deadline((fifo.len() < depth).then_some(due));
+        cx.set_timer(ON_THE_WAY, (fifo.len() < depth).then_some(due));
         fits
     }
 
@@ -134,7 +136,7 @@ impl Model for Serial {
         self.carrier = std::mem::take(self).carrier;
         let status = ModemStatus::new().with_lines(self.carrier);
         self.registers.set_msr(status);
-        cx.set_deadline(None);
+        cx.set_timer(ON_THE_WAY, None);
     }
 
     fn line(&mut self) -> Option<&mut dyn CharacterLine> {
@@ -167,7 +169,7 @@ impl CharacterLine for Serial {
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8> {
-        let leaves = cx.deadline().is_none();
+        let leaves = cx.timer(ON_THE_WAY).is_none();
         leaves.then(|| self.tx.pop_front()).flatten()
     }
 

@@ -16,6 +16,8 @@ pub const HSTCFG: u16 = 0x40;
 
 /// Eight bits and the acknowledgement at 100 kHz.
 const BYTE_TIME: Duration = Duration::from_micros(90);
+/// Timer: what is on the wires is over.
+const WIRES_FREE: u16 = 0;
 
 /// The host controller.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,7 +45,10 @@ impl Smbus {
     fn begin(&mut self, cx: &mut Context<'_>, outcome: HostStatus) {
         self.registers.raise_hststs(HostStatus::BUSY);
         self.outcome = outcome;
-        cx.set_deadline(Some(cx.now().after(BYTE_TIME * self.bus.take_bytes())));
+        cx.set_timer(
+            WIRES_FREE,
+            Some(cx.now().after(BYTE_TIME * self.bus.take_bytes())),
+        );
     }
 
     /// What was on the wires is over.
@@ -54,7 +59,7 @@ impl Smbus {
             self.registers.clear_hststs(HostStatus::BUSY);
         }
         self.registers.raise_hststs(outcome);
-        cx.set_deadline(None);
+        cx.set_timer(WIRES_FREE, None);
     }
 
     /// A transaction: all of it, or as far as the first byte of a block.
@@ -170,7 +175,7 @@ impl Model for Smbus {
         self.registers.reset(kind);
     }
 
-    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
+    fn timer(&mut self, cx: &mut Context<'_>, _: u16, _: Time) {
         self.end(cx, self.outcome);
     }
 

@@ -19,10 +19,12 @@ include!(concat!(env!("OUT_DIR"), "/testdev.rs"));
 
 /// The BAR with the registers.
 const REGISTER_BAR: u8 = 0;
+/// Timer: the wake event.
+const WAKE_EVENT: u16 = 0;
 
 /// The test device.
 ///
-/// Its deadline is the wake event. Wake logic runs on auxiliary power, apart from all the rest.
+/// Wake logic runs on auxiliary power, apart from all the rest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TestDevice {
     /// What is storage: `MAGIC`, `SCRATCH` and the parameters of the copy engine.
@@ -71,7 +73,7 @@ impl Model for TestDevice {
             IRQ_ACK => cx.set_intx(false),
             PME_AFTER_MS => {
                 let delay = Duration::from_millis(u64::from(value));
-                cx.set_deadline(Some(cx.now().after(delay)));
+                cx.set_timer(WAKE_EVENT, Some(cx.now().after(delay)));
             }
             DMA_CTRL => self.control(cx, DmaControl::from(value)),
             _ => {
@@ -84,7 +86,7 @@ impl Model for TestDevice {
         self.registers.reset(kind);
         self.engine.reset();
         if kind == ResetKind::PowerOn {
-            cx.set_deadline(None);
+            cx.set_timer(WAKE_EVENT, None);
         }
     }
 
@@ -94,7 +96,7 @@ impl Model for TestDevice {
         }
     }
 
-    fn timer(&mut self, cx: &mut Context<'_>, _: Time) {
+    fn timer(&mut self, cx: &mut Context<'_>, _: u16, _: Time) {
         cx.pme();
     }
 
