@@ -1,13 +1,84 @@
 //! Error numbers as they stand in the `error` field of a reply.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 /// A Linux error number. The wire carries the generic (x86, Arm) values; other architectures' own
 /// numbering is not used.
 ///
 /// Any number is kept, also one without a name here: a device's errno reaches the client unchanged.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// What people write has to be one that Linux could give: a number from 1 to [`Self::MAX`], or the name
+/// of one that this crate knows. Serialized it is the number.
+///
+/// ```
+/// use vfio_user_protocol::Errno;
+///
+/// assert_eq!("EBUSY".parse(), Ok(Errno::EBUSY));
+/// assert_eq!("16".parse(), Ok(Errno::EBUSY));
+/// assert!("0".parse::<Errno>().is_err());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "i32")]
 pub struct Errno(pub i32);
+
+/// The forms in a document.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "an errno is a name such as \"EBUSY\" or a number"
+)]
+enum Written {
+    Number(i32),
+    Name(String),
+}
+
+impl Errno {
+    /// The largest number that Linux gives (`MAX_ERRNO`).
+    pub const MAX: i32 = 4095;
+
+    fn checked(number: i32) -> Result<Self, String> {
+        if (1..=Self::MAX).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(format!("an errno is 1 to {}, not {number}", Self::MAX))
+        }
+    }
+}
+
+impl FromStr for Errno {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(number) = text.parse() {
+            return Self::checked(number);
+        }
+        let found = NAMED.iter().find(|(name, _)| *name == text);
+        found.map(|(_, errno)| *errno).ok_or_else(|| {
+            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            let (max, names) = (Self::MAX, names.join(", "));
+            format!("'{text}' is no errno; write a number from 1 to {max} or one of {names}")
+        })
+    }
+}
+
+impl TryFrom<Written> for Errno {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        match written {
+            Written::Number(number) => Self::checked(number),
+            Written::Name(name) => name.parse(),
+        }
+    }
+}
+
+impl From<Errno> for i32 {
+    fn from(Errno(number): Errno) -> Self {
+        number
+    }
+}
 
 macro_rules! errnos {
     ($($name:ident = $number:literal, $meaning:literal;)*) => {
@@ -23,7 +94,6 @@ macro_rules! errnos {
             }
         }
 
-        #[cfg(test)]
         const NAMED: &[(&str, Errno)] = &[$((stringify!($name), Errno::$name)),*];
     };
 }
@@ -123,5 +193,38 @@ mod tests {
             assert_eq!(errno.to_string(), name);
         }
         assert_eq!(Errno(0xbeef).to_string(), "errno 48879");
+    }
+
+    #[test]
+    fn names_and_numbers_are_read() {
+        for (text, number) in [
+            ("EBUSY", 16),
+            ("EIO", 5),
+            ("ETIMEDOUT", 110),
+            ("16", 16),
+            ("4095", 4095),
+        ] {
+            assert_eq!(text.parse(), Ok(Errno(number)), "{text}");
+        }
+        for (json, number) in [("16", 16), (r#""EBUSY""#, 16), (r#""16""#, 16)] {
+            assert_eq!(serde_json::from_str::<Errno>(json).unwrap(), Errno(number));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for (text, expected) in [
+            ("0", "1 to 4095, not 0"),
+            ("-16", "not -16"),
+            ("4096", "not 4096"),
+            ("", "'' is no errno"),
+            ("ebusy", "or one of EPERM"),
+            ("99999999999", "is no errno"),
+        ] {
+            let error = text.parse::<Errno>().unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let error = serde_json::from_str::<Errno>("true").unwrap_err();
+        assert!(error.to_string().contains("an errno is a name"), "{error}");
     }
 }

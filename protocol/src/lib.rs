@@ -7,6 +7,7 @@
 //! - [`messages`] has a module per command with its request and its reply, each with `parse` and
 //!   `encode`, so either end of the wire can be built from it. Parsing borrows from the input.
 //! - [`encoder`] puts headers in front of payloads, in place.
+//! - [`vfio`] has the numbers of `<linux/vfio.h>` as types, which device models use as well.
 //! - [`errno`] has the error numbers that replies carry; every error of this crate knows its own.
 //!
 //! Numbers on the wire have the host's byte order. Configuration space, which is little-endian
@@ -107,6 +108,7 @@ mod error;
 pub mod framing;
 pub mod header;
 pub mod messages;
+pub mod vfio;
 mod wire;
 
 pub use command::{Command, Direction, Subject, UnknownCommand};

@@ -23,6 +23,4 @@ pub mod write_multi;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]
-mod kernel_constants_tests;
-#[cfg(test)]
 mod round_trip_tests;

@@ -9,6 +9,7 @@ use vfio_user_protocol::messages::region_info::{
     self, Capability, RegionFlags, RegionInfo, SparseArea,
 };
 use vfio_user_protocol::messages::{dma_map, dma_unmap, set_irqs, write_multi};
+use vfio_user_protocol::vfio::RegionIndex;
 use vfio_user_protocol::{
     Command, Decoder, Encoder, Errno, Frame, Header, HeaderFlags, Limits, MessageError, respond,
 };
@@ -179,7 +180,7 @@ fn the_request_path_does_not_allocate() {
     let stream = stream();
     let region = RegionInfo {
         flags: RegionFlags::READ | RegionFlags::MMAP,
-        index: region_info::BAR2,
+        index: RegionIndex::Bar2.number(),
         size: 0x2000,
         offset: 0,
         capabilities: vec![Capability::SparseMmap(vec![SparseArea {

@@ -16,7 +16,6 @@
 
 pub mod clock;
 pub mod device;
-pub mod errno;
 pub mod faults;
 pub mod host;
 pub mod look;

@@ -6,92 +6,23 @@
 //! | 4 | 4 | bits 0-15 feature, 16 GET, 17 SET, 18 PROBE |
 //! | 8 | | data of the feature; one module each |
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field};
 use crate::wire::{Put, Structure, len_u32};
 
+pub mod bus_master;
 pub mod dma_logging;
 pub mod low_power_entry_with_wakeup;
+pub mod mig_data_size;
 pub mod mig_device_state;
 pub mod migration;
 pub mod power_management;
 
+pub use crate::vfio::{Feature, Operation};
+
 const REQUEST: Subject = Command::DeviceFeature.request();
 const REPLY: Subject = Command::DeviceFeature.reply();
 const SIZE: usize = 8;
-const FEATURE_MASK: u32 = 0xffff;
-
-/// Features by number, as Linux numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Feature {
-    /// Secret shared between the functions of a physical device.
-    PciVfToken = 0,
-    /// What kinds of migration there are; see [`migration`].
-    Migration = 1,
-    /// The state of migration; see [`mig_device_state`].
-    MigDeviceState = 2,
-    /// Allow the device to sleep. No data. In an earlier dialect the number means
-    /// [`power_management`].
-    LowPowerEntry = 3,
-    /// The same, with notice when it is woken; see [`low_power_entry_with_wakeup`].
-    LowPowerEntryWithWakeup = 4,
-    /// The device must not sleep any more. No data.
-    LowPowerExit = 5,
-    /// Begin to record the pages that the device writes; see [`dma_logging`].
-    DmaLoggingStart = 6,
-    /// Stop recording.
-    DmaLoggingStop = 7,
-    /// Take the record; see [`dma_logging`].
-    DmaLoggingReport = 8,
-    /// How much migration data there will be.
-    MigDataSize = 9,
-    /// Switch bus mastering.
-    BusMaster = 10,
-}
-
-impl Feature {
-    /// All features in numerical order.
-    pub const ALL: [Self; 11] = [
-        Self::PciVfToken,
-        Self::Migration,
-        Self::MigDeviceState,
-        Self::LowPowerEntry,
-        Self::LowPowerEntryWithWakeup,
-        Self::LowPowerExit,
-        Self::DmaLoggingStart,
-        Self::DmaLoggingStop,
-        Self::DmaLoggingReport,
-        Self::MigDataSize,
-        Self::BusMaster,
-    ];
-
-    /// The number on the wire.
-    pub const fn number(self) -> u16 {
-        self as u16
-    }
-
-    /// The feature with this number.
-    pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.get(usize::from(number)).copied()
-    }
-}
-
-bitflags! {
-    /// What is wanted of a feature.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct Operation: u32 {
-        /// Read it.
-        const GET = 1 << 16;
-        /// Write it.
-        const SET = 1 << 17;
-        /// Only say whether the other operations named are possible.
-        const PROBE = 1 << 18;
-    }
-}
-
 /// DEVICE_FEATURE request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
@@ -106,28 +37,98 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads and checks the form: known flag bits, GET and SET together only to probe, and for SET
-    /// and PROBE, which repeat the request in the reply, an argsz that allows this.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
+    /// Reads the request and leaves its judgement to [`Self::check`].
+    ///
+    /// A device judges a request when it is awake, or by the feature, so that it can be right to act
+    /// upon one before its form is checked.
+    ///
+    /// # Errors
+    /// [`MessageError::Short`].
+    pub fn read(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (fields, data) = Structure::<SIZE>::split(REQUEST, payload)?;
-        let argsz = fields.u32::<0>();
-        check_argsz(REQUEST, argsz, SIZE)?;
-        let (feature, operation) = parse_selector(REQUEST, fields.u32::<4>())?;
-        if operation.intersects(Operation::SET | Operation::PROBE) {
-            check_argsz(REQUEST, argsz, payload.len())?;
-        }
+        let (feature, operation) = split_selector(fields.u32::<4>());
         Ok(Self {
-            argsz,
+            argsz: fields.u32::<0>(),
             feature,
             operation,
             data,
         })
     }
 
+    /// Reads and checks the form: that of [`Self::check`], and for SET and PROBE, which repeat the
+    /// request in the reply, an argsz that allows this.
+    ///
+    /// # Errors
+    /// The request is malformed.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
+        let request = Self::read(payload)?;
+        request.check()?;
+        request.check_repeatable()?;
+        Ok(request)
+    }
+
+    /// Checks the header as Linux does (`vfio_ioctl_device_feature`): an argsz that counts it, known
+    /// flag bits, GET and SET together only to probe.
+    ///
+    /// # Errors
+    /// The header is malformed.
+    pub fn check(&self) -> Result<(), MessageError> {
+        check_argsz(REQUEST, self.argsz, SIZE)?;
+        check_selector(REQUEST, self.feature, self.operation)
+    }
+
+    /// Refuses a SET or PROBE whose argsz has no room for the request itself, which the reply
+    /// repeats.
+    ///
+    /// # Errors
+    /// [`MessageError::Argsz`].
+    pub fn check_repeatable(&self) -> Result<(), MessageError> {
+        if self.operation.intersects(Operation::SET | Operation::PROBE) {
+            self.check_room(self.data.len())?;
+        }
+        Ok(())
+    }
+
+    /// Judges the request for a feature with these operations and `size` bytes of data, as Linux does
+    /// (`vfio_check_feature`). Returns whether there is something to do: with PROBE there is not.
+    ///
+    /// # Errors
+    /// The feature does not have the operation, none is asked for, or argsz has no room for the
+    /// data.
+    pub fn wants(&self, supported: Operation, size: usize) -> Result<bool, MessageError> {
+        let wanted = self.operation & (Operation::GET | Operation::SET);
+        let bits = self.flags();
+        let possible = supported.contains(wanted);
+        check_field(
+            REQUEST,
+            "flags",
+            bits,
+            possible,
+            "an operation of this feature",
+        )?;
+        if self.operation.contains(Operation::PROBE) {
+            return Ok(false);
+        }
+        check_field(
+            REQUEST,
+            "flags",
+            bits,
+            !wanted.is_empty(),
+            "GET, SET or PROBE",
+        )?;
+        self.check_room(size)?;
+        Ok(true)
+    }
+
+    /// Returns the flag word: feature and operation.
+    pub const fn flags(&self) -> u32 {
+        self.feature as u32 | self.operation.bits()
+    }
+
     /// Appends the request.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.put_u32(self.argsz);
-        out.put_u32(u32::from(self.feature) | self.operation.bits());
+        out.put_u32(self.flags());
         out.put(self.data);
     }
 
@@ -189,7 +190,8 @@ impl<'a> Reply<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (fields, data) = Structure::<SIZE>::split(REPLY, payload)?;
         check_argsz(REPLY, fields.u32::<0>(), SIZE)?;
-        let (feature, operation) = parse_selector(REPLY, fields.u32::<4>())?;
+        let (feature, operation) = split_selector(fields.u32::<4>());
+        check_selector(REPLY, feature, operation)?;
         Ok(Self {
             feature,
             operation,
@@ -205,8 +207,18 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn parse_selector(subject: Subject, bits: u32) -> Result<(u16, Operation), MessageError> {
-    let operation = Operation::from_bits_retain(bits & !FEATURE_MASK);
+/// Unknown bits stay in the operation.
+fn split_selector(bits: u32) -> (u16, Operation) {
+    let operation = Operation::from_bits_retain(bits & !Feature::MASK);
+    ((bits & Feature::MASK) as u16, operation)
+}
+
+fn check_selector(
+    subject: Subject,
+    feature: u16,
+    operation: Operation,
+) -> Result<(), MessageError> {
+    let bits = u32::from(feature) | operation.bits();
     let known = Operation::all().contains(operation);
     check_field(
         subject,
@@ -223,6 +235,5 @@ fn parse_selector(subject: Subject, bits: u32) -> Result<(u16, Operation), Messa
         bits,
         exclusive,
         "GET or SET, both only together with PROBE",
-    )?;
-    Ok(((bits & FEATURE_MASK) as u16, operation))
+    )
 }

@@ -7,27 +7,15 @@
 //! | 8 | 4 | number of regions (reply) |
 //! | 12 | 4 | number of interrupt types (reply) |
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz};
 use crate::wire::{Put, Structure, len_u32};
 
+pub use crate::vfio::DeviceFlags;
+
 const REQUEST: Subject = Command::DeviceGetInfo.request();
 const REPLY: Subject = Command::DeviceGetInfo.reply();
 const SIZE: usize = 16;
-
-bitflags! {
-    /// Properties of the device. Unknown bits are kept.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct DeviceFlags: u32 {
-        /// DEVICE_RESET works.
-        const RESET = 1 << 0;
-        /// It is a PCI function.
-        const PCI = 1 << 1;
-        const _ = !0;
-    }
-}
 
 /// DEVICE_GET_INFO request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

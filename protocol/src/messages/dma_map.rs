@@ -10,29 +10,14 @@
 //!
 //! The file, if there is one, travels beside the message.
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_range};
 use crate::wire::{Put, Structure, len_u32};
 
+pub use crate::vfio::DmaMapFlags;
+
 const SUBJECT: Subject = Command::DmaMap.request();
 const SIZE: usize = 32;
-
-bitflags! {
-    /// What the server may do with the memory and how it gets at it.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct DmaMapFlags: u32 {
-        /// The device may read.
-        const READ = 1 << 0;
-        /// The device may write.
-        const WRITE = 1 << 1;
-        /// The server must map the file.
-        const ACCESS_MMAP = 1 << 2;
-        /// The server must use file I/O.
-        const ACCESS_FILE_IO = 1 << 3;
-    }
-}
 
 /// DMA_MAP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

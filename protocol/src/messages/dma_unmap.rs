@@ -13,27 +13,16 @@
 //! Request and reply share the layout. The flags are not in the specification; they are what
 //! servers and clients carried over from the kernel's interface.
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_length, check_range};
 use crate::wire::{Put, Structure, len_u32};
+
+pub use crate::vfio::DmaUnmapFlags;
 
 const REQUEST: Subject = Command::DmaUnmap.request();
 const REPLY: Subject = Command::DmaUnmap.reply();
 const SIZE: usize = 24;
 const BITMAP_HEAD_SIZE: usize = 16;
-
-bitflags! {
-    /// Extensions of the plain unmap. They exclude each other.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct DmaUnmapFlags: u32 {
-        /// Return the dirty pages of what is unmapped.
-        const GET_DIRTY_BITMAP = 1 << 0;
-        /// Remove everything; address and size are 0.
-        const ALL = 1 << 1;
-    }
-}
 
 /// What is to be unmapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

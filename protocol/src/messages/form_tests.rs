@@ -362,6 +362,43 @@ fn device_feature() {
 }
 
 #[test]
+fn a_feature_has_some_operations_and_data_of_one_size() {
+    let (get, set) = (Operation::GET, Operation::SET);
+    for (argsz, flags, supported, outcome) in [
+        (8, 0x0002_0003, set, Ok(true)),
+        (8, 0x0006_0003, set, Ok(false)),
+        (8, 0x0004_0003, set, Ok(false)),
+        (8, 0x0007_0003, get | set, Ok(false)),
+        (12, 0x0001_0003, get, Ok(true)),
+        (8, 0x0001_0003, set, Err("an operation of this feature")),
+        (8, 0x0007_0003, set, Err("an operation of this feature")),
+        (8, 0x0000_0003, set, Err("GET, SET or PROBE")),
+        (8, 0x0001_0003, get, Err("argsz is 8")),
+        (11, 0x0001_0003, get, Err("argsz is 11")),
+    ] {
+        let payload = words(&[argsz, flags], b"");
+        let request = device_feature::Request::read(&payload).unwrap();
+        assert_eq!(request.flags(), flags);
+        let size = if supported.contains(get) { 4 } else { 0 };
+        match (request.wants(supported, size), outcome) {
+            (Ok(wanted), Ok(expected)) => assert_eq!(wanted, expected, "{flags:#x}"),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (actual, expected) => panic!("{flags:#x}: {actual:?} instead of {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_only_read_is_not_judged() {
+    let payload = words(&[3, 0x800b_0003], b"abc");
+    let request = device_feature::Request::read(&payload).unwrap();
+    assert_eq!((request.argsz, request.feature), (3, 3));
+    assert_eq!((request.flags(), request.data), (0x800b_0003, &b"abc"[..]));
+    judge(request.check(), "argsz is 3");
+    judge(device_feature::Request::read(&[0; 7]), "7 bytes came");
+}
+
+#[test]
 fn device_feature_requests_make_room_for_their_replies() {
     let get = device_feature::Request::get(Feature::MigDeviceState.number(), &[], 8);
     assert_eq!((get.argsz, get.operation), (16, Operation::GET));

@@ -7,44 +7,15 @@
 //! | 8 | 4 | index |
 //! | 12 | 4 | number of vectors (reply) |
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz};
 use crate::wire::{Put, Structure, len_u32};
 
+pub use crate::vfio::IrqInfoFlags;
+
 const REQUEST: Subject = Command::DeviceGetIrqInfo.request();
 const REPLY: Subject = Command::DeviceGetIrqInfo.reply();
 const SIZE: usize = 16;
-
-/// Interrupt type: the INTx pin.
-pub const INTX: u32 = 0;
-/// Interrupt type: MSI.
-pub const MSI: u32 = 1;
-/// Interrupt type: MSI-X.
-pub const MSIX: u32 = 2;
-/// Interrupt type: an error the device cannot recover from.
-pub const ERR: u32 = 3;
-/// Interrupt type: the device is asked back.
-pub const REQ: u32 = 4;
-/// Interrupt types of a PCI device.
-pub const COUNT: u32 = 5;
-
-bitflags! {
-    /// How an interrupt type behaves. Unknown bits are kept.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct IrqFlags: u32 {
-        /// Vectors can be bound to eventfds.
-        const EVENTFD = 1 << 0;
-        /// Vectors can be masked and unmasked.
-        const MASKABLE = 1 << 1;
-        /// A vector masks itself when it fires.
-        const AUTOMASKED = 1 << 2;
-        /// The number of vectors in use changes only by disabling all of them first.
-        const NORESIZE = 1 << 3;
-        const _ = !0;
-    }
-}
 
 /// DEVICE_GET_IRQ_INFO request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +49,7 @@ impl Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Behaviour.
-    pub flags: IrqFlags,
+    pub flags: IrqInfoFlags,
     /// Interrupt type.
     pub index: u32,
     /// Vectors.
@@ -91,7 +62,7 @@ impl Reply {
         let fields = Structure::<SIZE>::read(REPLY, payload)?;
         check_argsz(REPLY, fields.u32::<0>(), SIZE)?;
         Ok(Self {
-            flags: IrqFlags::from_bits_retain(fields.u32::<4>()),
+            flags: IrqInfoFlags::from_bits_retain(fields.u32::<4>()),
             index: fields.u32::<8>(),
             count: fields.u32::<12>(),
         })

@@ -12,57 +12,18 @@
 //! A client whose argsz has no room for the capabilities gets the fixed part alone, with the argsz
 //! that it needs, and asks again.
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field};
 use crate::wire::{Put, Structure, len_u32};
 
 mod capability;
 
+pub use crate::vfio::RegionFlags;
 pub use capability::{Capability, FdArea, SparseArea};
 
 const REQUEST: Subject = Command::DeviceGetRegionInfo.request();
 const REPLY: Subject = Command::DeviceGetRegionInfo.reply();
 const SIZE: usize = 32;
-
-/// Region: the first base address register. The others follow up to [`BAR5`].
-pub const BAR0: u32 = 0;
-/// Region: the second base address register.
-pub const BAR1: u32 = 1;
-/// Region: the third base address register.
-pub const BAR2: u32 = 2;
-/// Region: the fourth base address register.
-pub const BAR3: u32 = 3;
-/// Region: the fifth base address register.
-pub const BAR4: u32 = 4;
-/// Region: the sixth base address register.
-pub const BAR5: u32 = 5;
-/// Region: the expansion ROM.
-pub const ROM: u32 = 6;
-/// Region: configuration space.
-pub const CONFIG: u32 = 7;
-/// Region: legacy VGA.
-pub const VGA: u32 = 8;
-/// Regions of a PCI device that has none of its own kind.
-pub const COUNT: u32 = 9;
-
-bitflags! {
-    /// What a region allows. Unknown bits are kept.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct RegionFlags: u32 {
-        /// Reading.
-        const READ = 1 << 0;
-        /// Writing.
-        const WRITE = 1 << 1;
-        /// Mapping, as a whole or in the areas of a capability.
-        const MMAP = 1 << 2;
-        /// Capabilities follow. Encoding sets and parsing removes it: the capabilities themselves
-        /// say it.
-        const CAPS = 1 << 3;
-        const _ = !0;
-    }
-}
 
 /// DEVICE_GET_REGION_INFO request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

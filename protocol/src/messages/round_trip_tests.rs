@@ -5,15 +5,17 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::device_feature::bus_master::{BusMaster, BusMasterOperation};
 use super::device_feature::dma_logging::{Range, Report, ReportReply, Start};
 use super::device_feature::low_power_entry_with_wakeup::LowPowerEntryWithWakeup;
+use super::device_feature::mig_data_size::MigDataSize;
 use super::device_feature::mig_device_state::{DeviceState, MigDeviceState};
 use super::device_feature::migration::MigrationFlags;
 use super::device_feature::power_management::{PowerManagement, PowerManagementFlags};
 use super::device_feature::{self, Operation};
 use super::device_info::DeviceFlags;
 use super::dma_map::DmaMapFlags;
-use super::irq_info::IrqFlags;
+use super::irq_info::IrqInfoFlags;
 use super::region_access::{self, Access};
 use super::region_info::{Capability, FdArea, RegionFlags, RegionInfo, SparseArea};
 use super::region_io_fds::{Entry, Kind, Layout, RegionIoFds};
@@ -172,7 +174,7 @@ round_trips! {
     irq_info_request: irq_info::Request, 16, (argsz, index) in (16_u32.., any::<u32>()) =>
         irq_info::Request { argsz, index };
     irq_info_reply: irq_info::Reply, 16, (flags, index, count) in any::<(u32, u32, u32)>() =>
-        irq_info::Reply { flags: IrqFlags::from_bits_retain(flags), index, count };
+        irq_info::Reply { flags: IrqInfoFlags::from_bits_retain(flags), index, count };
     set_irqs_request: set_irqs::Request<'_>, 20,
         (action, kind, index, start, ref bools) in
             (action(), 0..3_u8, any::<u32>(), 0..u32::MAX - 64, vec(any::<u8>(), 1..64)) =>
@@ -208,6 +210,8 @@ round_trips! {
         MigDeviceState { state, data_fd };
     low_power_entry_with_wakeup: LowPowerEntryWithWakeup, 8, (wakeup_eventfd, reserved) in any::<(i32, u32)>() =>
         LowPowerEntryWithWakeup { wakeup_eventfd, reserved };
+    bus_master: BusMaster, 4, operation in select(BusMasterOperation::ALL.to_vec()) => BusMaster { operation };
+    mig_data_size: MigDataSize, 8, stop_copy_length in any::<u64>() => MigDataSize { stop_copy_length };
     power_management: PowerManagement, 8, (flags, reserved) in any::<(u32, u32)>() =>
         PowerManagement { flags: PowerManagementFlags::from_bits_retain(flags), reserved };
     dma_logging_report: Report, 24, (range, page_size) in (dma_range(), page_size()) =>

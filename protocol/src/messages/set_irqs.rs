@@ -13,33 +13,14 @@
 
 use std::ops::Range;
 
-use bitflags::bitflags;
-
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_length};
 use crate::wire::{Put, Structure, len_u32};
 
+pub use crate::vfio::IrqSetFlags;
+
 const SUBJECT: Subject = Command::DeviceSetIrqs.request();
 const SIZE: usize = 20;
-
-bitflags! {
-    /// The request's flag word.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct IrqSetFlags: u32 {
-        /// No data: the action is for all vectors of the range.
-        const DATA_NONE = 1 << 0;
-        /// A byte per vector says whether the action is for it.
-        const DATA_BOOL = 1 << 1;
-        /// The action's eventfds are bound or unbound.
-        const DATA_EVENTFD = 1 << 2;
-        /// Mask.
-        const ACTION_MASK = 1 << 3;
-        /// Unmask.
-        const ACTION_UNMASK = 1 << 4;
-        /// Interrupt.
-        const ACTION_TRIGGER = 1 << 5;
-    }
-}
 
 /// What is done, or what an eventfd is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,10 +43,7 @@ impl Action {
     }
 
     const fn from_flags(flags: IrqSetFlags) -> Option<Self> {
-        const ACTIONS: IrqSetFlags = IrqSetFlags::ACTION_MASK
-            .union(IrqSetFlags::ACTION_UNMASK)
-            .union(IrqSetFlags::ACTION_TRIGGER);
-        match flags.intersection(ACTIONS) {
+        match flags.intersection(IrqSetFlags::ACTION) {
             IrqSetFlags::ACTION_MASK => Some(Self::Mask),
             IrqSetFlags::ACTION_UNMASK => Some(Self::Unmask),
             IrqSetFlags::ACTION_TRIGGER => Some(Self::Trigger),
@@ -242,14 +220,10 @@ fn parse_flags(bits: u32, count: u32, rest: &[u8]) -> Result<(Action, Data<'_>),
         value: bits.into(),
         expected,
     };
-    const DATA: IrqSetFlags = IrqSetFlags::DATA_NONE
-        .union(IrqSetFlags::DATA_BOOL)
-        .union(IrqSetFlags::DATA_EVENTFD);
-
     let flags = IrqSetFlags::from_bits(bits).ok_or_else(|| field("a set of bits 0 to 5"))?;
     let action = Action::from_flags(flags)
         .ok_or_else(|| field("exactly one of MASK, UNMASK and TRIGGER"))?;
-    let data = match flags.intersection(DATA) {
+    let data = match flags.intersection(IrqSetFlags::DATA) {
         IrqSetFlags::DATA_NONE => Data::None,
         IrqSetFlags::DATA_BOOL => Data::Bool(rest),
         IrqSetFlags::DATA_EVENTFD => Data::Eventfd,

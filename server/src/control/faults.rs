@@ -6,14 +6,15 @@ use std::str::FromStr;
 use clap::Args;
 use pci_device_models::host::{FaultSpan, ResumeFault};
 use serde::{Deserialize, Serialize, de::Error as _};
+use serde_json::Value;
+use vfio_user_protocol::Errno;
 
-use super::errno::{Errno, Written};
 use super::switch::{Switch, is_false};
 use super::{ControlContext, ControlError, Done};
 
 /// What waking the device gives.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "Value", into = "Value")]
 pub enum Outcome {
     /// What it should.
     Off,
@@ -33,22 +34,23 @@ impl FromStr for Outcome {
     }
 }
 
-impl TryFrom<Written> for Outcome {
-    type Error = String;
+impl TryFrom<Value> for Outcome {
+    type Error = serde_json::Error;
 
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        match written {
-            Written::Name(name) => name.parse(),
-            number @ Written::Number(_) => number.try_into().map(Self::Errno),
+    fn try_from(written: Value) -> Result<Self, Self::Error> {
+        if written == OFF {
+            Ok(Self::Off)
+        } else {
+            serde_json::from_value(written).map(Self::Errno)
         }
     }
 }
 
-impl From<Outcome> for Written {
+impl From<Outcome> for Value {
     fn from(outcome: Outcome) -> Self {
         match outcome {
-            Outcome::Off => Self::Name(OFF.to_owned()),
-            Outcome::Errno(errno) => Self::Number(errno.into()),
+            Outcome::Off => OFF.into(),
+            Outcome::Errno(Errno(number)) => number.into(),
         }
     }
 }

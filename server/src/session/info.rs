@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use pci_device_models::function::{Area, Mappable};
 use pci_device_models::host::region_index;
 use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
-use vfio_user_protocol::messages::irq_info::{self, IrqFlags};
+use vfio_user_protocol::messages::irq_info::{self, IrqInfoFlags};
 use vfio_user_protocol::messages::region_info::{
     self, Capability, FdArea, RegionFlags, RegionInfo, SparseArea,
 };
@@ -104,7 +104,7 @@ pub(super) fn irq(
     let request = irq_info::Request::parse(payload)?;
     let info = cx.device.irq_info(cx.now, request.index)?;
     irq_info::Reply {
-        flags: IrqFlags::from_bits_retain(info.flags.bits()),
+        flags: IrqInfoFlags::from_bits_retain(info.flags.bits()),
         index: request.index,
         count: info.count,
     }

@@ -25,9 +25,12 @@ pub struct LowPowerEntryWithWakeup {
 }
 
 impl LowPowerEntryWithWakeup {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 8;
+
     /// Reads the data.
     pub fn parse(data: &[u8]) -> Result<Self, MessageError> {
-        let fields = Structure::<8>::read(SUBJECT, data)?;
+        let fields = Structure::<{ Self::SIZE }>::read(SUBJECT, data)?;
         Ok(Self {
             wakeup_eventfd: fields.u32::<0>().cast_signed(),
             reserved: fields.u32::<4>(),

@@ -9,56 +9,10 @@ use crate::command::Subject;
 use crate::error::MessageError;
 use crate::wire::{Put, Structure};
 
+pub use crate::vfio::DeviceState;
+
 /// SET's request and reply and GET's reply have the same data.
 const SUBJECT: Subject = super::REQUEST.part("MIG_DEVICE_STATE");
-
-/// The states of migration, version 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum DeviceState {
-    /// A transition failed; only a reset leads out. Cannot be asked for.
-    Error = 0,
-    /// Stopped, nothing is copied.
-    Stop = 1,
-    /// Running.
-    Running = 2,
-    /// Stopped, the state is being read out.
-    StopCopy = 3,
-    /// Stopped, a state is being written in.
-    Resuming = 4,
-    /// Running without access to other devices.
-    RunningP2p = 5,
-    /// Running, the state is being read out.
-    PreCopy = 6,
-    /// Both of these.
-    PreCopyP2p = 7,
-}
-
-impl DeviceState {
-    /// All states in numerical order.
-    pub const ALL: [Self; 8] = [
-        Self::Error,
-        Self::Stop,
-        Self::Running,
-        Self::StopCopy,
-        Self::Resuming,
-        Self::RunningP2p,
-        Self::PreCopy,
-        Self::PreCopyP2p,
-    ];
-
-    /// The number on the wire.
-    pub const fn number(self) -> u32 {
-        self as u32
-    }
-
-    /// The state with this number.
-    pub fn from_number(number: u32) -> Option<Self> {
-        usize::try_from(number)
-            .ok()
-            .and_then(|number| Self::ALL.get(number).copied())
-    }
-}
 
 /// Data of MIG_DEVICE_STATE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

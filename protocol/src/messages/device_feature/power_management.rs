@@ -6,31 +6,13 @@
 //! | 0 | 4 | flags |
 //! | 4 | 4 | reserved, never looked at |
 
-use bitflags::bitflags;
-
 use crate::command::Subject;
 use crate::error::{MessageError, check_field};
 use crate::wire::{Put, Structure};
 
-/// The feature's number.
-pub const NUMBER: u16 = 3;
+pub use crate::vfio::PowerManagementFlags;
 
 const SUBJECT: Subject = super::REQUEST.part("POWER_MANAGEMENT");
-
-bitflags! {
-    /// What to do, or with GET, what could be done last: ENTER while the device may sleep, EXIT
-    /// while it may not. Unknown bits are kept.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-    pub struct PowerManagementFlags: u32 {
-        /// Allow the device to sleep.
-        const ENTER = 1 << 0;
-        /// The device must not sleep any more.
-        const EXIT = 1 << 1;
-        /// Once woken, stay awake until EXIT.
-        const REENTRY_DISABLE = 1 << 2;
-        const _ = !0;
-    }
-}
 
 /// Data of POWER_MANAGEMENT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +24,12 @@ pub struct PowerManagement {
 }
 
 impl PowerManagement {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 8;
+
     /// Reads the data.
     pub fn parse(data: &[u8]) -> Result<Self, MessageError> {
-        let fields = Structure::<8>::read(SUBJECT, data)?;
+        let fields = Structure::<{ Self::SIZE }>::read(SUBJECT, data)?;
         let flags = PowerManagementFlags::from_bits_retain(fields.u32::<0>());
         Ok(Self {
             flags,

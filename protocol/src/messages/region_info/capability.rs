@@ -5,6 +5,7 @@
 
 use crate::command::Subject;
 use crate::error::{MessageError, check_field};
+use crate::vfio::kernel;
 use crate::wire::{Put, Structure, len_u32};
 
 const LINK_SIZE: usize = 8;
@@ -66,12 +67,12 @@ pub enum Capability {
 
 impl Capability {
     /// Number of [`Self::SparseMmap`].
-    pub const SPARSE_MMAP: u16 = 1;
+    pub const SPARSE_MMAP: u16 = kernel::VFIO_REGION_INFO_CAP_SPARSE_MMAP as u16;
     /// Number of [`Self::Type`].
-    pub const TYPE: u16 = 2;
+    pub const TYPE: u16 = kernel::VFIO_REGION_INFO_CAP_TYPE as u16;
     /// Number of [`Self::MsixMappable`].
-    pub const MSIX_MAPPABLE: u16 = 3;
-    /// Number of [`Self::SparseMmapFds`].
+    pub const MSIX_MAPPABLE: u16 = kernel::VFIO_REGION_INFO_CAP_MSIX_MAPPABLE as u16;
+    /// Number of [`Self::SparseMmapFds`], which is vfio-user's own.
     pub const SPARSE_MMAP_FDS: u16 = 0x8001;
 
     /// The number in the link.

@@ -1,9 +1,10 @@
 use super::*;
+use crate::vfio::RegionIndex;
 
 fn bar2() -> RegionInfo {
     RegionInfo {
         flags: RegionFlags::READ | RegionFlags::WRITE | RegionFlags::MMAP,
-        index: BAR2,
+        index: RegionIndex::Bar2.number(),
         size: 0x8000,
         offset: 0x8000,
         capabilities: vec![Capability::SparseMmap(vec![
@@ -57,8 +58,11 @@ fn with_room_the_chain_follows() {
 
 #[test]
 fn an_absent_region_is_32_bytes_without_anything() {
-    let payload = encoded(&RegionInfo::absent(VGA), 32);
-    assert_eq!(words(&payload), [32, 0, VGA, 0, 0, 0, 0, 0]);
+    let payload = encoded(&RegionInfo::absent(RegionIndex::Vga.number()), 32);
+    assert_eq!(
+        words(&payload),
+        [32, 0, RegionIndex::Vga.number(), 0, 0, 0, 0, 0]
+    );
 }
 
 #[test]
