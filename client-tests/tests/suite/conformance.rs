@@ -1,9 +1,7 @@
 //! The conformance suite on our server, on the server of the crate `vfio_user`, and on two that are
 //! wrong on purpose.
 
-#[path = "conformance/bad.rs"]
 mod bad;
-#[path = "conformance/other.rs"]
 mod other;
 
 use std::fs;

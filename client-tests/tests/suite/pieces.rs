@@ -2,9 +2,6 @@
 //! byte of header and structure; around every power of two from 4 KiB on, the server's receive
 //! buffer of 128 KiB and its multiples being among them; every 65,521 bytes; before the last byte.
 
-#[expect(dead_code, reason = "other suites need more of it")]
-mod asked;
-
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,7 +12,7 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, HEADER, command, flag, message, region};
 use client_tests::raw::{Message, RawClient, SmallWrite, write_multi};
 
-use asked::{Asked, BASE, SIZE};
+use crate::asked::{Asked, BASE, SIZE};
 
 const MEBI: usize = 1 << 20;
 const BUFFER: usize = 128 * 1024;

@@ -1,8 +1,6 @@
 //! DMA into memory that a client does not share: the server asks for it, by messages on the one
 //! socket on which it is asked itself.
 
-mod asked;
-
 use std::os::fd::AsFd;
 
 use client_tests::daemon::{Daemon, Spec};
@@ -11,7 +9,7 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, command, field_u64, flag, message, region};
 use client_tests::raw::{Message, RawClient};
 
-use asked::{Asked, BASE, EFAULT, ENOSYS, error};
+use crate::asked::{self, Asked, BASE, EFAULT, ENOSYS, error};
 
 const PAGE: u64 = 0x1000;
 /// A destination far from the source, which is [`BASE`].

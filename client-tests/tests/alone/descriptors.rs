@@ -1,5 +1,5 @@
 //! File descriptors of the server: few, and none that is not needed any more. It shares them with
-//! this process, so this test is alone in it.
+//! this process, so no other test runs beside this one.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,8 +15,7 @@ fn open() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-#[test]
-fn the_server_holds_no_more_descriptors_than_it_needs() {
+pub fn the_server_holds_no_more_descriptors_than_it_needs() {
     let (daemon, mut client) = Daemon::testdev(&["host.client-memory=map-sealed"]).unwrap();
     let memory = Memory::sealed(1000 * 0x1000).unwrap();
     let events: Vec<Event> = (0..16).map(|_| Event::new().unwrap()).collect();

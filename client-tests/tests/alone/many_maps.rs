@@ -1,8 +1,5 @@
 //! As many maps as a function takes: a guest that maps 1 GiB page by page, each with a descriptor of
-//! its own. The server shares this process, so this test is alone in it.
-
-#[expect(dead_code, reason = "other suites need more of it")]
-mod copier;
+//! its own. The server shares this process, so no other test runs beside this one.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -11,7 +8,7 @@ use client_tests::os::Memory;
 use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, ENOSPC, command, flag};
 
-use copier::{Copier, Outcome, PAGE, pattern};
+use crate::copier::{Copier, Outcome, PAGE, pattern};
 
 const PAGES: u64 = 262_144;
 /// Bus address of the first page.
@@ -60,8 +57,7 @@ fn full(copier: &mut Copier, memory: &Memory) {
     assert_eq!(reply.failure().unwrap(), ENOSPC, "one too many");
 }
 
-#[test]
-fn a_gigabyte_of_pages_takes_one_descriptor_and_one_mapping() {
+pub fn a_gigabyte_of_pages_takes_one_descriptor_and_one_mapping() {
     let mut copier = Copier::new(&["host.client-memory=map-sealed"]);
     let memory = Memory::sealed(PAGES * PAGE).unwrap();
     let (descriptors, mappings) = held();

@@ -1,7 +1,5 @@
 //! The rules of DMA_MAP and DMA_UNMAP.
 
-mod copier;
-
 use std::fs::File;
 use std::os::fd::AsFd;
 
@@ -9,7 +7,7 @@ use client_tests::os::Memory;
 use client_tests::raw::wire::dma_map::{FILE_IO, READ, WRITE};
 use client_tests::raw::wire::{Bytes, EEXIST, EINVAL, UNMAP_ALL, command};
 
-use copier::{Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers};
+use crate::copier::{Copier, DESTINATION, Outcome, PAGE, SOURCE, buffers};
 
 #[test]
 fn an_unmapped_range_is_out_of_reach_although_its_file_is_mapped_elsewhere() {

@@ -1,9 +1,6 @@
 //! A reply that is held back because its request takes time, while the function does DMA into memory
 //! that its client does not share: there is one socket for both.
 
-#[expect(dead_code, reason = "other suites need more of it")]
-mod asked;
-
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -15,7 +12,7 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, command, flag};
 use client_tests::raw::{PATIENCE, RawClient};
 
-use asked::{Asked, BASE};
+use crate::asked::{self, Asked, BASE};
 
 const LOW_POWER_ENTRY: u32 = 3;
 const LOW_POWER_EXIT: u32 = 5;

@@ -1,7 +1,5 @@
 //! Clients that come, go, come back, say nothing, or do not listen.
 
-mod common;
-
 use std::os::fd::AsFd;
 use std::sync::Barrier;
 use std::thread;
@@ -15,7 +13,7 @@ use client_tests::raw::wire::{Bytes, EEXIST, command, flag, header, message, reg
 
 use dormouse::Settings;
 
-use common::{SCRATCH, decoding, goes_on, served};
+use crate::common::{SCRATCH, decoding, goes_on, served};
 
 #[test]
 fn a_second_client_is_turned_away_at_once_and_disturbs_nobody() {

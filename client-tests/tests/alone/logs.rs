@@ -1,13 +1,11 @@
-//! What the server says in its log. There is one for the whole process, so this test is alone in it.
-
-mod asked;
+//! What the server says in its log. There is one for the whole process, so no other test runs beside this one.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use client_tests::daemon::Daemon;
 
-use asked::{Asked, EFAULT, ENOSYS, error};
+use crate::asked::{self, Asked, EFAULT, ENOSYS, error};
 
 /// What was logged so far.
 #[derive(Clone, Default)]
@@ -33,8 +31,7 @@ impl io::Write for Log {
     }
 }
 
-#[test]
-fn what_a_client_repeats_is_logged_a_few_times_only() {
+pub fn what_a_client_repeats_is_logged_a_few_times_only() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()

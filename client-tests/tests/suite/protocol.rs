@@ -1,8 +1,6 @@
 //! What the server makes of messages, well-formed or not: every malformed one gets its errno in a
 //! reply of 16 bytes, and the connection goes on.
 
-mod common;
-
 use std::os::fd::{AsFd, BorrowedFd};
 
 use client_tests::daemon::Daemon;
@@ -10,7 +8,7 @@ use client_tests::os::{self, Event};
 use client_tests::raw::wire::{Bytes, EINVAL, ENOTTY, HEADER, command, flag, header, region};
 use client_tests::raw::{PATIENCE, RawClient};
 
-use common::{SCRATCH, decoding, goes_on, served};
+use crate::common::{SCRATCH, decoding, goes_on, served};
 
 const MAGIC: [u8; 4] = 0x504d_4456_u32.to_le_bytes();
 

@@ -1,13 +1,11 @@
 //! Messages as a stream: without replies, in a row, in pieces.
 
-mod common;
-
 use std::os::fd::AsFd;
 
 use client_tests::os::Memory;
 use client_tests::raw::wire::{Bytes, EINVAL, command, flag, irq, message, region};
 
-use common::{SCRATCH, decoding, goes_on};
+use crate::common::{SCRATCH, decoding, goes_on};
 
 #[test]
 fn a_command_without_reply_gets_none_but_is_carried_out() {

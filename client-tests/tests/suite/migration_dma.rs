@@ -1,8 +1,6 @@
 //! Transfers while a function is moved: what has begun ends before it stops, the rest goes on where it
 //! is moved to.
 
-mod asked;
-
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -15,7 +13,7 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, command, field_u64, flag, region};
 use state::{PRE_COPY, PRE_COPY_P2P, RESUMING, RUNNING, RUNNING_P2P, STOP, STOP_COPY};
 
-use asked::{Asked, BASE, SIZE};
+use crate::asked::{self, Asked, BASE, SIZE};
 
 const LOGGING_START: u32 = 6;
 const LOGGING_REPORT: u32 = 8;
