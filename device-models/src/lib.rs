@@ -13,6 +13,7 @@
 // What is made of register tables says where it finds things as it would in another crate.
 extern crate self as pci_device_models;
 
+pub mod bench;
 pub mod capability;
 pub mod config;
 pub mod dma;

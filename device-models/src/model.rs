@@ -5,8 +5,6 @@
 //! interrupts, reset of the standard registers) is done for it: a model is only called while the
 //! function is in D0 and decodes the access.
 
-#[cfg(test)]
-mod bench;
 pub mod designware;
 pub mod i2c;
 pub mod ioat;

@@ -117,6 +117,12 @@ impl Profile {
         }))
     }
 
+    /// Makes the function around a model that no registry knows.
+    pub(crate) fn function_around(&self, model: Box<dyn Model>) -> Result<Function, ProfileError> {
+        let parts = self.source.parts(&self.tables)?;
+        Ok(Function::new(FunctionParts { model, ..parts }))
+    }
+
     /// Config space after power-on, 256 or 4096 bytes.
     #[must_use]
     pub fn config_space(&self) -> &[u8] {

@@ -3,8 +3,9 @@ use std::ops::{Deref, DerefMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::bench::Bench;
+use crate::bench::testing::{COMMAND, D0, D3HOT, ENABLE as DECODE};
 use crate::effect::MessageKind;
-use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE as DECODE};
 use crate::model::i2c::{EEPROM, THERMOMETER};
 
 const PMCSR: u64 = 0x84;
@@ -44,7 +45,7 @@ impl DerefMut for Host {
 
 impl Host {
     fn new() -> Self {
-        Self(Bench::of("i2c-designware", &[]))
+        Self(Bench::builtin("i2c-designware", &[]))
     }
 
     /// Enabled, with this target, every interrupt masked.
@@ -62,11 +63,11 @@ impl Host {
     }
 
     fn set(&mut self, register: u64, value: u32) {
-        self.write(register, value);
+        self.write(0, register, value);
     }
 
     fn get(&mut self, register: u64) -> u32 {
-        self.read(register)
+        self.read(0, register)
     }
 
     /// Gives these commands and lets them be carried out.

@@ -1,8 +1,9 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::bench::Bench;
+use crate::bench::testing::{COMMAND, D0, D3HOT, ENABLE};
 use crate::effect::MessageKind;
-use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
 use crate::register::ResetKind;
 
 // The data sheet's offsets and bits once more: what the model takes for them is what is tested.
@@ -65,18 +66,18 @@ const RUN: u16 = 0x1d;
 
 impl Bench {
     fn engine(set: &[(&str, &str)]) -> Self {
-        let mut bench = Self::of("ioat", set);
+        let mut bench = Self::builtin("ioat", set);
         bench.write_u64(CHANNEL + CHANCMP, COMPLETION);
-        bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+        bench.write_bytes(0, CHANNEL + CHANCTRL, &RUN.to_le_bytes());
         bench
     }
 
     fn write_u64(&mut self, offset: u64, value: u64) {
-        self.write_bytes(offset, &value.to_le_bytes());
+        self.write_bytes(0, offset, &value.to_le_bytes());
     }
 
     fn channel_status(&mut self) -> (u64, u64) {
-        let status = u64::from_le_bytes(self.read_bytes(CHANNEL + CHANSTS));
+        let status = u64::from_le_bytes(self.read_bytes(0, CHANNEL + CHANSTS));
         (status & !0x3f, status & 7)
     }
 
@@ -108,15 +109,15 @@ impl Bench {
     }
 
     fn hand_over(&mut self, count: u16) {
-        self.write_bytes(CHANNEL + DMACOUNT, &count.to_le_bytes());
+        self.write_bytes(0, CHANNEL + DMACOUNT, &count.to_le_bytes());
     }
 
     fn command(&mut self, command: u8) {
-        self.write_bytes(CHANNEL + CHANCMD, &[command]);
+        self.write_bytes(0, CHANNEL + CHANCMD, &[command]);
     }
 
     fn run(&mut self) {
-        while self.serve() {}
+        while self.serve_dma() {}
     }
 }
 
@@ -167,13 +168,13 @@ const OF_A_CHANNEL: [(u64, usize, u32, u32); 19] = [
 fn registers_after_power_on_and_what_writes_leave_there() {
     let channel = OF_A_CHANNEL.map(|(at, width, reset, after)| (CHANNEL + at, width, reset, after));
     for (offset, width, reset, after) in GLOBAL.into_iter().chain(channel) {
-        let mut bench = Bench::of("ioat", &[]);
+        let mut bench = Bench::builtin("ioat", &[]);
         let read = |bench: &mut Bench| {
-            let dword = bench.read(offset & !3) >> (8 * (offset % 4));
+            let dword = bench.read(0, offset & !3) >> (8 * (offset % 4));
             dword & (u32::MAX >> (32 - 8 * width))
         };
         assert_eq!(read(&mut bench), reset, "{offset:#x}");
-        bench.write_bytes(offset, &[0xff; 4][..width]);
+        bench.write_bytes(0, offset, &[0xff; 4][..width]);
         assert_eq!(read(&mut bench), after, "{offset:#x}");
         bench.function.reset(bench.now, ResetKind::Flr);
         bench.config(COMMAND, ENABLE);
@@ -189,21 +190,21 @@ fn parameters_are_what_the_registers_say() {
         ("model.version", "0x34"),
         ("model.capabilities", "0x800000"),
     ];
-    let mut bench = Bench::of("ioat", &set);
-    assert_eq!(bench.read(CHANCNT) & 0xffff, 0x1404);
-    assert_eq!(bench.read(VER), 0x34);
-    assert_eq!(bench.read(DMACAP), 0x0080_0000);
+    let mut bench = Bench::builtin("ioat", &set);
+    assert_eq!(bench.read(0, CHANCNT) & 0xffff, 0x1404);
+    assert_eq!(bench.read(0, VER), 0x34);
+    assert_eq!(bench.read(0, DMACAP), 0x0080_0000);
     for channel in 1..=4 {
-        assert_eq!(bench.read(channel * PAGE + CHANSTS), 3);
+        assert_eq!(bench.read(0, channel * PAGE + CHANSTS), 3);
     }
-    assert_eq!(bench.read(5 * PAGE + CHANSTS), 0);
+    assert_eq!(bench.read(0, 5 * PAGE + CHANSTS), 0);
 }
 
 #[test]
 fn a_chain_is_copied_counted_completed_and_interrupts_last() {
     let mut bench = Bench::engine(&[]);
     bench.config(MSI_CONTROL, 1);
-    bench.write_bytes(INTRCTRL, &[0x01]);
+    bench.write_bytes(0, INTRCTRL, &[0x01]);
     bench.memory[0x10_0000..0x10_0100].fill(0xa5);
     bench.descriptor(0, control(false, false), 0x10_0000, 0x20_0001, 0x80);
     bench.descriptor(1, NULL | control(false, false), 0, 0, 1);
@@ -233,7 +234,7 @@ fn a_descriptor_that_is_its_own_successor_is_done_as_often_as_asked() {
         bench.memory[RING as usize + 0x18..][..8].copy_from_slice(&RING.to_le_bytes());
         bench.chain(count);
         let mut transfers = 0;
-        while bench.serve() {
+        while bench.serve_dma() {
             transfers += 1;
         }
         assert_eq!(transfers, u32::from(count));
@@ -283,7 +284,7 @@ fn errors_stop_the_chain_where_they_are() {
     ] {
         let mut bench = Bench::engine(&[]);
         bench.config(MSI_CONTROL, 1);
-        bench.write_bytes(INTRCTRL, &[0x01]);
+        bench.write_bytes(0, INTRCTRL, &[0x01]);
         bench.descriptor(0, NULL, 0, 0, 1);
         let (control, source, destination, size) = descriptor;
         bench.descriptor(1, control, source, destination, size);
@@ -291,7 +292,7 @@ fn errors_stop_the_chain_where_they_are() {
         bench.chain(2);
         bench.run();
         assert_eq!(bench.channel_status(), (RING, HALTED), "{name}");
-        assert_eq!(bench.read(CHANNEL + CHANERR), bits, "{name}");
+        assert_eq!(bench.read(0, CHANNEL + CHANERR), bits, "{name}");
         assert_eq!(bench.completion(), RING | 3, "{name}");
         assert_eq!(bench.messages().len(), 1, "{name}");
         let mut shown = [0; 4];
@@ -303,12 +304,12 @@ fn errors_stop_the_chain_where_they_are() {
         // Nothing runs before the error is cleared; then the driver begins a chain behind it.
         bench.hand_over(2);
         assert!(bench.waiting.is_empty(), "{name}");
-        bench.write(CHANNEL + CHANERR, !bits);
-        assert_eq!(bench.read(CHANNEL + CHANERR), bits, "{name}");
-        bench.write(CHANNEL + CHANERR, bits);
-        assert_eq!(bench.read(CHANNEL + CHANERR), 0, "{name}");
+        bench.write(0, CHANNEL + CHANERR, !bits);
+        assert_eq!(bench.read(0, CHANNEL + CHANERR), bits, "{name}");
+        bench.write(0, CHANNEL + CHANERR, bits);
+        assert_eq!(bench.read(0, CHANNEL + CHANERR), 0, "{name}");
         bench.command(RESET);
-        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, 0, "{name}");
+        assert_eq!(bench.read(0, CHANNEL + CHANCMD) & 0xff, 0, "{name}");
         assert_eq!(bench.channel_status(), (0, HALTED), "{name}");
         bench.descriptor(0, NULL, 0, 0, 1);
         bench.chain(1);
@@ -322,8 +323,8 @@ fn an_error_says_nothing_unless_told_to() {
     let mut bench = Bench::engine(&[]);
     let quiet: u16 = 0x01; // armed, and nothing that an error can do
     bench.config(MSI_CONTROL, 1);
-    bench.write_bytes(INTRCTRL, &[0x01]);
-    bench.write_bytes(CHANNEL + CHANCTRL, &quiet.to_le_bytes());
+    bench.write_bytes(0, INTRCTRL, &[0x01]);
+    bench.write_bytes(0, CHANNEL + CHANCTRL, &quiet.to_le_bytes());
     bench.descriptor(0, control(true, true), NOWHERE, 0, 4);
     bench.chain(1);
     bench.run();
@@ -339,7 +340,7 @@ fn a_completion_that_cannot_be_written_is_an_error_itself() {
     bench.chain(1);
     bench.run();
     assert_eq!(bench.state(), HALTED);
-    assert_eq!(bench.read(CHANNEL + CHANERR), error::COMPLETION_ADDRESS);
+    assert_eq!(bench.read(0, CHANNEL + CHANERR), error::COMPLETION_ADDRESS);
 }
 
 #[test]
@@ -350,12 +351,12 @@ fn commands_wait_for_the_descriptor_at_hand_and_end_all_transfers() {
             bench.descriptor(index, control(true, false), 0, 0x100, 4);
         }
         bench.chain(4);
-        bench.serve();
+        bench.serve_dma();
         bench.command(command);
-        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, u32::from(command));
+        assert_eq!(bench.read(0, CHANNEL + CHANCMD) & 0xff, u32::from(command));
         assert_eq!(bench.state(), ACTIVE);
         bench.run();
-        assert_eq!(bench.read(CHANNEL + CHANCMD) & 0xff, 0);
+        assert_eq!(bench.read(0, CHANNEL + CHANCMD) & 0xff, 0);
         assert_eq!(bench.state(), state);
         assert_eq!(bench.completion() & !0x3f, RING, "one was done");
     }
@@ -382,39 +383,39 @@ fn a_suspended_channel_goes_on_where_it_was_and_a_halted_one_is_not_suspended() 
 fn an_armed_channel_interrupts_once_and_remembers_one_more() {
     let mut bench = Bench::engine(&[]);
     bench.config(MSIX_CONTROL, 0x8000);
-    bench.write(0x100c, 0);
-    bench.write_bytes(INTRCTRL, &[0x08]);
+    bench.write(0, 0x100c, 0);
+    bench.write_bytes(0, INTRCTRL, &[0x08]);
     for index in 0..3 {
         bench.descriptor(index, NULL | control(false, true), 0, 0, 1);
     }
     bench.chain(3);
     bench.run();
     assert_eq!(bench.messages(), [(MessageKind::Msix, 0)]);
-    bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+    bench.write_bytes(0, CHANNEL + CHANCTRL, &RUN.to_le_bytes());
     assert_eq!(bench.messages().len(), 2, "one is remembered");
-    bench.write_bytes(CHANNEL + CHANCTRL, &RUN.to_le_bytes());
+    bench.write_bytes(0, CHANNEL + CHANCTRL, &RUN.to_le_bytes());
     assert_eq!(bench.messages().len(), 2, "and no more");
 }
 
 #[test]
 fn the_wire_follows_attention_and_master_enable() {
     let mut bench = Bench::engine(&[("model.channels", "2")]);
-    bench.write_bytes(2 * PAGE + CHANCTRL, &RUN.to_le_bytes());
+    bench.write_bytes(0, 2 * PAGE + CHANCTRL, &RUN.to_le_bytes());
     bench.descriptor(0, NULL | control(false, true), 0, 0, 1);
     bench.write_u64(2 * PAGE + CHAINADDR, RING);
-    bench.write_bytes(2 * PAGE + DMACOUNT, &[1, 0]);
+    bench.write_bytes(0, 2 * PAGE + DMACOUNT, &[1, 0]);
     bench.run();
     assert!(bench.intx_levels().is_empty(), "not enabled");
-    assert_eq!(bench.read(0) >> 24, 0x02);
-    bench.write_bytes(INTRCTRL, &[0x01]);
+    assert_eq!(bench.read(0, 0) >> 24, 0x02);
+    bench.write_bytes(0, INTRCTRL, &[0x01]);
     assert_eq!(bench.intx_levels(), [true]);
-    assert_eq!(bench.read(0) >> 24, 0x07);
-    bench.write_bytes(INTRCTRL, &[0x00]);
-    bench.write_bytes(INTRCTRL, &[0x01]);
+    assert_eq!(bench.read(0, 0) >> 24, 0x07);
+    bench.write_bytes(0, INTRCTRL, &[0x00]);
+    bench.write_bytes(0, INTRCTRL, &[0x01]);
     assert_eq!(bench.intx_levels(), [true, false, true]);
-    assert_eq!(bench.read(ATTNSTATUS), 0b10);
+    assert_eq!(bench.read(0, ATTNSTATUS), 0b10);
     assert_eq!(bench.intx_levels(), [true, false, true, false]);
-    assert_eq!(bench.read(ATTNSTATUS), 0);
+    assert_eq!(bench.read(0, ATTNSTATUS), 0);
 }
 
 #[test]
@@ -436,7 +437,7 @@ fn without_the_bus_a_chain_stops_but_nothing_is_wrong_with_it() {
         bench.chain(2);
         step(&mut bench);
         assert_eq!(bench.state(), HALTED);
-        assert_eq!(bench.read(CHANNEL + CHANERR), 0);
+        assert_eq!(bench.read(0, CHANNEL + CHANERR), 0);
         assert_eq!(bench.completion() & 7, 0);
         bench.config(COMMAND, ENABLE);
         bench.hand_over(2);
@@ -447,7 +448,7 @@ fn without_the_bus_a_chain_stops_but_nothing_is_wrong_with_it() {
 
 #[test]
 fn a_state_of_an_engine_with_other_parameters_is_refused() {
-    let of = |set| Bench::of("ioat", set);
+    let of = |set| Bench::builtin("ioat", set);
     let (one, two) = (of(&[]), of(&[("model.channels", "2")]));
     let mut into = of(&[]);
     let saved = one.function.save(one.now);
@@ -475,29 +476,29 @@ proptest! {
         }
         for (index, value, write, steps) in accesses {
             if write {
-                bench.write(4 * index, value);
+                bench.write(0, 4 * index, value);
             } else {
-                bench.read(4 * index);
+                bench.read(0, 4 * index);
             }
             for _ in 0..steps {
-                bench.serve();
+                bench.serve_dma();
             }
             prop_assert!(bench.waiting.len() <= 2, "a transfer for each channel");
-            prop_assert_eq!(bench.read(CHANCNT) & 0xffff, 0x1002);
-            let attention = bench.read(CHANCNT) >> 25 & 1;
-            prop_assert_eq!(bench.read(ATTNSTATUS) != 0, attention == 1);
+            prop_assert_eq!(bench.read(0, CHANCNT) & 0xffff, 0x1002);
+            let attention = bench.read(0, CHANCNT) >> 25 & 1;
+            prop_assert_eq!(bench.read(0, ATTNSTATUS) != 0, attention == 1);
         }
         for channel in [CHANNEL, CHANNEL + PAGE] {
-            bench.write_bytes(channel + CHANCMD, &[RESET]);
+            bench.write_bytes(0, channel + CHANCMD, &[RESET]);
         }
         for _ in 0..8 {
-            bench.serve();
+            bench.serve_dma();
         }
         prop_assert!(bench.waiting.is_empty());
         for channel in [CHANNEL, CHANNEL + PAGE] {
-            prop_assert_eq!(bench.read(channel + CHANCMD), 0);
-            prop_assert_eq!(bench.read(channel + CHANSTS), HALTED as u32);
-            prop_assert_eq!(bench.read(channel + CHANERR), 0);
+            prop_assert_eq!(bench.read(0, channel + CHANCMD), 0);
+            prop_assert_eq!(bench.read(0, channel + CHANSTS), HALTED as u32);
+            prop_assert_eq!(bench.read(0, channel + CHANERR), 0);
         }
         bench.descriptor(0, control(false, false), 0x10_0000, 0x20_0000, 4);
         bench.memory[0x10_0000..0x10_0004].copy_from_slice(b"data");
@@ -531,7 +532,7 @@ proptest! {
             if suspends.contains(&step) {
                 bench.command(SUSPEND);
             }
-            if !bench.serve() {
+            if !bench.serve_dma() {
                 if bench.state() == DONE {
                     break;
                 }

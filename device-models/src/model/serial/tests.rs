@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::FIFO;
-use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
+use crate::bench::Bench;
+use crate::bench::testing::{COMMAND, D0, D3HOT, ENABLE};
 use crate::register::ResetKind;
 
 const PMCSR: u64 = 0x44;
@@ -24,19 +25,19 @@ const OPEN: u8 = 0x03;
 
 impl Bench {
     fn port() -> Self {
-        let mut bench = Self::of("serial", &[]);
+        let mut bench = Self::builtin("serial", &[]);
         bench.function.line_carrier(bench.now, true);
         bench.put(4, OPEN);
         bench
     }
 
     fn get(&mut self, register: u64) -> u8 {
-        let [value] = self.read_bytes(register);
+        let [value] = self.read_bytes(0, register);
         value
     }
 
     fn put(&mut self, register: u64, value: u8) {
-        self.write_bytes(register, &[value]);
+        self.write_bytes(0, register, &[value]);
     }
 
     /// Bytes that come over the line; how many were taken.
@@ -76,7 +77,7 @@ fn registers_after_power_on_and_what_writes_leave_there() {
         (6, false, 0, 0),
         (7, false, 0, 0xff),
     ] {
-        let mut bench = Bench::of("serial", &[]);
+        let mut bench = Bench::builtin("serial", &[]);
         let select = if dlab { DLAB } else { 0 };
         bench.put(3, select);
         if register != 3 {
@@ -109,8 +110,8 @@ fn an_access_reaches_no_register_but_its_own() {
     }
     assert_eq!(bench.get(0), 0x41);
     // Registers 2 and 3 in one access.
-    bench.write_bytes(2, &[FIFOS, 0x1b]);
-    assert_eq!(bench.read_bytes::<2>(2), [0xc1, 0x1b]);
+    bench.write_bytes(0, 2, &[FIFOS, 0x1b]);
+    assert_eq!(bench.read_bytes::<2>(0, 2), [0xc1, 0x1b]);
 }
 
 #[test]

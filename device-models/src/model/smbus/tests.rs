@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::registers::{AUX_CTL, BLOCK_DB, DAT0, DAT1, HSTCMD, HSTCNT, HSTSTS, SLV_CMD, XMIT_SLVA};
 use super::*;
-use crate::model::bench::{Bench, COMMAND, D0, D3HOT, ENABLE};
+use crate::bench::Bench;
+use crate::bench::testing::{COMMAND, D0, D3HOT, ENABLE};
 use crate::model::i2c::{EEPROM, THERMOMETER};
 
 const PMCSR: u64 = 0x54;
@@ -44,7 +45,7 @@ impl DerefMut for Host {
 
 impl Host {
     fn of(set: &[(&str, &str)]) -> Self {
-        Self(Bench::of("smbus", set))
+        Self(Bench::builtin("smbus", set))
     }
 
     fn new() -> Self {
@@ -54,11 +55,11 @@ impl Host {
     }
 
     fn set(&mut self, register: u64, value: u8) {
-        self.write_bytes(register, &[value]);
+        self.write_bytes(0, register, &[value]);
     }
 
     fn get(&mut self, register: u64) -> u8 {
-        let [value] = self.read_bytes(register);
+        let [value] = self.read_bytes(0, register);
         value
     }
 
@@ -402,7 +403,7 @@ proptest! {
     fn any_writes_leave_a_working_controller(writes in prop::collection::vec((0_u64..0x24, prop::collection::vec(any::<u8>(), 1..=8), 0_u64..2), 0..60)) {
         let mut bench = Host::new();
         for (offset, data, wait) in &writes {
-            bench.write_bytes(*offset, data);
+            bench.write_bytes(0, *offset, data);
             bench.pass(*wait);
             for (register, bits, value) in [(HSTCNT, 0xc2, 0), (0x09, 0x80, 0), (AUX_CTL, 0xfd, 0), (0x0e, 0xfb, 3), (0x14, 0xff, 0)] {
                 prop_assert_eq!(bench.get(register) & bits, value, "{:#x}", register);
