@@ -1,12 +1,13 @@
 //! What a function does to the world around it.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::dma::DmaRequest;
 use crate::host::RuntimeStatus;
 use crate::power::PowerState;
 use crate::register::ResetKind;
-use crate::violation::Violation;
+use crate::violation::{Violation, cut};
 
 /// Which capability a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -38,8 +39,12 @@ pub enum Effect {
     Event(Event),
 }
 
+/// Bytes of the name of a model's event, and of its data as JSON.
+const NAME_LENGTH: usize = 64;
+const DATA_LENGTH: usize = 1024;
+
 /// A change of state that can be traced. Serialises as `{"event": "d-state", …}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The power state changed.
@@ -86,4 +91,22 @@ pub enum Event {
         #[serde(flatten)]
         violation: Violation,
     },
+    /// The device model told of something ([`crate::model::Context::event`]).
+    Model {
+        /// What, in a word of the model's own.
+        name: String,
+        /// More about it.
+        data: Value,
+    },
+}
+
+impl Event {
+    /// An event of the device model. The name is cut to its limit; data beyond its own is left out.
+    pub(crate) fn model(name: &str, data: Value) -> Self {
+        let fits = data.to_string().len() <= DATA_LENGTH;
+        Self::Model {
+            name: cut(name, NAME_LENGTH).to_owned(),
+            data: if fits { data } else { Value::Null },
+        }
+    }
 }

@@ -20,6 +20,7 @@ pub mod testdev;
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 pub use line::{CharacterLine, LinePlace};
@@ -32,7 +33,7 @@ use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::{Core, Counters, Doorbell};
 use crate::power::PowerState;
 use crate::register::{DwordWrite, Lanes, RegisterBits, ResetKind};
-use crate::snapshot::RestoreError;
+use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
 /// The device behind a function's BARs.
@@ -189,6 +190,25 @@ impl<'a> Context<'a> {
     /// A wake event (PCIe Base §5.3.3.4).
     pub fn pme(&mut self) {
         self.core.pme_event(self.now);
+    }
+
+    /// Records that software broke a rule of the device, beside the violations of PCI and PCI Express
+    /// that the function notices itself.
+    ///
+    /// `rule` is a name of the model's own, as `fifo-overrun`, of which 64 are told apart; `text` says
+    /// what software did. Names are cut after 64 bytes, texts after 256. `dormouse ctl violations`
+    /// counts each rule as `model.RULE`.
+    pub fn violation(&mut self, rule: &str, text: &str) {
+        self.core.model_violation(self.now, rule, text);
+    }
+
+    /// Tells subscribers of the control socket about something, as
+    /// `{"event":"model","name":…,"data":…}`.
+    ///
+    /// The name is cut after 64 bytes; data of more than 1024 bytes of JSON is left out. Of the events
+    /// and violations that the model tells within one access or timer, 256 are passed on.
+    pub fn event(&mut self, name: &str, data: impl Serialize) {
+        self.core.model_event(name, snapshot::tree(&data));
     }
 
     /// Starts a transfer; [`Model::dma_done`] brings the outcome under `tag`.

@@ -1,19 +1,31 @@
 //! What software did that hardware leaves undefined, forbids or silently drops.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::power::PowerState;
+use crate::snapshot::RestoreError;
 use crate::time::Time;
 
 /// Records kept for inspection; older ones are only counted.
 const KEPT: usize = 64;
+/// Rules of device models that are counted by name; violations of further ones count in
+/// [`OTHER_RULES`].
+const RULES: usize = 64;
+/// Stands for the rules past the first [`RULES`].
+const OTHER_RULES: &str = "other";
+/// Stands before the rule in the name of a model's violation.
+const MODEL: &str = "model.";
+/// Bytes of a rule's name, and of the text of one violation.
+const RULE_LENGTH: usize = 64;
+const TEXT_LENGTH: usize = 256;
 
 /// A mistake of the software that drives the function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(tag = "violation", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Violation {
     /// An access before the recovery time of a transition or reset was over (PCIe Base §5.9).
     TooEarly {
@@ -41,20 +53,30 @@ pub enum Violation {
     DecodeOff,
     /// The function went to sleep with transactions pending (PCIe Base §5.3.1.4).
     TransactionsPending,
+    /// Something that the device model noticed.
+    Model {
+        /// Name of the rule, which is the model's own.
+        rule: String,
+        /// What software did.
+        text: String,
+    },
 }
 
 impl Violation {
-    /// Position of the kind in [`KINDS`].
-    const fn kind(self) -> usize {
-        match self {
-            Self::TooEarly { .. } => 0,
-            Self::IllegalTransition { .. } => 1,
-            Self::UnsupportedState { .. } => 2,
-            Self::AccessOutsideD0 { .. } => 3,
-            Self::DecodeOff => 4,
-            Self::TransactionsPending => 5,
+    /// A violation of a rule of the device model. Both strings are cut to their limits.
+    pub(crate) fn of_model(rule: &str, text: &str) -> Self {
+        Self::Model {
+            rule: cut(rule, RULE_LENGTH).to_owned(),
+            text: cut(text, TEXT_LENGTH).to_owned(),
         }
     }
+}
+
+/// The first `most` bytes of a text, or a few less so that its last character is whole.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let ends = (0..=most.min(text.len())).rev();
+    let mut pieces = ends.filter_map(|end| text.get(..end));
+    pieces.next().unwrap_or_default()
 }
 
 const KINDS: [&str; 6] = [
@@ -70,6 +92,8 @@ const KINDS: [&str; 6] = [
 #[derive(Debug, Default)]
 pub struct Violations {
     counts: [u64; KINDS.len()],
+    /// By name, those of the device model.
+    rules: BTreeMap<String, u64>,
     last: VecDeque<(Time, Violation)>,
 }
 
@@ -78,30 +102,62 @@ pub struct Violations {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedViolations {
     counts: [u64; KINDS.len()],
+    rules: BTreeMap<String, u64>,
 }
 
 impl Violations {
     pub(crate) fn save(&self) -> SavedViolations {
-        let Self { counts, last: _ } = self;
-        SavedViolations { counts: *counts }
+        let Self {
+            counts,
+            rules,
+            last: _,
+        } = self;
+        SavedViolations {
+            counts: *counts,
+            rules: rules.clone(),
+        }
     }
 
-    pub(crate) fn restored(SavedViolations { counts }: SavedViolations) -> Self {
-        Self {
-            counts,
-            last: VecDeque::new(),
+    /// Makes violations of what was saved; `at` says where in the tree that stands.
+    pub(crate) fn restored(at: &str, saved: SavedViolations) -> Result<Self, RestoreError> {
+        let SavedViolations { counts, rules } = saved;
+        // The one that stands for all further rules comes on top.
+        if rules.len() > RULES + 1 || rules.keys().any(|rule| rule.len() > RULE_LENGTH) {
+            let reason = format!("at most {RULES} rules of up to {RULE_LENGTH} bytes are counted");
+            return Err(RestoreError::part(at, reason));
         }
+        Ok(Self {
+            counts,
+            rules,
+            last: VecDeque::new(),
+        })
     }
 
     /// Counts and keeps one.
     pub fn record(&mut self, now: Time, violation: Violation) {
-        if let Some(count) = self.counts.get_mut(violation.kind()) {
-            *count = count.saturating_add(1);
-        }
+        let count = self.count_of(&violation);
+        *count = count.saturating_add(1);
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
         self.last.push_back((now, violation));
+    }
+
+    fn count_of(&mut self, violation: &Violation) -> &mut u64 {
+        let [early, illegal, unsupported, outside_d0, decode, pending] = &mut self.counts;
+        match violation {
+            Violation::TooEarly { .. } => early,
+            Violation::IllegalTransition { .. } => illegal,
+            Violation::UnsupportedState { .. } => unsupported,
+            Violation::AccessOutsideD0 { .. } => outside_d0,
+            Violation::DecodeOff => decode,
+            Violation::TransactionsPending => pending,
+            Violation::Model { rule, .. } => {
+                let known = self.rules.contains_key(rule) || self.rules.len() < RULES;
+                let rule = if known { rule } else { OTHER_RULES };
+                self.rules.entry(rule.to_owned()).or_default()
+            }
+        }
     }
 
     /// All counts together.
@@ -109,16 +165,18 @@ impl Violations {
     pub fn total(&self) -> u64 {
         self.counts
             .iter()
+            .chain(self.rules.values())
             .fold(0, |total, count| total.saturating_add(*count))
     }
 
-    /// Counts by kind and the last records with their time in nanoseconds.
+    /// Counts by kind, those of a model's rules as `model.RULE`, and the last records with their time in nanoseconds.
     #[must_use]
     pub fn inspect(&self) -> Value {
         let counts: serde_json::Map<String, Value> = KINDS
             .into_iter()
             .zip(self.counts)
             .map(|(kind, count)| (kind.to_owned(), count.into()))
+            .chain(self.rules.iter().map(rule_count))
             .collect();
         let last: Vec<Value> = self
             .last
@@ -126,5 +184,54 @@ impl Violations {
             .map(|(at, violation)| json!({ "nanos": at.as_nanos(), "what": violation }))
             .collect();
         json!({ "total": self.total(), "counts": counts, "last": last })
+    }
+}
+
+fn rule_count((rule, count): (&String, &u64)) -> (String, Value) {
+    (format!("{MODEL}{rule}"), (*count).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_models_are_counted_by_name_up_to_a_limit() {
+        let mut violations = Violations::default();
+        for number in 0..RULES + 5 {
+            for _ in 0..2 {
+                let violation = Violation::of_model(&format!("rule-{number}"), "text");
+                violations.record(Time::ZERO, violation);
+            }
+        }
+        let found = violations.inspect();
+        assert_eq!(found["total"], 2 * (RULES as u64 + 5));
+        assert_eq!(found["counts"]["model.rule-0"], 2);
+        assert_eq!(found["counts"]["model.other"], 10);
+        assert_eq!(found["counts"].as_object().unwrap().len(), 6 + RULES + 1);
+        assert_eq!(found["last"].as_array().unwrap().len(), KEPT);
+        let restored = Violations::restored("here", violations.save()).unwrap();
+        assert_eq!(restored.inspect()["counts"], found["counts"]);
+    }
+
+    #[test]
+    fn names_and_texts_are_cut_between_characters() {
+        let long = "é".repeat(200);
+        let Violation::Model { rule, text } = Violation::of_model(&format!("x{long}"), &long)
+        else {
+            panic!("it is a model's");
+        };
+        assert_eq!((rule.len(), text.len()), (RULE_LENGTH - 1, TEXT_LENGTH));
+    }
+
+    #[test]
+    fn counts_beyond_the_limits_are_not_restored() {
+        let counts = [0; KINDS.len()];
+        let many = (0..RULES + 2).map(|number| (number.to_string(), 1));
+        let long = [("r".repeat(RULE_LENGTH + 1), 1)];
+        for rules in [many.collect(), BTreeMap::from(long)] {
+            let saved = SavedViolations { counts, rules };
+            assert!(Violations::restored("here", saved).is_err());
+        }
     }
 }

@@ -203,3 +203,65 @@ fn functions_sleep_and_wake() {
     bench.clear_effects();
     assert!(bench.effects().is_empty());
 }
+
+/// A device that tells of every write, and takes offence at those to 4.
+#[derive(Debug, Serialize, Deserialize)]
+struct Talker;
+
+impl Model for Talker {
+    fn read(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: Lanes) -> u32 {
+        0
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, _: u8, offset: u64, write: DwordWrite) {
+        match offset {
+            0 => cx.event("written", write.value()),
+            4 => cx.violation(
+                "read-only",
+                "software wrote to a register that is read-only",
+            ),
+            8 => (0..write.value()).for_each(|number| cx.event("many", number)),
+            _ => cx.event("large", "x".repeat(write.value() as usize)),
+        }
+    }
+
+    fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {}
+}
+
+#[test]
+fn what_a_model_notices_is_an_event_or_a_violation() {
+    let mut bench = Bench::new(Box::new(Talker)).unwrap();
+    bench.write(0, 0, 7);
+    bench.write(0, 4, 1);
+    bench.write(0, 0xc, 1022);
+    bench.write(0, 0xc, 1023);
+    let events: Vec<Value> = bench.events().map(crate::snapshot::tree).collect();
+    let rule = serde_json::json!({
+        "event": "violation",
+        "violation": "model",
+        "rule": "read-only",
+        "text": "software wrote to a register that is read-only",
+    });
+    let large = |data: Option<String>| serde_json::json!({ "event": "model", "name": "large", "data": data });
+    assert_eq!(
+        events,
+        [
+            serde_json::json!({ "event": "model", "name": "written", "data": 7 }),
+            rule,
+            large(Some("x".repeat(1022))),
+            large(None),
+        ]
+    );
+    assert_eq!(bench.violations()["counts"]["model.read-only"], 1);
+    bench.restore(&bench.save()).unwrap();
+    assert_eq!(bench.violations()["counts"]["model.read-only"], 1);
+}
+
+#[test]
+fn a_model_tells_only_so_much_at_a_time() {
+    let mut bench = Bench::new(Box::new(Talker)).unwrap();
+    for told in [256, 512] {
+        bench.write(0, 8, 1000);
+        assert_eq!(bench.events().count(), told);
+    }
+}

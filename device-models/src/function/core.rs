@@ -19,6 +19,9 @@ use crate::power::PowerState;
 use crate::time::{Time, earliest};
 use crate::violation::{Violation, Violations};
 
+/// Events and violations of a device model that can wait among the effects.
+const TOLD: u32 = 256;
+
 /// What a function counts since power-on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +63,8 @@ pub struct Core {
     pub(super) config_effects: Vec<ConfigEffect>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) violations: Violations,
+    /// Events and violations that the device model has told since the effects were taken.
+    pub(super) told: u32,
     pub(super) residency: [Duration; PowerState::ALL.len()],
     pub(super) state_since: Time,
 }
@@ -97,6 +102,7 @@ impl Core {
             config_effects: Vec::new(),
             effects: VecDeque::new(),
             violations: Violations::default(),
+            told: 0,
             residency: Default::default(),
             state_since: Time::ZERO,
         };
@@ -156,8 +162,36 @@ impl Core {
     }
 
     pub(super) fn violate(&mut self, now: Time, violation: Violation) {
-        self.violations.record(now, violation);
+        self.violations.record(now, violation.clone());
         self.emit(Effect::Event(Event::Violation { violation }));
+    }
+
+    /// Records what the device model noticed. It is always counted.
+    pub(crate) fn model_violation(&mut self, now: Time, rule: &str, text: &str) {
+        let violation = Violation::of_model(rule, text);
+        if self.may_tell() {
+            self.violate(now, violation);
+        } else {
+            self.violations.record(now, violation);
+        }
+    }
+
+    pub(crate) fn model_event(&mut self, name: &str, data: Value) {
+        if self.may_tell() {
+            let event = Event::model(name, data);
+            self.emit(Effect::Event(event));
+        }
+    }
+
+    /// Counts something that the device model tells. Returns whether it may still tell that much
+    /// before the effects are taken.
+    fn may_tell(&mut self) -> bool {
+        self.told = if self.effects.is_empty() {
+            1
+        } else {
+            self.told.saturating_add(1)
+        };
+        self.told <= TOLD
     }
 
     pub(super) fn violations(&self) -> Value {

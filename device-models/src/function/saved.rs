@@ -99,6 +99,7 @@ impl Core {
             config_effects: _,
             effects: _,
             violations,
+            told: _,
             residency: _,
             state_since: _,
         } = self;
@@ -141,7 +142,7 @@ impl Core {
         self.allocation_at = saved.allocation_nanos.map(|left| due(now, left));
         self.timers = Timers::restored(now, &saved.timers_nanos);
         self.counters = saved.counters;
-        self.violations = Violations::restored(saved.violations);
+        self.violations = Violations::restored("function.core.violations", saved.violations)?;
         self.residency = saved.residency_nanos.map(Duration::from_nanos);
         self.state_since = now;
         let transfers = self.dma.restore("function.core.dma", saved.dma)?;
