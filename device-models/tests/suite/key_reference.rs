@@ -2,7 +2,7 @@
 
 use pci_device_models::profile::Profile;
 
-const REFERENCE: &str = include_str!("../../docs/profiles.md");
+const REFERENCE: &str = include_str!("../../../docs/profiles.md");
 
 const HEAD: &str = r#"
 name = "x"

@@ -6,16 +6,16 @@ use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
 
-#[path = "../examples/minimal_model.rs"]
+#[path = "../../examples/minimal_model.rs"]
 mod minimal_model;
-#[path = "../examples/step_by_step.rs"]
+#[path = "../../examples/step_by_step.rs"]
 mod step_by_step;
 
-const PROFILE: &str = include_str!("../examples/minimal.toml");
-const MODEL: &str = include_str!("../examples/minimal_model.rs");
-const STEPS: &str = include_str!("../examples/step_by_step.rs");
-const TABLE: &str = include_str!("../examples/step_by_step.toml");
-const GUIDE: &str = include_str!("../../docs/device-authors.md");
+const PROFILE: &str = include_str!("../../examples/minimal.toml");
+const MODEL: &str = include_str!("../../examples/minimal_model.rs");
+const STEPS: &str = include_str!("../../examples/step_by_step.rs");
+const TABLE: &str = include_str!("../../examples/step_by_step.toml");
+const GUIDE: &str = include_str!("../../../docs/device-authors.md");
 
 const COMMAND: u64 = 0x04;
 const MEMORY_SPACE_AND_BUS_MASTER: [u8; 2] = [0x06, 0x00];

@@ -5,7 +5,7 @@ use pci_device_models::host::Control;
 use super::{
     ARMED, Answer, Command, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOTTY, Model, Place, Signal,
 };
-use crate::step::{Feature, Step};
+use crate::low_power_model::step::{Feature, Step};
 
 impl Model {
     fn guarded(&mut self, serve: impl FnOnce(&mut Self) -> Answer) -> Answer {

@@ -1,0 +1,11 @@
+//! Functions as a server or an author of models uses them, through the crate's public API: a file is
+//! one matter, and its tests are `FILE::TEST`.
+
+mod examples;
+mod key_reference;
+mod low_power;
+mod low_power_model;
+mod lspci;
+mod save_restore;
+mod save_transfers;
+mod silicon;
