@@ -155,6 +155,3 @@ impl Server {
         self.reactor.functions()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::client::{CONFIG, Client};
 use super::*;
-use crate::clock::Clock;
 
 #[test]
 fn one_client_after_the_other_but_not_two() {

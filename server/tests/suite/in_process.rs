@@ -14,14 +14,16 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
+use dormouse::clock::Clock;
+use dormouse::{
+    ClientMemory, Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings,
+};
+use pci_device_models::host::Device;
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::*;
-use crate::clock::Clock;
-use crate::settings::PollMode;
 use client::Client;
 
 /// A server of the built-in test device that runs in a thread of its own.

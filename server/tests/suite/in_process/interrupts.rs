@@ -1,3 +1,5 @@
+use std::os::fd::OwnedFd;
+
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::client::{CONFIG, Client, EINVAL};

@@ -168,7 +168,7 @@ fn what_a_server_does_not_need_is_refused() {
         for wall in Wall::ALL {
             let folder = tempfile::tempdir().unwrap();
             let status = Command::new(env::current_exe().unwrap())
-                .args(["--exact", "what_a_server_does_not_need_is_refused"])
+                .args(["--exact", "sandbox::what_a_server_does_not_need_is_refused"])
                 .args(["--nocapture", "--test-threads=1"])
                 .env(ATTEMPT, attempt.name)
                 .env(WALL, format!("{wall:?}"))

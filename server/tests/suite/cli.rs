@@ -1,0 +1,13 @@
+//! The `dormouse` program from outside: what it prints, its exit codes, its sockets, its end.
+
+mod answers;
+mod control;
+mod demo;
+mod guard;
+mod limits;
+mod logs;
+mod program;
+mod sockets;
+mod ssdt;
+mod takeover;
+mod units;

@@ -1,0 +1,5 @@
+//! The server through its public API and its program.
+
+mod cli;
+mod in_process;
+mod sandbox;
