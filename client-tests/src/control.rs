@@ -4,16 +4,12 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail, ensure};
-use dormouse::control::{Verb, VerbHelp};
+use dormouse::control::Verb;
 use serde_json::{Value, json};
 
 use crate::raw::PATIENCE;
-
-/// The verbs with their arguments, as the server's own command line takes them.
-static VERBS: LazyLock<Vec<VerbHelp>> = LazyLock::new(Verb::all);
 
 /// A connection to the control socket of a function.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ impl Control {
     /// There is no such verb, or it has fewer arguments; the server refuses it or does not answer.
     pub fn command(&mut self, words: &[&str]) -> Result<Value> {
         let (verb, given) = words.split_first().context("there is no verb")?;
-        let known = VERBS.iter().find(|known| known.verb == *verb);
+        let known = Verb::all().iter().find(|known| known.verb == *verb);
         let known = known.with_context(|| format!("there is no verb {verb}"))?;
         let arguments = known.arguments.iter();
         let in_order = arguments.filter(|argument| argument.option.is_none());

@@ -5,7 +5,7 @@
 //!
 //! | family | module | verbs |
 //! |---|---|---|
-//! | look | [`look`] | `status`, `inspect`, `violations` |
+//! | queries | [`query`] | `status`, `inspect`, `violations` |
 //! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `input`, `withdraw` |
 //! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
 //! | the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
@@ -18,14 +18,16 @@ pub mod clock;
 pub mod device;
 pub mod faults;
 pub mod host;
-pub mod look;
 pub mod platform;
+pub mod query;
 pub mod session;
 pub mod span;
 pub mod state;
 pub mod switch;
 
+mod client;
 mod error;
+mod help;
 mod verb;
 
 use pci_device_models::host::Device;
@@ -33,8 +35,10 @@ use pci_device_models::time::Time;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use client::{ControlClient, ControlClientError};
 pub use error::ControlError;
-pub use verb::{Verb, VerbHelp};
+pub use help::{ArgumentHelp, VerbHelp};
+pub use verb::Verb;
 
 use crate::clock::Clock;
 use crate::state_file::Places;

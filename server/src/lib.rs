@@ -25,16 +25,19 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod control;
 pub mod line;
 pub mod listen;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;
 pub mod settings;
 pub mod ssdt;
 pub mod state_file;
 pub mod stats;
+pub mod testing;
 
 mod bar_memory;
 mod connection;
@@ -50,7 +53,8 @@ mod reactor;
 mod session;
 mod sys;
 
+pub use client::{Client, ClientError};
 pub use memory::ClientMemory;
 pub use server::{Endpoint, Handle, ServedFunction, Server, ServerError};
 pub use settings::{PollMode, Settings};
-pub use sys::return_large_buffers;
+pub use {pci_device_models as models, vfio_user_protocol as protocol};

@@ -88,9 +88,6 @@ pub enum ListenError {
         /// The number.
         number: RawFd,
     },
-    /// The variables of socket activation make no sense.
-    #[error("the variables of socket activation (LISTEN_FDS and others) are wrong: {0}")]
-    Activation(io::Error),
 }
 
 /// Listens on `path`. The file goes when the returned [`SocketFile`] does.
@@ -129,19 +126,6 @@ pub fn adopt_listener(number: RawFd) -> Result<UnixListener, ListenError> {
         Endpoint::Listener(listener) => Ok(listener),
         Endpoint::Connected(_) => Err(ListenError::NotListening { number }),
     }
-}
-
-/// Descriptors that the service manager passed, with their names (`LISTEN_FDS`, `LISTEN_FDNAMES`).
-///
-/// # Errors
-/// The variables make no sense.
-pub fn activated() -> Result<Vec<(RawFd, String)>, ListenError> {
-    // Without LISTEN_FDS there is nothing to read, whatever the other variables say.
-    if std::env::var_os("LISTEN_FDS").is_none() {
-        return Ok(Vec::new());
-    }
-    let sockets = sd_notify::listen_fds_with_names().map_err(ListenError::Activation)?;
-    Ok(sockets.collect())
 }
 
 enum State {

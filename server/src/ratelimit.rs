@@ -9,6 +9,7 @@ static BURST: AtomicU32 = AtomicU32::new(5);
 const WINDOW_SECONDS: u64 = 10;
 
 /// Changes how many lines one place may log in ten seconds.
+#[cfg(feature = "cli")]
 pub(crate) fn set_burst(lines: u32) {
     BURST.store(lines, Ordering::Relaxed);
 }

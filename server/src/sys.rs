@@ -33,7 +33,8 @@ pub(crate) fn adopt_fd(number: RawFd) -> io::Result<OwnedFd> {
 /// Has large buffers go back to the system as soon as they are freed, in the whole process. By
 /// itself the GNU C library begins, after the first of them, to keep what is freed in case as much is
 /// wanted again, and a server would stay as large as it once was. Other libraries are left alone.
-pub fn return_large_buffers() {
+#[cfg(feature = "cli")]
+pub(crate) fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
         /// From here on the library's buffers are mappings of their own. Its default, but a fixed one.

@@ -4,8 +4,6 @@
 //! the host's part, to a server in another thread. The server's clock moves only when told to, so
 //! the walk takes no time and comes out the same every time.
 
-mod client;
-mod control;
 mod stage;
 mod table;
 mod walk;

@@ -49,7 +49,7 @@ pub struct Manifest<'a> {
     /// See the documentation of the command line.
     pub features: &'static [&'static str],
     /// Verbs of the control socket.
-    pub verbs: Vec<String>,
+    pub verbs: Vec<&'static str>,
     /// Built-in profiles.
     pub profiles: Vec<&'a str>,
 }
@@ -61,7 +61,7 @@ impl<'a> Manifest<'a> {
             kind: "pci",
             version: env!("CARGO_PKG_VERSION"),
             features: FEATURES,
-            verbs: Verb::all().into_iter().map(|help| help.verb).collect(),
+            verbs: Verb::all().iter().map(|help| help.verb.as_str()).collect(),
             profiles: registry.profiles().collect(),
         }
     }

@@ -30,7 +30,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
         access,
         mut sandbox,
         mut functions,
-    } = Plan::new(arguments, listen::activated()?, registry)?;
+    } = Plan::new(arguments, manager::passed_sockets()?, registry)?;
     for function in &mut functions {
         if let Some(file) = &function.restore {
             let restored = state_file::restore(&mut function.device, settings.clock.now(), file);
@@ -41,7 +41,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
         logging::limit_bursts(lines);
     }
     raise_descriptor_limit();
-    crate::return_large_buffers();
+    crate::sys::return_large_buffers();
     let mut sockets = Sockets::open(&functions, access)?;
     let mut lines = functions
         .iter_mut()

@@ -1,6 +1,5 @@
 //! The verb for the server's clock.
 
-use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -8,7 +7,8 @@ use super::span::Span;
 use super::{ControlContext, Done};
 
 /// What can be done with the clock.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Let time pass at once. What falls due in it happens; a running clock runs on from there.
@@ -16,7 +16,8 @@ pub enum Action {
 }
 
 /// `clock`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
     /// What to do

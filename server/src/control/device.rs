@@ -1,12 +1,12 @@
 //! Verbs that stand for something happening inside the device.
 
-use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::{ControlContext, ControlError, Done};
 
 /// `pme`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Pme {}
 
@@ -18,7 +18,8 @@ impl Pme {
 }
 
 /// What becomes of the cause of INTx.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// There is a cause.
@@ -28,7 +29,8 @@ pub enum Level {
 }
 
 /// `intx`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Intx {
     /// What becomes of the cause
@@ -43,7 +45,8 @@ impl Intx {
 }
 
 /// `interrupt`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Interrupt {
     /// Vector, from 0; without MSI and MSI-X any vector is INTx
@@ -58,7 +61,8 @@ impl Interrupt {
 }
 
 /// `input`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// What happens to the device, by the name that its model has for it
@@ -80,7 +84,8 @@ impl Input {
 }
 
 /// `withdraw`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
     /// Vector, from 0

@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use clap::Args;
 use pci_device_models::host::{FaultSpan, ResumeFault};
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
@@ -58,22 +57,23 @@ impl From<Outcome> for Value {
 const OFF: &str = "off";
 
 /// `fail-resume`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct FailResume {
     /// Name or number of the error that waking gives until further notice, or off: waking works
     /// again, and an error that the host remembers is forgotten
     pub errno: Outcome,
     /// Fail one time
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
     /// Fail that many times
-    #[arg(long, conflicts_with = "once")]
+    #[cfg_attr(feature = "cli", arg(long, conflicts_with = "once"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<NonZeroU32>,
     /// Fail in the driver's own callback: the host remembers it and tries no more
-    #[arg(long, conflicts_with_all = ["once", "times"])]
+    #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["once", "times"]))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub latch: bool,
 }
@@ -108,7 +108,8 @@ impl FailResume {
 }
 
 /// `fail-reset`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct FailReset {
     /// Whether somebody else holds the device
@@ -123,7 +124,8 @@ impl FailReset {
 }
 
 /// `dead-after-cold`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct DeadAfterCold {
     /// Whether the function stays silent when power comes back

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
 use pci_device_models::host;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,7 +9,8 @@ use serde_json::json;
 use super::{ControlContext, Done};
 
 /// `host-access`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct HostAccess {}
 
@@ -21,7 +21,8 @@ impl HostAccess {
 }
 
 /// What `control` can be.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The device is woken and kept awake.
@@ -31,7 +32,8 @@ pub enum Mode {
 }
 
 /// `control` (`power/control`)
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct ControlAttribute {
     /// Whether the device may sleep
@@ -85,7 +87,8 @@ impl std::str::FromStr for Bit {
 }
 
 /// `d3cold-allowed` (`d3cold_allowed`)
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct D3coldAllowed {
     /// 1: the platform may remove power from the sleeping device; 0: it stays in D3hot
@@ -100,7 +103,8 @@ impl D3coldAllowed {
 }
 
 /// `suspend`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Suspend {}
 
@@ -155,7 +159,8 @@ impl From<Delay> for host::SuspendDelay {
 }
 
 /// `suspend-delay`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct SuspendDelay {
     /// Milliseconds from its last use, or manual: only when told by suspend

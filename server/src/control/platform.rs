@@ -1,6 +1,5 @@
 //! Verbs that stand for what the slot and the bridge above do to the function.
 
-use clap::{Args, ValueEnum};
 use pci_device_models::register::ResetKind;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +7,8 @@ use super::switch::Switch;
 use super::{ControlContext, Done};
 
 /// `rail`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Rail {
     /// Whether main power is there
@@ -23,7 +23,8 @@ impl Rail {
 }
 
 /// Resets that can be asked for.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Function Level Reset.
@@ -49,11 +50,15 @@ impl From<Kind> for ResetKind {
 }
 
 /// `reset`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// Which reset
-    #[arg(default_value = "flr", hide_possible_values = false)]
+    #[cfg_attr(
+        feature = "cli",
+        arg(default_value = "flr", hide_possible_values = false)
+    )]
     #[serde(default)]
     pub kind: Kind,
 }
@@ -66,7 +71,8 @@ impl Reset {
 }
 
 /// `slot-power-limit` (`Set_Slot_Power_Limit` message, PCIe Base §6.9)
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct SlotPowerLimit {
     /// Slot Power Limit Value

@@ -1,13 +1,13 @@
 //! Verbs about the conversation itself.
 
-use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{ControlAction, Done, Verb};
 
 /// `subscribe`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Subscribe {}
 
@@ -18,7 +18,8 @@ impl Subscribe {
 }
 
 /// `shutdown`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Shutdown {}
 
@@ -29,7 +30,8 @@ impl Shutdown {
 }
 
 /// `help`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Help {}
 

@@ -89,6 +89,13 @@ impl From<Span> for u64 {
     }
 }
 
+impl From<Duration> for Span {
+    /// A span too long for the number of nanoseconds is the longest one.
+    fn from(span: Duration) -> Self {
+        Self(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
 impl From<Span> for Duration {
     fn from(Span(nanos): Span) -> Self {
         Self::from_nanos(nanos)

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::switch::is_false;
@@ -10,13 +9,14 @@ use super::{ControlAction, ControlContext, ControlError, Done};
 use crate::state_file;
 
 /// `save`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Save {
     /// File to write, as the server sees it
     pub file: String,
     /// End the server with that: nothing happens to the device afterwards
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub shutdown: bool,
 }
@@ -35,7 +35,8 @@ impl Save {
 }
 
 /// `restore`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
     /// File to read, as the server sees it

@@ -1,10 +1,10 @@
 //! Things that are on or off, and options that are given or not.
 
-use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// `on` or `off`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Switch {
     /// It is.

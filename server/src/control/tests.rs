@@ -331,6 +331,7 @@ fn what_the_server_has_to_do_comes_as_an_action() {
     }
 }
 
+#[cfg(feature = "cli")]
 #[test]
 fn the_command_line_and_the_wire_agree() {
     use clap::{Command, FromArgMatches, Subcommand};

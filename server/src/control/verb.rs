@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,8 +9,8 @@ use super::clock::Clock;
 use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
 use super::faults::{DeadAfterCold, FailReset, FailResume};
 use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
-use super::look::{Inspect, Status, Violations};
 use super::platform::{Rail, Reset, SlotPowerLimit};
+use super::query::{Inspect, Status, Violations};
 use super::session::{Help, Shutdown, Subscribe};
 use super::state::{Restore, Save};
 use super::{ControlContext, ControlError, Done};
@@ -20,7 +19,8 @@ use super::{ControlContext, ControlError, Done};
 ///
 /// On the wire the arguments are members of the request, on the command line they follow the verb
 /// in the order of the fields, some as options.
-#[derive(Clone, Debug, Deserialize, Serialize, Subcommand)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Subcommand))]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Verb {
     /// Power state, interrupts, counters, time in each state
@@ -75,55 +75,11 @@ pub enum Verb {
     Help(Help),
 }
 
-/// What there is to know about a verb before using it.
-#[derive(Clone, Debug, Serialize)]
-pub struct VerbHelp {
-    /// The verb.
-    pub verb: String,
-    /// Its arguments: member names, in command line order.
-    pub arguments: Vec<ArgumentHelp>,
-    /// What it does.
-    pub about: String,
-}
-
-/// What there is to know about an argument.
-#[derive(Clone, Debug, Serialize)]
-pub struct ArgumentHelp {
-    /// Member name.
-    pub name: String,
-    /// Whether it must be given.
-    pub required: bool,
-    /// How the command line has it, where it is no word in order of the fields.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub option: Option<String>,
-    /// What it may be, where that is a closed list.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
-    /// What it means.
-    pub about: String,
-}
-
 impl Verb {
-    /// All verbs, in order. Reads what the command line reads.
-    #[must_use]
-    pub fn all() -> Vec<VerbHelp> {
-        Self::augment_subcommands(clap::Command::new("ctl"))
-            .get_subcommands()
-            .map(|verb| VerbHelp {
-                verb: verb.get_name().to_owned(),
-                arguments: verb.get_arguments().map(argument_help).collect(),
-                about: verb
-                    .get_about()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            })
-            .collect()
-    }
-
     /// The verb in the members of a request, its id aside.
     pub(super) fn from_members(members: Map<String, Value>) -> Result<Self, ControlError> {
         static KNOWN: LazyLock<Vec<String>> =
-            LazyLock::new(|| Verb::all().into_iter().map(|help| help.verb).collect());
+            LazyLock::new(|| Verb::all().iter().map(|help| help.verb.clone()).collect());
         let known = || KNOWN.clone();
         let Some(verb) = members
             .get("verb")
@@ -186,31 +142,5 @@ impl Verb {
             Self::Shutdown(verb) => Ok(verb.apply()),
             Self::Help(verb) => Ok(verb.apply()),
         }
-    }
-}
-
-fn argument_help(argument: &clap::Arg) -> ArgumentHelp {
-    let takes_value = argument.get_action().takes_values();
-    let option = argument.get_long().map(|name| {
-        if takes_value {
-            format!("--{name} {}", name.to_uppercase())
-        } else {
-            format!("--{name}")
-        }
-    });
-    ArgumentHelp {
-        name: argument.get_id().to_string(),
-        required: argument.is_required_set(),
-        option,
-        values: argument
-            .get_possible_values()
-            .iter()
-            .map(|value| value.get_name().to_owned())
-            .filter(|_| takes_value)
-            .collect(),
-        about: argument
-            .get_help()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
     }
 }

@@ -11,7 +11,8 @@ use seccompiler::{
 };
 
 /// What becomes of system calls that a server does not need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Seccomp {
     /// They end the process (SIGSYS).
     Kill,

@@ -10,10 +10,9 @@ use crate::listen::{self, Access, SocketFile};
 use anyhow::Context;
 use pci_device_models::model::Registry;
 
-use crate::{Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
+use crate::control::ControlClient;
+use crate::{Client, Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
 
-use super::client::Client;
-use super::control::Control;
 use crate::cli::failure::Failure;
 use crate::cli::profiles;
 
@@ -74,8 +73,11 @@ impl Stage {
     }
 
     /// A control client that sees every event.
-    pub fn control(&self) -> anyhow::Result<Control> {
-        Control::connect(&self.control).with_context(|| reaching(&self.control))
+    pub fn control(&self) -> anyhow::Result<ControlClient> {
+        let mut control =
+            ControlClient::connect(&self.control).with_context(|| reaching(&self.control))?;
+        control.subscribe()?;
+        Ok(control)
     }
 }
 

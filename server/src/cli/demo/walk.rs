@@ -3,22 +3,22 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno as Os;
-use serde_json::json;
-use vfio_user_protocol::messages::device_feature::Feature;
-use vfio_user_protocol::messages::device_feature::low_power_entry_with_wakeup::LowPowerEntryWithWakeup;
+use serde::Deserialize;
+use vfio_user_protocol::vfio::RegionIndex;
 
 use super::PATIENCE;
-use super::client::Client;
-use super::control::{Control, Event, Status};
 use super::stage::Stage;
 use super::table::{Row, Table, Who};
+use crate::control::host::HostAccess;
+use crate::control::{ControlClient, Verb};
+use crate::{Client, ClientError};
 
 /// Regions by VFIO's index.
-const BAR0: u32 = 0;
-const CONFIG: u32 = 7;
+const BAR0: u32 = RegionIndex::Bar0.number();
+const CONFIG: u32 = RegionIndex::Config.number();
 
 /// Registers of config space (PCI 3.0, §6.1) and of the PM capability (PCI PM 1.2, §3.2).
 const COMMAND: u64 = 0x04;
@@ -36,14 +36,38 @@ const PME_DELAY: Duration = Duration::from_millis(50);
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What `status` says, as far as the walk shows it.
+#[derive(Debug, Deserialize)]
+struct Status {
+    nanos: u64,
+    power_state: String,
+    runtime_usage: u32,
+    opens: u32,
+}
+
+/// The events that the walk shows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event {
+    /// The power state changed.
+    DState { to: String },
+    /// The wake signal changed.
+    Wake { asserted: bool },
+    /// The client was told of a wake-up.
+    Wakeup,
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
 /// Walks the device through its power states and tells what happened.
 pub fn walk(stage: &Stage) -> anyhow::Result<Table> {
     let mut notes = Notes::new(stage.control()?)?;
     let mut client = stage.client()?;
     notes.step(Who::Client, "opens the device")?;
 
-    client.write_ok(CONFIG, COMMAND, &MEMORY_SPACE.to_le_bytes())?;
-    client.write_ok(BAR0, SCRATCH, &VALUE.to_le_bytes())?;
+    client.write_u16(CONFIG, COMMAND, MEMORY_SPACE)?;
+    client.write_u32(BAR0, SCRATCH, VALUE)?;
     notes.step(Who::Client, &format!("writes {VALUE:#x} to SCRATCH"))?;
     through_pmcsr(&mut client, &mut notes)?;
     low_power(&mut client, &mut notes)?;
@@ -56,112 +80,86 @@ pub fn walk(stage: &Stage) -> anyhow::Result<Table> {
 
 /// A power state that the client itself asks for.
 fn through_pmcsr(client: &mut Client, notes: &mut Notes) -> anyhow::Result<()> {
-    let pmcsr = client.find_pmcsr()?;
-    client.write_ok(CONFIG, pmcsr, &3_u16.to_le_bytes())?;
+    let pmcsr = find_pmcsr(client)?;
+    client.write_u16(CONFIG, pmcsr, 3)?;
     notes.step(Who::Client, "writes D3hot to PMCSR")?;
     read_scratch(client, notes)?;
-    client.write_ok(CONFIG, pmcsr, &0_u16.to_le_bytes())?;
+    client.write_u16(CONFIG, pmcsr, 0)?;
     notes.step(Who::Client, "writes D0 to PMCSR")?;
     read_scratch(client, notes)
 }
 
 /// Low power, in which every access wakes the device for as long as it takes.
 fn low_power(client: &mut Client, notes: &mut Notes) -> anyhow::Result<()> {
-    client.feature_ok(Feature::LowPowerEntry, None)?;
+    client.low_power_entry()?;
     notes.step(Who::Client, "LOW_POWER_ENTRY")?;
-    let seen = notes.control.ask(json!({ "verb": "host-access" }))?;
+    let seen = notes.control.ask(&Verb::HostAccess(HostAccess {}))?;
     let vendor = seen.get("vendor_id").and_then(serde_json::Value::as_u64);
     let vendor = vendor.context("host-access tells no vendor_id")?;
     notes.step(Who::Host, &format!("lspci reads vendor id {vendor:#06x}"))?;
-    let command = u16::from_le_bytes(client.config(COMMAND)?);
+    let command = client.read_u16(CONFIG, COMMAND)?;
     let fate = fate(command == MEMORY_SPACE);
     notes.step(
         Who::Client,
         &format!("reads COMMAND: {command:#06x}, {fate}"),
     )?;
     read_scratch(client, notes)?;
-    client.feature_ok(Feature::LowPowerExit, None)?;
+    client.low_power_exit()?;
     notes.step(Who::Client, "LOW_POWER_EXIT")
 }
 
 /// Low power that ends with the first wake-up, of which an eventfd tells.
 fn low_power_with_wakeup(client: &mut Client, notes: &mut Notes) -> anyhow::Result<()> {
     let millis = u32::try_from(PME_DELAY.as_millis())?;
-    client.write_ok(BAR0, PME_AFTER_MS, &millis.to_le_bytes())?;
+    client.write_u32(BAR0, PME_AFTER_MS, millis)?;
     notes.step(
         Who::Client,
         &format!("asks for a wake event in {millis} ms"),
     )?;
     let wakeup = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    client.feature_ok(Feature::LowPowerEntryWithWakeup, Some(&wakeup))?;
+    client.low_power_entry_with_wakeup(wakeup.as_fd())?;
     notes.step(Who::Client, "LOW_POWER_ENTRY_WITH_WAKEUP")?;
     ensure!(count(&wakeup)? == 0, "the wake-up eventfd fired too early");
     notes.pass(PME_DELAY.saturating_sub(2 * PAUSE))?;
     // Events of a request come after its reply.
     notes.control.status()?;
     let wake = Event::Wake { asserted: true };
-    ensure!(notes.control.has_seen(&wake), "the wake event did not come");
+    ensure!(
+        notes.events()?.contains(&wake),
+        "the wake event did not come"
+    );
     notes.step_now(Who::Device, "raises PME")?;
     let found = count(&wakeup)?;
     notes.step(
         Who::Client,
         &format!("finds {found} in the wake-up eventfd"),
     )?;
-    client.feature_ok(Feature::LowPowerExit, None)?;
+    client.low_power_exit()?;
     notes.step(Who::Client, "LOW_POWER_EXIT")
 }
 
-impl Client {
-    fn write_ok(&mut self, region: u32, offset: u64, data: &[u8]) -> anyhow::Result<()> {
-        self.write(region, offset, data)?.map_err(|errno| {
-            anyhow!("region {region}, offset {offset:#x} cannot be written: {errno}")
-        })
-    }
-
-    fn feature_ok(&mut self, feature: Feature, wakeup: Option<&OwnedFd>) -> anyhow::Result<()> {
-        let mut data = Vec::new();
-        if wakeup.is_some() {
-            let beside = LowPowerEntryWithWakeup {
-                wakeup_eventfd: 0,
-                reserved: 0,
-            };
-            beside.encode(&mut data);
+/// Where in config space PMCSR is.
+fn find_pmcsr(client: &mut Client) -> anyhow::Result<u64> {
+    const CAPABILITIES_AT_MOST: usize = 48;
+    let mut link = CAPABILITIES;
+    for _ in 0..CAPABILITIES_AT_MOST {
+        let capability = u64::from(client.read_u8(CONFIG, link)? & !3);
+        if capability == 0 {
+            break;
         }
-        self.set_feature(feature, &data, wakeup.map(AsFd::as_fd))?
-            .map_err(|errno| anyhow!("{feature:?} is refused: {errno}"))
-    }
-
-    /// Where in config space PMCSR is.
-    fn find_pmcsr(&mut self) -> anyhow::Result<u64> {
-        const CAPABILITIES_AT_MOST: usize = 48;
-        let mut link = CAPABILITIES;
-        for _ in 0..CAPABILITIES_AT_MOST {
-            let [next] = self.config(link)?;
-            let capability = u64::from(next & !3);
-            if capability == 0 {
-                break;
-            }
-            if self.config(capability)? == [PM_ID] {
-                return Ok(capability + PMCSR);
-            }
-            link = capability + 1;
+        if client.read_u8(CONFIG, capability)? == PM_ID {
+            return Ok(capability + PMCSR);
         }
-        bail!("the device has no PM capability")
+        link = capability + 1;
     }
-
-    fn config<const N: usize>(&mut self, offset: u64) -> anyhow::Result<[u8; N]> {
-        self.read(CONFIG, offset)?
-            .map_err(|errno| anyhow!("config space cannot be read: {errno}"))
-    }
+    bail!("the device has no PM capability")
 }
 
 fn read_scratch(client: &mut Client, notes: &mut Notes) -> anyhow::Result<()> {
-    let read = match client.read(BAR0, SCRATCH)? {
-        Ok(bytes) => {
-            let value = u32::from_le_bytes(bytes);
-            format!("{value:#x}, {}", fate(value == VALUE))
-        }
-        Err(errno) => errno.to_string(),
+    let read = match client.read_u32(BAR0, SCRATCH) {
+        Ok(value) => format!("{value:#x}, {}", fate(value == VALUE)),
+        Err(ClientError::Refused { errno, .. }) => errno.to_string(),
+        Err(error) => return Err(error.into()),
     };
     notes.step(Who::Client, &format!("reads SCRATCH: {read}"))
 }
@@ -182,21 +180,35 @@ fn count(eventfd: &OwnedFd) -> anyhow::Result<u64> {
 
 /// The table in the making, and the socket through which what goes into it is learned.
 struct Notes {
-    control: Control,
+    control: ControlClient,
+    events: Vec<Event>,
     table: Table,
     state: String,
 }
 
 impl Notes {
-    fn new(mut control: Control) -> anyhow::Result<Self> {
-        let status = control.status()?;
+    fn new(control: ControlClient) -> anyhow::Result<Self> {
         let mut notes = Self {
             control,
+            events: Vec::new(),
             table: Table::default(),
-            state: status.power_state,
+            state: String::new(),
         };
+        notes.state = notes.status()?.power_state;
         notes.step(Who::Host, "has bound the device, nobody opened it")?;
         Ok(notes)
+    }
+
+    fn status(&mut self) -> anyhow::Result<Status> {
+        Ok(Status::deserialize(self.control.status()?)?)
+    }
+
+    /// The events since the last step, as of the last reply.
+    fn events(&mut self) -> anyhow::Result<&[Event]> {
+        for event in self.control.take_events() {
+            self.events.push(Event::deserialize(event)?);
+        }
+        Ok(&self.events)
     }
 
     /// Notes what was done just now, and lets a little time pass.
@@ -212,11 +224,12 @@ impl Notes {
             power_state,
             runtime_usage: usage,
             ..
-        } = self.control.status()?;
+        } = self.status()?;
         let at = Duration::from_nanos(nanos);
         let mut states = vec![std::mem::replace(&mut self.state, power_state)];
         let mut notices = Vec::new();
-        for event in self.control.take_events() {
+        self.events()?;
+        for event in std::mem::take(&mut self.events) {
             match event {
                 Event::DState { to } => states.push(to),
                 Event::Wakeup => notices.push("signals the wake-up eventfd"),
@@ -245,15 +258,13 @@ impl Notes {
 
     /// Lets time pass.
     fn pass(&mut self, span: Duration) -> anyhow::Result<()> {
-        let nanos = u64::try_from(span.as_nanos())?;
-        let advance = json!({ "verb": "clock", "action": "advance", "duration": nanos });
-        self.control.ask(advance).map(drop)
+        Ok(self.control.advance(span)?)
     }
 
     /// Waits until the server has seen that the client is gone.
     fn wait_for_close(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while self.control.status()?.opens > 0 {
+        while self.status()?.opens > 0 {
             ensure!(
                 start.elapsed() < PATIENCE,
                 "the server does not see that its client is gone"

@@ -1,12 +1,30 @@
-//! The service manager, as sd_notify(3) describes it.
+//! The service manager, as sd_listen_fds(3) and sd_notify(3) describe it.
 
 use std::env;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use tracing::warn;
+
+use crate::cli::failure::Failure;
+
+/// Returns the descriptors that the service manager passed, with their names (`LISTEN_FDS`,
+/// `LISTEN_FDNAMES`).
+pub fn passed_sockets() -> Result<Vec<(RawFd, String)>, Failure> {
+    // Without LISTEN_FDS there is nothing to read, whatever the other variables say.
+    if env::var_os("LISTEN_FDS").is_none() {
+        return Ok(Vec::new());
+    }
+    let sockets = sd_notify::listen_fds_with_names().map_err(|error| {
+        Failure::Socket(format!(
+            "the variables of socket activation (LISTEN_FDS and others) are wrong: {error}"
+        ))
+    })?;
+    Ok(sockets.collect())
+}
 
 /// Where the service manager listens. Found before a server is shut in, which makes no sockets.
 pub struct Manager(Option<UnixDatagram>);

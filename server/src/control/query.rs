@@ -1,13 +1,13 @@
-//! Verbs that only look.
+//! Read-only verbs.
 
-use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ControlContext, ControlError, Done};
 
 /// `status`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
 
@@ -31,7 +31,8 @@ impl Status {
 }
 
 /// `inspect`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Inspect {
     /// Names and list positions from the root, with dots or slashes between them
@@ -47,7 +48,8 @@ impl Inspect {
 }
 
 /// `violations`
-#[derive(Args, Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Violations {}
 
