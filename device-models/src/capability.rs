@@ -3,6 +3,26 @@
 //! A capability never reaches into another. What a write causes beyond its own registers comes out
 //! as a [`ConfigEffect`], and the function acts on it.
 
+/// Saves and restores a capability whose registers are its whole state. Its fields are `registers` and
+/// those that the profile fixes, which are named; with another it does not compile.
+macro_rules! registers_are_the_state {
+    ($($fixed:ident),*) => {
+        fn save(&self) -> serde_json::Value {
+            let Self { registers, $($fixed: _),* } = self;
+            registers.save()
+        }
+
+        fn restore(
+            &mut self,
+            at: &str,
+            saved: &serde_json::Value,
+            _: &mut Vec<crate::config::ConfigEffect>,
+        ) -> Result<(), crate::snapshot::RestoreError> {
+            self.registers.restore(at, saved)
+        }
+    };
+}
+
 mod aer;
 mod dpa;
 mod dsn;
@@ -31,9 +51,9 @@ pub use l1ss::{
     L1PmSubstates, L1ssCapabilities, L1ssConfig, L1ssConfigError, L1ssControl1, L1ssControl2,
 };
 pub use ltr::{LatencyToleranceReporting, LtrConfig, MaxLatency};
-pub use msi::{Msi, MsiConfig, MsiConfigError};
-pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixRegister};
-pub use pcie::{PciExpress, PcieConfig, PcieConfigError, PcieType};
+pub use msi::{Msi, MsiConfig, MsiConfigError, MsiControl};
+pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixControl, MsixRegister};
+pub use pcie::{DeviceControl, DeviceControl2, PciExpress, PcieConfig, PcieConfigError, PcieType};
 pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, PowerManagement};
 pub use power_budgeting::{
     PowerBudget, PowerBudgeting, PowerBudgetingConfig, PowerBudgetingConfigError,
@@ -46,6 +66,7 @@ pub use rebar::{
 pub use vendor::{VendorConfig, VendorConfigError, VendorSpecific};
 
 use crate::config::ConfigEffect;
+use crate::pci::{ConventionalId, ExtendedId};
 use crate::register::{Block, DwordWrite, ResetKind};
 use crate::snapshot::RestoreError;
 
@@ -53,12 +74,12 @@ use crate::snapshot::RestoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CapabilityId {
-    /// The list that starts at the Capabilities Pointer (34h), ids of PCIe Base §7.5 and §7.7.
-    Conventional(u8),
+    /// The list that starts at the Capabilities Pointer.
+    Conventional(ConventionalId),
     /// The list that starts at 100h (PCIe Base §7.6.3).
     Extended {
         /// Capability id.
-        id: u16,
+        id: ExtendedId,
         /// Capability version, four bits.
         version: u8,
     },
@@ -94,9 +115,9 @@ impl CapabilityId {
     #[must_use]
     pub const fn header(self, next: u16) -> u32 {
         match self {
-            Self::Conventional(id) => id as u32 | (next as u32 & 0xfc) << 8,
+            Self::Conventional(id) => id.number() as u32 | (next as u32 & 0xfc) << 8,
             Self::Extended { id, version } => {
-                id as u32 | (version as u32 & 0xf) << 16 | (next as u32 & 0xffc) << 20
+                id.number() as u32 | (version as u32 & 0xf) << 16 | (next as u32 & 0xffc) << 20
             }
             Self::DeviceSpecific { .. } => 0,
         }
@@ -107,6 +128,10 @@ impl CapabilityId {
 ///
 /// The bounds make sure that what cannot be inspected, reset or saved does not exist: registers are
 /// a [`Block`], everything else a capability holds must be visible in [`Capability::inspect`].
+///
+/// What the host driver saves of a capability and shows to its clients follows from its id: the
+/// tables in `host/config_image.rs` and `host/view/permissions.rs` answer for every id of
+/// [`crate::pci`].
 pub trait Capability: fmt::Debug + Send {
     /// Id and list.
     fn id(&self) -> CapabilityId;
@@ -138,9 +163,7 @@ pub trait Capability: fmt::Debug + Send {
     }
 
     /// The whole state. What is not in the registers has to be added.
-    fn save(&self) -> serde_json::Value {
-        self.registers().save()
-    }
+    fn save(&self) -> serde_json::Value;
 
     /// Takes back what [`Self::save`] gave; `at` says where it stands in the tree. What follows for
     /// the rest of the function is appended to `effects`: of those only [`ConfigEffect::BarSize`] is
@@ -153,10 +176,7 @@ pub trait Capability: fmt::Debug + Send {
         at: &str,
         saved: &serde_json::Value,
         effects: &mut Vec<ConfigEffect>,
-    ) -> Result<(), RestoreError> {
-        let _ = effects;
-        self.registers_mut().restore(at, saved)
-    }
+    ) -> Result<(), RestoreError>;
 
     /// The state field by field, for people.
     fn inspect(&self) -> serde_json::Value;

@@ -8,6 +8,8 @@
 //! | function | [`function`], [`config`], [`capability`], [`model`] | silicon |
 //! | slot | [`slot`] | platform: power rail, auxiliary power |
 //! | host driver | [`host`] | Linux vfio-pci |
+//!
+//! All three name registers and capabilities by [`pci`].
 #![forbid(unsafe_code)]
 
 // What is made of register tables says where it finds things as it would in another crate.
@@ -21,6 +23,7 @@ pub mod effect;
 pub mod function;
 pub mod host;
 pub mod model;
+pub mod pci;
 pub mod power;
 pub mod profile;
 pub mod register;

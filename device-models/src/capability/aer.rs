@@ -19,6 +19,11 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
+use crate::pci::ExtendedId;
+use crate::pci::error_reporting::{
+    CONTROL, CORRECTABLE_MASK, CORRECTABLE_STATUS, UNCORRECTABLE_MASK, UNCORRECTABLE_SEVERITY,
+    UNCORRECTABLE_STATUS,
+};
 use crate::register::{Block, Dword, Register, register_bits};
 
 /// Advanced Error Capabilities and Control, +18.
@@ -36,13 +41,6 @@ pub struct AerControl {
 }
 
 register_bits!(AerControl: u32);
-
-const UNCORRECTABLE_STATUS: usize = 0x04;
-const UNCORRECTABLE_MASK: usize = 0x08;
-const UNCORRECTABLE_SEVERITY: usize = 0x0c;
-const CORRECTABLE_STATUS: usize = 0x10;
-const CORRECTABLE_MASK: usize = 0x14;
-const CONTROL: usize = 0x18;
 
 /// Unsupported Request Error, in the uncorrectable registers.
 const UNSUPPORTED_REQUEST: u32 = 1 << UNSUPPORTED_REQUEST_BIT;
@@ -209,7 +207,7 @@ impl AdvancedErrorReporting {
 impl Capability for AdvancedErrorReporting {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
-            id: 0x0001,
+            id: ExtendedId::AdvancedErrorReporting,
             version: self.version,
         }
     }
@@ -225,6 +223,8 @@ impl Capability for AdvancedErrorReporting {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!(version);
 
     fn inspect(&self) -> Value {
         let register = |offset| self.registers.get::<u32>(offset);

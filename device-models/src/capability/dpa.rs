@@ -17,6 +17,8 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
+use crate::pci::ExtendedId;
+use crate::pci::dynamic_power_allocation::{CAPABILITY, CONTROL, LATENCY_INDICATOR, STATUS};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 use crate::snapshot::{self, RestoreError};
 
@@ -58,10 +60,6 @@ pub struct DpaStatus {
 
 register_bits!(DpaCapability: u32, DpaStatus: u16);
 
-const CAPABILITY: usize = 4;
-const LATENCY_INDICATOR: usize = 8;
-const STATUS: usize = 0xc;
-const CONTROL: usize = 0xe;
 const CONTROL_DWORD: usize = STATUS / 4;
 
 /// The `[capabilities.dpa]` table of a profile.
@@ -237,7 +235,7 @@ struct SavedDpa {
 impl Capability for DynamicPowerAllocation {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
-            id: 0x0016,
+            id: ExtendedId::DynamicPowerAllocation,
             version: 1,
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
+use crate::pci::ExtendedId;
 use crate::register::{Block, Dword};
 
 /// A serial number: the table `[capabilities.dsn]` of a profile.
@@ -83,7 +84,10 @@ fn parse(text: &str) -> Option<u64> {
 
 impl Capability for DeviceSerialNumber {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Extended { id: 3, version: 1 }
+        CapabilityId::Extended {
+            id: ExtendedId::DeviceSerialNumber,
+            version: 1,
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -97,6 +101,8 @@ impl Capability for DeviceSerialNumber {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!();
 
     fn inspect(&self) -> Value {
         let bytes = self

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
+use crate::pci::ExtendedId;
+use crate::pci::l1_pm_substates::{CAPABILITIES, CONTROL_1, CONTROL_2};
 use crate::register::{Block, Dword, Register, register_bits};
 
 /// L1 PM Substates Capabilities, +4.
@@ -72,10 +74,6 @@ pub struct L1ssControl2 {
 }
 
 register_bits!(L1ssCapabilities: u32, L1ssControl1: u32, L1ssControl2: u32);
-
-const CAPABILITIES: usize = 4;
-const CONTROL_1: usize = 8;
-const CONTROL_2: usize = 12;
 
 /// Units of `T_POWER_ON` in µs, by their encoding.
 const POWER_ON_SCALE_US: [u16; 3] = [2, 10, 100];
@@ -218,7 +216,7 @@ impl L1PmSubstates {
 impl Capability for L1PmSubstates {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
-            id: 0x1e,
+            id: ExtendedId::L1PmSubstates,
             version: 1,
         }
     }
@@ -234,6 +232,8 @@ impl Capability for L1PmSubstates {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!();
 
     fn inspect(&self) -> Value {
         let capabilities: L1ssCapabilities = self.registers.get(CAPABILITIES);

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Capability, CapabilityId};
+use crate::pci::ExtendedId;
+use crate::pci::latency_tolerance::{MAX_NO_SNOOP, MAX_SNOOP};
 use crate::register::{Block, Dword, Register, register_bits};
 
 /// Max Snoop Latency and Max No-Snoop Latency.
@@ -35,9 +37,6 @@ impl MaxLatency {
         (self.scale() < 6).then(|| u64::from(self.value()) << (5 * self.scale()))
     }
 }
-
-const MAX_SNOOP: usize = 4;
-const MAX_NO_SNOOP: usize = 6;
 
 /// The table `[capabilities.ltr]` of a profile. Firmware programs the latencies; they start at zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -70,7 +69,7 @@ impl LatencyToleranceReporting {
 impl Capability for LatencyToleranceReporting {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
-            id: 0x18,
+            id: ExtendedId::LatencyToleranceReporting,
             version: 1,
         }
     }
@@ -86,6 +85,8 @@ impl Capability for LatencyToleranceReporting {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!();
 
     fn inspect(&self) -> Value {
         json!({

@@ -16,6 +16,8 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
+use crate::pci::ConventionalId;
+use crate::pci::msi::CONTROL;
 use crate::register::{Block, Dword, DwordWrite, Register, register_bits};
 use crate::snapshot::{self, RestoreError};
 
@@ -38,7 +40,6 @@ pub struct MsiControl {
 
 register_bits!(MsiControl: u16);
 
-const CONTROL: usize = 2;
 const CONTROL_DWORD: usize = 0;
 
 /// The `[capabilities.msi]` table of a profile.
@@ -220,7 +221,7 @@ impl Msi {
 
 impl Capability for Msi {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Conventional(0x05)
+        CapabilityId::Conventional(ConventionalId::Msi)
     }
 
     fn name(&self) -> &'static str {
@@ -244,6 +245,11 @@ impl Capability for Msi {
         if changed != 0 && (index == CONTROL_DWORD || is_mask) {
             effects.push(ConfigEffect::Messages);
         }
+    }
+
+    fn save(&self) -> Value {
+        let Self { registers, mask: _ } = self;
+        registers.save()
     }
 
     fn restore(

@@ -17,6 +17,8 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::{ConfigEffect, MAX_BARS};
+use crate::pci::ConventionalId;
+use crate::pci::msix::CONTROL;
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 use crate::snapshot::{self, RestoreError};
 
@@ -35,7 +37,6 @@ pub struct MsixControl {
 
 register_bits!(MsixControl: u16);
 
-const CONTROL: usize = 2;
 const CONTROL_DWORD: usize = 0;
 const ENTRY_SIZE: u64 = 16;
 const VECTOR_CONTROL: usize = 3;
@@ -384,7 +385,7 @@ struct SavedMsix {
 
 impl Capability for Msix {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Conventional(0x11)
+        CapabilityId::Conventional(ConventionalId::Msix)
     }
 
     fn name(&self) -> &'static str {

@@ -18,20 +18,19 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
+use crate::pci::ConventionalId;
+use crate::pci::express::{
+    DEVICE_CAPABILITIES, DEVICE_CONTROL, DEVICE_CONTROL_2, DEVICE_STATUS, LINK_CONTROL, LINK_STATUS,
+};
 use crate::register::{Block, Dword, DwordWrite, Register};
+use crate::snapshot::RestoreError;
 
 pub use registers::{
     DeviceCapabilities, DeviceCapabilities2, DeviceControl, DeviceControl2, DeviceStatus,
     LinkCapabilities, LinkControl, LinkControl2, LinkStatus,
 };
 
-const DEVICE_CAPABILITIES: usize = 0x04;
-const DEVICE_CONTROL: usize = 0x08;
 const DEVICE_CONTROL_DWORD: usize = DEVICE_CONTROL / 4;
-const DEVICE_STATUS: usize = 0x0a;
-const LINK_CONTROL: usize = 0x10;
-const LINK_STATUS: usize = 0x12;
-const DEVICE_CONTROL_2: usize = 0x28;
 
 /// Device/Port Type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -408,7 +407,7 @@ fn link_control_2(config: &PcieConfig) -> Dword {
 
 impl Capability for PciExpress {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Conventional(0x10)
+        CapabilityId::Conventional(ConventionalId::PciExpress)
     }
 
     fn name(&self) -> &'static str {
@@ -439,6 +438,15 @@ impl Capability for PciExpress {
         let status = self.device_status().with_transactions_pending(false);
         registers.set(DEVICE_STATUS, status);
         registers.save()
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        _: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        self.registers.restore(at, saved)
     }
 
     fn inspect(&self) -> Value {

@@ -14,6 +14,8 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
+use crate::pci::ConventionalId;
+use crate::pci::power_management::{DATA, PMC, PMCSR};
 use crate::power::{PowerState, Transition};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 
@@ -56,10 +58,7 @@ pub struct Pmcsr {
 
 register_bits!(Pmc: u16, Pmcsr: u16);
 
-const PMC: usize = 2;
-const PMCSR: usize = 4;
 const PMCSR_DWORD: usize = PMCSR / 4;
-const DATA: usize = 7;
 
 /// What the Data register shows for one `Data_Select` value (PCIe Base §7.5.2.3): 0 to 3 power
 /// consumed in D0 to D3, 4 to 7 power dissipated, 8 common logic of a multi-function device.
@@ -358,7 +357,7 @@ impl PowerManagement {
 
 impl Capability for PowerManagement {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Conventional(0x01)
+        CapabilityId::Conventional(ConventionalId::PowerManagement)
     }
 
     fn name(&self) -> &'static str {
@@ -416,6 +415,8 @@ impl Capability for PowerManagement {
         self.registers.reset(kind);
         self.show_data();
     }
+
+    registers_are_the_state!(data);
 
     fn inspect(&self) -> Value {
         let (pmc, pmcsr) = (self.pmc(), self.pmcsr());

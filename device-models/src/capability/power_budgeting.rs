@@ -13,6 +13,8 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
+use crate::pci::ExtendedId;
+use crate::pci::power_budgeting::{DATA, DATA_SELECT};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 
 /// Data, +8: the power drawn from one rail in one operating condition.
@@ -40,9 +42,6 @@ pub struct PowerBudget {
 }
 
 register_bits!(PowerBudget: u32);
-
-const DATA_SELECT: usize = 4;
-const DATA: usize = 8;
 
 /// Entries that Data Select can name while one value is left to read zero.
 const MAX_ENTRIES: usize = 255;
@@ -132,7 +131,10 @@ impl PowerBudgeting {
 
 impl Capability for PowerBudgeting {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Extended { id: 4, version: 1 }
+        CapabilityId::Extended {
+            id: ExtendedId::PowerBudgeting,
+            version: 1,
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -156,6 +158,8 @@ impl Capability for PowerBudgeting {
         self.registers.reset(kind);
         self.show_data();
     }
+
+    registers_are_the_state!(entries);
 
     fn inspect(&self) -> Value {
         let data: PowerBudget = self.registers.get(DATA);

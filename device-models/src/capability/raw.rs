@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
+use crate::pci::{ConventionalId, ExtendedId};
 use crate::register::{Block, Dword, Register};
 
 /// A structure as bytes: one element of the array `[[capabilities.raw]]` of a profile.
@@ -191,10 +192,11 @@ fn id(config: &RawConfig) -> Result<CapabilityId, RawConfigError> {
         };
     }
     if config.extended {
+        let id = ExtendedId::of(id);
         Ok(CapabilityId::Extended { id, version })
     } else {
         u8::try_from(id)
-            .map(CapabilityId::Conventional)
+            .map(|id| CapabilityId::Conventional(ConventionalId::of(id)))
             .map_err(|_| RawConfigError::Id { id })
     }
 }
@@ -241,6 +243,8 @@ impl Capability for Raw {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!(id, given_name);
 
     fn inspect(&self) -> Value {
         json!({

@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::{BarConfig, BarKind, ConfigEffect, MAX_BARS};
+use crate::pci::ExtendedId;
 use crate::register::{Block, Dword, DwordWrite, Register, register_bits};
 use crate::snapshot::{self, RestoreError};
 
@@ -229,7 +230,7 @@ fn exponent(size: u64) -> Option<u32> {
 impl Capability for ResizableBar {
     fn id(&self) -> CapabilityId {
         CapabilityId::Extended {
-            id: 0x15,
+            id: ExtendedId::ResizableBar,
             version: 1,
         }
     }
@@ -261,6 +262,11 @@ impl Capability for ResizableBar {
         } else {
             self.registers.set(4 * index, before);
         }
+    }
+
+    fn save(&self) -> Value {
+        let Self { registers } = self;
+        registers.save()
     }
 
     fn restore(

@@ -11,12 +11,9 @@ use thiserror::Error;
 
 use super::raw::{byte_block, hex_dwords};
 use super::{Capability, CapabilityId};
+use crate::pci::ConventionalId;
+use crate::pci::vendor_specific::{BODY, LENGTH};
 use crate::register::{Block, Register};
-
-const LENGTH: usize = 2;
-
-/// List header and length byte.
-const HEADER: usize = 3;
 
 /// A vendor's bytes: the table `[capabilities.vendor]` of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -34,7 +31,7 @@ pub struct VendorConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VendorConfigError {
     /// The length does not fit its byte.
-    #[error("{len} bytes and the header exceed the length byte; at most {}", u8::MAX as usize - HEADER)]
+    #[error("{len} bytes and the header exceed the length byte; at most {}", u8::MAX as usize - BODY)]
     TooLong {
         /// Bytes given.
         len: usize,
@@ -73,7 +70,7 @@ impl VendorSpecific {
     /// There are more bytes than the length can tell, or more mask than bytes.
     pub fn new(config: &VendorConfig) -> Result<Self, VendorConfigError> {
         let (len, mask) = (config.bytes.len(), config.rw.len());
-        let length = u8::try_from(HEADER + len).map_err(|_| VendorConfigError::TooLong { len })?;
+        let length = u8::try_from(BODY + len).map_err(|_| VendorConfigError::TooLong { len })?;
         if mask > len {
             return Err(VendorConfigError::MaskTooLong {
                 len: mask,
@@ -95,7 +92,7 @@ impl VendorSpecific {
 
 impl Capability for VendorSpecific {
     fn id(&self) -> CapabilityId {
-        CapabilityId::Conventional(0x09)
+        CapabilityId::Conventional(ConventionalId::VendorSpecific)
     }
 
     fn name(&self) -> &'static str {
@@ -109,6 +106,8 @@ impl Capability for VendorSpecific {
     fn registers_mut(&mut self) -> &mut Block {
         &mut self.registers
     }
+
+    registers_are_the_state!();
 
     fn inspect(&self) -> Value {
         json!({

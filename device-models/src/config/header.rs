@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use super::ConfigEffect;
 use super::bar::{self, BarConfig, BarKind, MAX_BARS};
+use crate::pci::header::{
+    BASE_ADDRESS_0, CACHE_LINE_SIZE, CAPABILITIES_POINTER, CLASS_REVISION, COMMAND, INTERRUPT_LINE,
+    INTERRUPT_PIN, ROM_ADDRESS, SIZE, STATUS, SUBSYSTEM_VENDOR_ID, VENDOR_ID,
+};
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 use crate::snapshot::{Fingerprint, RestoreError};
 
@@ -51,16 +55,12 @@ pub struct Status {
 
 register_bits!(Command: u16, Status: u16);
 
-const COMMAND: usize = 0x04;
 const COMMAND_DWORD: usize = COMMAND / 4;
-const STATUS: usize = 0x06;
-const BAR0_DWORD: usize = 0x10 / 4;
-const ROM_DWORD: usize = 0x30 / 4;
-const CAPABILITIES_POINTER: usize = 0x34;
-const INTERRUPT_PIN: usize = 0x3d;
+const BAR0_DWORD: usize = BASE_ADDRESS_0 / 4;
+const ROM_DWORD: usize = ROM_ADDRESS / 4;
 
 /// DWORDs of the header.
-pub(super) const DWORDS: usize = 0x40 / 4;
+pub(super) const DWORDS: usize = SIZE / 4;
 
 /// What a header says of its function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,36 +143,36 @@ impl Header {
             }
         };
         place(
-            0x00,
+            VENDOR_ID,
             Dword::read_only(u32::from(config.device_id) << 16 | u32::from(config.vendor_id)),
         );
         place(COMMAND, Dword::new().with(0, command).with(2, status));
         place(
-            0x08,
+            CLASS_REVISION,
             Dword::read_only(config.class << 8 | u32::from(config.revision)),
         );
         place(
-            0x0c,
+            CACHE_LINE_SIZE,
             Dword::new().with(0, cache_line_size).with(2, header_type),
         );
         for (index, bar) in config.bars.iter().enumerate() {
             let Some(bar) = bar else { continue };
-            place(0x10 + 4 * index, bar.low());
+            place(BASE_ADDRESS_0 + 4 * index, bar.low());
             if bar.kind == BarKind::Memory64 && index + 1 < MAX_BARS {
-                place(0x14 + 4 * index, bar.high());
+                place(BASE_ADDRESS_0 + 4 * (index + 1), bar.high());
             }
         }
         place(
-            0x2c,
+            SUBSYSTEM_VENDOR_ID,
             Dword::read_only(
                 u32::from(config.subsystem_id) << 16 | u32::from(config.subsystem_vendor_id),
             ),
         );
         if let Some(size) = config.rom {
-            place(0x30, bar::rom(size));
+            place(ROM_ADDRESS, bar::rom(size));
         }
         place(
-            0x3c,
+            INTERRUPT_LINE,
             Dword::new()
                 .with(0, interrupt_line)
                 .with(1, Register::new(config.interrupt_pin)),

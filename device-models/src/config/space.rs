@@ -1,5 +1,7 @@
 //! The whole config space: header, conventional list, extended list.
 
+use std::mem::discriminant;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -10,6 +12,7 @@ use crate::capability::{
     AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
     PciExpress, PowerManagement,
 };
+use crate::pci;
 use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
@@ -187,7 +190,11 @@ impl ConfigSpace {
         mut placements: Vec<Placement>,
         extended: bool,
     ) -> Result<Self, LayoutError> {
-        let size = if extended { 4096 } else { 256 };
+        let size = if extended {
+            pci::EXTENDED_SIZE
+        } else {
+            pci::CONVENTIONAL_SIZE
+        } as u16;
         check_layout(&placements, size)?;
         let mut header = Header::new(config);
         let first = link(&mut placements, false);
@@ -442,7 +449,7 @@ fn link(placements: &mut [Placement], extended: bool) -> u16 {
 
 fn check_layout(placements: &[Placement], size: u16) -> Result<(), LayoutError> {
     let mut extents: Vec<(u16, u16, &'static str)> = Vec::with_capacity(placements.len());
-    let mut unique: Vec<&'static str> = Vec::new();
+    let mut unique = Vec::new();
     let mut extended_starts = None;
     for placed in placements {
         let capability = placed.capability.get();
@@ -452,9 +459,9 @@ fn check_layout(placements: &[Placement], size: u16) -> Result<(), LayoutError> 
             if placed.linked {
                 extended_starts.get_or_insert((name, offset));
             }
-            (0x100, size)
+            (pci::CONVENTIONAL_SIZE as u16, size)
         } else {
-            (0x40, 0x100)
+            (pci::header::SIZE as u16, pci::CONVENTIONAL_SIZE as u16)
         };
         if offset % 4 != 0 {
             return Err(LayoutError::Unaligned { name, offset });
@@ -484,14 +491,17 @@ fn check_layout(placements: &[Placement], size: u16) -> Result<(), LayoutError> 
         }
         extents.push(this);
         if !matches!(placed.capability, AnyCapability::Other(_)) {
-            if unique.contains(&name) {
+            let kind = discriminant(&placed.capability);
+            if unique.contains(&kind) {
                 return Err(LayoutError::Duplicate { name });
             }
-            unique.push(name);
+            unique.push(kind);
         }
     }
     match extended_starts {
-        Some((name, offset)) if offset != 0x100 => Err(LayoutError::FirstExtended { name, offset }),
+        Some((name, offset)) if usize::from(offset) != pci::CONVENTIONAL_SIZE => {
+            Err(LayoutError::FirstExtended { name, offset })
+        }
         _ => Ok(()),
     }
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
 use super::saved::Saved;
+use crate::config::AnyCapability;
+use crate::pci::power_management;
 use crate::power::PowerState;
 use crate::slot::Slot;
 use crate::time::Time;
@@ -75,8 +77,8 @@ impl PciCore {
         let placed = slot.function().config().capabilities();
         let pmcsr = placed
             .filter(|placed| placed.linked)
-            .find(|placed| placed.capability.get().name() == "power-management")
-            .map(|placed| placed.offset + 4);
+            .find(|placed| matches!(placed.capability, AnyCapability::PowerManagement(_)))
+            .map(|placed| placed.offset + power_management::PMCSR as u16);
         Self {
             platform,
             pmcsr,

@@ -6,54 +6,86 @@
 
 use crate::capability::CapabilityId;
 use crate::function::Function;
+use crate::pci::{ConventionalId, ExtendedId, error_reporting, express, header, l1_pm_substates};
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
-
-const HEADER_BYTES: usize = 0x40;
 
 /// An image of config space.
 #[derive(Clone, Debug)]
 pub(super) struct Saved(Vec<u8>);
 
-/// In which order the parts of a function are written back.
-const ORDER: [fn(CapabilityId) -> Option<Registers>; 2] = [before_header, after_header];
+/// When a capability is written back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    BeforeHeader,
+    AfterHeader,
+}
 
 /// Which registers of a capability are written back.
 #[derive(Clone, Copy)]
 enum Registers {
     /// 16-bit registers at these offsets.
-    Words(&'static [u16]),
+    Words(&'static [usize]),
     /// DWORDs at these offsets.
-    Dwords(&'static [u16]),
+    Dwords(&'static [usize]),
     /// Everything behind the header, from the end.
     Body,
 }
 
-fn before_header(id: CapabilityId) -> Option<Registers> {
+/// What is written back of a capability, and when. `None`: nothing is.
+const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
+    use Order::{AfterHeader, BeforeHeader};
+    use Registers::{Body, Dwords, Words};
     match id {
-        // Device, Link, Device 2 and Link 2 Control.
-        CapabilityId::Conventional(0x10) => Some(Registers::Words(&[0x08, 0x10, 0x28, 0x30])),
-        // AER: masks, severity and control, but no status.
-        CapabilityId::Extended { id: 0x0001, .. } => {
-            Some(Registers::Dwords(&[0x08, 0x0c, 0x14, 0x18]))
-        }
-        // L1 PM substates: the two control registers.
-        CapabilityId::Extended { id: 0x001e, .. } => Some(Registers::Dwords(&[0x0c, 0x08])),
-        // VC, LTR, Resizable BAR, ATS, PRI, PASID, ACS, DPC, PTM, TPH.
-        CapabilityId::Extended {
-            id:
-                0x0002 | 0x0018 | 0x0015 | 0x000f | 0x0013 | 0x001b | 0x000d | 0x001d | 0x001f | 0x0017,
-            ..
-        } => Some(Registers::Body),
-        _ => None,
-    }
-}
-
-fn after_header(id: CapabilityId) -> Option<Registers> {
-    match id {
-        // MSI and MSI-X: what they point to first, the control register in the first DWORD last.
-        CapabilityId::Conventional(0x05 | 0x11) => Some(Registers::Body),
-        _ => None,
+        CapabilityId::Conventional(id) => match id {
+            // What they point to first, the control register in the first DWORD last.
+            ConventionalId::Msi | ConventionalId::Msix => Some((AfterHeader, Body)),
+            ConventionalId::PciExpress => {
+                const CONTROLS: &[usize] = &[
+                    express::DEVICE_CONTROL,
+                    express::LINK_CONTROL,
+                    express::DEVICE_CONTROL_2,
+                    express::LINK_CONTROL_2,
+                ];
+                Some((BeforeHeader, Words(CONTROLS)))
+            }
+            ConventionalId::PowerManagement
+            | ConventionalId::VendorSpecific
+            | ConventionalId::Other(_) => None,
+        },
+        CapabilityId::Extended { id, .. } => match id {
+            // Masks, severity and control, but no status.
+            ExtendedId::AdvancedErrorReporting => {
+                const SETTINGS: &[usize] = &[
+                    error_reporting::UNCORRECTABLE_MASK,
+                    error_reporting::UNCORRECTABLE_SEVERITY,
+                    error_reporting::CORRECTABLE_MASK,
+                    error_reporting::CONTROL,
+                ];
+                Some((BeforeHeader, Dwords(SETTINGS)))
+            }
+            ExtendedId::L1PmSubstates => {
+                const CONTROLS: &[usize] =
+                    &[l1_pm_substates::CONTROL_2, l1_pm_substates::CONTROL_1];
+                Some((BeforeHeader, Dwords(CONTROLS)))
+            }
+            ExtendedId::VirtualChannel
+            | ExtendedId::LatencyToleranceReporting
+            | ExtendedId::ResizableBar
+            | ExtendedId::AddressTranslationServices
+            | ExtendedId::PageRequest
+            | ExtendedId::Pasid
+            | ExtendedId::AccessControlServices
+            | ExtendedId::DownstreamPortContainment
+            | ExtendedId::PrecisionTimeMeasurement
+            | ExtendedId::TphRequester => Some((BeforeHeader, Body)),
+            ExtendedId::DeviceSerialNumber
+            | ExtendedId::PowerBudgeting
+            | ExtendedId::VendorSpecific
+            | ExtendedId::DynamicPowerAllocation
+            | ExtendedId::Other(_) => None,
+        },
+        CapabilityId::DeviceSpecific { .. } => None,
     }
 }
 
@@ -88,16 +120,15 @@ impl Saved {
 
     /// Writes the image back.
     pub(super) fn restore(&self, function: &mut Function, now: Time) {
-        let [before, after] = ORDER;
-        self.restore_capabilities(function, now, before);
+        self.restore_capabilities(function, now, Order::BeforeHeader);
         self.restore_header(function, now);
-        self.restore_capabilities(function, now, after);
+        self.restore_capabilities(function, now, Order::AfterHeader);
     }
 
     /// The DWORDs that differ, from the last down to Command, so that nothing decodes before it has
     /// its address.
     fn restore_header(&self, function: &mut Function, now: Time) {
-        for offset in (0..HEADER_BYTES).step_by(4).rev() {
+        for offset in (0..header::SIZE).step_by(4).rev() {
             let mut present = [0; 4];
             function.config().read(offset as u64, &mut present);
             let saved = self.bytes(offset, 4);
@@ -109,16 +140,15 @@ impl Saved {
 
     /// Writes the BARs back and nothing else (`pci_restore_bars`).
     pub(super) fn restore_bars(&self, function: &mut Function, now: Time) {
-        function.config_write(now, 0x10, self.bytes(0x10, 0x18));
-        function.config_write(now, 0x30, self.bytes(0x30, 4));
+        for (offset, len) in [
+            (header::BASE_ADDRESS_0, header::BASE_ADDRESSES_SIZE),
+            (header::ROM_ADDRESS, 4),
+        ] {
+            function.config_write(now, offset as u64, self.bytes(offset, len));
+        }
     }
 
-    fn restore_capabilities(
-        &self,
-        function: &mut Function,
-        now: Time,
-        which: fn(CapabilityId) -> Option<Registers>,
-    ) {
+    fn restore_capabilities(&self, function: &mut Function, now: Time, order: Order) {
         let writes: Vec<(usize, usize)> = function
             .config()
             .capabilities()
@@ -127,14 +157,14 @@ impl Saved {
                 let start = usize::from(placed.offset);
                 let body = 4..4 * capability.registers().len();
                 let is_conventional = !capability.id().is_extended();
-                let at = |offsets: &[u16], len: usize| -> Vec<(usize, usize)> {
-                    let inside = offsets.iter().map(|offset| usize::from(*offset));
-                    inside
-                        .filter(|offset| *offset < body.end)
-                        .map(|offset| (start + offset, len))
-                        .collect()
+                let at = |offsets: &[usize], len: usize| -> Vec<(usize, usize)> {
+                    let inside = offsets.iter().filter(|offset| **offset < body.end);
+                    inside.map(|offset| (start + offset, len)).collect()
                 };
-                match which(capability.id()) {
+                let registers = written_back(capability.id())
+                    .filter(|(when, _)| *when == order)
+                    .map(|(_, registers)| registers);
+                match registers {
                     None => Vec::new(),
                     Some(Registers::Words(offsets)) => at(offsets, 2),
                     Some(Registers::Dwords(offsets)) => at(offsets, 4),

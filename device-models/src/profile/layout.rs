@@ -4,13 +4,14 @@ use super::capabilities::{Capabilities, Named};
 use super::error::Mistake;
 use crate::capability::CapabilityId;
 use crate::config::{LayoutError, Placement};
+use crate::pci::{self, ConventionalId};
 
 /// Ids of which a function has at most one (PCIe Base §7.5.2, §7.5.3, §7.7.1, §7.7.2).
-const UNIQUE: [(u8, &str); 4] = [
-    (0x01, "power management"),
-    (0x05, "MSI"),
-    (0x10, "PCI Express"),
-    (0x11, "MSI-X"),
+const UNIQUE: [(ConventionalId, &str); 4] = [
+    (ConventionalId::PowerManagement, "power management"),
+    (ConventionalId::Msi, "MSI"),
+    (ConventionalId::PciExpress, "PCI Express"),
+    (ConventionalId::Msix, "MSI-X"),
 ];
 
 /// An automatic offset is a multiple of this where there is room, as those of most silicon are.
@@ -131,9 +132,9 @@ fn absent(
 /// The first offset at which the capability is in nobody's way.
 fn free_offset(named: &Named, taken: &[(usize, usize)]) -> Result<u16, Mistake> {
     let (start, end) = if named.is_extended() {
-        (0x100, 0x1000)
+        (pci::CONVENTIONAL_SIZE, pci::EXTENDED_SIZE)
     } else {
-        (0x40, 0x100)
+        (pci::header::SIZE, pci::CONVENTIONAL_SIZE)
     };
     let len = named.len();
     let is_free = |offset: &usize| {

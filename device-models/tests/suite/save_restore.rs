@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use pci_device_models::config::AnyCapability;
 use pci_device_models::dma::DmaError;
 use pci_device_models::host::{
     AttachedFd, Control, Device, FaultSpan, FeatureCall, HostError, IrqAction, IrqData, Output,
     ResumeFault, SetIrqs, SuspendDelay, region_index::CONFIG,
 };
 use pci_device_models::model::Registry;
+use pci_device_models::pci::power_management::PMCSR;
 use pci_device_models::profile::Profile;
 use pci_device_models::register::ResetKind;
 use pci_device_models::snapshot::RestoreError;
@@ -88,8 +90,9 @@ impl Bench {
 
     fn pmcsr(&self) -> Option<u64> {
         let mut placed = self.device.slot().function().config().capabilities();
-        let pm = placed.find(|placed| placed.capability.get().name() == "power-management");
-        pm.map(|pm| u64::from(pm.offset) + 4)
+        let pm =
+            placed.find(|placed| matches!(placed.capability, AnyCapability::PowerManagement(_)));
+        pm.map(|pm| u64::from(pm.offset) + PMCSR as u64)
     }
 
     fn outputs(&mut self) -> Vec<String> {

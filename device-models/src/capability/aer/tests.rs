@@ -34,7 +34,8 @@ fn the_prefix_log_is_the_second_version_s() {
     for (version, len) in [(1, 11), (2, 18)] {
         let aer = aer(&format!("version = {version}"));
         assert_eq!(aer.registers().len(), len);
-        assert_eq!(aer.id(), CapabilityId::Extended { id: 1, version });
+        let id = ExtendedId::AdvancedErrorReporting;
+        assert_eq!(aer.id(), CapabilityId::Extended { id, version });
     }
     for version in [0, 3] {
         let config = AerConfig {

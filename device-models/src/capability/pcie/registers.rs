@@ -145,7 +145,9 @@ pub struct DeviceControl2 {
     #[bits(4)]
     pub completion_timeout: u8,
     pub completion_timeout_disable: bool,
-    #[bits(5)]
+    /// A port's.
+    pub ari_forwarding_enable: bool,
+    #[bits(4)]
     __: u8,
     pub ltr_enable: bool,
     #[bits(2)]

@@ -63,12 +63,15 @@ fn the_id_is_that_of_its_list() {
     assert_eq!(
         extended.id(),
         CapabilityId::Extended {
-            id: 0x0b,
+            id: ExtendedId::VendorSpecific,
             version: 2
         }
     );
     let conventional = raw("id = 0x03").unwrap();
-    assert_eq!(conventional.id(), CapabilityId::Conventional(0x03));
+    assert_eq!(
+        conventional.id(),
+        CapabilityId::Conventional(ConventionalId::of(0x03))
+    );
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! Which bits of config space vfio-pci keeps to itself, and which a client may write
 //! (`vfio_pci_config.c`, the `init_pci_cap_*_perm` functions).
 
-use crate::capability::CapabilityId;
-use crate::config::BarKind;
+use crate::capability::{CapabilityId, DeviceControl, DeviceControl2, Pmc, Pmcsr};
+use crate::config::{BarKind, Command, MAX_BARS, Status};
 use crate::function::Function;
 use crate::host::dialect::PmDialect;
+use crate::pci::{
+    ConventionalId, ExtendedId, error_reporting, express, extended_vendor_specific, header, msi,
+    power_budgeting, power_management, vendor_specific,
+};
+use crate::register::RegisterBits;
+
+const ALL: u32 = u32::MAX;
 
 /// Permissions of every byte of config space.
 #[derive(Debug)]
@@ -42,27 +49,26 @@ impl Permissions {
     }
 
     fn header(&mut self, function: &Function) {
-        const ALL: u32 = u32::MAX;
-        const INTERRUPT_DISABLE: u32 = 0x0400;
-        const CAPABILITIES_LIST: u32 = 0x0010;
+        let interrupt_disable = Command::new().with_interrupt_disable(true);
+        let capabilities_list = Status::new().with_capabilities_list(true);
         // Vendor and Device ID.
-        self.set(0x00, 4, ALL, 0);
-        // Command: Interrupt Disable is the client's own, the rest reaches the function.
-        self.set(0x04, 2, INTERRUPT_DISABLE, ALL);
-        self.set(0x06, 2, CAPABILITIES_LIST, 0);
-        // Cache Line Size, Latency Timer; BIST.
-        self.set(0x0c, 2, 0, ALL);
-        self.set(0x0f, 1, 0, ALL);
-        for bar in 0..6 {
-            self.set(0x10 + 4 * bar, 4, ALL, self.bar_mask(function, bar));
+        self.set(header::VENDOR_ID, 4, ALL, 0);
+        // Interrupt Disable is the client's own, the rest of Command reaches the function.
+        self.set(header::COMMAND, 2, interrupt_disable.to_bits(), ALL);
+        self.set(header::STATUS, 2, capabilities_list.to_bits(), 0);
+        // Cache Line Size, Latency Timer.
+        self.set(header::CACHE_LINE_SIZE, 2, 0, ALL);
+        self.set(header::BIST, 1, 0, ALL);
+        for bar in 0..MAX_BARS {
+            let mask = self.bar_mask(function, bar);
+            self.set(header::BASE_ADDRESS_0 + 4 * bar, 4, ALL, mask);
         }
         let rom = function.config().header().rom_size();
         let rom_mask = rom.map_or(0, |size| !(size - 1) | 1);
-        self.set(0x30, 4, ALL, rom_mask);
-        // Capabilities Pointer; Interrupt Line; Interrupt Pin.
-        self.set(0x34, 1, ALL, 0);
-        self.set(0x3c, 1, ALL, ALL);
-        self.set(0x3d, 1, ALL, 0);
+        self.set(header::ROM_ADDRESS, 4, ALL, rom_mask);
+        self.set(header::CAPABILITIES_POINTER, 1, ALL, 0);
+        self.set(header::INTERRUPT_LINE, 1, ALL, ALL);
+        self.set(header::INTERRUPT_PIN, 1, ALL, 0);
     }
 
     /// Address bits of a BAR register that a client can set.
@@ -81,47 +87,72 @@ impl Permissions {
         // hidden; ids of conventional ones are the function's.
         match id {
             CapabilityId::Conventional(_) => self.set(at + 1, 1, 0xff, 0),
-            CapabilityId::Extended { .. } => self.set(at, 4, u32::MAX, 0),
-            // As `unassigned_perms`: reads and writes reach the function.
-            CapabilityId::DeviceSpecific { .. } => self.all_writable(at, at + len),
+            CapabilityId::Extended { .. } => self.set(at, 4, ALL, 0),
+            CapabilityId::DeviceSpecific { .. } => {}
         }
         match id {
-            CapabilityId::Conventional(0x01) => self.power_management(at, dialect),
-            CapabilityId::Conventional(0x05) => self.msi(at, len),
-            CapabilityId::Conventional(0x10) => self.pci_express(at),
-            CapabilityId::Conventional(0x09) => self.all_writable(at + 3, at + len),
-            CapabilityId::Extended { id: 0x0001, .. } => self.advanced_error_reporting(at),
-            CapabilityId::Extended { id: 0x0004, .. } => self.set(at + 4, 1, 0, u32::MAX),
-            CapabilityId::Extended { id: 0x000b, .. } => self.all_writable(at + 8, at + len),
-            _ => {}
+            CapabilityId::Conventional(id) => match id {
+                ConventionalId::PowerManagement => self.power_management(at, dialect),
+                ConventionalId::Msi => self.msi(at, len),
+                ConventionalId::PciExpress => self.pci_express(at),
+                ConventionalId::VendorSpecific => {
+                    self.all_writable(at + vendor_specific::BODY, at + len);
+                }
+                // The table is behind a BAR; Message Control is set up with SET_IRQS.
+                ConventionalId::Msix | ConventionalId::Other(_) => {}
+            },
+            CapabilityId::Extended { id, .. } => match id {
+                ExtendedId::AdvancedErrorReporting => self.advanced_error_reporting(at),
+                ExtendedId::PowerBudgeting => {
+                    self.set(at + power_budgeting::DATA_SELECT, 1, 0, ALL);
+                }
+                ExtendedId::VendorSpecific => {
+                    self.all_writable(at + extended_vendor_specific::BODY, at + len);
+                }
+                ExtendedId::VirtualChannel
+                | ExtendedId::DeviceSerialNumber
+                | ExtendedId::AccessControlServices
+                | ExtendedId::AddressTranslationServices
+                | ExtendedId::PageRequest
+                | ExtendedId::ResizableBar
+                | ExtendedId::DynamicPowerAllocation
+                | ExtendedId::TphRequester
+                | ExtendedId::LatencyToleranceReporting
+                | ExtendedId::Pasid
+                | ExtendedId::DownstreamPortContainment
+                | ExtendedId::L1PmSubstates
+                | ExtendedId::PrecisionTimeMeasurement
+                | ExtendedId::Other(_) => {}
+            },
+            // As `unassigned_perms`: reads and writes reach the function.
+            CapabilityId::DeviceSpecific { .. } => self.all_writable(at, at + len),
         }
     }
 
     /// PME belongs to the host. In the v4 dialect the client has a virtual one instead.
     fn power_management(&mut self, at: usize, dialect: PmDialect) {
-        const PME_SUPPORT: u32 = 0xf800;
-        const PME: u32 = 0x8100;
-        const PME_EN: u32 = 0x0100;
-        const POWER_STATE: u32 = 0x0003;
-        self.set(at + 2, 2, PME_SUPPORT, 0);
-        let write = match dialect {
-            PmDialect::Mainline => !(PME | POWER_STATE),
-            PmDialect::V4 => !(PME | POWER_STATE) | PME_EN,
+        let pme_support = Pmc::new().with_pme_support(0x1f);
+        let pme = Pmcsr::new().with_pme_en(true).with_pme_status(true);
+        let state = Pmcsr::new().with_power_state(0x3);
+        let armed = match dialect {
+            PmDialect::Mainline => Pmcsr::new(),
+            PmDialect::V4 => Pmcsr::new().with_pme_en(true),
         };
-        self.set(at + 4, 4, PME, write);
+        let write = !(pme.to_bits() | state.to_bits()) | armed.to_bits();
+        self.set(at + power_management::PMC, 2, pme_support.to_bits(), 0);
+        self.set(at + power_management::PMCSR, 4, pme.to_bits(), write);
     }
 
     /// Message and enable bits are the driver's: the client sets MSI up with SET_IRQS. Mask bits are
     /// the function's own.
     fn msi(&mut self, at: usize, len: usize) {
-        const ALL: u32 = u32::MAX;
         // With 64-bit addresses the structure has one DWORD more, with mask bits two.
         let (wide, maskable) = (matches!(len, 16 | 24), len >= 20);
-        self.set(at + 2, 1, ALL, ALL);
-        self.set(at + 4, 4, ALL, ALL);
-        let data = if wide { 12 } else { 8 };
+        self.set(at + msi::CONTROL, 1, ALL, ALL);
+        self.set(at + msi::ADDRESS, 4, ALL, ALL);
+        let data = if wide { msi::DATA_64 } else { msi::DATA_32 };
         if wide {
-            self.set(at + 8, 4, ALL, ALL);
+            self.set(at + msi::ADDRESS_HIGH, 4, ALL, ALL);
         }
         self.set(at + data, 2, ALL, ALL);
         if maskable {
@@ -130,24 +161,35 @@ impl Permissions {
     }
 
     fn pci_express(&mut self, at: usize) {
-        const FLR: u32 = 0x8000;
-        const PAYLOAD: u32 = 0x00e0;
-        const READ_REQUEST: u32 = 0x7000;
-        const PHANTOM: u32 = 0x0200;
-        const ARI: u32 = 0x0020;
-        self.set(at + 0x08, 2, FLR | PAYLOAD | READ_REQUEST, !(PHANTOM | FLR));
-        self.set(at + 0x28, 2, 0, !ARI);
+        let control = DeviceControl::new();
+        let virt = control
+            .with_initiate_flr(true)
+            .with_max_payload_size(0x7)
+            .with_max_read_request_size(0x7);
+        let refused = control.with_initiate_flr(true).with_phantom_functions(true);
+        let write = !refused.to_bits();
+        self.set(at + express::DEVICE_CONTROL, 2, virt.to_bits(), write);
+        let refused = DeviceControl2::new().with_ari_forwarding_enable(true);
+        let write = !refused.to_bits();
+        self.set(at + express::DEVICE_CONTROL_2, 2, 0, write);
     }
 
     fn advanced_error_reporting(&mut self, at: usize) {
-        for offset in [0x04, 0x08, 0x0c, 0x10, 0x14, 0x18] {
-            self.set(at + offset, 4, 0, u32::MAX);
+        for offset in [
+            error_reporting::UNCORRECTABLE_STATUS,
+            error_reporting::UNCORRECTABLE_MASK,
+            error_reporting::UNCORRECTABLE_SEVERITY,
+            error_reporting::CORRECTABLE_STATUS,
+            error_reporting::CORRECTABLE_MASK,
+            error_reporting::CONTROL,
+        ] {
+            self.set(at + offset, 4, 0, ALL);
         }
     }
 
     fn all_writable(&mut self, from: usize, to: usize) {
         for offset in from..to {
-            self.set(offset, 1, 0, u32::MAX);
+            self.set(offset, 1, 0, ALL);
         }
     }
 }

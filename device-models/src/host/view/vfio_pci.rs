@@ -11,6 +11,7 @@ use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
 use crate::host::region::{self, region_index};
 use crate::host::{Device, IrqIndex, region_index::CONFIG};
+use crate::pci::ConventionalId;
 use crate::power::PowerState;
 use crate::register::RegisterBits;
 use crate::snapshot::{RestoreError, hex, unhex};
@@ -71,7 +72,7 @@ fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
 }
 
 /// Where a conventional capability is.
-fn find(function: &Function, id: u8) -> Option<u16> {
+fn find(function: &Function, id: ConventionalId) -> Option<u16> {
     let mut placed = function.config().capabilities();
     placed
         .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
@@ -138,7 +139,7 @@ impl VirtualConfig {
         let config = function.config();
         let mut bytes = vec![0; usize::from(config.size())];
         config.read(0, &mut bytes);
-        let pm = find(function, 0x01);
+        let pm = find(function, ConventionalId::PowerManagement);
         if let Some(pm) = pm.map(usize::from) {
             let support = match dialect {
                 PmDialect::Mainline => 0,
@@ -156,9 +157,9 @@ impl VirtualConfig {
             bytes,
             permissions: Permissions::new(function, dialect),
             pm,
-            pcie: find(function, 0x10),
+            pcie: find(function, ConventionalId::PciExpress),
             has_flr,
-            msi: find(function, 0x05),
+            msi: find(function, ConventionalId::Msi),
             msi_in_use: false,
             msi_allocated: 0,
         }
@@ -284,8 +285,6 @@ impl Device {
     /// The driver enables the kind of message that the client bound triggers of, and no other
     /// (`vfio_msi_enable`); the client cannot do so itself.
     pub(in crate::host) fn program_messages(&mut self, now: Time) {
-        const MSI: u8 = 0x05;
-        const MSIX: u8 = 0x11;
         const MSI_ENABLE: u16 = 1 << 0;
         const MSIX_ENABLE: u16 = 1 << 15;
         let msi = self.irqs.vectors_in_use(IrqIndex::Msi);
@@ -306,7 +305,7 @@ impl Device {
                 vconfig.msi_allocated = allocated as u8;
             }
         }
-        for (id, control) in [(MSI, msi), (MSIX, msix)] {
+        for (id, control) in [(ConventionalId::Msi, msi), (ConventionalId::Msix, msix)] {
             let function = self.slot.function_mut();
             if let Some(at) = find(function, id) {
                 function.config_write(now, u64::from(at) + 2, &control.to_le_bytes());
