@@ -9,6 +9,7 @@
 //! | [`migration`] | migration as a client drives it, and two servers to move a function between |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests turn |
+//! | [`outside`] | Cargo projects outside this repository that use its crates |
 //! | [`fuzz`] | inputs of all kinds, made up, and what has to hold for each |
 //! | [`conformance`] | checks that judge any server by the rules of the protocol |
 //! | [`soak`] | a daemon under everything at once, and a checker that counts |
@@ -21,6 +22,7 @@ pub mod daemon;
 pub mod fuzz;
 pub mod migration;
 pub mod os;
+pub mod outside;
 pub mod raw;
 pub mod soak;
 pub mod table;

@@ -28,6 +28,7 @@ mod mapped_bars;
 mod migration;
 mod migration_dma;
 mod migration_stream;
+mod outside;
 mod pieces;
 mod protocol;
 mod streams;

@@ -1,0 +1,194 @@
+//! The crates as people use them who are not in this repository.
+
+use std::process::Command;
+
+use client_tests::outside::Project;
+use client_tests::raw::RawClient;
+
+/// A server in another program, and a client of it, without a command line.
+#[test]
+fn a_server_and_a_client_are_embedded_in_twenty_lines() {
+    let dependencies = r#"dormouse = { path = "{root}/server", default-features = false }"#;
+    let main = r#"
+use std::os::unix::net::UnixStream;
+
+use dormouse::models::model::Registry;
+use dormouse::models::profile::Profile;
+use dormouse::{Client, Endpoint, ServedFunction, Server, Settings, client};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let text = Profile::builtin("nvme").ok_or("there is no profile nvme")?;
+    let profile = Profile::parse("nvme", text, &[])?;
+    let (ours, theirs) = UnixStream::pair()?;
+    let device = profile.device(&Registry::builtin())?;
+    let mut server = Server::new(Settings::default())?;
+    server.add(ServedFunction {
+        name: "nvme".into(),
+        device,
+        client_memory: profile.client_memory(),
+        endpoint: Endpoint::Connected(theirs),
+        control: None,
+        rail: None,
+        line: None,
+    })?;
+    let server = std::thread::spawn(move || server.run());
+    let mut client = Client::over(ours, client::Options::default())?;
+    println!("{:04x}", client.read_u16(7, 0)?);
+    drop(client);
+    Ok(server.join().map_err(|_| "the server panicked")??)
+}
+"#;
+    let project = Project::new("embedded", dependencies, &[("src/main.rs", main)]).unwrap();
+    let output = Command::new(project.build().unwrap()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stdout, b"144d\n");
+    let tree = project.cargo(&["tree", "--edges=normal", "--prefix=none"]);
+    let tree = String::from_utf8(tree.unwrap().stdout).unwrap();
+    let crates: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(crates.contains(&"dormouse"), "{tree}");
+    for alien in [
+        "anyhow",
+        "clap",
+        "landlock",
+        "sd-notify",
+        "seccompiler",
+        "signal-hook",
+        "tracing-subscriber",
+    ] {
+        assert!(!crates.contains(&alien), "{alien}:\n{tree}");
+    }
+}
+
+/// A test suite that uses the harness.
+#[test]
+fn a_test_uses_the_harness_in_ten_lines() {
+    let dependencies = r#"dormouse = { path = "{root}/server", default-features = false }"#;
+    let test = r#"
+#[test]
+fn a_write_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
+    let mut served = dormouse::testing::Function::profile("testdev")
+        .set("host.suspend-delay-ms", "10")
+        .start()?;
+    let mut client = served.client()?;
+    client.write_u16(7, 4, 2)?;
+    client.write_u32(0, 4, 0x5afe)?;
+    client.low_power_entry()?;
+    served.advance(std::time::Duration::from_millis(10))?;
+    assert_eq!(served.status()?["power_state"], "D3cold");
+    Ok(())
+}
+"#;
+    let project = Project::new("suite", dependencies, &[("src/lib.rs", test)]).unwrap();
+    let output = project.cargo(&["test", "--lib"]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+/// A program of a model's author: the whole command line, with the model and its profile built in.
+#[test]
+fn an_authors_program_has_the_whole_command_line() {
+    let dependencies = r#"
+dormouse = { path = "{root}/server" }
+pci-device-models = { path = "{root}/device-models" }
+serde = { version = "1", features = ["derive"] }
+"#;
+    let main = r#"
+use pci_device_models::model::Registry;
+use pci_device_models::model::prelude::*;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Adder {
+    sum: u32,
+}
+
+impl Model for Adder {
+    fn read(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: Lanes) -> u32 {
+        self.sum
+    }
+
+    fn write(&mut self, _: &mut Context<'_>, _: u8, _: u64, write: DwordWrite) {
+        self.sum = self.sum.wrapping_add(write.value());
+    }
+
+    fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {
+        self.sum = 0;
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    let mut registry = Registry::builtin();
+    registry.register("adder", || Box::<Adder>::default());
+    registry.register_profile("adder", include_str!("adder.toml"));
+    dormouse::cli::run(registry, std::env::args_os())
+}
+"#;
+    let profile = r#"
+name = "adder"
+description = "Adds what is written to it"
+model = "adder"
+
+[identity]
+vendor-id = 0x1234
+device-id = 0x0002
+class = 0xff0000
+
+[[bar]]
+index = 0
+kind = "memory32"
+size = 0x1000
+
+[capabilities.pm]
+"#;
+    let files = [("src/main.rs", main), ("src/adder.toml", profile)];
+    let project = Project::new("adder", dependencies, &files).unwrap();
+    let program = project.build().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&program)
+            .args(arguments)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["profiles"]).contains("adder           Adds what is written to it\n"));
+    assert_eq!(run(&["check", "src/adder.toml"]), "");
+    assert!(run(&["config-space", "adder"]).contains("\n00: 34 12 02 00"));
+    let wrong = Command::new(&program)
+        .args(["check", "Cargo.toml"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(3), "{wrong:?}");
+
+    let mut server = Command::new(&program)
+        .args(["serve", "--profile=adder", "--set=identity.revision=7"])
+        .args(["--socket-path=device.sock", "--ctl-path=ctl.sock"])
+        .current_dir(project.path())
+        .spawn()
+        .unwrap();
+    let socket = project.path().join("device.sock");
+    let start = std::time::Instant::now();
+    let mut client = loop {
+        if let Ok(client) = RawClient::attach(&socket) {
+            break client;
+        }
+        assert!(start.elapsed() < client_tests::raw::PATIENCE, "no server");
+    };
+    client.write(7, 4, &[2, 0]).unwrap();
+    for _ in 0..2 {
+        client.write(0, 0, &21_u32.to_le_bytes()).unwrap();
+    }
+    assert_eq!(client.read(0, 0, 4).unwrap(), 42_u32.to_le_bytes());
+    let status = run(&["ctl", "--ctl-path=ctl.sock", "status"]);
+    assert!(status.contains("power_state: D0"), "{status}");
+    // seccomp's mode 2 is a filter, which the sandbox has put up.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    assert!(status.contains("Seccomp:\t2"), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    run(&["ctl", "--ctl-path=ctl.sock", "shutdown"]);
+    assert!(server.wait().unwrap().success());
+}
