@@ -7,9 +7,40 @@ use pci_device_models::model::{InRange, Registry};
 use pci_device_models::profile::{Profile, ProfileError};
 use pci_device_models::snapshot::RestoreError;
 
-use registers::{CONTROL, Control, Registers, Status};
+pci_device_models::registers! {
+    /// The registers of BAR0.
+    pub struct Registers[0x20] {
+        /// Bus address of the memory.
+        ADDRESS @ 0x00: u64 { rw: all },
+        /// Bytes to write.
+        LENGTH @ 0x08: u16 { rw: all },
+        /// Starts the job.
+        CONTROL @ 0x0c: Control,
+        /// The state of the job.
+        STATUS @ 0x10: Status { rw1c: [DONE, ERROR] },
+    }
+}
 
-include!(concat!(env!("OUT_DIR"), "/step_by_step.rs"));
+pci_device_models::register_bits! {
+    /// Control.
+    #[bitfield(u32)]
+    pub struct Control {
+        pub start: bool,
+        #[bits(31)]
+        __: u32,
+    }
+
+    /// Status.
+    #[bitfield(u32)]
+    pub struct Status {
+        pub busy: bool,
+        pub done: bool,
+        /// The memory could not be written.
+        pub error: bool,
+        #[bits(29)]
+        __: u32,
+    }
+}
 
 /// What a profile says in its `[model]`.
 #[derive(Debug, Deserialize)]

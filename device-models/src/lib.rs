@@ -12,9 +12,6 @@
 //! All three name registers and capabilities by [`pci`].
 #![forbid(unsafe_code)]
 
-// What is made of register tables says where it finds things as it would in another crate.
-extern crate self as pci_device_models;
-
 pub mod bench;
 pub mod capability;
 pub mod config;
@@ -31,3 +28,11 @@ pub mod slot;
 pub mod snapshot;
 pub mod time;
 pub mod violation;
+
+/// Crates that the macros of [`register`] use.
+#[doc(hidden)]
+pub mod __register {
+    pub use bitfield_struct::bitfield;
+    pub use pastey::paste;
+    pub use serde;
+}

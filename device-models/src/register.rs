@@ -9,20 +9,30 @@
 //! | attribute | mask |
 //! |---|---|
 //! | RO, HwInit, RsvdP, RsvdZ | in no mask |
-//! | RW | [`Register::rw`] |
-//! | RW1C | [`Register::rw1c`] |
-//! | sticky (ROS, RWS, RW1CS) | [`Register::sticky`] besides |
-//! | not touched by FLR | [`Register::kept_by_flr`] besides |
-//! | backed by auxiliary power | [`Register::aux_backed`] besides |
+//! | RW | [`Attributes::rw`] |
+//! | RW1C | [`Attributes::rw1c`] |
+//! | sticky (ROS, RWS, RW1CS) | [`Attributes::sticky`] besides |
+//! | not touched by FLR | [`Attributes::kept_by_flr`] besides |
+//! | backed by auxiliary power | [`Attributes::aux_backed`] besides |
+//!
+//! Device models declare their registers with [`registers!`](crate::registers), and the bits of registers with
+//! [`register_bits!`](crate::register_bits). A [`BankDescription`] has the names besides: of registers that a model
+//! declares, and of those that are described at run time.
 
+mod attributes;
+mod description;
 mod dword;
 mod lanes;
-pub mod table;
+mod macros;
 mod typed;
 
+pub use crate::{register_bits, registers};
+pub use attributes::{Access, Attributes};
+pub use description::{
+    BankDescription, DescriptionError, FieldDescription, Problem, RegisterDescription,
+};
 pub use dword::{Block, Dword, Written};
 pub use lanes::{DwordWrite, Lanes, Piece, split};
-pub(crate) use typed::register_bits;
 pub use typed::{Register, RegisterBits};
 
 /// Why a function loses state, from the deepest loss to the mildest (PCIe Base §6.6, §5.3.1.4).

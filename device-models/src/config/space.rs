@@ -301,7 +301,8 @@ impl ConfigSpace {
     /// The register at `offset`, as software would read it. Zero where there is none.
     #[must_use]
     pub fn register<T: RegisterBits>(&self, offset: u16) -> T {
-        T::of_bits(self.read_dword(u64::from(offset & !3)) >> (8 * (offset % 4)))
+        let dword = self.read_dword(u64::from(offset & !3)) >> (8 * (offset % 4));
+        T::of_bits(u64::from(dword))
     }
 
     /// The device's own change of a register of its own at `offset`: of a structure without a list

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 
+pub mod registers;
+
 use self::registers::*;
 use super::i2c::Bus;
 use super::prelude::*;
-
-include!(concat!(env!("OUT_DIR"), "/designware.rs"));
 
 /// Commands and bytes that each FIFO holds.
 pub const FIFO_DEPTH: usize = 32;

@@ -7,13 +7,13 @@
 pub mod channel;
 
 use self::channel::Channel;
+pub mod registers;
+
 use self::registers::*;
 use super::InRange;
 use super::prelude::*;
 use crate::dma::DmaOutcome;
 use crate::snapshot::{self, RestoreError};
-
-include!(concat!(env!("OUT_DIR"), "/ioat_global.rs"));
 
 /// Bytes of a page of registers.
 pub const PAGE: u64 = 0x80;

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 
+pub mod registers;
+
 use self::registers::*;
 use super::CharacterLine;
 use super::prelude::*;
-
-include!(concat!(env!("OUT_DIR"), "/serial.rs"));
 
 /// Bytes that each FIFO holds. While they are off there is one register for each direction.
 pub const FIFO: usize = 16;
@@ -28,6 +28,8 @@ const NO_INTERRUPT: u8 = 0x01;
 const TRANSMITTER: u8 = 0x02;
 /// MSR's lines that somebody at the other end holds on: DCD, DSR, CTS.
 const CARRIER: u8 = 0xb;
+/// MSR's lines, of which a saved state may say more.
+const LINES: u8 = 0xf;
 /// MSR's line of which only the end counts as a change: RI.
 const RING: u8 = 0x4;
 
@@ -134,7 +136,7 @@ impl Model for Serial {
 
     fn reset(&mut self, cx: &mut Context<'_>, _: ResetKind) {
         self.carrier = std::mem::take(self).carrier;
-        let status = ModemStatus::new().with_lines(self.carrier);
+        let status = ModemStatus::new().with_lines(self.carrier & LINES);
         self.registers.set_msr(status);
         cx.set_timer(ON_THE_WAY, None);
     }
@@ -153,7 +155,7 @@ impl Model for Serial {
         let lines = match control.into_bits() {
             // OUT2 is DCD, OUT1 is RI, DTR is DSR, RTS is CTS.
             own if control.loopback() => own & 0xc | own << 1 & 0x2 | own >> 1 & 0x1,
-            _ => self.carrier,
+            _ => self.carrier & LINES,
         };
         let changes = before.changes() | (before.lines() ^ lines) & !(lines & RING);
         let after = before.with_lines(lines).with_changes(changes);

@@ -5,11 +5,11 @@
 //! switched on; others go byte by byte, with software in between. The controller begins nothing while config
 //! space says that its host interface is off.
 
+pub mod registers;
+
 use self::registers::*;
 use super::i2c::Bus;
 use super::prelude::*;
-
-include!(concat!(env!("OUT_DIR"), "/smbus.rs"));
 
 /// Host Configuration, in config space.
 pub const HSTCFG: u16 = 0x40;

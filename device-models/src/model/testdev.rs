@@ -4,6 +4,8 @@
 //! reads zero.
 
 mod dma;
+pub mod registers;
+
 use serde_json::{Value, json};
 
 use self::dma::{CopyEngine, Job};
@@ -14,8 +16,6 @@ use self::registers::{
 use super::prelude::*;
 use crate::dma::DmaOutcome;
 use crate::power::PowerState;
-
-include!(concat!(env!("OUT_DIR"), "/testdev.rs"));
 
 /// The BAR with the registers.
 const REGISTER_BAR: u8 = 0;

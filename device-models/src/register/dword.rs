@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{DwordWrite, Lanes, Register, RegisterBits, ResetKind};
+use super::{Attributes, DwordWrite, Lanes, Register, RegisterBits, ResetKind};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A DWORD of registers: its value, what software may change and what each reset keeps.
@@ -52,15 +52,20 @@ impl Dword {
     #[must_use]
     pub fn with<T: RegisterBits>(mut self, byte: u32, register: Register<T>) -> Self {
         let shift = 8 * byte.min(3);
-        self.reset |= register.reset.to_bits() << shift;
-        self.value = self.reset;
-        self.rw |= register.rw << shift;
-        self.rw1c |= register.rw1c << shift;
-        self.hot |= register.hot << shift;
-        self.flr |= register.flr << shift;
-        self.soft |= register.soft << shift;
-        self.aux |= register.aux << shift;
+        self.place(register.attributes.map(|mask| mask << shift));
         self
+    }
+
+    /// Adds bits with these attributes, of which the low 32 are this DWORD's.
+    pub(super) fn place(&mut self, attributes: Attributes) {
+        self.reset |= attributes.reset as u32;
+        self.value = self.reset;
+        self.rw |= attributes.rw as u32;
+        self.rw1c |= attributes.rw1c as u32;
+        self.hot |= attributes.hot as u32;
+        self.flr |= attributes.flr as u32;
+        self.soft |= attributes.soft as u32;
+        self.aux |= attributes.aux as u32;
     }
 
     /// The current value.
@@ -72,14 +77,14 @@ impl Dword {
     /// The register at byte `byte` in its own type.
     #[must_use]
     pub fn get<T: RegisterBits>(&self, byte: u32) -> T {
-        T::of_bits(self.value >> (8 * byte.min(3)))
+        T::of_bits(u64::from(self.value >> (8 * byte.min(3))))
     }
 
     /// Hardware's own change of the register at byte `byte`, beyond what software may write.
     pub fn set<T: RegisterBits>(&mut self, byte: u32, register: T) {
         let shift = 8 * byte.min(3);
-        let mask = (u32::MAX >> (32 - T::WIDTH)) << shift;
-        self.value = (self.value & !mask) | (register.to_bits() << shift);
+        let mask = (u64::MAX >> (64 - T::WIDTH)) << shift;
+        self.value = (self.value & !(mask as u32)) | (register.to_bits() << shift) as u32;
     }
 
     /// A change of what the DWORD is rather than of what it holds: reset value, value and RW mask
@@ -163,6 +168,9 @@ impl Dword {
 }
 
 /// Consecutive DWORDs, for example those of a capability or of a device's register page.
+///
+/// A [`BankDescription`](super::BankDescription) makes one of its registers, and
+/// [`Block::new`] one of DWORDs whose attributes are known at run time only.
 #[derive(Clone, Debug, Default)]
 pub struct Block(Vec<Dword>);
 
@@ -171,15 +179,6 @@ impl Block {
     #[must_use]
     pub fn new(dwords: impl Into<Vec<Dword>>) -> Self {
         Self(dwords.into())
-    }
-
-    /// A block of DWORDs with these reset values, RW and RW1C masks.
-    #[must_use]
-    pub fn of_masks(masks: &[(u32, u32, u32)]) -> Self {
-        let dword = |(reset, rw, rw1c): &(u32, u32, u32)| {
-            Dword::new().with(0, Register::new(*reset).rw(*rw).rw1c(*rw1c))
-        };
-        Self(masks.iter().map(dword).collect())
     }
 
     /// Length in DWORDs.
@@ -230,33 +229,28 @@ impl Block {
         self.write_at(offset, write)
     }
 
-    /// The register at byte offset `offset` of the block.
+    /// Returns the register at byte offset `offset` of the block; one of 64 bits has its low DWORD first.
     #[must_use]
     pub fn get<T: RegisterBits>(&self, offset: usize) -> T {
-        let byte = (offset % 4) as u32;
-        self.0
-            .get(offset / 4)
-            .map_or_else(|| T::of_bits(0), |dword| dword.get(byte))
+        let low = self.read(offset / 4) >> (8 * (offset % 4));
+        let high = if T::WIDTH > 32 {
+            self.read(offset / 4 + 1)
+        } else {
+            0
+        };
+        T::of_bits(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// The 64 bits from byte offset `offset` on, the low DWORD first.
-    #[must_use]
-    pub fn get_u64(&self, offset: usize) -> u64 {
-        let [low, high] = [offset / 4, offset / 4 + 1].map(|index| u64::from(self.read(index)));
-        high << 32 | low
-    }
-
-    /// Hardware's own change of the register at byte offset `offset`.
+    /// Changes the register at byte offset `offset` as hardware does, beyond what software may write.
     pub fn set<T: RegisterBits>(&mut self, offset: usize, register: T) {
         if let Some(dword) = self.0.get_mut(offset / 4) {
             dword.set((offset % 4) as u32, register);
         }
-    }
-
-    /// As [`Self::set`] for the 64 bits from byte offset `offset` on.
-    pub fn set_u64(&mut self, offset: usize, value: u64) {
-        self.set(offset, value as u32);
-        self.set(offset + 4, (value >> 32) as u32);
+        if T::WIDTH > 32
+            && let Some(dword) = self.0.get_mut(offset / 4 + 1)
+        {
+            dword.set(0, (register.to_bits() >> 32) as u32);
+        }
     }
 
     /// DWORD `index`, to change what it is.

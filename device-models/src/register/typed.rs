@@ -1,34 +1,23 @@
-//! A register's masks in the register's own bitfield type.
+//! A register's attributes in the register's own bitfield type.
 
-/// A register's bitfield type: 8, 16 or 32 bits wide.
+use super::{Attributes, FieldDescription};
+
+/// The type of a register's value: an integer, or a `bitfield_struct` type made one by
+/// [`register_bits!`](crate::register_bits).
 pub trait RegisterBits: Copy {
-    /// Width in bits.
+    /// Width in bits: 8, 16, 32 or 64.
     const WIDTH: u32;
-    /// The bits, in the low end.
-    fn to_bits(self) -> u32;
-    /// The register with these bits; what exceeds the width is dropped.
-    fn of_bits(bits: u32) -> Self;
+    /// The named fields, lowest first.
+    const FIELDS: &'static [FieldDescription] = &[];
+    /// Returns the bits, in the low end.
+    fn to_bits(self) -> u64;
+    /// Creates the register's value from these bits; what exceeds the width is dropped.
+    fn of_bits(bits: u64) -> Self;
 }
 
-/// Makes a `bitfield_struct` type (or an integer) a [`RegisterBits`].
-macro_rules! register_bits {
-    ($($register:ty: $integer:ty),* $(,)?) => {$(
-        impl $crate::register::RegisterBits for $register {
-            const WIDTH: u32 = <$integer>::BITS;
-            fn to_bits(self) -> u32 {
-                u32::from(<$integer>::from(self))
-            }
-            fn of_bits(bits: u32) -> Self {
-                Self::from(bits as $integer)
-            }
-        }
-    )*};
-}
-pub(crate) use register_bits;
+crate::register_bits!(u8: u8, u16: u16, u32: u32, u64: u64);
 
-register_bits!(u8: u8, u16: u16, u32: u32);
-
-/// What a register is: reset value and masks, each of them a value of the register's own type.
+/// A register: reset value and attributes, each of them a value of the register's own type.
 ///
 /// ```
 /// use pci_device_models::register::{Dword, Register};
@@ -41,71 +30,60 @@ register_bits!(u8: u8, u16: u16, u32: u32);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Register<T> {
-    pub(super) reset: T,
-    pub(super) rw: u32,
-    pub(super) rw1c: u32,
-    pub(super) hot: u32,
-    pub(super) flr: u32,
-    pub(super) soft: u32,
-    pub(super) aux: u32,
+    pub(super) attributes: Attributes,
+    of_type: std::marker::PhantomData<T>,
 }
 
 impl<T: RegisterBits> Register<T> {
-    /// A read-only register with this value; every reset restores it.
+    /// Creates a read-only register with this value; every reset restores it.
     #[must_use]
     pub fn new(reset: T) -> Self {
         Self {
-            reset,
-            rw: 0,
-            rw1c: 0,
-            hot: 0,
-            flr: 0,
-            soft: 0,
-            aux: 0,
+            attributes: Attributes::new().reset(reset.to_bits()),
+            of_type: std::marker::PhantomData,
         }
     }
 
-    /// Bits that software reads and writes.
-    #[must_use]
-    pub fn rw(mut self, mask: T) -> Self {
-        self.rw |= mask.to_bits();
-        self
+    fn with(self, mask: T, attribute: impl Fn(Attributes, u64) -> Attributes) -> Self {
+        Self {
+            attributes: attribute(self.attributes, mask.to_bits()),
+            ..self
+        }
     }
 
-    /// Bits that software clears by writing one.
+    /// Makes bits readable and writable.
     #[must_use]
-    pub fn rw1c(mut self, mask: T) -> Self {
-        self.rw1c |= mask.to_bits();
-        self
+    pub fn rw(self, mask: T) -> Self {
+        self.with(mask, Attributes::rw)
     }
 
-    /// Bits that only a fundamental reset touches (ROS, RWS, RW1CS).
+    /// Makes bits status that software clears by writing one.
     #[must_use]
-    pub fn sticky(mut self, mask: T) -> Self {
-        self.hot |= mask.to_bits();
-        self.kept_by_flr(mask)
+    pub fn rw1c(self, mask: T) -> Self {
+        self.with(mask, Attributes::rw1c)
     }
 
-    /// Bits that FLR leaves alone though they are not sticky (PCIe Base §6.6.2), the internal
-    /// reset of D3hot→D0 likewise.
+    /// Makes bits sticky, as [`Attributes::sticky`] does.
     #[must_use]
-    pub fn kept_by_flr(mut self, mask: T) -> Self {
-        self.flr |= mask.to_bits();
-        self.kept_by_soft_reset(mask)
+    pub fn sticky(self, mask: T) -> Self {
+        self.with(mask, Attributes::sticky)
     }
 
-    /// Bits that only the internal reset of D3hot→D0 leaves alone, as it does PME context.
+    /// Makes bits survive an FLR, as [`Attributes::kept_by_flr`] does.
     #[must_use]
-    pub fn kept_by_soft_reset(mut self, mask: T) -> Self {
-        self.soft |= mask.to_bits();
-        self
+    pub fn kept_by_flr(self, mask: T) -> Self {
+        self.with(mask, Attributes::kept_by_flr)
     }
 
-    /// Sticky bits that keep their value over a fundamental reset as well while auxiliary power
-    /// lasts.
+    /// Makes bits survive the internal reset of D3hot→D0, as [`Attributes::kept_by_soft_reset`] does.
     #[must_use]
-    pub fn aux_backed(mut self, mask: T) -> Self {
-        self.aux |= mask.to_bits();
-        self.sticky(mask)
+    pub fn kept_by_soft_reset(self, mask: T) -> Self {
+        self.with(mask, Attributes::kept_by_soft_reset)
+    }
+
+    /// Makes bits depend on auxiliary power, as [`Attributes::aux_backed`] does.
+    #[must_use]
+    pub fn aux_backed(self, mask: T) -> Self {
+        self.with(mask, Attributes::aux_backed)
     }
 }

@@ -11,7 +11,7 @@ use crate::pci::{
 };
 use crate::register::RegisterBits;
 
-const ALL: u32 = u32::MAX;
+const ALL: u64 = u64::MAX;
 
 /// Permissions of every byte of config space.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Permissions {
         permissions
     }
 
-    fn set(&mut self, offset: usize, len: usize, virt: u32, write: u32) {
+    fn set(&mut self, offset: usize, len: usize, virt: u64, write: u64) {
         let bytes = virt.to_le_bytes().into_iter().zip(write.to_le_bytes());
         let places = self.virt.iter_mut().zip(&mut self.write).skip(offset);
         for ((virt, write), (new_virt, new_write)) in places.take(len).zip(bytes) {
@@ -61,11 +61,11 @@ impl Permissions {
         self.set(header::BIST, 1, 0, ALL);
         for bar in 0..MAX_BARS {
             let mask = self.bar_mask(function, bar);
-            self.set(header::BASE_ADDRESS_0 + 4 * bar, 4, ALL, mask);
+            self.set(header::BASE_ADDRESS_0 + 4 * bar, 4, ALL, mask.into());
         }
         let rom = function.config().header().rom_size();
         let rom_mask = rom.map_or(0, |size| !(size - 1) | 1);
-        self.set(header::ROM_ADDRESS, 4, ALL, rom_mask);
+        self.set(header::ROM_ADDRESS, 4, ALL, rom_mask.into());
         self.set(header::CAPABILITIES_POINTER, 1, ALL, 0);
         self.set(header::INTERRUPT_LINE, 1, ALL, ALL);
         self.set(header::INTERRUPT_PIN, 1, ALL, 0);

@@ -185,7 +185,7 @@ impl VirtualConfig {
 
     fn command(&self) -> Command {
         let bytes = self.bytes.get(4..6).unwrap_or_default();
-        Command::of_bits(u32::from(
+        Command::of_bits(u64::from(
             bytes.try_into().map(u16::from_le_bytes).unwrap_or(0),
         ))
     }

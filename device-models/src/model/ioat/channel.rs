@@ -11,11 +11,11 @@
 //! channel meanwhile takes effect between two descriptors, so a channel that is suspended or was
 //! reset touches memory no more.
 
+pub mod registers;
+
 use self::registers::*;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::prelude::*;
-
-include!(concat!(env!("OUT_DIR"), "/ioat_channel.rs"));
 
 /// In config space, where the profile places it: `CHANERR` of any channel once more.
 const CHANERR_INT: u16 = 0x180;
