@@ -1,5 +1,6 @@
 //! The server through its public API and its program.
 
 mod cli;
+mod client;
 mod in_process;
 mod sandbox;
