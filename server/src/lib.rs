@@ -13,7 +13,7 @@
 //! | `outputs` | what a device does to the world |
 //! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
-//! | [`line`] | the other end of a character line |
+//! | [`mod@line`] | the other end of a character line |
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the control socket's language |
 //! | [`listen`] | sockets by path or descriptor |
