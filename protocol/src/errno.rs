@@ -58,7 +58,7 @@ impl FromStr for Errno {
         found.map(|(_, errno)| *errno).ok_or_else(|| {
             let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
             let (max, names) = (Self::MAX, names.join(", "));
-            format!("'{text}' is no errno; write a number from 1 to {max} or one of {names}")
+            format!("'{text}' is not an errno; write a number from 1 to {max} or one of {names}")
         })
     }
 }
@@ -217,9 +217,9 @@ mod tests {
             ("0", "1 to 4095, not 0"),
             ("-16", "not -16"),
             ("4096", "not 4096"),
-            ("", "'' is no errno"),
+            ("", "'' is not an errno"),
             ("ebusy", "or one of EPERM"),
-            ("99999999999", "is no errno"),
+            ("99999999999", "is not an errno"),
         ] {
             let error = text.parse::<Errno>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

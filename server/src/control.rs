@@ -1,18 +1,18 @@
 //! The control socket's language: one JSON object per line in, one per line out.
 //!
-//! A line names a [`Verb`] and its arguments; [`execute`] carries it out on the function and gives
-//! the reply. Asking never changes anything: only verbs that say so act on the function.
+//! A line names a [`Verb`] and its arguments; [`execute`] applies it to the function and returns the
+//! reply. Queries never change or wake the function.
 //!
 //! | family | module | verbs |
 //! |---|---|---|
 //! | queries | [`query`] | `status`, `inspect`, `violations` |
 //! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `input`, `withdraw` |
 //! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
-//! | the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
+//! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
 //! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
-//! | the conversation | [`session`] | `subscribe`, `shutdown`, `help` |
+//! | connection and server | [`session`] | `subscribe`, `shutdown`, `help` |
 
 pub mod clock;
 pub mod device;
@@ -44,46 +44,46 @@ use crate::clock::Clock;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
 
-/// The longest line that is looked at, in bytes. A client that sends more without a newline is not
-/// speaking this protocol.
+/// Maximum length of a request line in bytes. A client that sends more without a newline does not
+/// speak this protocol.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// What a verb may look at and act on: one served function.
+/// The context of a verb: the served function and its server.
 #[derive(Debug)]
 pub struct ControlContext<'a> {
     /// Name of the function.
     pub name: &'a str,
     /// The function behind its host driver.
     pub device: &'a mut Device,
-    /// The function's own time, which stands still while it is stopped for migration.
+    /// Time of the function, which stands still while the function is stopped for migration.
     pub now: Time,
     /// The server's clock.
     pub clock: &'a mut Clock,
     /// Counters of the function's connections.
     pub stats: &'a ConnectionStats,
-    /// Where states may be saved and restored.
+    /// Folders in which states may be saved and restored.
     pub state_places: &'a Places,
 }
 
-/// What goes back to the control client.
+/// A reply to a control client.
 #[derive(Debug)]
 pub struct ControlReply {
     /// One line of JSON, with its newline.
     pub text: String,
-    /// What the server has to do once the line is queued.
+    /// Action of the server once the line is queued.
     pub action: Option<ControlAction>,
 }
 
-/// What only the server can do.
+/// An action that only the server can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlAction {
-    /// End the server cleanly.
+    /// Shut the server down.
     Shutdown,
     /// Send this client every event from now on.
     Subscribe,
 }
 
-/// What carrying out a verb gives: the `ok` value and perhaps something for the server to do.
+/// The result of a verb: the `ok` value and an optional action of the server.
 #[derive(Debug)]
 pub struct Done {
     value: Value,
@@ -100,12 +100,12 @@ impl From<Value> for Done {
 }
 
 impl Done {
-    /// Nothing to tell but that it was done.
+    /// Returns an empty result.
     fn silently() -> Self {
         Value::Object(Map::new()).into()
     }
 
-    /// As [`Self::silently`], with something left to do for the server.
+    /// Returns an empty result with an action of the server.
     fn then(action: ControlAction) -> Self {
         Self {
             action: Some(action),
@@ -114,9 +114,9 @@ impl Done {
     }
 }
 
-/// Carries out one line, given without its newline. Whatever is wrong with it is told in the reply.
+/// Executes one line, given without its newline. The reply reports any error.
 ///
-/// A verb that acts on the function leaves its outputs in the [`Device`], for the caller to collect.
+/// A verb that acts on the function leaves its outputs in the [`Device`]; the caller collects them.
 #[must_use]
 pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
     let (id, request) = parse(line);
@@ -136,7 +136,7 @@ pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
     }
 }
 
-/// The reply to a line that was longer than [`MAX_LINE`]. The connection is of no use after it.
+/// Returns the reply to a line that exceeds [`MAX_LINE`]. The caller closes the connection after it.
 #[must_use]
 pub fn line_too_long() -> ControlReply {
     let outcome = Outcome::Error(ControlError::TooLong);
@@ -150,7 +150,7 @@ pub fn line_too_long() -> ControlReply {
     }
 }
 
-/// Splits a line into the client's id, which goes back whatever else is wrong, and the verb.
+/// Splits a line into the client's id, which every reply carries, and the verb.
 fn parse(line: &[u8]) -> (Value, Result<Verb, ControlError>) {
     match serde_json::from_slice(line) {
         Ok(Value::Object(mut members)) => {
@@ -190,7 +190,7 @@ fn as_kind_and_message<S: Serializer>(
 
 impl Reply {
     fn to_line(&self) -> String {
-        // Values, strings and string keys always have a JSON form; the alternative is still a line.
+        // Serialising values, strings and string keys cannot fail; the fallback is a line, too.
         let mut line = serde_json::to_string(self).unwrap_or_else(|_| r#"{"id":null}"#.to_owned());
         line.push('\n');
         line

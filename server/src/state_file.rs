@@ -1,4 +1,4 @@
-//! Files that hold the saved state of a device: its tree as JSON.
+//! Files with the saved state of a device: its tree as JSON.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -16,7 +16,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StateFileError {
     /// The file cannot be written.
-    #[error("{}: the state cannot be written: {reason}", path.display())]
+    #[error("{}: cannot write the state: {reason}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -24,22 +24,22 @@ pub enum StateFileError {
         reason: io::Error,
     },
     /// The file cannot be read.
-    #[error("{}: the state cannot be read: {reason}", path.display())]
+    #[error("{}: cannot read the state: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         reason: io::Error,
     },
-    /// The file is no JSON.
-    #[error("{}: this is no saved state: {reason}", path.display())]
+    /// The file is not JSON.
+    #[error("{}: this is not a saved state: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Why.
         reason: serde_json::Error,
     },
-    /// The file is not where a server that is shut in may go.
+    /// The file is outside the folders that the server may use.
     #[error(
         "{}: this server saves and restores {}; start it with --state-dir and the folder",
         path.display(),
@@ -48,10 +48,10 @@ pub enum StateFileError {
     Elsewhere {
         /// The file.
         path: PathBuf,
-        /// Where it may go.
+        /// Folders that the server may use.
         folders: Vec<PathBuf>,
     },
-    /// The device does not take what the file says.
+    /// The state in the file does not fit the device.
     #[error("{}: {reason}", path.display())]
     Restore {
         /// The file.
@@ -69,21 +69,21 @@ fn listed(folders: &[PathBuf]) -> String {
     format!("files in {} only", folders.join(", "))
 }
 
-/// Where control clients may have files written and read.
+/// Places in which control clients may have files written and read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Places {
-    /// Wherever the server may.
+    /// All places that the server itself can reach.
     #[default]
     Anywhere,
-    /// In these folders and below, whose paths are absolute and without symbolic links.
+    /// These folders and their subfolders, as absolute paths without symbolic links.
     In(Vec<PathBuf>),
 }
 
 impl Places {
-    /// Whether `file` lies in one of the places.
+    /// Checks that `file` lies in one of the places.
     ///
     /// # Errors
-    /// [`StateFileError::Elsewhere`].
+    /// Returns [`StateFileError::Elsewhere`] if it does not.
     pub fn check(&self, file: &Path) -> Result<(), StateFileError> {
         let Self::In(folders) = self else {
             return Ok(());
@@ -93,11 +93,11 @@ impl Places {
             Some(parent) => parent,
             None => file,
         };
-        // Without folders there is nothing to look for, and a server that is shut in may not.
+        // Without folders there is nothing to resolve, and the sandbox forbids it.
         let inside = !folders.is_empty()
             && match parent.canonicalize() {
                 Ok(parent) => folders.iter().any(|folder| parent.starts_with(folder)),
-                // Opening the file fails for the same reason, which is what is to be told.
+                // Opening the file fails for the same reason, which the reply then tells.
                 Err(_) => true,
             };
         if inside {
@@ -110,10 +110,10 @@ impl Places {
     }
 }
 
-/// Saves the device. The file is complete when it has its name; one of that name is replaced.
+/// Saves the device. Replaces an existing file; the file gets its name once it is complete.
 ///
 /// # Errors
-/// [`StateFileError::Write`].
+/// Returns [`StateFileError::Write`].
 pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileError> {
     let text = format!("{:#}\n", device.save(now));
     let mut beside = OsString::from(path);
@@ -121,7 +121,7 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
     fs::write(&beside, text)
         .and_then(|()| fs::rename(&beside, path))
         .map_err(|reason| {
-            // Half a file is of no use; where there is none this fails.
+            // Removes the partial file, if there is one.
             fs::remove_file(&beside).ok();
             let path = path.to_owned();
             StateFileError::Write { path, reason }
@@ -131,7 +131,7 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
 /// Restores the device.
 ///
 /// # Errors
-/// The file cannot be read or does not fit; the device is what it was before.
+/// Fails if the file cannot be read or does not fit; the device is then unchanged.
 pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateFileError> {
     let file = || path.to_owned();
     let text = read(path).map_err(|reason| StateFileError::Read {
@@ -150,7 +150,7 @@ pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateF
         })
 }
 
-/// The bytes of a regular file. Anything else may have no end, or keep whoever opens it waiting.
+/// Reads a regular file. A device or FIFO may have no end, or block the open.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut file = OpenOptions::new()
@@ -158,7 +158,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         .custom_flags(flags)
         .open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;

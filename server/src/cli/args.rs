@@ -1,4 +1,4 @@
-//! The arguments as written. Parsing them has no effects.
+//! The command line's arguments and their help. Parsing has no effects.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ use super::function::Spec;
 use super::guard::GuardArguments;
 use super::logging::Format;
 
-/// Looked for before anything else is parsed.
+/// The option that is handled before anything else is parsed.
 pub const PRINT_CAPABILITIES: &str = "--print-capabilities";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, or ended by SIGTERM, SIGINT or the control socket
-  1  failed while running
-  2  wrong usage
+  0  success, or stopped by SIGTERM, SIGINT or the control socket
+  1  failure at run time
+  2  invalid command line
   3  invalid profile
-  4  socket unavailable";
+  4  a socket cannot be opened or reached";
 
-/// Serves PCI functions that really sleep, over vfio-user.
+/// Serve PCI functions with real power management over vfio-user
 ///
-/// Without a command, serves the built-in testdev on a socket in $XDG_RUNTIME_DIR (else in the
-/// current folder) and prints the lines to copy.
+/// Without a command, serves the built-in profile testdev on a socket in $XDG_RUNTIME_DIR (if unset:
+/// in the current folder) and prints the QEMU option and the `dormouse ctl` command to copy.
 #[derive(Debug, Parser)]
 #[command(name = "dormouse", version, after_help = EXIT_CODES, styles = Styles::plain())]
 pub struct Arguments {
@@ -37,21 +37,21 @@ pub struct Arguments {
     pub command: Option<Command>,
     #[command(flatten)]
     pub log: LogArguments,
-    /// Print what this program can do as JSON, whatever else is asked
+    /// Print the features, verbs and profiles of this program as JSON and exit
     #[arg(long = "print-capabilities")]
     print_capabilities: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct LogArguments {
-    /// Log messages up to this level; RUST_LOG wins
+    /// Maximum log level; RUST_LOG overrides it [default: info, error for demo]
     #[arg(long, global = true, value_name = "LEVEL")]
     #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace"])]
     log_level: Option<String>,
-    /// Log more: -v debug, -vv trace
+    /// Increase the log level: -v debug, -vv trace
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log_level")]
     verbose: u8,
-    /// Form of log lines on standard error
+    /// Format of log lines on standard error
     #[arg(
         long,
         global = true,
@@ -63,9 +63,9 @@ pub struct LogArguments {
 }
 
 impl LogArguments {
-    /// The level asked for, or `default`.
+    /// Returns the level that the arguments set, or `default`.
     pub fn level(&self, default: LevelFilter) -> LevelFilter {
-        // The names have been checked.
+        // clap has validated the names.
         let named = self.log_level.as_deref().and_then(|name| name.parse().ok());
         named.unwrap_or(match self.verbose {
             0 => default,
@@ -77,7 +77,7 @@ impl LogArguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve one function or several
+    /// Serve one or more functions until a signal, the verb `shutdown` or --once ends the server
     #[command(after_help = EXIT_CODES)]
     Serve(Box<ServeArguments>),
     /// List the built-in profiles
@@ -85,28 +85,28 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<ProfilesCommand>,
     },
-    /// Check a profile: exit code 0, or 3 with what is wrong and where
+    /// Validate a profile; exit with 3 and print file, line and remedy if it is invalid
     Check {
-        /// Profile to check
+        /// Profile to validate (TOML)
         file: PathBuf,
     },
-    /// Print the config space as hex, for `lspci -F /dev/stdin -vvv`
+    /// Print the config space of a profile as hex; decode it with `lspci -F /dev/stdin -vvv`
     ConfigSpace {
-        /// Built-in profile or TOML file
+        /// Built-in profile or path of a TOML file
         #[arg(value_name = "NAME|FILE")]
         profile: String,
-        /// Change a key of the profile; repeatable
+        /// Override a key of the profile, such as identity.device-id=0x1234; repeatable
         #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
         set: Vec<Setting>,
     },
-    /// Write the ACPI table that lets a guest cut the slot's power, for QEMU's `-acpitable`
+    /// Write the ACPI table through which a guest switches the slot's power, for QEMU's `-acpitable`
     ///
-    /// The table gives the device a power resource whose methods write N (on) and F (off) to an I/O
-    /// port, from where QEMU carries them to `dormouse serve --rail-path`.
+    /// The table gives the device a power resource. Its methods write N (on) and F (off) to an I/O
+    /// port; QEMU forwards these bytes to the socket of `dormouse serve --rail-path`.
     Ssdt(SsdtArguments),
-    /// Walk the built-in testdev through its power states, without a VMM
+    /// Run testdev through D0, D3hot and D3cold with a built-in client and print what happens
     Demo,
-    /// Ask a running server, or tell it to do something
+    /// Send a verb to the control socket of a running server and print the answer
     #[command(disable_help_subcommand = true)]
     Ctl(CtlArguments),
 }
@@ -118,10 +118,10 @@ impl Default for Command {
 }
 
 impl Command {
-    /// Log level if nobody asks for one.
+    /// Returns the log level without --log-level and -v.
     pub const fn log_level(&self) -> LevelFilter {
         match self {
-            // A walk through all that a server refuses is no reason to warn.
+            // The demo provokes errors on purpose; warnings about them would hide its table.
             Self::Demo => LevelFilter::ERROR,
             _ => LevelFilter::INFO,
         }
@@ -130,41 +130,44 @@ impl Command {
 
 #[derive(Debug, Subcommand)]
 pub enum ProfilesCommand {
-    /// Print a built-in profile
+    /// Print the TOML of a built-in profile
     Show {
-        /// Built-in profile
+        /// Name of the built-in profile
         name: String,
     },
 }
 
 #[derive(Debug, Default, Args)]
 pub struct ServeArguments {
-    /// Built-in profile or TOML file [default: testdev]
+    /// Built-in profile or path of a TOML file [default: testdev]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
-    /// Listen for vfio-user clients here
+    /// Socket to listen on for vfio-user clients
+    /// [default: dormouse-NAME.sock in $XDG_RUNTIME_DIR, else in the current folder]
     #[arg(long, value_name = "PATH", conflicts_with = "fd")]
     pub socket_path: Option<PathBuf>,
-    /// Use this open descriptor: a listening socket, or a connected one that is served once
+    /// Inherited descriptor: a listening socket, or a connected one that serves a single client
     #[arg(long, value_name = "N")]
     pub fd: Option<RawFd>,
-    /// Listen for `dormouse ctl` here
+    /// Control socket to listen on, for `dormouse ctl` [default: none, but
+    /// dormouse-NAME-ctl.sock beside the default --socket-path]
     #[arg(long, value_name = "PATH")]
     pub ctl_path: Option<PathBuf>,
-    /// Listen here for the letters by which firmware switches the slot's power: N on, F off
+    /// Socket to listen on for the bytes with which firmware switches the slot's power: N on, F off
+    /// [default: none]
     #[arg(long, value_name = "PATH")]
     pub rail_path: Option<PathBuf>,
-    /// Change a key of the profile; repeatable
+    /// Override a key of the profile, such as identity.device-id=0x1234; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
-    /// Start with the device as it was when this file was saved with `dormouse ctl save`
+    /// Start from a device state that `dormouse ctl save` wrote
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,
-    /// Serve a function; repeat for several in one process
+    /// Serve a function; repeat the option to serve several functions in one process
     ///
-    /// SPEC is a list of KEY=VALUE with commas between; a comma in a value is written twice. Keys:
-    /// profile, name, socket-path or fd, ctl-path, rail-path, restore, and set:KEY for each key of
-    /// the profile to change.
+    /// SPEC is a comma-separated list of KEY=VALUE. Write a comma inside a value as two commas. Keys:
+    /// profile, name, socket-path or fd, ctl-path, rail-path, restore, and set:KEY to override KEY of
+    /// the profile.
     #[arg(
         long,
         value_name = "SPEC",
@@ -173,27 +176,31 @@ pub struct ServeArguments {
         ]
     )]
     pub function: Vec<Spec>,
-    /// End when every function has had its client
+    /// Exit after every function has served its first client; no function accepts a second one
     #[arg(long)]
     pub once: bool,
-    /// How long to look for the next request before sleeping, in microseconds: at most MAX, never
-    /// (off) or as the machine suggests (auto) [default: auto]
+    /// Busy-poll for the next request for up to MAX microseconds before sleeping; auto is 100, off
+    /// never polls [default: auto]
+    ///
+    /// The server polls only while polling pays off, so the option is safe on a shared CPU.
     #[arg(long, value_name = "MAX|off|auto")]
     pub poll_us: Option<Poll>,
-    /// Whether time passes, or only when told through the control socket [default: monotonic]
+    /// Clock of all functions: monotonic, or manual, which only `dormouse ctl clock advance` moves
+    /// [default: monotonic]
     #[arg(long, value_enum)]
     pub clock: Option<ClockKind>,
-    /// Permission bits of the sockets [default: 0600]
+    /// Permission bits of the sockets, 0 to 0777 [default: 0600]
     #[arg(long, value_name = "OCTAL", value_parser = octal_mode)]
     pub socket_mode: Option<u32>,
-    /// Group of the sockets: name or number
+    /// Group of the sockets, by name or number [default: that of the process]
     #[arg(long, value_name = "GROUP")]
     pub socket_group: Option<String>,
-    /// Most DMA mappings that a client may have at a time
+    /// Maximum DMA mappings of all clients of a function together; one more fails with ENOSPC
+    /// [default: 262144]
     #[arg(long, value_name = "N")]
     pub max_dma_maps: Option<usize>,
-    /// How long a client may take to answer DMA_READ or DMA_WRITE before the transfer fails, such as
-    /// 500ms [default: 5s]
+    /// Time after which a transfer fails whose DMA_READ or DMA_WRITE the client does not answer, such
+    /// as 500ms [default: 5s]
     #[arg(long, value_name = "DURATION")]
     pub dma_timeout: Option<Span>,
     #[command(flatten)]
@@ -228,7 +235,7 @@ pub enum ClockKind {
     Manual,
 }
 
-/// One `KEY=VALUE` of `--set`, as profiles take it.
+/// A `KEY=VALUE` of `--set`.
 pub type Setting = (String, String);
 
 fn setting(text: &str) -> Result<Setting, String> {
@@ -240,10 +247,11 @@ fn setting(text: &str) -> Result<Setting, String> {
 
 #[derive(Debug, Args)]
 pub struct CtlArguments {
-    /// Control socket of the server [default: that of plain `dormouse`]
+    /// Control socket of the server
+    /// [default: dormouse-testdev-ctl.sock in $XDG_RUNTIME_DIR, else in the current folder]
     #[arg(long, global = true, value_name = "PATH")]
     pub ctl_path: Option<PathBuf>,
-    /// Print the answer as JSON
+    /// Print replies and events as JSON, one per line
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -255,10 +263,10 @@ pub struct SsdtArguments {
     /// Path of the device in the ACPI namespace, such as \_SB.PCI0.S08.S00
     #[arg(long)]
     pub path: DevicePath,
-    /// I/O port that the letters go to
+    /// I/O port to which the power resource writes, 0 to 0xffff
     #[arg(long, value_name = "PORT", value_parser = io_port, default_value = "0x403")]
     pub port: u16,
-    /// File to write, - for standard output
+    /// File to write; - is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! `dormouse config-space`: the config space as the hex that lspci writes and reads.
+//! `dormouse config-space`: prints config space in the hex format of `lspci -xxxx` and `lspci -F`.
 
 use pci_device_models::model::Registry;
 use pci_device_models::profile::hex_dump;

@@ -1,4 +1,4 @@
-//! `dormouse ctl`: one verb to a running server, its answer in a form for people or programs.
+//! `dormouse ctl`: sends a verb to a running server and prints the answer as text or JSON.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use super::args::CtlArguments;
 use super::failure::Failure;
 use super::{paths, render};
 
-/// How long a server may take. It answers at once if it lives.
+/// Time limit for the server's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run(arguments: CtlArguments) -> Result<(), Failure> {
@@ -49,7 +49,7 @@ pub fn run(arguments: CtlArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends the request; what is read next is its reply.
+/// Sends the request. The next line from the server is its reply.
 fn ask<'a>(stream: &'a UnixStream, verb: &Verb) -> anyhow::Result<BufReader<&'a UnixStream>> {
     let mut request = json!({ "id": 1 });
     if let (Value::Object(request), Value::Object(verb)) = (&mut request, json!(verb)) {
@@ -60,11 +60,11 @@ fn ask<'a>(stream: &'a UnixStream, verb: &Verb) -> anyhow::Result<BufReader<&'a 
     let mut to_server = stream;
     to_server
         .write_all(format!("{request}\n").as_bytes())
-        .context("asking the server")?;
+        .context("sending the request")?;
     Ok(BufReader::new(stream))
 }
 
-/// A line with its newline, or `None` at the end.
+/// Returns the next line with its newline, or `None` at the end of the stream.
 fn next_line(lines: &mut impl BufRead) -> anyhow::Result<Option<String>> {
     let mut line = String::new();
     let length = lines
@@ -73,10 +73,10 @@ fn next_line(lines: &mut impl BufRead) -> anyhow::Result<Option<String>> {
     Ok((length != 0).then_some(line))
 }
 
-/// The `ok` value of a reply. A reply that tells of an error is passed on to programs as it is.
+/// Returns the `ok` value of a reply. With `json`, prints an error reply unchanged.
 fn unpack(reply: &str, json: bool) -> Result<Value, Failure> {
     let parsed: Map<String, Value> =
-        serde_json::from_str(reply).context("the server's answer is no JSON object")?;
+        serde_json::from_str(reply).context("the server's answer is not a JSON object")?;
     if let Some(value) = parsed.get("ok") {
         return Ok(value.clone());
     }

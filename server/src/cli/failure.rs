@@ -1,4 +1,4 @@
-//! How a run can fail, and the exit codes that say so.
+//! Failures of a run and their exit codes.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -13,16 +13,16 @@ pub const USAGE: u8 = 2;
 pub const PROFILE: u8 = 3;
 pub const SOCKET: u8 = 4;
 
-/// Why the program ends without having done what it was asked for.
+/// The reason why the program ends without success.
 #[derive(Debug)]
 pub enum Failure {
-    /// Something went wrong while running.
+    /// A failure at run time.
     Runtime(anyhow::Error),
-    /// The arguments make no sense together.
+    /// The command line is invalid.
     Usage(String),
-    /// A profile is wrong or does not exist.
+    /// A profile is invalid or does not exist.
     Profile(String),
-    /// A socket cannot be had or reached.
+    /// A socket cannot be opened or reached.
     Socket(String),
 }
 
@@ -55,7 +55,7 @@ impl From<anyhow::Error> for Failure {
 
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        // Its text names its source already.
+        // The message already contains that of its source; `{:#}` would print it twice.
         Self::Runtime(anyhow::Error::msg(error.to_string()))
     }
 }

@@ -1,4 +1,4 @@
-//! `--function SPEC`: one of several functions in a process.
+//! `--function SPEC`: a function among several in one process.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ impl FromStr for Spec {
         for item in split_at_single_commas(text) {
             let (key, value) = item
                 .split_once('=')
-                .ok_or_else(|| format!("'{item}' is no KEY=VALUE"))?;
+                .ok_or_else(|| format!("'{item}' is not KEY=VALUE"))?;
             let twice = match key {
                 "profile" => spec.profile.replace(value.to_owned()).is_some(),
                 "name" => spec.name.replace(value.to_owned()).is_some(),
@@ -60,7 +60,7 @@ impl FromStr for Spec {
                 "fd" => {
                     let number = value
                         .parse()
-                        .map_err(|_| format!("fd={value}: write a descriptor number"))?;
+                        .map_err(|_| format!("fd={value}: expected a descriptor number"))?;
                     spec.socket.replace(Socket::Fd(number)).is_some()
                 }
                 _ => {
@@ -72,8 +72,8 @@ impl FromStr for Spec {
             };
             if twice {
                 return Err(format!(
-                    "'{item}' comes on top of another; give profile, name, ctl-path, rail-path, \
-                     restore and one of socket-path and fd once each"
+                    "'{item}' repeats a key; give profile, name, ctl-path, rail-path, restore and \
+                     one of socket-path and fd at most once each"
                 ));
             }
         }
@@ -83,8 +83,8 @@ impl FromStr for Spec {
 
 fn unknown(item: &str) -> String {
     format!(
-        "'{item}': the keys are profile, name, socket-path, fd, ctl-path, rail-path, restore and \
-         set:KEY; write a comma in a value twice"
+        "'{item}': unknown key; the keys are profile, name, socket-path, fd, ctl-path, rail-path, \
+         restore and set:KEY; write a comma inside a value as two commas"
     )
 }
 
@@ -133,13 +133,13 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (text, expected) in [
-            ("", "'' is no KEY=VALUE"),
-            ("profile", "'profile' is no KEY=VALUE"),
-            ("fd=three", "write a descriptor number"),
-            ("fd=3,socket-path=x", "comes on top of another"),
-            ("profile=a,profile=b", "comes on top of another"),
-            ("rail-path=a,rail-path=b", "comes on top of another"),
-            ("restore=a,restore=b", "comes on top of another"),
+            ("", "'' is not KEY=VALUE"),
+            ("profile", "'profile' is not KEY=VALUE"),
+            ("fd=three", "expected a descriptor number"),
+            ("fd=3,socket-path=x", "repeats a key"),
+            ("profile=a,profile=b", "repeats a key"),
+            ("rail-path=a,rail-path=b", "repeats a key"),
+            ("restore=a,restore=b", "repeats a key"),
             ("colour=red", "the keys are"),
             ("set:=1", "the keys are"),
         ] {

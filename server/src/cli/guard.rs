@@ -1,4 +1,4 @@
-//! Options of `serve` that say what a server keeps from clients, and from itself.
+//! Options of `serve` for access control, the sandbox and limits on clients.
 
 use std::path::PathBuf;
 
@@ -12,48 +12,52 @@ use super::failure::Failure;
 
 #[derive(Debug, Default, Args)]
 pub struct GuardArguments {
-    /// Let processes of this user connect, besides root's and the server's own; repeatable
+    /// Accept connections from this user, besides root and the server's own user; repeatable
     ///
-    /// Without it nobody else may connect, unless --socket-mode or whoever passed a socket says so.
+    /// Without it, the file permissions decide for sockets that the server inherits or that
+    /// --socket-mode opens to others. All other sockets refuse further users.
     #[arg(long, value_name = "UID")]
     pub allow_uid: Vec<u32>,
-    /// Let `dormouse ctl save` and `restore` use files in this folder and below; repeatable
+    /// Allow `dormouse ctl save` and `restore` to use files in this folder and below; repeatable
+    /// [default: none, with the sandbox off any]
     #[arg(long, value_name = "FOLDER")]
     pub state_dir: Vec<PathBuf>,
-    /// Have the kernel keep the server from all other files, as far as it can [default: on]
+    /// Restrict file access with Landlock, as far as the kernel supports it [default: on]
     #[arg(long, value_enum, value_name = "on|off")]
     pub landlock: Option<Switch>,
-    /// What becomes of system calls that the server does not need: they end it, are logged, or
-    /// nothing [default: kill where that is known to be safe, see the documentation]
+    /// Filter system calls with seccomp: kill the server on an unexpected call, only log the call, or
+    /// no filter [default: kill on x86-64 with glibc, else log, or none where no filter exists]
     #[arg(long, value_enum, value_name = "kill|log|none")]
     pub seccomp: Option<Seccomp>,
-    /// Most bytes of data in a message of a client, which VERSION tells those that ask; others rely on
-    /// 1 MiB [default: 1048576]
+    /// Maximum bytes of data in a client's message, announced in VERSION; a client that ignores the
+    /// announcement assumes 1048576. 4096 to 16777216 [default: 1048576]
     #[arg(long, value_name = "BYTES", value_parser = value_parser!(u32).range(4096..=16 << 20))]
     pub max_transfer: Option<u32>,
-    /// Most file descriptors with a message of a client, which VERSION tells those that ask [default: 16]
+    /// Maximum file descriptors with a client's message, announced in VERSION. 1 to 16 [default: 16]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=16))]
     pub max_message_fds: Option<u32>,
-    /// Most bytes of replies that a client does not read, and of requests that it sends behind one
-    /// whose reply is held back, before it is not listened to [default: 1048576]
+    /// Unread reply and queued request bytes after which the server stops reading from a client
+    /// [default: 1048576]
     #[arg(long, value_name = "BYTES")]
     pub max_pending: Option<usize>,
-    /// Most files that the clients of a function may have mapped for DMA at a time
+    /// Maximum files that all clients of a function together have mapped for DMA; one more fails
+    /// with EMFILE [default: 4096]
     #[arg(long, value_name = "N")]
     pub max_dma_files: Option<usize>,
-    /// Most control clients at a time
+    /// Maximum simultaneous control clients; the server closes further connections [default: 64]
     #[arg(long, value_name = "N")]
     pub max_ctl_clients: Option<usize>,
-    /// Most lines that one place which clients can make log writes in ten seconds [default: 5]
+    /// Maximum log lines per client-triggerable call site in 10 s [default: 5]
     #[arg(long, value_name = "N")]
     pub max_log_burst: Option<u32>,
 }
 
 impl GuardArguments {
-    /// The sandbox asked for. `socket_folders` are those of the sockets to be removed at the end.
+    /// Returns the sandbox that the options describe. The server removes its sockets in
+    /// `socket_folders` when it ends.
     ///
     /// # Errors
-    /// A folder for states does not exist.
+    /// Fails if a folder of `--state-dir` does not exist.
     pub fn sandbox(&self, socket_folders: Vec<PathBuf>) -> Result<Sandbox, Failure> {
         let defaults = Sandbox::default();
         let canonical = |folder: &PathBuf| {
@@ -70,7 +74,7 @@ impl GuardArguments {
         })
     }
 
-    /// Adds the limits to `settings`. `private`: all sockets are made for their owner alone.
+    /// Adds the limits to `settings`. `private`: only the owner has access to every socket.
     pub fn limit(&self, sandbox: &Sandbox, private: bool, settings: Settings) -> Settings {
         let confined = sandbox.landlock || sandbox.seccomp != Seccomp::None;
         let anywhere = !confined && sandbox.state_folders.is_empty();

@@ -1,24 +1,24 @@
-//! Where log lines go: to standard error, one line each, as text or JSON.
+//! Log output on standard error, one line per event, as text or JSON.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt;
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people; with colour if standard error is a terminal and `NO_COLOR` is not set.
+    /// For people, coloured if standard error is a terminal and `NO_COLOR` is unset.
     #[default]
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// Starts logging for the whole process. `RUST_LOG` wins over `level` where it is set.
+/// Starts logging for the whole process. `RUST_LOG`, if set, overrides `level`.
 ///
 /// # Errors
-/// `RUST_LOG` cannot be parsed.
+/// Fails if `RUST_LOG` is invalid.
 pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
     let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = if directives.is_empty() {

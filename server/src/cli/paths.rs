@@ -1,20 +1,20 @@
-//! Where sockets are when nobody says.
+//! Default paths of sockets.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// Default place of the device socket of a function.
+/// Returns the default path of the device socket of a function.
 pub fn socket(function: &str) -> PathBuf {
     folder().join(format!("dormouse-{function}.sock"))
 }
 
-/// Default place of its control socket.
+/// Returns the default path of the control socket of a function.
 pub fn control(function: &str) -> PathBuf {
     folder().join(format!("dormouse-{function}-ctl.sock"))
 }
 
-/// `$XDG_RUNTIME_DIR`, which by its specification only counts if it is absolute; else the current
-/// folder.
+/// Returns `$XDG_RUNTIME_DIR` if it is an absolute path, as its specification demands, else the
+/// current folder.
 fn folder() -> PathBuf {
     env::var_os("XDG_RUNTIME_DIR")
         .map(PathBuf::from)
@@ -22,7 +22,7 @@ fn folder() -> PathBuf {
         .unwrap_or_default()
 }
 
-/// The path from the root, for lines that are copied to another folder.
+/// Returns the absolute path, for printed commands that users run in another folder.
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

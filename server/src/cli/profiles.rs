@@ -1,4 +1,4 @@
-//! Finding profiles, listing and checking them.
+//! Finds, lists and validates profiles.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,8 +10,8 @@ use pci_device_models::profile::Profile;
 use super::args::{ProfilesCommand, Setting};
 use super::failure::Failure;
 
-/// The profile that `NAME|FILE` stands for, with changes. What has a slash or ends in `.toml` is a
-/// file; anything else is first looked for among the built-in profiles.
+/// Returns the profile of a `NAME|FILE` argument with the overrides of `set`. An argument with a slash
+/// or the ending `.toml` is a file; any other one is a built-in profile or, failing that, a file.
 pub fn find(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<Profile, Failure> {
     let looks_like_a_file = name_or_file.contains('/') || name_or_file.ends_with(".toml");
     let text = match registry.profile(name_or_file) {
@@ -58,14 +58,18 @@ fn list(registry: &Registry) -> Result<String, Failure> {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file)
-        .map_err(|error| Failure::Profile(format!("{}: cannot be read: {error}", file.display())))
+    fs::read_to_string(file).map_err(|error| {
+        Failure::Profile(format!(
+            "{}: cannot read the profile: {error}",
+            file.display()
+        ))
+    })
 }
 
 fn no_such(name: &str, registry: &Registry) -> Failure {
     let names: Vec<&str> = registry.profiles().collect();
     Failure::Profile(format!(
-        "there is no profile '{name}': neither built in ({}) nor a file",
+        "there is no profile '{name}': it is neither a file nor one of the built-in profiles ({})",
         names.join(", ")
     ))
 }

@@ -1,11 +1,11 @@
-//! Answers of the control socket for people.
+//! Formats answers of the control socket as text for people.
 
 use std::fmt::Write;
 
 use crate::control::Verb;
 use serde_json::{Map, Value};
 
-/// The `ok` value of a verb as text. Nothing to tell gives no text.
+/// Returns the `ok` value of a verb as text, which is empty for a verb without a result.
 pub fn answer(verb: &Verb, value: &Value) -> String {
     match (verb, value) {
         (Verb::Help(_), Value::Array(verbs)) => help(verbs),
@@ -13,7 +13,7 @@ pub fn answer(verb: &Verb, value: &Value) -> String {
     }
 }
 
-/// An event on one line: its name, then `key=value`.
+/// Returns an event as one line: its name, then `key=value` pairs.
 pub fn event(line: &str) -> String {
     let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(line) else {
         return line.to_owned();
@@ -30,7 +30,7 @@ pub fn event(line: &str) -> String {
     text
 }
 
-/// `key: value` lines, what lies deeper further to the right.
+/// Returns `key: value` lines, with nested values indented.
 fn tree(value: &Value) -> String {
     let mut text = String::new();
     match value {
@@ -64,7 +64,7 @@ fn branches(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// Whether a value fits on the line of its key: plain values, empty ones, and lists of plain values.
+/// Returns whether a value fits on the line of its key: a scalar, an empty value or a list of scalars.
 fn is_leaf(value: &Value) -> bool {
     let plain = |value: &Value| !value.is_object() && !value.is_array();
     match value {
@@ -87,7 +87,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// One verb to a line: how to write it, then what it does.
+/// Returns one line per verb: its syntax, then its description.
 fn help(verbs: &[Value]) -> String {
     let word = |value: &Value, key: &str| value.get(key).map(scalar).unwrap_or_default();
     let synopsis = |verb: &Value| {

@@ -1,4 +1,4 @@
-//! `dormouse serve`: from arguments to a running server.
+//! `dormouse serve`: turns arguments into a running server.
 
 mod line;
 mod manager;
@@ -24,7 +24,7 @@ use manager::Manager;
 use plan::{Place, Plan, PlannedFunction};
 
 pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failure> {
-    // Every mistake in a profile comes to light before any socket does.
+    // Validates every profile before it creates any socket.
     let Plan {
         settings,
         access,
@@ -63,15 +63,15 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
-    info!(sandbox = %enforced, "shut in");
+    info!(sandbox = %enforced, "entered the sandbox");
     manager.tell(b"READY=1");
     let result = server.run();
     manager.tell(b"STOPPING=1");
     Ok(result?)
 }
 
-/// As many descriptors as the administrator allows. The limit that programs begin with is low for the
-/// sake of those that use select(2).
+/// Raises the soft limit of descriptors to the hard limit. The soft limit is low by default for the
+/// sake of programs that use select(2).
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -79,7 +79,7 @@ fn raise_descriptor_limit() {
         maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        warn!(%error, limit = current, "the limit of descriptors stays as low as it is");
+        warn!(%error, limit = current, "cannot raise the limit of descriptors");
     }
 }
 
@@ -99,7 +99,7 @@ struct FunctionSockets {
 
 impl Sockets {
     fn open(functions: &[PlannedFunction], access: Access) -> Result<Self, Failure> {
-        // Inherited descriptors come first: a number given by mistake then cannot be one of ours.
+        // Adopts inherited descriptors first: a mistaken number then cannot name a socket of this process.
         let adopt = |function: &PlannedFunction| -> Result<_, Failure> {
             let device = match function.socket {
                 Place::Fd(number) => Some(listen::adopt(number)?),
@@ -140,7 +140,7 @@ impl Sockets {
     }
 }
 
-/// The listener that was passed for `place`, if it is one of those.
+/// Returns the inherited listener of `place`, or `None` if `place` is a path.
 fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     match place {
         Some(Place::Fd(number)) => Ok(Some(listen::adopt_listener(*number)?)),
@@ -164,8 +164,8 @@ fn served(
     }
 }
 
-/// Tells whoever reads the log, and prints the lines to copy for sockets
-/// whose place nobody chose.
+/// Logs that the functions are ready. For sockets at default paths, also prints the QEMU option and
+/// the `dormouse ctl` command to copy.
 fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
     for function in functions {
         info!(
@@ -185,7 +185,7 @@ fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The option that gives the function to a QEMU guest.
+/// Returns the QEMU option that attaches the function to a guest.
 fn qemu_option(socket: &Path) -> String {
     let option = json!({
         "driver": "vfio-user-pci",
@@ -202,7 +202,7 @@ fn ctl_command(socket: &Path) -> String {
     )
 }
 
-/// A word that a POSIX shell reads as `text`.
+/// Quotes `text` as a single word of a POSIX shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

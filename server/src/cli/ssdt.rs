@@ -1,4 +1,4 @@
-//! `dormouse ssdt`: the table into a file.
+//! `dormouse ssdt`: writes the ACPI table to a file.
 
 use std::fs;
 use std::path::Path;

@@ -6,12 +6,12 @@ use serde_json::json;
 use super::span::Span;
 use super::{ControlContext, Done};
 
-/// What can be done with the clock.
+/// Operations on the clock.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// Let time pass at once. What falls due in it happens; a running clock runs on from there.
+    /// Move the clock forward at once and run everything that falls due.
     Advance,
 }
 
@@ -20,9 +20,9 @@ pub enum Action {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// What to do
+    /// Operation
     pub action: Action,
-    /// How much time: 10ms, 1.5s, 200us, or a number of nanoseconds
+    /// Time span: a number with ns, us, ms, s or min, such as 10ms or 1.5s, or a number of nanoseconds
     pub duration: Span,
 }
 
@@ -33,7 +33,7 @@ impl Clock {
             Action::Advance => cx.clock.advance(self.duration.into()),
         }
         let now = cx.clock.now();
-        // A device that is stopped for migration takes no notice.
+        // The time of a device that is stopped for migration stands still.
         cx.device.advance(cx.now.after(now.since(before)));
         json!({ "nanos": now.as_nanos() }).into()
     }

@@ -1,4 +1,4 @@
-//! Verbs that stand for something happening inside the device.
+//! Verbs for events inside the device.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +17,14 @@ impl Pme {
     }
 }
 
-/// What becomes of the cause of INTx.
+/// The level of the INTx interrupt.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// There is a cause.
+    /// Assert INTx.
     Assert,
-    /// There is none any more.
+    /// Deassert INTx.
     Deassert,
 }
 
@@ -33,7 +33,7 @@ pub enum Level {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Intx {
-    /// What becomes of the cause
+    /// New level
     pub level: Level,
 }
 
@@ -49,7 +49,7 @@ impl Intx {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Interrupt {
-    /// Vector, from 0; without MSI and MSI-X any vector is INTx
+    /// Vector, 0 to 65535; any vector raises INTx while neither MSI nor MSI-X is enabled
     pub vector: u16,
 }
 
@@ -65,7 +65,7 @@ impl Interrupt {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// What happens to the device, by the name that its model has for it
+    /// Name of the input, as the device model defines it, such as alert of smbus
     pub name: String,
 }
 
@@ -88,7 +88,7 @@ impl Input {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
-    /// Vector, from 0
+    /// Vector, 0 to 65535
     pub vector: u16,
 }
 

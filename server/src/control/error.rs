@@ -1,71 +1,69 @@
-//! Why a line was not carried out.
+//! Errors of the control socket.
 
 use thiserror::Error;
 
 use crate::state_file::StateFileError;
 
-/// What goes back as `{"error": {"kind": …, "message": …}}`.
+/// An error reply: `{"error": {"kind": …, "message": …}}`.
 #[derive(Debug, Error)]
 pub enum ControlError {
-    /// The line is no JSON.
-    #[error("the line is no JSON: {0}")]
+    /// The line is not JSON.
+    #[error("the line is not JSON: {0}")]
     Malformed(serde_json::Error),
-    /// The line is JSON of another kind.
-    #[error(r#"the line is no JSON object; a request looks like {{"id":1,"verb":"status"}}"#)]
+    /// The line is JSON, but not an object.
+    #[error(r#"the line is not a JSON object; a request looks like {{"id":1,"verb":"status"}}"#)]
     NotAnObject,
-    /// The line does not end.
+    /// The line exceeds the maximum length.
     #[error("the line is longer than {} bytes", super::MAX_LINE)]
     TooLong,
-    /// `verb` is missing or no string.
+    /// `verb` is missing or not a string.
     #[error(r#"the request has no "verb" string; the verbs are {}"#, known.join(", "))]
     NoVerb {
         /// Verbs that exist.
         known: Vec<String>,
     },
-    /// There is no such verb.
+    /// The verb does not exist.
     #[error("there is no verb '{verb}'; the verbs are {}", known.join(", "))]
     UnknownVerb {
-        /// What was asked for.
+        /// Requested verb.
         verb: String,
         /// Verbs that exist.
         known: Vec<String>,
     },
-    /// The members of the request do not fit the verb.
-    #[error("'{verb}' cannot take these arguments: {reason}")]
+    /// The members of the request are invalid for the verb.
+    #[error("invalid arguments of '{verb}': {reason}")]
     Arguments {
         /// The verb.
         verb: String,
-        /// What is wrong with them.
+        /// Cause.
         reason: serde_json::Error,
     },
-    /// The path names nothing in the inspect tree.
+    /// The path does not exist in the inspect tree.
     #[error("there is no '{missing}' in {at}; {}", exists(known))]
     NoSuchPath {
         /// The first part that does not exist.
         missing: String,
-        /// Where it was looked for.
+        /// Path of its parent.
         at: String,
-        /// What exists there; empty for a plain value.
+        /// Members of the parent; empty for a scalar.
         known: Vec<String>,
     },
-    /// The device's model has no such input.
+    /// The device model has no such input.
     #[error("the device has no input '{name}'; {}", inputs(known))]
     NoSuchInput {
-        /// What was asked for.
+        /// Requested input.
         name: String,
-        /// What exists; empty for most models.
+        /// Inputs of the model; empty for most models.
         known: &'static [&'static str],
     },
-    /// Clients have the device open that is to become another.
-    #[error(
-        "clients that are connected: {connected}; restore before they come or after they have gone"
-    )]
+    /// Clients have the device open whose state is to be replaced.
+    #[error("cannot restore while clients are connected: {connected}; disconnect them first")]
     InUse {
-        /// How many.
+        /// Number of connected clients.
         connected: u32,
     },
-    /// Nothing can happen to a function that is stopped for migration.
-    #[error("the function is stopped for migration; it can be looked at and saved")]
+    /// The function is stopped for migration and cannot be acted on.
+    #[error("the function is stopped for migration; only queries and save work")]
     Stopped,
     /// The file cannot be written, read or used.
     #[error(transparent)]
@@ -73,7 +71,7 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// A stable name for programs.
+    /// Returns the stable name of the error for programs.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -90,16 +88,16 @@ impl ControlError {
 
 fn inputs(known: &[&str]) -> String {
     if known.is_empty() {
-        "its model has none".to_owned()
+        "its model has no inputs".to_owned()
     } else {
-        format!("its model has {}", known.join(", "))
+        format!("the inputs are {}", known.join(", "))
     }
 }
 
 fn exists(known: &[String]) -> String {
     if known.is_empty() {
-        "that is a value without parts".to_owned()
+        "it is a scalar".to_owned()
     } else {
-        format!("there is {}", known.join(", "))
+        format!("it has {}", known.join(", "))
     }
 }

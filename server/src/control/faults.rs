@@ -1,4 +1,4 @@
-//! Verbs that make things go wrong, and right again.
+//! Verbs that inject faults and remove them.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use vfio_user_protocol::Errno;
 use super::switch::{Switch, is_false};
 use super::{ControlContext, ControlError, Done};
 
-/// What waking the device gives.
+/// Result of waking the device.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub enum Outcome {
-    /// What it should.
+    /// Success.
     Off,
-    /// This error.
+    /// An error.
     Errno(Errno),
 }
 
@@ -61,18 +61,18 @@ const OFF: &str = "off";
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct FailResume {
-    /// Name or number of the error that waking gives until further notice, or off: waking works
-    /// again, and an error that the host remembers is forgotten
+    /// Errno with which waking fails until further notice, by name or number (EBUSY or 16), or off:
+    /// remove the fault and clear the host's remembered error
     pub errno: Outcome,
-    /// Fail one time
+    /// Fail once
     #[cfg_attr(feature = "cli", arg(long))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub once: bool,
-    /// Fail that many times
+    /// Fail this many times, at least 1
     #[cfg_attr(feature = "cli", arg(long, conflicts_with = "once"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<NonZeroU32>,
-    /// Fail in the driver's own callback: the host remembers it and tries no more
+    /// Fail in the driver's resume callback: the host remembers the error and does not try again
     #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["once", "times"]))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub latch: bool,
@@ -94,11 +94,11 @@ impl FailResume {
             (true, None, false) => Some(FaultSpan::Times(1)),
             (false, Some(times), false) => Some(FaultSpan::Times(times.get())),
             (false, None, true) => Some(FaultSpan::Latch),
-            _ => return Err("once, times and latch exclude each other"),
+            _ => return Err("once, times and latch are mutually exclusive"),
         };
         match (self.errno, span) {
             (Outcome::Off, None) => Ok(None),
-            (Outcome::Off, Some(_)) => Err("off goes without once, times and latch"),
+            (Outcome::Off, Some(_)) => Err("off cannot be combined with once, times or latch"),
             (Outcome::Errno(errno), span) => Ok(Some(ResumeFault {
                 errno: errno.into(),
                 span: span.unwrap_or(FaultSpan::Always),
@@ -112,7 +112,7 @@ impl FailResume {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct FailReset {
-    /// Whether somebody else holds the device
+    /// Fail resets (on) or let them work (off)
     pub state: Switch,
 }
 
@@ -128,7 +128,7 @@ impl FailReset {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct DeadAfterCold {
-    /// Whether the function stays silent when power comes back
+    /// Keep the function dead after power returns (on), or revive it (off)
     pub state: Switch,
 }
 

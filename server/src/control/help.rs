@@ -1,8 +1,7 @@
-//! What the verbs mean: the same words on the control socket and on the command line.
+//! Help of the verbs, in the same words on the control socket and on the command line.
 //!
-//! They are written once, as the doc comments of [`Verb`] and its arguments. `verbs.json` is made from
-//! these, so that a server without a command line has them, too; a test says when it has to be made
-//! again.
+//! The doc comments of [`Verb`] and its arguments are the only source. `verbs.json` is made from them, so
+//! that a server without a command line has the help, too. A test fails when the file is out of date.
 
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ static HELP: LazyLock<Vec<VerbHelp>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("verbs.json")).unwrap_or_default()
 });
 
-/// What there is to know about a verb before using it.
+/// The help of a verb.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerbHelp {
@@ -23,25 +22,25 @@ pub struct VerbHelp {
     pub verb: String,
     /// Its arguments: member names, in command line order.
     pub arguments: Vec<ArgumentHelp>,
-    /// What it does.
+    /// Description.
     pub about: String,
 }
 
-/// What there is to know about an argument.
+/// The help of an argument.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ArgumentHelp {
     /// Member name.
     pub name: String,
-    /// Whether it must be given.
+    /// The argument is mandatory.
     pub required: bool,
-    /// How the command line has it, where it is no word in order of the fields.
+    /// Its option on the command line, unless it is positional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
-    /// What it may be, where that is a closed list.
+    /// Its possible values, if they form a closed list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
-    /// What it means.
+    /// Description.
     pub about: String,
 }
 

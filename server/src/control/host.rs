@@ -1,4 +1,4 @@
-//! Verbs that stand for what the host's user does, named after what there is in Linux sysfs.
+//! Verbs for actions of the host's user, named after attributes in Linux sysfs.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ impl HostAccess {
     }
 }
 
-/// What `control` can be.
+/// Values of `power/control`.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// The device is woken and kept awake.
+    /// Wake the device and keep it awake.
     On,
-    /// The device may sleep.
+    /// Allow runtime suspend.
     Auto,
 }
 
@@ -36,7 +36,7 @@ pub enum Mode {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct ControlAttribute {
-    /// Whether the device may sleep
+    /// New value
     pub mode: Mode,
 }
 
@@ -51,7 +51,7 @@ impl ControlAttribute {
     }
 }
 
-/// 0 or 1, as sysfs writes yes and no.
+/// A Boolean that is written 0 or 1, as in sysfs.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub struct Bit(bool);
@@ -91,7 +91,7 @@ impl std::str::FromStr for Bit {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct D3coldAllowed {
-    /// 1: the platform may remove power from the sleeping device; 0: it stays in D3hot
+    /// 1: the platform may remove power from the suspended device; 0: it stays in D3hot
     pub allowed: Bit,
 }
 
@@ -115,7 +115,7 @@ impl Suspend {
     }
 }
 
-/// How long an unused device stays awake.
+/// Delay between the last use of a device and its suspend.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(
     untagged,
@@ -124,7 +124,7 @@ impl Suspend {
 pub enum Delay {
     /// Milliseconds.
     Millis(u64),
-    /// Until `suspend`.
+    /// Only the verb `suspend` suspends the device.
     Manual(Manual),
 }
 
@@ -132,7 +132,7 @@ pub enum Delay {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manual {
-    /// Only when told.
+    /// `manual`.
     Manual,
 }
 
@@ -163,7 +163,7 @@ impl From<Delay> for host::SuspendDelay {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct SuspendDelay {
-    /// Milliseconds from its last use, or manual: only when told by suspend
+    /// Milliseconds after the last use, or manual: only the verb suspend suspends the device
     pub delay: Delay,
 }
 

@@ -1,4 +1,4 @@
-//! Verbs that stand for what the slot and the bridge above do to the function.
+//! Verbs for actions of the slot and of the bridge above.
 
 use pci_device_models::register::ResetKind;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{ControlContext, Done};
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Rail {
-    /// Whether main power is there
+    /// Main power on or off
     pub state: Switch,
 }
 
@@ -22,7 +22,7 @@ impl Rail {
     }
 }
 
-/// Resets that can be asked for.
+/// Kinds of reset.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -30,11 +30,11 @@ pub enum Kind {
     /// Function Level Reset.
     #[default]
     Flr,
-    /// Hot reset: a secondary bus reset above the function.
+    /// Hot reset, as by Secondary Bus Reset of the bridge above.
     Hot,
-    /// Fundamental reset: PERST#.
+    /// Fundamental reset by PERST#.
     Fundamental,
-    /// Main and auxiliary power off and on again.
+    /// Power cycle of main and auxiliary power.
     PowerOn,
 }
 
@@ -54,7 +54,7 @@ impl From<Kind> for ResetKind {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// Which reset
+    /// Kind of reset
     #[cfg_attr(
         feature = "cli",
         arg(default_value = "flr", hide_possible_values = false)
@@ -75,9 +75,9 @@ impl Reset {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct SlotPowerLimit {
-    /// Slot Power Limit Value
+    /// Slot Power Limit Value, 0 to 255
     pub value: u8,
-    /// Slot Power Limit Scale: 0 = times 1 W, 1 = 0.1 W, 2 = 0.01 W, 3 = 0.001 W
+    /// Slot Power Limit Scale, the unit of the value: 0 is 1 W, 1 is 0.1 W, 2 is 0.01 W, 3 is 0.001 W
     pub scale: Scale,
 }
 

@@ -35,7 +35,8 @@ impl Status {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Inspect {
-    /// Names and list positions from the root, with dots or slashes between them
+    /// Path of names and list indices from the root, separated by dots or slashes, such as slot.rail
+    /// [default: the root]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
@@ -59,7 +60,7 @@ impl Violations {
     }
 }
 
-/// The part of `tree` at `path`.
+/// Returns the part of `tree` at `path`.
 fn descend(mut tree: Value, path: &str) -> Result<Value, ControlError> {
     let mut at = String::new();
     for part in path.split(['.', '/']).filter(|part| !part.is_empty()) {
@@ -92,7 +93,7 @@ fn parts_of(tree: &Value) -> Vec<String> {
     match tree {
         Value::Object(members) => members.keys().cloned().collect(),
         Value::Array(items) => match items.len() {
-            0 => vec!["nothing, the list is empty".to_owned()],
+            0 => vec!["no elements".to_owned()],
             1 => vec!["0".to_owned()],
             n => vec![format!("0 to {}", n - 1)],
         },
@@ -122,26 +123,26 @@ mod tests {
     fn a_path_to_nothing_lists_what_exists_there() {
         let tree = json!({ "slot": { "rail": true, "bars": [1, 2], "none": [] } });
         for (path, expected) in [
-            ("slit", "there is no 'slit' in the root; there is slot"),
+            ("slit", "there is no 'slit' in the root; it has slot"),
             (
                 "slot.rial",
-                "there is no 'rial' in 'slot'; there is bars, none, rail",
+                "there is no 'rial' in 'slot'; it has bars, none, rail",
             ),
             (
                 "slot.bars.2",
-                "there is no '2' in 'slot.bars'; there is 0 to 1",
+                "there is no '2' in 'slot.bars'; it has 0 to 1",
             ),
             (
                 "slot.bars.-1",
-                "there is no '-1' in 'slot.bars'; there is 0 to 1",
+                "there is no '-1' in 'slot.bars'; it has 0 to 1",
             ),
             (
                 "slot.none.0",
-                "there is no '0' in 'slot.none'; there is nothing, the list is empty",
+                "there is no '0' in 'slot.none'; it has no elements",
             ),
             (
                 "slot.rail.on",
-                "there is no 'on' in 'slot.rail'; that is a value without parts",
+                "there is no 'on' in 'slot.rail'; it is a scalar",
             ),
         ] {
             let error = descend(tree.clone(), path).unwrap_err();

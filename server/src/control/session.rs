@@ -1,4 +1,4 @@
-//! Verbs about the conversation itself.
+//! Verbs about the connection and the server.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;

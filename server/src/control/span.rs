@@ -1,4 +1,4 @@
-//! Durations as people write them.
+//! Durations with a unit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +38,7 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || {
             format!(
-                "'{text}' is no duration; write a number with ns, us, ms, s or min, such as 10ms \
+                "'{text}' is not a duration; write a number with ns, us, ms, s or min, such as 10ms \
                  or 1.5s, or a plain number of nanoseconds"
             )
         };
@@ -148,7 +148,7 @@ mod tests {
             "0.00000000000000000000001s",
         ] {
             let error = text.parse::<Span>().unwrap_err();
-            assert!(error.contains("is no duration"), "{text}: {error}");
+            assert!(error.contains("is not a duration"), "{text}: {error}");
         }
     }
 

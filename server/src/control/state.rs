@@ -1,4 +1,4 @@
-//! Verbs that save the device to a file of the server's machine and restore it.
+//! Verbs that save the device to a file on the server's machine and restore it.
 
 use std::path::Path;
 
@@ -13,9 +13,10 @@ use crate::state_file;
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Save {
-    /// File to write, as the server sees it
+    /// File to write on the server's machine, in a folder of --state-dir; a relative path starts at
+    /// the server's working directory
     pub file: String,
-    /// End the server with that: nothing happens to the device afterwards
+    /// Stop the server with the save, so that no later request is lost
     #[cfg_attr(feature = "cli", arg(long))]
     #[serde(default, skip_serializing_if = "is_false")]
     pub shutdown: bool,
@@ -39,7 +40,8 @@ impl Save {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
-    /// File to read, as the server sees it
+    /// File to read on the server's machine, in a folder of --state-dir; a relative path starts at
+    /// the server's working directory
     pub file: String,
 }
 

@@ -1,4 +1,4 @@
-//! Things that are on or off, and options that are given or not.
+//! On-off arguments and flags.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +7,23 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Switch {
-    /// It is.
+    /// On.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     On,
-    /// It is not.
+    /// Off.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
     Off,
 }
 
 impl Switch {
-    /// Whether it is on.
+    /// Returns whether the switch is on.
     #[must_use]
     pub const fn is_on(self) -> bool {
         matches!(self, Self::On)
     }
 }
 
-/// Whether an option that is written only when it is given was not. The form is that which
-/// serde wants.
+/// Returns whether a flag is unset, in the form that serde's `skip_serializing_if` needs.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 pub(super) const fn is_false(flag: &bool) -> bool {
     !*flag

@@ -68,13 +68,13 @@ fn inputs_are_those_of_the_model() {
         bench.error(alert.to_string().as_bytes()),
         (
             "not-found".to_owned(),
-            "the device has no input 'alert'; its model has none".to_owned()
+            "the device has no input 'alert'; its model has no inputs".to_owned()
         )
     );
     let mut bench = Bench::of("smbus");
     let (kind, message) = bench.error(br#"{"verb":"input","name":"bell"}"#);
     assert_eq!(kind, "not-found");
-    assert!(message.ends_with("its model has alert"), "{message}");
+    assert!(message.ends_with("the inputs are alert"), "{message}");
     assert_eq!(bench.ok(&alert), json!({}));
     let status = json!({ "verb": "inspect", "path": "slot.function.config.capabilities" });
     let capabilities = bench.ok(&status).to_string();
@@ -111,11 +111,11 @@ fn a_reply_begins_with_its_id() {
 fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
     let mut bench = Bench::new();
     for (line, kind, message) in [
-        (&b""[..], "malformed", "no JSON"),
-        (b"status", "malformed", "no JSON"),
-        (b"\xff\xfe", "malformed", "no JSON"),
-        (b"{\"verb\":\"status\"} x", "malformed", "no JSON"),
-        (b"[1]", "malformed", "no JSON object"),
+        (&b""[..], "malformed", "not JSON"),
+        (b"status", "malformed", "not JSON"),
+        (b"\xff\xfe", "malformed", "not JSON"),
+        (b"{\"verb\":\"status\"} x", "malformed", "not JSON"),
+        (b"[1]", "malformed", "not a JSON object"),
         (b"{}", "unknown-verb", "no \"verb\" string"),
         (b"{\"verb\":1}", "unknown-verb", "no \"verb\" string"),
         (
@@ -141,7 +141,7 @@ fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
         (
             b"{\"verb\":\"intx\",\"level\":true}",
             "bad-arguments",
-            "cannot take",
+            "invalid arguments",
         ),
         (
             b"{\"verb\":\"reset\",\"kind\":\"soft-d3hot\"}",
@@ -181,7 +181,7 @@ fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
         (
             b"{\"verb\":\"fail-resume\",\"errno\":\"EWOULD\"}",
             "bad-arguments",
-            "'EWOULD' is no errno",
+            "'EWOULD' is not an errno",
         ),
         (
             b"{\"verb\":\"fail-resume\",\"errno\":16,\"times\":0}",
@@ -191,27 +191,27 @@ fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
         (
             b"{\"verb\":\"fail-resume\",\"errno\":16,\"once\":true,\"latch\":true}",
             "bad-arguments",
-            "exclude each other",
+            "mutually exclusive",
         ),
         (
             b"{\"verb\":\"fail-resume\",\"errno\":\"off\",\"latch\":true}",
             "bad-arguments",
-            "off goes without",
+            "off cannot be combined",
         ),
         (
             b"{\"verb\":\"fail-reset\",\"state\":1}",
             "bad-arguments",
-            "cannot take",
+            "invalid arguments",
         ),
         (
             b"{\"verb\":\"clock\",\"action\":\"advance\",\"duration\":\"soon\"}",
             "bad-arguments",
-            "'soon' is no duration",
+            "'soon' is not a duration",
         ),
         (
             b"{\"verb\":\"inspect\",\"path\":\"slit\"}",
             "not-found",
-            "there is host, slot",
+            "it has host, slot",
         ),
     ] {
         let (found_kind, found_message) = bench.error(line);
@@ -430,7 +430,7 @@ fn help_lists_what_is_understood() {
     assert_eq!(
         rail["arguments"][0],
         json!({ "name": "state", "required": true, "values": ["on", "off"],
-                "about": "Whether main power is there" })
+                "about": "Main power on or off" })
     );
     for verb in verbs {
         let (reply, _) = Bench::new().line(json!({ "verb": verb["verb"] }).to_string().as_bytes());
@@ -454,6 +454,6 @@ fn what_has_no_end_is_no_saved_state() {
         let line = json!({ "verb": "restore", "file": file }).to_string();
         let (kind, message) = Bench::new().error(line.as_bytes());
         assert_eq!(kind, "state-file");
-        assert!(message.contains("it is no regular file"), "{message}");
+        assert!(message.contains("it is not a regular file"), "{message}");
     }
 }

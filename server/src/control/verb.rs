@@ -17,66 +17,66 @@ use super::{ControlContext, ControlError, Done};
 
 /// A verb with its arguments.
 ///
-/// On the wire the arguments are members of the request, on the command line they follow the verb
-/// in the order of the fields, some as options.
+/// On the wire, the arguments are members of the request. On the command line they follow the verb in
+/// the order of the fields; some are options.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Subcommand))]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Verb {
-    /// Power state, interrupts, counters, time in each state
+    /// Show power state, interrupts, counters and the time in each state
     Status(Status),
-    /// The whole state field by field, or the part at PATH
+    /// Show the whole state, or the part at PATH, field by field
     Inspect(Inspect),
-    /// What software did wrong
+    /// List what software did that hardware leaves undefined or forbids
     Violations(Violations),
     /// Raise a power management event (PME)
     Pme(Pme),
-    /// Assert or deassert the cause of INTx
+    /// Assert or deassert the function's INTx interrupt
     Intx(Intx),
-    /// Raise an interrupt as the device would
+    /// Raise an interrupt vector as the function would: an MSI-X or MSI message, else INTx
     Interrupt(Interrupt),
-    /// Drive an input of the device, one of its model's
+    /// Drive an input of the device model
     Input(Input),
-    /// Take back an interrupt that has not gone out
+    /// Withdraw a pending interrupt vector that has not been signalled
     Withdraw(Withdraw),
-    /// Switch the slot's main power
+    /// Switch the slot's main power rail
     Rail(Rail),
     /// Reset the function
     Reset(Reset),
-    /// Send the slot's power limit to the function
+    /// Send a Set_Slot_Power_Limit message to the function
     SlotPowerLimit(SlotPowerLimit),
-    /// Read config space as a tool on the host does
+    /// Read the config header as lspci on the host does, which wakes a device in D3cold
     HostAccess(HostAccess),
-    /// Write the host's `control` attribute: keep the device awake, or let it sleep
+    /// Write the host's sysfs attribute `power/control`: keep the device awake or allow runtime suspend
     Control(ControlAttribute),
-    /// Write the host's `d3cold_allowed` attribute, which wakes the device
+    /// Write the host's sysfs attribute `d3cold_allowed`, which wakes the device
     D3coldAllowed(D3coldAllowed),
-    /// Put the device to sleep now if nobody uses it
+    /// Suspend the device now if its usage count is 0
     Suspend(Suspend),
-    /// Say when an unused device goes to sleep from now on
+    /// Set the delay between the last use of the device and its suspend
     SuspendDelay(SuspendDelay),
-    /// Make the device fail to wake
+    /// Make waking the device fail
     FailResume(FailResume),
-    /// Make resets fail: somebody else holds the device
+    /// Make DEVICE_RESET fail with EAGAIN, as if another user held the device lock
     FailReset(FailReset),
-    /// Make the function stay silent once its power was off
+    /// Make the function read all ones after power has been removed and restored
     DeadAfterCold(DeadAfterCold),
-    /// Save the device to FILE
+    /// Save the state of the device to FILE
     Save(Save),
-    /// Make the device what it was when FILE was saved
+    /// Restore the state of the device from FILE
     Restore(Restore),
     /// Move the server's clock forward
     Clock(Clock),
-    /// Stream events until the connection ends
+    /// Print events as they happen, until the connection ends
     Subscribe(Subscribe),
-    /// End the server
+    /// Stop the server
     Shutdown(Shutdown),
-    /// List the verbs
+    /// List the verbs and their arguments
     Help(Help),
 }
 
 impl Verb {
-    /// The verb in the members of a request, its id aside.
+    /// Parses a verb from the members of a request, without its id.
     pub(super) fn from_members(members: Map<String, Value>) -> Result<Self, ControlError> {
         static KNOWN: LazyLock<Vec<String>> =
             LazyLock::new(|| Verb::all().iter().map(|help| help.verb.clone()).collect());
@@ -98,7 +98,7 @@ impl Verb {
         })
     }
 
-    /// Whether the verb does something to the function.
+    /// Returns whether the verb acts on the function.
     pub(super) const fn acts(&self) -> bool {
         !matches!(
             self,

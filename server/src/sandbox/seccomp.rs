@@ -10,15 +10,15 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
 
-/// What becomes of system calls that a server does not need.
+/// The effect of a system call that is not on the server's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Seccomp {
-    /// They end the process (SIGSYS).
+    /// Kill the process with SIGSYS.
     Kill,
-    /// They are made, and the kernel logs them: to find out what is missing from the list.
+    /// Run the call and have the kernel log it, to find calls that are missing from the list.
     Log,
-    /// They are made.
+    /// Install no filter.
     None,
 }
 

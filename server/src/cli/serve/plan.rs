@@ -1,4 +1,4 @@
-//! What a `serve` command line means: validated, nothing opened yet.
+//! Validates a `serve` command line and plans the server, before anything is opened.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,14 +22,14 @@ use crate::cli::{paths, profiles};
 
 const DEFAULT_PROFILE: &str = "testdev";
 
-/// Sockets that the service manager passed, with their names, as far as nobody took them.
+/// Sockets that the service manager passed, with their names; a function removes those it uses.
 type Activated = Vec<(RawFd, String)>;
 
 /// A server to start.
 pub struct Plan {
     pub settings: Settings,
     pub access: Access,
-    /// What the server gives up before it serves.
+    /// Sandbox that the server enters before it serves.
     pub sandbox: Sandbox,
     pub functions: Vec<PlannedFunction>,
 }
@@ -39,23 +39,23 @@ pub struct PlannedFunction {
     pub name: String,
     pub device: Device,
     pub client_memory: ClientMemory,
-    /// Where its clients connect.
+    /// Socket for its clients.
     pub socket: Place,
     pub control: Option<Place>,
-    /// Where firmware switches the slot's power from.
+    /// Socket through which firmware switches the slot's power.
     pub rail: Option<Place>,
-    /// The saved state to begin with.
+    /// Saved state to start from.
     pub restore: Option<PathBuf>,
-    /// Nobody said where: the sockets are in their default places.
+    /// The sockets are at their default paths, as the command line names none.
     pub by_default: bool,
 }
 
-/// Where a socket comes from.
+/// Origin of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// To be bound.
+    /// A path to bind.
     Path(PathBuf),
-    /// Open already.
+    /// An open descriptor.
     Fd(RawFd),
 }
 
@@ -101,8 +101,9 @@ impl Plan {
         }
         if let Some((number, name)) = activated.first() {
             return Err(Failure::Usage(format!(
-                "no function takes descriptor {number} of the service manager, named '{name}'; \
-                 name it after a function, its control socket NAME.ctl, its rail socket NAME.rail"
+                "no function uses descriptor {number} of the service manager, named '{name}'; name \
+                 a device socket NAME, a control socket NAME.ctl, a rail socket NAME.rail, where \
+                 NAME is a function"
             )));
         }
         refuse_doubles(&functions)?;
@@ -173,7 +174,7 @@ impl PlannedFunction {
     }
 }
 
-/// The folders of sockets that are bound.
+/// Returns the folders of the sockets that the server binds.
 fn socket_folders<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<PathBuf> {
     let folder = |place: &Place| match place {
         Place::Path(path) => path.parent().map(Path::to_owned),
@@ -182,24 +183,24 @@ fn socket_folders<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<PathBuf> {
     places.filter_map(folder).collect()
 }
 
-/// Takes the first passed socket whose name fits.
+/// Removes and returns the first passed socket whose name fits.
 fn take(activated: &mut Activated, fits: impl Fn(&str) -> bool) -> Option<Place> {
     let position = activated.iter().position(|(_, name)| fits(name))?;
     Some(Place::Fd(activated.remove(position).0))
 }
 
-/// A name becomes part of paths and log lines.
+/// Validates a name, which becomes part of paths and log lines.
 fn check_name(name: &str) -> Result<(), Failure> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !name.is_empty() && name.chars().all(fits) {
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "'{name}' is no name for a function; use letters, digits, dots, - and _"
+        "'{name}' is not a valid function name; use letters, digits, dots, - and _"
     )))
 }
 
-/// The name, or the name with the first number from 2 on that makes it unique.
+/// Returns the name, or the name with the first suffix from `-2` on that makes it unique.
 fn first_free(name: &str, taken: impl Fn(&str) -> bool) -> String {
     let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
     std::iter::once(name.to_owned())
@@ -214,14 +215,14 @@ fn refuse_doubles(functions: &[PlannedFunction]) -> Result<(), Failure> {
     for function in functions {
         if !names.insert(&function.name) {
             return Err(Failure::Usage(format!(
-                "two functions are named {}; give each a name of its own",
+                "two functions are named {}; give each function a unique name",
                 function.name
             )));
         }
         for place in function.places() {
             if !places.insert(place.to_string()) {
                 return Err(Failure::Usage(format!(
-                    "{place} is given twice; every socket needs a place of its own"
+                    "{place} is given twice; every socket needs its own path or descriptor"
                 )));
             }
         }
@@ -265,7 +266,7 @@ fn access(arguments: &ServeArguments) -> Result<Access, Failure> {
     })
 }
 
-/// The number of a group, by number or by its name in `/etc/group`.
+/// Returns the id of a group given by number or by its name in `/etc/group`.
 fn group_id(group: &str) -> Result<u32, Failure> {
     if let Ok(number) = group.parse() {
         return Ok(number);

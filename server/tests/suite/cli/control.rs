@@ -191,7 +191,10 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
     super::program::wait_for("the client", || (!gone(&daemon)).then_some(()));
     let error = stderr(&daemon.ctl(&["restore", &good]));
-    assert!(error.contains("clients that are connected: 1"), "{error}");
+    assert!(
+        error.contains("cannot restore while clients are connected: 1"),
+        "{error}"
+    );
     drop(client);
     super::program::wait_for("the client's end", || gone(&daemon).then_some(()));
     for (arguments, reason) in [
@@ -203,10 +206,13 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
             ["restore", &nowhere],
             "the state cannot be read: No such file",
         ),
-        (["restore", &text], "this is no saved state: expected value"),
+        (
+            ["restore", &text],
+            "this is not a saved state: expected value",
+        ),
         (
             ["restore", &other],
-            "format 99; this program reads format 2",
+            "format 99; this program reads format 3",
         ),
     ] {
         let output = daemon.ctl(&arguments);

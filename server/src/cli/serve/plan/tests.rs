@@ -159,12 +159,12 @@ fn what_cannot_be_served_is_refused_as_usage() {
         (
             &["--function", "name=a/b,socket-path=a"],
             &[],
-            "no name for a function",
+            "not a valid function name",
         ),
         (
             &["--socket-path", "a"],
             &[(3, "b")],
-            "no function takes descriptor 3",
+            "no function uses descriptor 3",
         ),
         (
             &["--socket-path", "a", "--socket-group", "no such group"],
