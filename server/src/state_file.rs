@@ -16,7 +16,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StateFileError {
     /// The file cannot be written.
-    #[error("{}: cannot write the state: {reason}", path.display())]
+    #[error("{}: the state cannot be written: {reason}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum StateFileError {
         reason: io::Error,
     },
     /// The file cannot be read.
-    #[error("{}: cannot read the state: {reason}", path.display())]
+    #[error("{}: the state cannot be read: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
