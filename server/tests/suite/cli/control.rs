@@ -224,7 +224,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let served = super::program::run(&["serve", "--socket-path", "x", "--restore", &other]);
     assert_eq!(code(&served), 1);
     let error = stderr(&served);
-    assert_eq!(error.matches("reads format 2").count(), 1, "{error}");
+    assert_eq!(error.matches("reads format 3").count(), 1, "{error}");
 }
 
 #[test]
