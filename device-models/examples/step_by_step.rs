@@ -7,7 +7,7 @@ use pci_device_models::model::{InRange, Registry};
 use pci_device_models::profile::{Profile, ProfileError};
 use pci_device_models::snapshot::RestoreError;
 
-pci_device_models::registers! {
+registers! {
     /// The registers of BAR0.
     pub struct Registers[0x20] {
         /// Bus address of the memory.
@@ -21,10 +21,11 @@ pci_device_models::registers! {
     }
 }
 
-pci_device_models::register_bits! {
+register_bits! {
     /// Control.
     #[bitfield(u32)]
     pub struct Control {
+        /// Starts the job.
         pub start: bool,
         #[bits(31)]
         __: u32,
@@ -33,7 +34,9 @@ pci_device_models::register_bits! {
     /// Status.
     #[bitfield(u32)]
     pub struct Status {
+        /// A job runs.
         pub busy: bool,
+        /// The last job is over.
         pub done: bool,
         /// The memory could not be written.
         pub error: bool,

@@ -1,10 +1,10 @@
 //! Registers are data: a reset value and masks, written in the register's own bitfield type.
 //!
-//! A [`Register`] says what a register is; [`Dword`] packs registers into the 32-bit unit in which a
-//! function sees every access, with [`Lanes`] for the bytes that an access covers. Accesses of one,
-//! two and four bytes, aligned or not, are thus one path ([`split`]).
+//! A register has [`Attributes`]: its reset value and masks for the access to its bits. [`Dword`] packs
+//! registers into the 32-bit unit in which a function sees every access, with [`Lanes`] for the bytes that an
+//! access covers. Accesses of one, two and four bytes, aligned or not, are thus one path ([`split`]).
 //!
-//! Attributes (PCIe Base §7.4) map to masks like this:
+//! The attributes of PCIe Base §7.4 map to masks like this:
 //!
 //! | attribute | mask |
 //! |---|---|
@@ -16,8 +16,9 @@
 //! | backed by auxiliary power | [`Attributes::aux_backed`] besides |
 //!
 //! Device models declare their registers with [`registers!`](crate::registers), and the bits of registers with
-//! [`register_bits!`](crate::register_bits). A [`BankDescription`] has the names besides: of registers that a model
-//! declares, and of those that are described at run time.
+//! [`register_bits!`](crate::register_bits). Capabilities, whose attributes depend on the profile, make [`Register`]s
+//! at run time. A [`BankDescription`] has the names of registers besides: of those that a model declares, and of those
+//! that are described in TOML.
 
 mod attributes;
 mod description;
@@ -35,9 +36,9 @@ pub use dword::{Block, Dword, Written};
 pub use lanes::{DwordWrite, Lanes, Piece, split};
 pub use typed::{Register, RegisterBits};
 
-/// Why a function loses state, from the deepest loss to the mildest (PCIe Base §6.6, §5.3.1.4).
+/// Kinds of reset and power loss, from the deepest to the mildest (PCIe Base §6.6, §5.3.1.4).
 ///
-/// A reset is a choice among the masks of each register: what a mask names keeps its value.
+/// Each kind has a mask in every register; the bits in that mask keep their value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetKind {

@@ -28,7 +28,7 @@ const NO_INTERRUPT: u8 = 0x01;
 const TRANSMITTER: u8 = 0x02;
 /// MSR's lines that somebody at the other end holds on: DCD, DSR, CTS.
 const CARRIER: u8 = 0xb;
-/// MSR's lines, of which a saved state may say more.
+/// Bits of MSR's lines: a saved state is not trusted to have no others.
 const LINES: u8 = 0xf;
 /// MSR's line of which only the end counts as a change: RI.
 const RING: u8 = 0x4;

@@ -28,7 +28,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// The bits that changed.
+    /// Returns the bits that changed.
     #[must_use]
     pub const fn changed(self) -> u32 {
         self.before ^ self.after
@@ -36,13 +36,13 @@ impl Written {
 }
 
 impl Dword {
-    /// Four reserved bytes: they read zero and ignore writes.
+    /// Creates four reserved bytes: they read zero and ignore writes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A read-only DWORD.
+    /// Creates a read-only DWORD.
     #[must_use]
     pub fn read_only(value: u32) -> Self {
         Self::new().with(0, Register::new(value))
@@ -68,27 +68,27 @@ impl Dword {
         self.aux |= attributes.aux as u32;
     }
 
-    /// The current value.
+    /// Returns the current value.
     #[must_use]
     pub const fn value(&self) -> u32 {
         self.value
     }
 
-    /// The register at byte `byte` in its own type.
+    /// Returns the register at byte `byte` in its own type.
     #[must_use]
     pub fn get<T: RegisterBits>(&self, byte: u32) -> T {
         T::of_bits(u64::from(self.value >> (8 * byte.min(3))))
     }
 
-    /// Hardware's own change of the register at byte `byte`, beyond what software may write.
+    /// Changes the register at byte `byte` as hardware does, beyond what software may write.
     pub fn set<T: RegisterBits>(&mut self, byte: u32, register: T) {
         let shift = 8 * byte.min(3);
         let mask = (u64::MAX >> (64 - T::WIDTH)) << shift;
         self.value = (self.value & !(mask as u32)) | (register.to_bits() << shift) as u32;
     }
 
-    /// A change of what the DWORD is rather than of what it holds: reset value, value and RW mask
-    /// of the bits in `mask` become read-only zero or storage. Resizable BARs move the boundary.
+    /// Makes the bits in `mask` storage where `rw` has them, and read-only zero elsewhere. Resizable BARs move the
+    /// boundary.
     pub fn set_writable(&mut self, mask: u32, rw: u32) {
         self.rw = (self.rw & !mask) | (rw & mask);
         self.value &= !(mask & !rw);
@@ -102,7 +102,7 @@ impl Dword {
         self.rw1c &= !mask;
     }
 
-    /// Whether this value differs from the present one in nothing but what software stores.
+    /// Returns whether this value differs from the present one in RW bits only.
     #[must_use]
     pub const fn could_hold(&self, value: u32) -> bool {
         (self.value ^ value) & !self.rw == 0
@@ -124,19 +124,19 @@ impl Dword {
         }
     }
 
-    /// The bits that software may store to.
+    /// Returns the RW bits.
     #[must_use]
     pub const fn rw(&self) -> u32 {
         self.rw
     }
 
-    /// The bits that software clears by writing one.
+    /// Returns the RW1C bits.
     #[must_use]
     pub const fn rw1c(&self) -> u32 {
         self.rw1c
     }
 
-    /// A write by software: stores to RW bits, clears RW1C bits written as one, ignores the rest.
+    /// Writes as software does: stores to RW bits, clears RW1C bits written as one, ignores the rest.
     pub fn write(&mut self, write: DwordWrite) -> Written {
         let before = self.value;
         let rw = self.rw & write.lanes().mask();
@@ -148,7 +148,7 @@ impl Dword {
         }
     }
 
-    /// The bits that a reset of this kind leaves alone.
+    /// Returns the bits that a reset of this kind leaves alone.
     #[must_use]
     pub const fn kept(&self, kind: ResetKind) -> u32 {
         match kind {
@@ -175,31 +175,31 @@ impl Dword {
 pub struct Block(Vec<Dword>);
 
 impl Block {
-    /// A block of these DWORDs.
+    /// Creates a block of these DWORDs.
     #[must_use]
     pub fn new(dwords: impl Into<Vec<Dword>>) -> Self {
         Self(dwords.into())
     }
 
-    /// Length in DWORDs.
+    /// Returns the length in DWORDs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the block has no DWORD.
+    /// Returns whether the block has no DWORD.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value of DWORD `index`, zero beyond the end.
+    /// Returns the value of DWORD `index`, zero beyond the end.
     #[must_use]
     pub fn read(&self, index: usize) -> u32 {
         self.0.get(index).map_or(0, Dword::value)
     }
 
-    /// A write by software; beyond the end it is ignored.
+    /// Writes to DWORD `index` as software does; a write beyond the end is ignored.
     pub fn write(&mut self, index: usize, write: DwordWrite) -> Written {
         self.0.get_mut(index).map_or(
             Written {
@@ -210,19 +210,19 @@ impl Block {
         )
     }
 
-    /// The DWORD at byte offset `offset`, zero beyond the end.
+    /// Returns the DWORD at byte offset `offset`, zero beyond the end.
     #[must_use]
     pub fn read_at(&self, offset: u64) -> u32 {
         self.read(usize::try_from(offset / 4).unwrap_or(usize::MAX))
     }
 
-    /// A write by software to the DWORD at byte offset `offset`; beyond the end it is ignored.
+    /// Writes to the DWORD at byte offset `offset` as software does; a write beyond the end is ignored.
     pub fn write_at(&mut self, offset: u64, write: DwordWrite) -> Written {
         self.write(usize::try_from(offset / 4).unwrap_or(usize::MAX), write)
     }
 
-    /// A write by software to the byte at byte offset `offset`: for registers of one byte, of which an
-    /// access reaches one after the other.
+    /// Writes to the byte at byte offset `offset` as software does: for registers of one byte, of which an access
+    /// reaches one after the other.
     pub fn write_byte_at(&mut self, offset: u64, value: u8) -> Written {
         let byte = (offset % 4) as usize;
         let write = DwordWrite::new(u32::from(value) << (8 * byte), Lanes::new(byte, 1));
@@ -253,26 +253,27 @@ impl Block {
         }
     }
 
-    /// DWORD `index`, to change what it is.
+    /// Returns DWORD `index`, to change its attributes.
     pub fn dword_mut(&mut self, index: usize) -> Option<&mut Dword> {
         self.0.get_mut(index)
     }
 
-    /// The DWORDs in order.
+    /// Returns the DWORDs in order.
     pub fn iter(&self) -> impl Iterator<Item = &Dword> {
         self.0.iter()
     }
 
-    /// The values in order.
+    /// Returns the values in order.
     #[must_use]
     pub fn values(&self) -> Vec<u32> {
         self.0.iter().map(Dword::value).collect()
     }
 
-    /// Gives every DWORD the value that [`Self::values`] had, if there are as many.
+    /// Sets the values of all DWORDs, as [`Self::values`] returned them. `at` is the place of the values in the saved
+    /// tree, for the message.
     ///
     /// # Errors
-    /// There are more or fewer. `at` says where the values stand in the tree.
+    /// There are more or fewer values than DWORDs.
     pub fn set_values(&mut self, at: &str, values: &[u32]) -> Result<(), RestoreError> {
         if values.len() != self.0.len() {
             let (found, len) = (values.len(), self.0.len());
@@ -285,13 +286,13 @@ impl Block {
         Ok(())
     }
 
-    /// The values as a tree.
+    /// Returns the values as a tree.
     #[must_use]
     pub fn save(&self) -> Value {
         snapshot::tree(&self.values())
     }
 
-    /// Takes back what [`Self::save`] gave.
+    /// Restores the values that [`Self::save`] returned.
     ///
     /// # Errors
     /// As [`Self::set_values`].

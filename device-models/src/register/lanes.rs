@@ -8,7 +8,7 @@ impl Lanes {
     /// All four bytes.
     pub const ALL: Self = Self(0xf);
 
-    /// The lanes of `len` bytes that start at byte `first`; what exceeds the DWORD is cut off.
+    /// Returns the lanes of `len` bytes that start at byte `first`; bytes beyond the DWORD are cut off.
     #[must_use]
     pub const fn new(first: usize, len: usize) -> Self {
         let first = if first < 4 { first } else { 4 };
@@ -16,7 +16,7 @@ impl Lanes {
         Self((((1_u32 << len) - 1) << first) as u8)
     }
 
-    /// The covered bits of the DWORD.
+    /// Returns the covered bits of the DWORD.
     #[must_use]
     pub const fn mask(self) -> u32 {
         let mut mask = 0;
@@ -30,18 +30,18 @@ impl Lanes {
         mask
     }
 
-    /// Whether byte `byte` (0 to 3) of the DWORD is covered.
+    /// Returns whether byte `byte` (0 to 3) of the DWORD is covered.
     #[must_use]
     pub const fn covers(self, byte: usize) -> bool {
         self.0 >> byte & 1 == 1
     }
 
-    /// The covered bytes, in ascending order.
+    /// Returns the covered bytes, in ascending order.
     pub fn bytes(self) -> impl Iterator<Item = usize> {
         (0..4).filter(move |byte| self.covers(*byte))
     }
 
-    /// Whether the byte at `register` is covered, the DWORD being at `offset`.
+    /// Returns whether the byte at `register` is covered, the DWORD being at `offset`.
     #[must_use]
     pub const fn reach(self, offset: u64, register: u64) -> bool {
         match register.checked_sub(offset) {
@@ -50,8 +50,8 @@ impl Lanes {
         }
     }
 
-    /// The DWORD whose covered bytes are what `read` gives for them: for registers of one byte, of
-    /// which an access must reach none but its own.
+    /// Returns the DWORD whose covered bytes `read` returns: for registers of one byte, of which an access must reach
+    /// none but its own.
     pub fn gather(self, mut read: impl FnMut(usize) -> u8) -> u32 {
         self.bytes()
             .fold(0, |dword, byte| dword | u32::from(read(byte)) << (8 * byte))
@@ -66,7 +66,7 @@ pub struct DwordWrite {
 }
 
 impl DwordWrite {
-    /// A write of `value` restricted to `lanes`.
+    /// Creates a write of `value` restricted to `lanes`.
     #[must_use]
     pub const fn new(value: u32, lanes: Lanes) -> Self {
         Self {
@@ -75,32 +75,32 @@ impl DwordWrite {
         }
     }
 
-    /// A write of the whole DWORD.
+    /// Creates a write of the whole DWORD.
     #[must_use]
     pub const fn full(value: u32) -> Self {
         Self::new(value, Lanes::ALL)
     }
 
-    /// The data; bytes that are not written read zero.
+    /// Returns the data; bytes that are not written read zero.
     #[must_use]
     pub const fn value(self) -> u32 {
         self.value
     }
 
-    /// The bytes written.
+    /// Returns the bytes written.
     #[must_use]
     pub const fn lanes(self) -> Lanes {
         self.lanes
     }
 
-    /// The bytes written, in ascending order, with their places in the DWORD.
+    /// Returns the bytes written, in ascending order, with their places in the DWORD.
     pub fn bytes(self) -> impl Iterator<Item = (usize, u8)> {
         let data = self.value.to_le_bytes();
         let numbered = (0..4).zip(data);
         numbered.filter(move |(byte, _)| self.lanes.covers(*byte))
     }
 
-    /// What `old` becomes if every covered byte is plain storage.
+    /// Returns the value after the write if every covered byte is plain storage and the value before is `old`.
     #[must_use]
     pub const fn merge(self, old: u32) -> u32 {
         (old & !self.lanes.mask()) | self.value
@@ -116,12 +116,12 @@ pub struct Piece {
     pub first: usize,
     /// Bytes covered, one to four.
     pub len: usize,
-    /// Where those bytes stand in the access's data.
+    /// Offset of those bytes in the access's data.
     pub at: usize,
 }
 
 impl Piece {
-    /// The lanes the piece covers.
+    /// Returns the lanes the piece covers.
     #[must_use]
     pub const fn lanes(self) -> Lanes {
         Lanes::new(self.first, self.len)
@@ -136,7 +136,7 @@ impl Piece {
         }
     }
 
-    /// The covered bytes of the access's data as a write.
+    /// Returns the covered bytes of the access's data as a write.
     #[must_use]
     pub fn write(self, data: &[u8]) -> DwordWrite {
         let mut bytes = [0; 4];

@@ -11,9 +11,9 @@
 /// The macro declares
 ///
 /// * the offset of each register as a constant: `STATUS`;
-/// * the bank, which is a [`Block`](crate::register::Block) with a getter for each register, `status()`, a setter for
-///   hardware's own changes, `set_status(…)`, and for registers with fields `raise_status(…)` and `clear_status(…)`,
-///   which set and clear bits. It starts with the reset values, and serde saves it as the values of its DWORDs;
+/// * the bank, which is a [`Block`](crate::register::Block) with a getter for each register, `status()`, and methods for
+///   changes that hardware makes: `set_status(…)`, and `raise_status(…)` and `clear_status(…)`, which set and clear
+///   bits. A bank starts with the reset values, and serde saves it as the values of its DWORDs;
 /// * `Registers::DESCRIPTION`, the same as a [`BankDescription`](crate::register::BankDescription).
 ///
 /// ```
@@ -233,7 +233,7 @@ macro_rules! registers {
     }};
 }
 
-/// The bits of a mask in [`registers!`].
+/// Expands to the bits of a mask in [`registers!`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_mask {
@@ -258,6 +258,8 @@ macro_rules! __register_mask {
 /// * `|`, `&`, `!`, `==` and `has(…)`;
 /// * serde's traits: a value is saved as its number;
 /// * [`RegisterBits`](crate::register::RegisterBits), with a description of the fields.
+///
+/// For a bitfield that is declared elsewhere, `register_bits!(HostStatus: u8)` implements `RegisterBits` alone.
 ///
 /// ```
 /// pci_device_models::register_bits! {
@@ -379,7 +381,7 @@ macro_rules! register_bits {
     )*};
 }
 
-/// What [`register_bits!`] makes of the fields that have names, which it gathers in brackets one by one.
+/// Declares the constants of the named fields for [`register_bits!`], after gathering these fields in brackets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_fields {
