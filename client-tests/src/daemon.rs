@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result, anyhow};
 use dormouse::clock::Clock;
 use dormouse::sandbox::Sandbox;
-use dormouse::{Endpoint, Handle, ServedFunction, Server, Settings};
+use dormouse::{Endpoint, Handle, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use tempfile::TempDir;
@@ -64,17 +64,14 @@ impl Spec {
     }
 
     /// The function, with its sockets in `folder`.
-    fn serve(&self, folder: &TempDir, index: usize) -> Result<ServedFunction> {
+    fn serve(&self, folder: &TempDir, index: usize) -> Result<ServedSlot> {
         let profile = Profile::parse(&self.origin, &self.profile, &self.set)?;
-        Ok(ServedFunction {
-            name: format!("{}-{index}", self.origin),
-            device: profile.device(&Registry::builtin())?,
-            client_memory: profile.client_memory(),
-            endpoint: Endpoint::Listener(UnixListener::bind(socket(folder, index))?),
-            control: Some(UnixListener::bind(control_socket(folder, index))?),
-            rail: None,
-            line: None,
-        })
+        let endpoint = Endpoint::Listener(UnixListener::bind(socket(folder, index))?);
+        let function = ServedFunction::new(format!("{}-{index}", self.origin), endpoint)
+            .with_client_memory(profile.client_memory())
+            .with_control(UnixListener::bind(control_socket(folder, index))?);
+        let devices = profile.device_set(&Registry::builtin())?;
+        Ok(ServedSlot::new(devices).with_function(function))
     }
 }
 

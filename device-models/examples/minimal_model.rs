@@ -38,7 +38,7 @@ pub fn registry() -> Registry {
 pub fn main() -> Result<(), ProfileError> {
     let set = [("model".to_owned(), "adder".to_owned())];
     let profile = Profile::parse("minimal.toml", include_str!("minimal.toml"), &set)?;
-    let device = profile.device(&registry())?;
-    println!("{:#}", device.inspect(Time::ZERO));
+    let devices = profile.device_set(&registry())?;
+    println!("{:#}", devices.first().inspect(Time::ZERO));
     Ok(())
 }

@@ -136,7 +136,7 @@ pub fn main() -> Result<(), ProfileError> {
     let set = [("model", "{ name = \"filler\", delay-ms = 10 }")];
     let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let profile = Profile::parse("minimal.toml", include_str!("minimal.toml"), &set)?;
-    let device = profile.device(&registry())?;
-    println!("{:#}", device.inspect(Time::ZERO));
+    let devices = profile.device_set(&registry())?;
+    println!("{:#}", devices.first().inspect(Time::ZERO));
     Ok(())
 }

@@ -60,7 +60,7 @@ use serde_json::Value;
 
 use crate::config::{AnyCapability, Placement};
 use crate::dma::{DmaError, DmaId, DmaOp, DmaOutcome, DmaRequest};
-use crate::effect::{Effect, Event, MessageKind};
+use crate::effect::{Effect, FunctionEvent, MessageKind};
 use crate::function::{Function, Target};
 use crate::model::{Model, Registry};
 use crate::power::PowerState;
@@ -264,7 +264,7 @@ impl Bench {
 
     /// Returns the events that a subscriber of the control socket would see. Violations are among
     /// them.
-    pub fn events(&self) -> impl Iterator<Item = &Event> {
+    pub fn events(&self) -> impl Iterator<Item = &FunctionEvent> {
         self.effects.iter().filter_map(|effect| match effect {
             Effect::Event(event) => Some(event),
             _ => None,

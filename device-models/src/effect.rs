@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::dma::DmaRequest;
-use crate::host::RuntimeStatus;
 use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::violation::{Violation, cut};
@@ -36,17 +35,17 @@ pub enum Effect {
     /// The function lost state. Whoever programmed it may have to do so again.
     Reset(ResetKind),
     /// Something worth telling those who watch.
-    Event(Event),
+    Event(FunctionEvent),
 }
 
 /// Bytes of the name of a model's event, and of its data as JSON.
 const NAME_LENGTH: usize = 64;
 const DATA_LENGTH: usize = 1024;
 
-/// A change of state that can be traced. Serialises as `{"event": "d-state", …}`.
+/// A change of a function's state that can be traced. Serialises as `{"event": "d-state", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum FunctionEvent {
     /// The power state changed.
     DState {
         /// State before.
@@ -78,13 +77,6 @@ pub enum Event {
         /// Whether it is asserted now.
         asserted: bool,
     },
-    /// The host put the device to sleep or woke it.
-    RuntimeStatus {
-        /// Status now.
-        status: RuntimeStatus,
-    },
-    /// The client was told of a wake-up.
-    Wakeup,
     /// Software did what hardware leaves undefined or forbids.
     Violation {
         /// What it did.
@@ -100,7 +92,7 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl FunctionEvent {
     /// An event of the device model. The name is cut to its limit; data beyond its own is left out.
     pub(crate) fn model(name: &str, data: Value) -> Self {
         let fits = data.to_string().len() <= DATA_LENGTH;

@@ -97,8 +97,6 @@ pub struct FunctionParts {
     pub rom: Vec<u8>,
     /// What happens to accesses that come too early.
     pub delays: Delays,
-    /// Whether the slot provides auxiliary power.
-    pub aux_power: bool,
     /// Registers that are doorbells, besides those of the model.
     pub doorbells: Vec<Doorbell>,
     /// The device.
@@ -134,14 +132,13 @@ impl Function {
             mappable,
             rom,
             delays,
-            aux_power,
             mut doorbells,
             model,
             line,
         } = parts;
         doorbells.extend(model.doorbells());
         Self {
-            core: Core::new(config, contents, mappable, rom, delays, aux_power),
+            core: Core::new(config, contents, mappable, rom, delays),
             doorbells,
             model,
             line,
@@ -164,6 +161,22 @@ impl Function {
     #[must_use]
     pub const fn is_powered(&self) -> bool {
         self.core.powered
+    }
+
+    /// Tells the function whether auxiliary power stays when main power goes off.
+    pub(crate) const fn set_aux_power(&mut self, auxiliary: bool) {
+        self.core.aux_power = auxiliary;
+    }
+
+    /// Makes the function stay silent when power comes back, or no longer.
+    pub(crate) const fn set_dead_after_cold(&mut self, dead: bool) {
+        self.core.dead_after_cold = dead;
+    }
+
+    /// Returns whether the function is going to stay silent after power was off.
+    #[must_use]
+    pub const fn dead_after_cold(&self) -> bool {
+        self.core.dead_after_cold
     }
 
     /// What the function has counted since power-on.

@@ -17,31 +17,36 @@
 //! | [`reset`] | `VFIO_DEVICE_RESET`, FLR, open and close |
 
 mod bus_master;
-mod config;
+mod config_image;
+mod device_ref;
+mod device_set;
 mod dialect;
 mod error;
+mod event;
 mod feature;
 mod frozen;
 mod irqs;
 mod line;
+mod options;
 mod pci_core;
 mod platform;
 mod power;
 mod region;
 mod reset;
 mod runtime_pm;
-mod saved;
 mod snapshot;
 mod status;
 mod view;
 
 use std::collections::VecDeque;
 
-pub use config::{HostConfig, OnDisconnect};
+pub use device_set::DeviceSet;
 pub use dialect::PmDialect;
 pub use error::HostError;
+pub use event::{Event, HostEvent};
 pub use feature::{AttachedFd, FeatureCall, FeatureReply};
 pub use irqs::{IrqAction, IrqData, IrqFlags, IrqIndex, IrqInfo, SetIrqs};
+pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use power::Wait;
 pub use region::{RegionInfo, region_index};
@@ -49,16 +54,16 @@ pub use runtime_pm::{Control, FaultSpan, ResumeFault, RuntimeStatus, SuspendDela
 pub use view::View;
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
-use crate::effect::{Effect, Event};
-use crate::function::BarMemory;
-use crate::slot::Slot;
-use crate::time::{Time, earliest};
+use crate::effect::{Effect, FunctionEvent};
+use crate::function::{BarMemory, Function};
+use crate::slot::{FunctionNumber, FunctionSlot};
+use crate::time::Time;
+use config_image::ConfigImage;
 use dialect::Dialect;
 use irqs::{Irqs, Rules};
 use pci_core::PciCore;
 use power::LowPower;
 use runtime_pm::RuntimePm;
-use saved::Saved;
 use view::VirtualConfig;
 
 /// What a device does to its client and to those who watch, in order.
@@ -90,11 +95,12 @@ pub enum Output {
     Event(Event),
 }
 
-/// A function behind its host driver.
+/// The host layer's state of one function: what the driver and the PCI core know of it.
+///
+/// It reaches its function, and the slot that this shares with others, through a [`DeviceMut`].
 #[derive(Debug)]
-pub struct Device {
-    slot: Slot,
-    config: HostConfig,
+struct Device {
+    options: HostOptions,
     irqs: Irqs,
     core: PciCore,
     rpm: RuntimePm,
@@ -103,9 +109,9 @@ pub struct Device {
     /// The client's config space, in the vfio-pci view.
     vconfig: Option<VirtualConfig>,
     /// Config space as it was when the device was opened.
-    open_state: Option<Saved>,
+    open_state: Option<ConfigImage>,
     /// Config space as it was when the client put a function into D3hot that forgets it there.
-    user_state: Option<Saved>,
+    user_state: Option<ConfigImage>,
     /// `No_Soft_Reset` was clear when the driver was bound.
     needs_pm_restore: bool,
     /// A reset is going to fail because somebody else holds the device.
@@ -120,25 +126,40 @@ pub struct Device {
     outputs: VecDeque<Output>,
 }
 
+/// A function of a slot behind its host driver, to be used. A [`DeviceSet`] gives it.
+#[derive(Debug)]
+pub struct DeviceMut<'a> {
+    slot: FunctionSlot<'a>,
+    state: &'a mut Device,
+}
+
+/// As [`DeviceMut`], to be looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceRef<'a> {
+    number: FunctionNumber,
+    rail_on: bool,
+    function: &'a Function,
+    state: &'a Device,
+}
+
 impl Device {
-    /// Binds the host driver to the function in `slot`. Nobody has the device open yet.
-    #[must_use]
-    pub fn new(slot: Slot, config: HostConfig) -> Self {
+    /// Binds the host driver to the function that is picked out in `slot`.
+    fn new(slot: &FunctionSlot<'_>, options: HostOptions, profile: &str) -> Self {
         let function = slot.function();
         let header = function.config().header();
         let rules = Rules {
-            count: match config.pm_dialect {
+            count: match options.pm_dialect {
                 PmDialect::Mainline => 5,
                 PmDialect::V4 => 6,
             },
-            strict: config.view == View::VfioPci,
+            strict: options.view == View::VfioPci,
         };
         let pm = function.config().pm();
-        let mut device = Self {
+        Self {
             irqs: Irqs::new(function, rules),
-            core: PciCore::new(&slot, config.platform),
-            rpm: RuntimePm::new(config.suspend_delay),
-            dialect: Dialect::new(config.pm_dialect, header.is_nvidia_display()),
+            core: PciCore::new(slot, options.platform),
+            rpm: RuntimePm::new(options.suspend_delay),
+            dialect: Dialect::new(options.pm_dialect, header.is_nvidia_display()),
             low_power: LowPower::default(),
             vconfig: None,
             open_state: None,
@@ -147,61 +168,61 @@ impl Device {
             reset_busy: false,
             bars_visible: false,
             frozen: false,
-            profile: String::new(),
+            profile: profile.to_owned(),
             shape: function.config().shape().text(),
             outputs: VecDeque::new(),
-            slot,
-            config,
-        };
-        device.bind();
-        device
+            options,
+        }
+    }
+}
+
+impl DeviceMut<'_> {
+    /// Returns the same for a shorter time.
+    pub fn reborrow(&mut self) -> DeviceMut<'_> {
+        DeviceMut {
+            slot: self.slot.reborrow(),
+            state: self.state,
+        }
     }
 
-    /// Says which profile the device is of, which is saved with it.
+    /// Returns the slot with the function.
     #[must_use]
-    pub fn of_profile(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.profile);
-        self
-    }
-
-    /// The slot, to look at.
-    #[must_use]
-    pub const fn slot(&self) -> &Slot {
+    pub const fn slot(&self) -> &FunctionSlot<'_> {
         &self.slot
     }
 
     /// What the driver was told to be.
     #[must_use]
-    pub const fn config(&self) -> &HostConfig {
-        &self.config
+    pub const fn options(&self) -> &HostOptions {
+        &self.state.options
     }
 
     /// Irq indexes of this device: 5, in the v4 dialect 6.
     #[must_use]
     pub fn irq_indexes(&self) -> u32 {
-        self.irqs.indexes()
+        self.state.irqs.indexes()
     }
 
     /// Whether [`Self::next_output`] has something.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.outputs.is_empty()
+        !self.state.outputs.is_empty()
     }
 
     /// The next thing to do, oldest first.
     pub fn next_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.state.outputs.pop_front()
     }
 
     /// When [`Self::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        earliest(self.slot.function().next_deadline(), self.power_deadline())
+        self.as_ref().next_deadline()
     }
 
     /// Does everything that is due by `now`.
     pub fn advance(&mut self, now: Time) {
-        if self.frozen {
+        if self.state.frozen {
             return;
         }
         self.slot.function_mut().advance(now);
@@ -218,7 +239,7 @@ impl Device {
         self.guarded(now, |device| {
             let info = region::info(device.slot.function(), index)?;
             // vfio-pci knows of legacy ranges only where the function has them.
-            if device.config.view == View::VfioPci && index == region_index::VGA {
+            if device.state.options.view == View::VfioPci && index == region_index::VGA {
                 return Err(HostError::EmptyRegion { index });
             }
             Ok(info)
@@ -230,7 +251,7 @@ impl Device {
     /// # Errors
     /// [`HostError::NotAwake`].
     pub fn info(&mut self, now: Time) -> Result<bool, HostError> {
-        self.guarded(now, |device| Ok(device.config.reset_works))
+        self.guarded(now, |device| Ok(device.state.options.reset_works))
     }
 
     /// Reads up to `data.len()` bytes of a region and says how many were read: fewer only in the
@@ -249,10 +270,10 @@ impl Device {
             return Ok(0);
         }
         region::check_index(index)?;
-        if self.frozen {
+        if self.state.frozen {
             return self.frozen_read(index, offset, data);
         }
-        self.guarded(now, |device| match device.config.view {
+        self.guarded(now, |device| match device.state.options.view {
             View::Hardware => device.hardware_read(now, index, offset, data),
             View::VfioPci => device.vfio_pci_read(now, index, offset, data),
         })
@@ -274,7 +295,7 @@ impl Device {
             return Ok(0);
         }
         region::check_index(index)?;
-        if self.frozen {
+        if self.state.frozen {
             return self.frozen_write(index, offset, data);
         }
         self.guarded(now, |device| device.write_in_view(now, index, offset, data))
@@ -287,7 +308,7 @@ impl Device {
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
-        match self.config.view {
+        match self.state.options.view {
             View::Hardware => self.hardware_write(now, index, offset, data),
             View::VfioPci => self.vfio_pci_write(now, index, offset, data),
         }
@@ -297,7 +318,7 @@ impl Device {
     /// it, so a write that is refused is lost, and so is one to a device that sleeps, which is not
     /// woken. Engaged low power alone does not keep it from a device that is still awake.
     pub fn doorbell(&mut self, now: Time, bar: u8, offset: u64, data: &[u8]) {
-        if !self.rpm.is_suspended() {
+        if !self.state.rpm.is_suspended() {
             self.write_in_view(now, bar.into(), offset, data).ok();
             self.settle(now);
         }
@@ -308,7 +329,7 @@ impl Device {
     /// # Errors
     /// [`HostError::NoSuchIrq`], [`HostError::NotAwake`].
     pub fn irq_info(&mut self, now: Time, index: u32) -> Result<IrqInfo, HostError> {
-        self.guarded(now, |device| device.irqs.info(index))
+        self.guarded(now, |device| device.state.irqs.info(index))
     }
 
     /// Binds, unbinds, masks, unmasks or fires interrupts. File descriptors stay with the caller,
@@ -319,14 +340,9 @@ impl Device {
     /// [`HostError::IrqUnsupported`], [`HostError::NotAwake`].
     pub fn set_irqs(&mut self, now: Time, request: SetIrqs<'_>) -> Result<(), HostError> {
         self.guarded(now, |device| {
-            let Self {
-                irqs,
-                slot,
-                outputs,
-                ..
-            } = device;
-            irqs.set(request, slot.function_mut(), outputs)?;
-            if device.config.view == View::VfioPci {
+            let Device { irqs, outputs, .. } = &mut *device.state;
+            irqs.set(request, device.slot.function_mut(), outputs)?;
+            if device.state.options.view == View::VfioPci {
                 device.program_messages(now);
             }
             Ok(())
@@ -336,10 +352,10 @@ impl Device {
     /// The resample eventfd of INTx was signalled: the client has handled the interrupt. A sleeping
     /// device is not woken for it; the request is kept until it wakes.
     pub fn intx_resample(&mut self) {
-        if self.rpm.is_suspended() {
-            self.irqs.latch_resample();
+        if self.state.rpm.is_suspended() {
+            self.state.irqs.latch_resample();
         } else {
-            self.irqs.unmask_intx(&mut self.outputs);
+            self.state.irqs.unmask_intx(&mut self.state.outputs);
         }
     }
 
@@ -355,7 +371,7 @@ impl Device {
         call: &FeatureCall<'_>,
     ) -> Result<FeatureReply, HostError> {
         self.check_frozen(call)?;
-        let reply = match self.dialect.kind() {
+        let reply = match self.state.dialect.kind() {
             PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(now, call)),
             PmDialect::V4 => self.v4_feature(now, call),
         };
@@ -371,7 +387,7 @@ impl Device {
 
     /// An [`Output::Withdraw`] came in time: the client never noticed INTx.
     pub fn intx_withdrawn(&mut self) {
-        self.irqs.intx_withdrawn(&mut self.outputs);
+        self.state.irqs.intx_withdrawn(&mut self.state.outputs);
     }
 
     /// The outcome of a transfer.
@@ -384,18 +400,20 @@ impl Device {
     fn settle(&mut self, now: Time) {
         while let Some(effect) = self.slot.function_mut().next_effect() {
             match effect {
-                Effect::Intx(level) => self.irqs.set_level(level, &mut self.outputs),
-                Effect::Message { kind, vector } => self.outputs.push_back(Output::Trigger {
+                Effect::Intx(level) => self.state.irqs.set_level(level, &mut self.state.outputs),
+                Effect::Message { kind, vector } => self.state.outputs.push_back(Output::Trigger {
                     index: kind.into(),
                     vector: u32::from(vector),
                 }),
-                Effect::Dma(request) => self.outputs.push_back(Output::Dma(request)),
-                Effect::Reset(_) => self.irqs.reprogram(self.slot.function_mut()),
+                Effect::Dma(request) => self.state.outputs.push_back(Output::Dma(request)),
+                Effect::Reset(_) => self.state.irqs.reprogram(self.slot.function_mut()),
                 Effect::Event(event) => {
-                    if event == (Event::Wake { asserted: true }) {
-                        self.low_power.woken_by_platform = true;
+                    if event == (FunctionEvent::Wake { asserted: true }) {
+                        self.state.low_power.woken_by_platform = true;
                     }
-                    self.outputs.push_back(Output::Event(event));
+                    self.state
+                        .outputs
+                        .push_back(Output::Event(Event::Function(event)));
                 }
             }
         }
@@ -408,8 +426,8 @@ impl Device {
     fn show_bars(&mut self) {
         let visible =
             self.memory_decodes() && self.slot.function().decodes_memory() && !self.is_engaged();
-        if visible != self.bars_visible {
-            self.bars_visible = visible;
+        if visible != self.state.bars_visible {
+            self.state.bars_visible = visible;
             self.slot.function_mut().set_bars_visible(visible);
         }
     }
@@ -419,7 +437,9 @@ impl Device {
     /// while the function sleeps, does not decode it, or low power is engaged.
     pub fn share_bar(&mut self, bar: u8, memory: Box<dyn BarMemory>) {
         self.slot.function_mut().set_bar_memory(bar, memory);
-        self.slot.function_mut().set_bars_visible(self.bars_visible);
+        self.slot
+            .function_mut()
+            .set_bars_visible(self.state.bars_visible);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Profiles: functions described in TOML.
 //!
-//! A [`Profile`] is read from text, changed by `--set` overrides, and made into a [`Device`]. What is
+//! A [`Profile`] is read from text, changed by `--set` overrides, and made into a [`DeviceSet`]. What is
 //! wrong with it is said with file, line, key and what would be right ([`ProfileError`]). Every key
 //! is described in `docs/profiles.md`.
 //!
@@ -11,8 +11,8 @@
 //! let text = Profile::builtin("testdev").expect("it is built in");
 //! let set = [("capabilities.pm.d1".to_owned(), "true".to_owned())];
 //! let profile = Profile::parse("testdev", text, &set)?;
-//! let device = profile.device(&Registry::builtin())?;
-//! assert!(device.slot().rail_on());
+//! let devices = profile.device_set(&Registry::builtin())?;
+//! assert!(devices.slot().rail_on());
 //! # Ok::<(), pci_device_models::profile::ProfileError>(())
 //! ```
 
@@ -37,7 +37,7 @@ pub use tables::ClientMemory;
 pub(crate) use builtin::BUILTIN;
 
 use crate::function::{Function, FunctionParts};
-use crate::host::Device;
+use crate::host::DeviceSet;
 use crate::model::{LinePlace, Model, Registry};
 use crate::slot::Slot;
 use document::{Document, Fault};
@@ -94,27 +94,31 @@ impl Profile {
         builtin::BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// Makes the function in a slot of its own behind a host driver, powered on and ready.
+    /// Makes the function, its number 0, in a slot of its own behind a host driver, powered on and
+    /// ready.
     ///
     /// # Errors
     /// The registry does not know the profile's model.
-    pub fn device(&self, registry: &Registry) -> Result<Device, ProfileError> {
-        let slot = Slot::new(self.function(registry)?);
-        Ok(Device::new(slot, self.tables.host_config()).of_profile(self.name()))
+    pub fn device_set(&self, registry: &Registry) -> Result<DeviceSet, ProfileError> {
+        let slot = Slot::new(self.function(registry)?, self.tables.platform.aux_power);
+        let options = self.tables.host_options();
+        Ok(DeviceSet::new(slot, options, self.name()))
     }
 
     /// Makes the function alone, powered on and ready.
     ///
     /// # Errors
-    /// As [`Self::device`].
+    /// As [`Self::device_set`].
     pub fn function(&self, registry: &Registry) -> Result<Function, ProfileError> {
         let (model, line) = self.model(registry)?;
         let parts = self.source.parts(&self.tables)?;
-        Ok(Function::new(FunctionParts {
+        let mut function = Function::new(FunctionParts {
             model,
             line,
             ..parts
-        }))
+        });
+        function.set_aux_power(self.tables.platform.aux_power);
+        Ok(function)
     }
 
     /// Makes the function around a model that no registry knows.

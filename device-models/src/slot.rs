@@ -1,147 +1,273 @@
-//! The slot: what the platform gives a function.
+//! The slot: what the platform gives the functions in it.
+//!
+//! A [`Slot`] owns main and auxiliary power, the resets that come from above, and up to eight
+//! [`Function`]s, which share all of it. A [`FunctionSlot`] is the same slot as one of its functions
+//! and the driver above that function see it.
+
+mod function_number;
+mod function_slot;
+
+use std::collections::BTreeMap;
+use std::iter;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use function_number::{FunctionNumber, MAX_FUNCTIONS, NoSuchNumber};
+pub use function_slot::FunctionSlot;
 
 use crate::function::Function;
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
-/// A slot with its power rail and the function in it.
+/// A slot with its power and the functions in it.
 ///
-/// The rail is the main supply. Whether auxiliary power stays when the rail goes off is a property
-/// of the slot that the function was built with.
+/// ```
+/// use pci_device_models::model::Registry;
+/// use pci_device_models::profile::Profile;
+/// use pci_device_models::slot::{FunctionNumber, Slot};
+/// use pci_device_models::time::Time;
+///
+/// let text = Profile::builtin("testdev").expect("it is built in");
+/// let profile = Profile::parse("testdev", text, &[])?;
+/// let function = || profile.function(&Registry::builtin());
+/// let second = FunctionNumber::try_from(1).expect("it is below 8");
+/// let mut slot = Slot::new(function()?, true).with_function(second, function()?);
+/// slot.set_rail(Time::ZERO, false);
+/// assert!(slot.functions().all(|(_, function)| !function.is_powered()));
+/// # Ok::<(), pci_device_models::profile::ProfileError>(())
+/// ```
 #[derive(Debug)]
 pub struct Slot {
+    power: Power,
+    /// Every slot has a function 0 (PCI Local Bus §3.2.2.3.4).
+    first: Box<Function>,
+    /// Functions 1 to 7.
+    others: [Option<Box<Function>>; MAX_FUNCTIONS - 1],
+}
+
+/// The supplies of a slot.
+#[derive(Debug)]
+struct Power {
+    /// The main supply is on.
     rail_on: bool,
-    /// The function does not come back when power does.
-    dead: bool,
-    function: Function,
+    /// Auxiliary power stays when the main supply goes off.
+    auxiliary: bool,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Saved {
+struct SavedSlot {
     rail_on: bool,
-    dead: bool,
-    function: Value,
+    functions: BTreeMap<FunctionNumber, Value>,
+}
+
+impl SavedSlot {
+    /// Refuses a state that has other functions than these, which are in order.
+    fn check_numbers(&self, here: &[FunctionNumber]) -> Result<(), RestoreError> {
+        if self.functions.keys().eq(here) {
+            return Ok(());
+        }
+        let list = |numbers: &mut dyn Iterator<Item = &FunctionNumber>| {
+            let texts: Vec<String> = numbers.map(ToString::to_string).collect();
+            texts.join(", ")
+        };
+        let saved = list(&mut self.functions.keys());
+        let here = list(&mut here.iter());
+        let reason = format!("the state has the functions {saved}, here are {here}");
+        Err(RestoreError::part("slot.functions", reason))
+    }
 }
 
 impl Slot {
-    /// A powered slot holding `function`.
+    /// Creates a slot whose main power is on, with its function 0, which has just been made.
+    /// `auxiliary` says whether auxiliary power stays when main power goes off.
     #[must_use]
-    pub const fn new(function: Function) -> Self {
+    pub fn new(mut first: Function, auxiliary: bool) -> Self {
+        first.set_aux_power(auxiliary);
         Self {
-            rail_on: true,
-            dead: false,
-            function,
+            power: Power {
+                rail_on: true,
+                auxiliary,
+            },
+            first: Box::new(first),
+            others: Default::default(),
         }
     }
 
-    /// The function.
+    /// Adds a function that has just been made, in place of one that had the same number.
     #[must_use]
-    pub const fn function(&self) -> &Function {
-        &self.function
+    pub fn with_function(mut self, number: FunctionNumber, mut function: Function) -> Self {
+        function.set_aux_power(self.power.auxiliary);
+        match number.among_others() {
+            None => self.first = Box::new(function),
+            Some(index) => {
+                if let Some(place) = self.others.get_mut(index) {
+                    *place = Some(Box::new(function));
+                }
+            }
+        }
+        self
     }
 
-    /// As [`Self::function`].
-    pub const fn function_mut(&mut self) -> &mut Function {
-        &mut self.function
+    /// Returns the functions in the order of their numbers.
+    pub fn functions(&self) -> impl Iterator<Item = (FunctionNumber, &Function)> {
+        let others = FunctionNumber::OTHERS.into_iter().zip(&self.others);
+        let others = others.filter_map(|(number, function)| Some((number, function.as_deref()?)));
+        iter::once((FunctionNumber::ZERO, &*self.first)).chain(others)
     }
 
-    /// Whether main power is on.
+    /// Returns a function by its number.
+    #[must_use]
+    pub fn function(&self, number: FunctionNumber) -> Option<&Function> {
+        match number.among_others() {
+            None => Some(&self.first),
+            Some(index) => self.others.get(index)?.as_deref(),
+        }
+    }
+
+    /// Returns function 0.
+    #[must_use]
+    pub const fn first(&self) -> &Function {
+        &self.first
+    }
+
+    /// Returns the slot as one of its functions sees it.
+    pub fn of_function(&mut self, number: FunctionNumber) -> Option<FunctionSlot<'_>> {
+        FunctionSlot::pick(&mut self.power, &mut self.first, &mut self.others, number)
+    }
+
+    /// Returns the slot as function 0 sees it.
+    pub fn of_first(&mut self) -> FunctionSlot<'_> {
+        FunctionSlot::pick_first(&mut self.power, &mut self.first, &mut self.others)
+    }
+
+    /// Returns whether main power is on.
     #[must_use]
     pub const fn rail_on(&self) -> bool {
-        self.rail_on
+        self.power.rail_on
     }
 
-    /// Switches main power.
+    /// Switches main power of all functions.
     ///
-    /// | rail | switched | what happens |
+    /// | rail | switched | effect |
     /// |---|---|---|
     /// | on | off | `PME_Turn_Off`, acknowledgement, power off: D3cold |
     /// | off | on | power on, fundamental reset: D0 |
-    /// | on | on | nothing |
-    /// | off | off | nothing |
+    /// | on | on | none |
+    /// | off | off | none |
     pub fn set_rail(&mut self, now: Time, on: bool) {
-        match (self.rail_on, on) {
-            (true, false) => self.function.power_off(now),
-            (false, true) if !self.dead => self.function.power_on(now),
-            (false, true) | (true, true) | (false, false) => {}
-        }
-        self.rail_on = on;
+        self.power
+            .set_rail(now, on, all(&mut self.first, &mut self.others));
     }
 
-    /// Makes the function stay silent when power comes back, or heals it: a function that should
-    /// have power then has it.
-    pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
-        self.dead = dead;
-        if !dead && self.rail_on {
-            self.function.power_on(now);
-        }
-    }
-
-    /// Whether the function should have power but does not answer.
-    #[must_use]
-    pub const fn is_dead(&self) -> bool {
-        self.dead && self.rail_on && !self.function.is_powered()
-    }
-
-    /// Whether the function is going to stay silent after power was off.
-    #[must_use]
-    pub const fn dead_after_cold(&self) -> bool {
-        self.dead
-    }
-
-    /// Takes main and auxiliary power away and gives them back.
+    /// Takes main and auxiliary power away from all functions and gives them back.
     pub fn power_cycle(&mut self, now: Time) {
-        self.function.power_off(now);
-        self.function.cold_start(now);
-        self.rail_on = true;
+        self.power
+            .cycle(now, all(&mut self.first, &mut self.others));
     }
 
-    /// A reset from above the function: hot (secondary bus reset) or fundamental (PERST#).
+    /// Resets all functions from above: hot (secondary bus reset) or fundamental (PERST#).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
-        if self.rail_on {
-            self.function.conventional_reset(now, kind);
-        }
+        self.power
+            .reset(now, kind, all(&mut self.first, &mut self.others));
     }
 
-    /// The whole state.
+    /// Saves the slot once and each of its functions by its number.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
-        let Self {
-            rail_on,
-            dead,
-            function,
-        } = self;
-        snapshot::object([
-            ("rail_on", (*rail_on).into()),
-            ("dead", (*dead).into()),
-            ("function", function.save(now)),
-        ])
+        save(self.power.rail_on, self.functions(), now)
     }
 
-    /// Takes back what [`Self::save`] gave.
+    /// Restores the tree that [`Self::save`] returned.
     ///
     /// # Errors
-    /// The tree is not that of this slot and its function, which may be restored in part.
+    /// The tree is not that of this slot and its functions, which may be restored in part.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        let Saved {
-            rail_on,
-            dead,
-            function,
-        } = snapshot::read("slot", saved)?;
-        self.function.restore(now, &function)?;
-        self.rail_on = rail_on;
-        self.dead = dead;
+        let saved: SavedSlot = snapshot::read("slot", saved)?;
+        let here: Vec<_> = self.functions().map(|(number, _)| number).collect();
+        saved.check_numbers(&here)?;
+        let functions = all(&mut self.first, &mut self.others).zip(saved.functions.values());
+        for (function, saved) in functions {
+            function.restore(now, saved)?;
+        }
+        self.power.rail_on = saved.rail_on;
         Ok(())
     }
 
-    /// Rail and function.
+    /// Returns the state field by field, for people.
     #[must_use]
     pub fn inspect(&self, now: Time) -> Value {
-        json!({ "rail": self.rail_on, "function": self.function.inspect(now) })
+        let functions = self.functions();
+        let functions: serde_json::Map<String, Value> = functions
+            .map(|(number, function)| (number.to_string(), function.inspect(now)))
+            .collect();
+        json!({ "rail": self.power.rail_on, "functions": functions })
     }
 }
+
+/// The tree of a slot that has these functions.
+pub(crate) fn save<'f>(
+    rail_on: bool,
+    functions: impl Iterator<Item = (FunctionNumber, &'f Function)>,
+    now: Time,
+) -> Value {
+    let functions = functions.map(|(number, function)| (number, function.save(now)));
+    snapshot::tree(&SavedSlot {
+        rail_on,
+        functions: functions.collect(),
+    })
+}
+
+/// The functions of a slot, in the order of their numbers.
+fn all<'f>(
+    first: &'f mut Function,
+    others: &'f mut [Option<Box<Function>>],
+) -> impl Iterator<Item = &'f mut Function> {
+    iter::once(first).chain(present(others))
+}
+
+/// The functions that are there, in the order of their numbers.
+fn present(functions: &mut [Option<Box<Function>>]) -> impl Iterator<Item = &mut Function> {
+    functions.iter_mut().flatten().map(Box::as_mut)
+}
+
+impl Power {
+    fn set_rail<'f>(
+        &mut self,
+        now: Time,
+        on: bool,
+        functions: impl Iterator<Item = &'f mut Function>,
+    ) {
+        let switch: fn(&mut Function, Time) = match (self.rail_on, on) {
+            (true, false) => Function::power_off,
+            (false, true) => Function::power_on,
+            (true, true) | (false, false) => return,
+        };
+        self.rail_on = on;
+        functions.for_each(|function| switch(function, now));
+    }
+
+    fn cycle<'f>(&mut self, now: Time, functions: impl Iterator<Item = &'f mut Function>) {
+        self.rail_on = true;
+        for function in functions {
+            function.power_off(now);
+            function.cold_start(now);
+        }
+    }
+
+    fn reset<'f>(
+        &self,
+        now: Time,
+        kind: ResetKind,
+        functions: impl Iterator<Item = &'f mut Function>,
+    ) {
+        if self.rail_on {
+            functions.for_each(|function| function.conventional_reset(now, kind));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ mod error;
 mod help;
 mod verb;
 
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceMut;
 use pci_device_models::time::Time;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -54,7 +54,7 @@ pub struct ControlContext<'a> {
     /// Name of the function.
     pub name: &'a str,
     /// The function behind its host driver.
-    pub device: &'a mut Device,
+    pub device: DeviceMut<'a>,
     /// Time of the function, which stands still while the function is stopped for migration.
     pub now: Time,
     /// The server's clock.
@@ -116,7 +116,7 @@ impl Done {
 
 /// Executes one line, given without its newline. The reply reports any error.
 ///
-/// A verb that acts on the function leaves its outputs in the [`Device`]; the caller collects them.
+/// A verb that acts on the function leaves its outputs in the [`DeviceMut`]; the caller collects them.
 #[must_use]
 pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
     let (id, request) = parse(line);

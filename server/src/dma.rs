@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pci_device_models::dma::{DmaError, DmaOp, DmaRequest};
-use pci_device_models::host::Device;
+use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::time::Time;
 use vfio_user_protocol::Frame;
 
@@ -82,7 +82,7 @@ impl DmaQueue {
     }
 
     /// Whether [`Self::step`] has something to do.
-    pub(crate) fn is_ready(&self, device: &Device) -> bool {
+    pub(crate) fn is_ready(&self, device: DeviceRef<'_>) -> bool {
         let first = self.waiting.front().filter(|_| !self.is_at_rest());
         first.is_some_and(|first| self.progress.asked.is_none() || !device.dma_is_live(first.id))
     }
@@ -107,7 +107,7 @@ impl DmaQueue {
     pub(crate) fn step(
         &mut self,
         now: Time,
-        device: &mut Device,
+        device: &mut DeviceMut<'_>,
         memory: &mut DmaTable,
         bounce: &mut BounceBuffer,
         stats: &mut ConnectionStats,

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use pci_device_models::function::Doorbell;
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceMut;
 use pci_device_models::time::Time;
 
 use crate::eventfd::EventFd;
@@ -70,7 +70,7 @@ impl Doorbells {
     }
 
     /// Does the writes that have been rung for and says how many those are.
-    pub(crate) fn answer(&self, now: Time, device: &mut Device) -> u64 {
+    pub(crate) fn answer(&self, now: Time, device: &mut DeviceMut<'_>) -> u64 {
         let mut answered = 0;
         for Bell { doorbell, eventfd } in &self.bells {
             if eventfd.as_ref().is_some_and(EventFd::drain) {

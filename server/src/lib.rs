@@ -1,6 +1,6 @@
 //! The Dormouse server: serves functions of [`pci_device_models`] over vfio-user sockets.
 //!
-//! A [`Server`] is made of [`Settings`], given [`ServedFunction`]s, and [run](Server::run). All of
+//! A [`Server`] is made of [`Settings`], given [`ServedSlot`]s, and [run](Server::run). All of
 //! them share one thread and one event loop: a function that nobody talks to costs nothing.
 //!
 //! | module | what |
@@ -32,6 +32,7 @@ pub mod line;
 pub mod listen;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod served;
 pub mod server;
 pub mod settings;
 pub mod ssdt;
@@ -55,6 +56,7 @@ mod sys;
 
 pub use client::{Client, ClientError};
 pub use memory::ClientMemory;
-pub use server::{Endpoint, Handle, ServedFunction, Server, ServerError};
+pub use served::{Endpoint, ServedFunction, ServedSlot};
+pub use server::{Handle, Server, ServerError};
 pub use settings::{PollMode, Settings};
 pub use {pci_device_models as models, vfio_user_protocol as protocol};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceMut;
 use pci_device_models::time::Time;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -151,7 +151,7 @@ impl Line {
     }
 
     /// Moves bytes both ways until neither side can any more.
-    pub(crate) fn move_bytes(&mut self, now: Time, device: &mut Device) {
+    pub(crate) fn move_bytes(&mut self, now: Time, device: &mut DeviceMut<'_>) {
         loop {
             device.line_carrier(now, self.peer.is_some());
             let sent = self.send(now, device);
@@ -162,7 +162,7 @@ impl Line {
     }
 
     /// Takes what the device sends, and passes it on. Whether anything moved.
-    fn send(&mut self, now: Time, device: &mut Device) -> bool {
+    fn send(&mut self, now: Time, device: &mut DeviceMut<'_>) -> bool {
         let pulled = self
             .to_send
             .fill(|room| Some(device.line_transmit(now, room)));
@@ -186,7 +186,7 @@ impl Line {
     }
 
     /// Takes what the peer sent, and gives it to the device. Whether anything moved.
-    fn receive(&mut self, now: Time, device: &mut Device) -> bool {
+    fn receive(&mut self, now: Time, device: &mut DeviceMut<'_>) -> bool {
         if let (Some(peer), true) = (&self.peer, self.readable) {
             let mut outcome = Ok(());
             self.received

@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use file::{Access, SocketFile};
 
-use crate::server::Endpoint;
+use crate::served::Endpoint;
 use crate::sys;
 
 /// Why a socket cannot be had.

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`arcs`] | the states, what they mean, the way from one to another |
-//! | [`time`] | the function's time, which stands still while it is stopped |
+//! | [`slot_time`] | the slot's time, which stands still while a function is stopped |
 //! | [`record`] | the form of a stream |
 //! | [`outgoing`], [`incoming`] | a stream that is read, one that is written |
 
@@ -11,9 +11,9 @@ mod arcs;
 mod incoming;
 mod outgoing;
 mod record;
-mod time;
+mod slot_time;
 
-use pci_device_models::host::Device;
+use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::time::Time;
 use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::device_feature::mig_device_state::DeviceState;
@@ -23,7 +23,7 @@ use arcs::meaning;
 use incoming::{Incoming, StreamError};
 use outgoing::Outgoing;
 
-pub(crate) use time::OwnTime;
+pub(crate) use slot_time::SlotTime;
 
 /// Why migration does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +62,10 @@ pub(crate) enum Progress {
 /// The function that is migrated.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
-    pub(crate) device: &'a mut Device,
+    pub(crate) device: DeviceMut<'a>,
     pub(crate) outputs: &'a mut Outputs,
-    pub(crate) time: &'a mut OwnTime,
-    /// The function's own time.
+    pub(crate) time: &'a mut SlotTime,
+    /// The slot's own time.
     pub(crate) now: Time,
 }
 
@@ -128,14 +128,14 @@ impl Migration {
         }
         if after.frozen && !before.frozen {
             subject.device.freeze();
-            subject.time.stop();
+            subject.time.stop(subject.device.slot().number());
         }
         if self.state == DeviceState::Resuming {
             let restored = std::mem::take(&mut self.incoming).restore_to(subject);
             restored.inspect_err(|_| self.state = DeviceState::Error)?;
         }
         if after.saving {
-            let (device, now) = (&*subject.device, subject.now);
+            let (device, now) = (subject.device.as_ref(), subject.now);
             let outgoing = self.outgoing.get_or_insert_with(|| Outgoing::new(device));
             if after.frozen {
                 outgoing.complete(device, now);
@@ -147,7 +147,7 @@ impl Migration {
         }
         if before.frozen && !after.frozen {
             subject.device.thaw();
-            subject.time.go_on();
+            subject.time.go_on(subject.device.slot().number());
         }
         self.state = to;
         Ok(Progress::Done)
@@ -164,7 +164,7 @@ impl Migration {
         self.rest_as_is_meant(subject.outputs);
         subject.outputs.drop_held();
         subject.device.thaw();
-        subject.time.go_on();
+        subject.time.go_on(subject.device.slot().number());
     }
 
     /// The next bytes of the saved state, `most` at most.
@@ -182,7 +182,11 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrationError::NotResuming`]; they are of no use: the state is ERROR.
-    pub(crate) fn write(&mut self, device: &Device, bytes: &[u8]) -> Result<(), MigrationError> {
+    pub(crate) fn write(
+        &mut self,
+        device: DeviceRef<'_>,
+        bytes: &[u8],
+    ) -> Result<(), MigrationError> {
         if self.state != DeviceState::Resuming {
             return Err(MigrationError::NotResuming(self.state));
         }
@@ -194,7 +198,7 @@ impl Migration {
     }
 
     /// Bytes that are to be read if the function stops now.
-    pub(crate) fn data_size(&self, device: &Device, now: Time) -> u64 {
+    pub(crate) fn data_size(&self, device: DeviceRef<'_>, now: Time) -> u64 {
         match &self.outgoing {
             Some(outgoing) => outgoing.left(device, now),
             None => Outgoing::new(device).left(device, now),

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pci_device_models::effect::Event;
-use pci_device_models::host::{Device, IrqIndex, Output};
+use pci_device_models::host::{DeviceMut, Event, IrqIndex, Output};
 use pci_device_models::time::Time;
 
 use crate::dma::DmaQueue;
@@ -45,13 +44,18 @@ impl Outputs {
     /// Takes all that the device has put out. Interrupts of a device that is stopped for migration
     /// wait until it goes on.
     #[inline]
-    pub(crate) fn perform(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+    pub(crate) fn perform(
+        &mut self,
+        now: Time,
+        device: &mut DeviceMut<'_>,
+        stats: &mut ConnectionStats,
+    ) {
         if device.has_output() || !self.held.is_empty() {
             self.perform_all(now, device, stats);
         }
     }
 
-    fn perform_all(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+    fn perform_all(&mut self, now: Time, device: &mut DeviceMut<'_>, stats: &mut ConnectionStats) {
         while !device.is_frozen()
             && let Some((index, vector)) = self.held.pop_first()
         {
@@ -105,7 +109,12 @@ impl Outputs {
 
     /// As [`Self::perform`], after which a device that nobody uses goes to sleep. To be called when
     /// whatever was done with the device is over: after a request, when its reply is on its way.
-    pub(crate) fn settle(&mut self, now: Time, device: &mut Device, stats: &mut ConnectionStats) {
+    pub(crate) fn settle(
+        &mut self,
+        now: Time,
+        device: &mut DeviceMut<'_>,
+        stats: &mut ConnectionStats,
+    ) {
         self.perform(now, device, stats);
         device.idle(now);
         self.perform(now, device, stats);

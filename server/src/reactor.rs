@@ -12,9 +12,10 @@ mod control;
 mod controls;
 mod deadlines;
 mod deferred;
-mod function;
 mod peers;
 mod rail;
+mod served;
+mod slot;
 mod source;
 mod spin;
 mod together;
@@ -28,14 +29,14 @@ use std::time::Duration;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Waker};
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceRef;
 use pci_device_models::time::Time;
 
 use crate::clock::{Clock, system};
 use crate::connection::BufferPool;
 use crate::control::{self as language, ControlAction, ControlContext};
 use crate::dma::BounceBuffer;
-use crate::server::ServedFunction;
+use crate::served::{ServedFunction, ServedSlot};
 use crate::settings::Settings;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
@@ -43,8 +44,9 @@ use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
 use deadlines::Deadlines;
-use function::{Function, Limits};
 use peers::Peers;
+use served::{Limits, Served};
+use slot::{Seat, Slot};
 use source::{ClientId, Source};
 use spin::Spin;
 use together::Together;
@@ -88,7 +90,8 @@ pub(crate) struct Reactor {
     poll: Poll,
     /// Room for events, unless they are being dealt with.
     events: Option<Events>,
-    functions: Vec<Function>,
+    slots: Vec<Slot>,
+    functions: Vec<Served>,
     deadlines: Deadlines,
     /// Functions that have something to do without being woken. Each is listed once.
     busy: Vec<usize>,
@@ -119,6 +122,7 @@ impl Reactor {
         Ok(Self {
             poll: Poll::new()?,
             events: Some(Events::with_capacity(EVENTS)),
+            slots: Vec::new(),
             functions: Vec::new(),
             deadlines: Deadlines::default(),
             busy: Vec::new(),
@@ -160,20 +164,44 @@ impl Reactor {
         Ok(())
     }
 
-    pub(crate) fn add(&mut self, mut served: ServedFunction) -> io::Result<()> {
+    pub(crate) fn add(&mut self, slot: ServedSlot) -> io::Result<()> {
+        let ServedSlot {
+            devices,
+            functions,
+            rail,
+        } = slot;
+        let place = self.slots.len();
+        let registry = self.poll.registry();
+        self.slots
+            .push(Slot::new(place, devices, rail, &self.peers, registry)?);
+        functions
+            .into_iter()
+            .try_for_each(|function| self.add_function(place, function))
+    }
+
+    fn add_function(&mut self, slot: usize, mut function: ServedFunction) -> io::Result<()> {
         let number = self.functions.len();
         let registry = self.poll.registry();
-        if let Some(listener) = served.control.take() {
+        let shared = self.slots.get_mut(slot);
+        let Some(mut seat) = shared.and_then(|slot| slot.claim(function.number, number)) else {
+            return Err(io::Error::other(format!(
+                "its slot has no function {} with a host driver",
+                function.number
+            )));
+        };
+        if let Some(listener) = function.control.take() {
             self.controls
                 .listen(number, listener, &self.peers, registry)?;
         }
-        let function = Function::new(
-            number,
-            served,
+        let now = self.clock.now();
+        let function = Served::new(
+            (number, slot),
+            function,
+            &mut seat,
             self.limits,
             &self.peers,
             registry,
-            self.clock.now(),
+            now,
         )?;
         self.functions.push(function);
         self.deadlines.push();
@@ -201,9 +229,11 @@ impl Reactor {
     }
 
     /// The functions in the order in which they were added, each with its counters.
-    pub(crate) fn functions(&self) -> impl Iterator<Item = (&Device, &ConnectionStats)> {
-        let functions = self.functions.iter();
-        functions.map(|function| (&function.device, &function.stats))
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (DeviceRef<'_>, &ConnectionStats)> {
+        self.functions.iter().filter_map(|function| {
+            let devices = &self.slots.get(function.slot)?.devices;
+            Some((devices.device(function.number)?, &function.stats))
+        })
     }
 
     /// Whether the server has been told to end. From then on nothing more is served: the state of a
@@ -213,7 +243,7 @@ impl Reactor {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_stopped() || self.functions.iter().all(Function::is_finished)
+        self.is_stopped() || self.functions.iter().all(Served::is_finished)
     }
 
     fn do_what_is_due(&mut self) {
@@ -223,8 +253,8 @@ impl Reactor {
         let now = self.clock.now();
         let mut number = 0;
         while let Some(due) = self.deadlines.next_due(number, now) {
-            if let Some(function) = self.functions.get_mut(due) {
-                function.advance(&mut self.shared, self.poll.registry(), now);
+            if let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, due) {
+                function.advance(&mut seat, &mut self.shared, self.poll.registry(), now);
             }
             self.after(due);
             number = due + 1;
@@ -349,29 +379,35 @@ impl Reactor {
             }
             Source::Twin(id) => {
                 if let Some(function) = self.functions.get_mut(id.function) {
-                    function.note_twin(id.slot);
+                    function.note_twin(id.index);
                 }
                 self.client_ready(id, Closed::No);
             }
             Source::Listener(number) => {
                 let now = self.clock.now();
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.accept(&mut self.shared, self.poll.registry(), now);
+                if let Some((function, mut seat)) =
+                    served(&mut self.functions, &mut self.slots, number)
+                {
+                    function.accept(&mut seat, &mut self.shared, self.poll.registry(), now);
                 }
                 self.count_clients();
                 self.after(number);
             }
             Source::Resample(number) => {
                 let now = self.clock.now();
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.resample_ready(now);
+                if let Some((function, mut seat)) =
+                    served(&mut self.functions, &mut self.slots, number)
+                {
+                    function.resample_ready(&mut seat, now);
                 }
                 self.after(number);
             }
             Source::Doorbells(number) => {
                 let now = self.clock.now();
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.answer_doorbells(now);
+                if let Some((function, mut seat)) =
+                    served(&mut self.functions, &mut self.slots, number)
+                {
+                    function.answer_doorbells(&mut seat, now);
                 }
                 self.after(number);
             }
@@ -383,16 +419,20 @@ impl Reactor {
             }
             Source::Control(number) => self.control_ready(number),
             Source::RailListener(number) => {
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.rail_accept(self.poll.registry());
+                if let Some(slot) = self.slots.get_mut(number) {
+                    let refused = slot.rail_accept(self.poll.registry());
+                    let first = slot.served.first();
+                    if let Some(function) = first.and_then(|first| self.functions.get_mut(*first)) {
+                        function.stats.refused += refused;
+                    }
                 }
             }
             Source::Rail(number) => {
                 let now = self.clock.now();
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.rail_ready(now);
+                if let Some(slot) = self.slots.get_mut(number) {
+                    slot.take_rail(now);
                 }
-                self.after(number);
+                self.after_slot(number);
             }
             Source::LineListener(number) => {
                 if let Some(function) = self.functions.get_mut(number) {
@@ -412,13 +452,15 @@ impl Reactor {
 
     /// Gives a client a turn.
     fn client_ready(&mut self, id: ClientId, closed: Closed) -> Turn {
-        let Some(function) = self.functions.get_mut(id.function) else {
+        let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, id.function)
+        else {
             return Turn::Idle;
         };
         self.looked = system();
         let now = self.clock.at(self.looked);
         let registry = self.poll.registry();
-        let turn = function.client_ready(id.slot, &mut self.shared, registry, now, closed);
+        let turn =
+            function.client_ready(&mut seat, id.index, &mut self.shared, registry, now, closed);
         match turn {
             Turn::Idle => return turn,
             Turn::Served | Turn::HasMore => {
@@ -438,8 +480,9 @@ impl Reactor {
     fn deliver(&mut self) {
         while let Some(id) = self.shared.together.next() {
             let now = self.clock.at(self.looked);
-            if let Some(function) = self.functions.get_mut(id.function)
-                && !function.deliver(id.slot, self.poll.registry(), now)
+            if let Some((function, mut seat)) =
+                served(&mut self.functions, &mut self.slots, id.function)
+                && !function.deliver(&mut seat, id.index, self.poll.registry(), now)
             {
                 self.hot = None;
                 self.count_clients();
@@ -449,7 +492,7 @@ impl Reactor {
     }
 
     fn count_clients(&mut self) {
-        self.clients = self.functions.iter().map(Function::connected).sum();
+        self.clients = self.functions.iter().map(Served::connected).sum();
     }
 
     /// Carries out what a control client says, line by line: what a line caused is told before the
@@ -489,15 +532,17 @@ impl Reactor {
         let Some(line) = client.next_line()? else {
             return Ok(true);
         };
-        let Some(function) = self.functions.get_mut(client.function) else {
+        let Some((function, mut seat)) =
+            served(&mut self.functions, &mut self.slots, client.function)
+        else {
             return Ok(true);
         };
         let now = self.clock.now();
-        function.answer_doorbells(now);
-        let now = function.own_time(now);
+        function.answer_doorbells(&mut seat, now);
+        let now = seat.time.at(now);
         let mut cx = ControlContext {
             name: &function.name,
-            device: &mut function.device,
+            device: seat.device.reborrow(),
             now,
             clock: &mut self.clock,
             stats: &function.stats,
@@ -506,7 +551,7 @@ impl Reactor {
         let reply = language::execute(&line, &mut cx);
         // The line may have moved time, or made something due at once.
         let now = self.clock.now();
-        function.advance(&mut self.shared, self.poll.registry(), now);
+        function.advance(&mut seat, &mut self.shared, self.poll.registry(), now);
         match reply.action {
             Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
             Some(ControlAction::Subscribe) if !client.subscribed => {
@@ -524,8 +569,9 @@ impl Reactor {
         for _ in 0..self.busy.len() {
             let number = self.busy.remove(0);
             let now = self.clock.now();
-            if let Some(function) = self.functions.get_mut(number) {
-                function.go_on(&mut self.shared, self.poll.registry(), now);
+            if let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, number)
+            {
+                function.go_on(&mut seat, &mut self.shared, self.poll.registry(), now);
             }
             self.after(number);
             self.count_clients();
@@ -533,13 +579,43 @@ impl Reactor {
     }
 
     /// Takes note of what a function has to do next and tells its subscribers what happened. To be
-    /// called whenever anything was done with it.
+    /// called whenever anything was done with it. Others in its slot may have been affected.
     fn after(&mut self, number: usize) {
-        let Some(function) = self.functions.get_mut(number) else {
+        let function = self.functions.get(number);
+        let slot = function.and_then(|function| self.slots.get(function.slot));
+        match slot {
+            Some(slot) if slot.is_shared() => {
+                let number = function.map_or(0, |function| function.slot);
+                self.after_slot(number);
+            }
+            _ => self.after_one(number),
+        }
+    }
+
+    /// As [`Self::after`], for all functions of a slot.
+    fn after_slot(&mut self, number: usize) {
+        let now = self.clock.now();
+        let Some(slot) = self.slots.get_mut(number) else {
+            return;
+        };
+        slot.settle(now);
+        for place in slot.served.clone() {
+            if let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, place)
+            {
+                let now = seat.time.at(now);
+                function.settle(&mut seat, now);
+            }
+            self.after_one(place);
+        }
+    }
+
+    fn after_one(&mut self, number: usize) {
+        let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, number)
+        else {
             return;
         };
         if function.has_line() {
-            function.move_line(self.clock.now());
+            function.move_line(&mut seat, self.clock.now());
         }
         if !function.outputs.events.is_empty() {
             for (at, event) in function.outputs.events.drain(..) {
@@ -547,10 +623,21 @@ impl Reactor {
                 function.outputs.subscribers -= dropped;
             }
         }
-        let agenda = function.agenda();
+        let agenda = function.agenda(&seat);
         self.deadlines.set(number, agenda.due);
         if agenda.busy && !self.busy.contains(&number) {
             self.busy.push(number);
         }
     }
+}
+
+/// A served function, and what it has of its slot.
+fn served<'r>(
+    functions: &'r mut [Served],
+    slots: &'r mut [Slot],
+    number: usize,
+) -> Option<(&'r mut Served, Seat<'r>)> {
+    let function = functions.get_mut(number)?;
+    let seat = slots.get_mut(function.slot)?.seat(function.number)?;
+    Some((function, seat))
 }

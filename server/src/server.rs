@@ -2,17 +2,15 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::Waker;
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceRef;
 
-use crate::line::Line;
-use crate::memory::ClientMemory;
 use crate::reactor::Reactor;
+use crate::served::ServedSlot;
 use crate::settings::Settings;
 use crate::stats::ConnectionStats;
 
@@ -33,35 +31,6 @@ pub enum ServerError {
     /// Waiting for events failed.
     #[error("waiting for events failed: {0}")]
     Poll(#[source] io::Error),
-}
-
-/// Where a function's clients come from.
-#[derive(Debug)]
-pub enum Endpoint {
-    /// They connect. One for which the device has no room is closed at once.
-    Listener(UnixListener),
-    /// There is one, and it is connected already.
-    Connected(UnixStream),
-}
-
-/// A function with its sockets.
-#[derive(Debug)]
-pub struct ServedFunction {
-    /// Name in logs.
-    pub name: String,
-    /// The function behind its host driver.
-    pub device: Device,
-    /// How its clients' memory is reached.
-    pub client_memory: ClientMemory,
-    /// Where its clients come from.
-    pub endpoint: Endpoint,
-    /// Where its control clients come from.
-    pub control: Option<UnixListener>,
-    /// Where the switch of its slot's power rail connects: bytes `N` turn it on, `F` off, anything
-    /// else is skipped. Of several connections the newest counts.
-    pub rail: Option<UnixListener>,
-    /// The other end of its character line. Without one, the device's end leads nowhere.
-    pub line: Option<Line>,
 }
 
 /// Ends a running server from another thread.
@@ -102,14 +71,15 @@ impl Server {
         })
     }
 
-    /// Adds a function. Clients can connect once the server runs.
+    /// Adds a slot with the functions of it that are served. Clients can connect once the server runs.
     ///
     /// # Errors
     /// [`ServerError::Watch`].
-    pub fn add(&mut self, function: ServedFunction) -> Result<(), ServerError> {
-        let name = function.name.clone();
+    pub fn add(&mut self, slot: ServedSlot) -> Result<(), ServerError> {
+        let names = slot.functions.iter().map(|function| &*function.name);
+        let name = names.collect::<Vec<_>>().join(", ");
         self.reactor
-            .add(function)
+            .add(slot)
             .map_err(|source| ServerError::Watch { name, source })
     }
 
@@ -151,7 +121,7 @@ impl Server {
 
     /// The functions in the order in which they were added with their counters, to look at between
     /// turns.
-    pub fn functions(&self) -> impl Iterator<Item = (&Device, &ConnectionStats)> {
+    pub fn functions(&self) -> impl Iterator<Item = (DeviceRef<'_>, &ConnectionStats)> {
         self.reactor.functions()
     }
 }

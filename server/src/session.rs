@@ -43,7 +43,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::{Device, Usage};
+use pci_device_models::host::{DeviceMut, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
@@ -51,7 +51,7 @@ use crate::bar_memory::SharedBar;
 use crate::connection::{MAX_MESSAGE_FDS, Message, TooManyDescriptors};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
-use crate::migration::{Migration, OwnTime, Subject};
+use crate::migration::{Migration, SlotTime, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::settings::ClientLimits;
@@ -76,7 +76,7 @@ pub(crate) struct Session {
 /// What a request is served with.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    pub(crate) device: &'a mut Device,
+    pub(crate) device: DeviceMut<'a>,
     pub(crate) limits: ClientLimits,
     pub(crate) now: Time,
     pub(crate) stats: &'a mut ConnectionStats,
@@ -96,7 +96,7 @@ pub(crate) struct Context<'a> {
     pub(crate) resample: Token,
     pub(crate) migration: &'a mut Migration,
     /// What `now` comes from.
-    pub(crate) time: &'a mut OwnTime,
+    pub(crate) time: &'a mut SlotTime,
     /// The request cannot be served before transfers have come to rest, and has to be tried again
     /// then. There is no reply to it.
     pub(crate) waits: bool,
@@ -105,12 +105,12 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Performs what the device has put out.
     pub(crate) fn perform(&mut self) {
-        self.outputs.perform(self.now, self.device, self.stats);
+        self.outputs.perform(self.now, &mut self.device, self.stats);
     }
 
     /// The same when a request is over and its reply on its way: the device may go to sleep.
     pub(crate) fn settle(&mut self) {
-        self.outputs.settle(self.now, self.device, self.stats);
+        self.outputs.settle(self.now, &mut self.device, self.stats);
     }
 
     /// Wakes the device for a request and keeps it awake as long as what comes back is held.
@@ -124,7 +124,7 @@ impl Context<'_> {
     /// Migration, and the function that is migrated.
     fn migration(&mut self) -> (&mut Migration, Subject<'_>) {
         let subject = Subject {
-            device: self.device,
+            device: self.device.reborrow(),
             outputs: self.outputs,
             time: self.time,
             now: self.now,
@@ -137,7 +137,7 @@ impl Context<'_> {
         if self.device.is_frozen() {
             return;
         }
-        let answered = self.doorbells.answer(self.now, self.device);
+        let answered = self.doorbells.answer(self.now, &mut self.device);
         if answered > 0 {
             self.stats.doorbells += answered;
             self.settle();

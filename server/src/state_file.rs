@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use pci_device_models::host::Device;
+use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
 use rustix::fs::OFlags;
@@ -114,7 +114,7 @@ impl Places {
 ///
 /// # Errors
 /// Returns [`StateFileError::Write`].
-pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileError> {
+pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
     let text = format!("{:#}\n", device.save(now));
     let mut beside = OsString::from(path);
     beside.push(".part");
@@ -132,7 +132,7 @@ pub fn save(device: &Device, now: Time, path: &Path) -> Result<(), StateFileErro
 ///
 /// # Errors
 /// Fails if the file cannot be read or does not fit; the device is then unchanged.
-pub fn restore(device: &mut Device, now: Time, path: &Path) -> Result<(), StateFileError> {
+pub fn restore(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
     let file = || path.to_owned();
     let text = read(path).map_err(|reason| StateFileError::Read {
         path: file(),

@@ -36,7 +36,8 @@ use serde_json::Value;
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
 use crate::control::{ControlClient, ControlClientError};
-use crate::server::{Endpoint, Handle, ServedFunction, Server, ServerError};
+use crate::served::{Endpoint, ServedFunction, ServedSlot};
+use crate::server::{Handle, Server, ServerError};
 use crate::settings::Settings;
 use folder::Folder;
 
@@ -152,11 +153,7 @@ impl Function {
     }
 
     /// Makes the function with its sockets in `folder`.
-    fn serve(
-        &self,
-        folder: &Path,
-        index: usize,
-    ) -> Result<(ServedFunction, Sockets), TestingError> {
+    fn serve(&self, folder: &Path, index: usize) -> Result<(ServedSlot, Sockets), TestingError> {
         let profile = self.read()?;
         let sockets = Sockets {
             client: folder.join(format!("{index}.sock")),
@@ -169,16 +166,14 @@ impl Function {
                 source,
             })
         };
-        let function = ServedFunction {
-            name: format!("{}-{index}", profile.name()),
-            device: profile.device(&self.registry)?,
-            client_memory: profile.client_memory(),
-            endpoint: Endpoint::Listener(bind(&sockets.client)?),
-            control: Some(bind(&sockets.control)?),
-            rail: Some(bind(&sockets.rail)?),
-            line: None,
-        };
-        Ok((function, sockets))
+        let name = format!("{}-{index}", profile.name());
+        let function = ServedFunction::new(name, Endpoint::Listener(bind(&sockets.client)?))
+            .with_client_memory(profile.client_memory())
+            .with_control(bind(&sockets.control)?);
+        let devices = profile.device_set(&self.registry)?;
+        let mut slot = ServedSlot::new(devices).with_function(function);
+        slot.rail = Some(bind(&sockets.rail)?);
+        Ok((slot, sockets))
     }
 }
 

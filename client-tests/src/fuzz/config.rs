@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pci_device_models::host::{Control, Device, region_index::CONFIG};
+use pci_device_models::host::{Control, DeviceMut, DeviceSet, region_index::CONFIG};
 use pci_device_models::register::ResetKind;
 use pci_device_models::time::Time;
 
@@ -22,13 +22,13 @@ const LONGEST: usize = 24;
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (device, split) =
-        Subject::choose(&mut input, |subject| (subject.device(), subject.device()));
+        Subject::choose(&mut input, |subject| (subject.devices(), subject.devices()));
     let mut pair = Pair {
         whole: device,
         split,
         now: Time::ZERO,
     };
-    let unused = usage(&pair.whole.status(pair.now));
+    let unused = usage(&pair.whole.first().status(pair.now));
     if !pair.open() {
         return;
     }
@@ -38,8 +38,8 @@ pub fn run(data: &[u8]) {
         fixed.check(&mut pair);
     }
     assert_eq!(
-        seen(&pair.whole, pair.now),
-        seen(&pair.split, pair.now),
+        seen(pair.whole.first(), pair.now),
+        seen(pair.split.first(), pair.now),
         "split accesses make a difference"
     );
     if is_thorough(data) {
@@ -51,12 +51,16 @@ pub fn run(data: &[u8]) {
             device.client_gone(now);
         }
     });
-    assert_eq!(usage(&pair.whole.status(pair.now)), unused, "references");
+    assert_eq!(
+        usage(&pair.whole.first().status(pair.now)),
+        unused,
+        "references"
+    );
 }
 
 struct Pair {
-    whole: Device,
-    split: Device,
+    whole: DeviceSet,
+    split: DeviceSet,
     now: Time,
 }
 
@@ -64,14 +68,15 @@ impl Pair {
     /// Does the same to both devices and gives what came of it, which is the same.
     fn both<R: PartialEq + std::fmt::Debug>(
         &mut self,
-        mut act: impl FnMut(&mut Device, Time) -> R,
+        mut act: impl FnMut(&mut DeviceMut<'_>, Time) -> R,
     ) -> R {
         let (whole, split) = (
-            act(&mut self.whole, self.now),
-            act(&mut self.split, self.now),
+            act(&mut self.whole.first_mut(), self.now),
+            act(&mut self.split.first_mut(), self.now),
         );
         assert_eq!(whole, split);
-        for device in [&mut self.whole, &mut self.split] {
+        for devices in [&mut self.whole, &mut self.split] {
+            let mut device = devices.first_mut();
             device.take_wait(self.now);
             while device.next_output().is_some() {}
             device.idle(self.now);
@@ -149,7 +154,10 @@ impl Pair {
 
     fn read(&mut self, offset: u64, len: usize) {
         let mut data = vec![0; len];
-        let whole = self.whole.region_read(self.now, CONFIG, offset, &mut data);
+        let whole = self
+            .whole
+            .first_mut()
+            .region_read(self.now, CONFIG, offset, &mut data);
         let mut bytes = vec![0; len];
         let mut count = 0;
         for (at, byte) in (0..).zip(bytes.chunks_mut(1)) {
@@ -158,6 +166,7 @@ impl Pair {
             };
             count += self
                 .split
+                .first_mut()
                 .region_read(self.now, CONFIG, at, byte)
                 .unwrap_or_default();
         }
@@ -172,7 +181,10 @@ impl Pair {
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) {
-        let whole = self.whole.region_write(self.now, CONFIG, offset, data);
+        let whole = self
+            .whole
+            .first_mut()
+            .region_write(self.now, CONFIG, offset, data);
         let inside = whole.is_ok();
         let first = (4 - (offset % 4) as usize).min(data.len());
         let (head, tail) = data.split_at(first);
@@ -180,7 +192,10 @@ impl Pair {
         for piece in std::iter::once(head).chain(tail.chunks(4)) {
             // What goes beyond the end is refused as a whole.
             if inside {
-                self.split.region_write(self.now, CONFIG, at, piece).ok();
+                self.split
+                    .first_mut()
+                    .region_write(self.now, CONFIG, at, piece)
+                    .ok();
             }
             at = at.saturating_add(piece.len() as u64);
         }
@@ -189,7 +204,7 @@ impl Pair {
 
     /// The two are the same, but for how often software was found to do wrong.
     fn compare(&mut self) {
-        let saved = |device: &Device| device.save(self.now);
+        let saved = |devices: &DeviceSet| devices.save(self.now);
         if let Some(at) = differ("", &saved(&self.whole), &saved(&self.split)) {
             assert!(
                 at.contains("violations"),
@@ -238,11 +253,12 @@ const EXTENDED: [(u16, usize, u32); 2] = [
 impl Fixed {
     /// What stays of an open device.
     fn of(pair: &mut Pair) -> Self {
-        let size = pair.whole.slot().function().config().size();
+        let size = pair.whole.slot().first().config().size();
         let mut bytes = vec![0; size.into()];
         let now = pair.now;
-        for device in [&mut pair.split, &mut pair.whole] {
-            device
+        for devices in [&mut pair.split, &mut pair.whole] {
+            devices
+                .first_mut()
                 .region_read(now, CONFIG, 0, &mut bytes)
                 .expect("an open device is read");
         }
@@ -317,7 +333,7 @@ impl Fixed {
 
     /// Nothing of it has changed, unless the device does not answer at all.
     fn check(&self, pair: &mut Pair) {
-        let is_virtual = Subject::is_virtual(&pair.whole);
+        let is_virtual = Subject::is_virtual(pair.whole.first());
         if is_virtual && self.seen(pair, 8) != self.dword(8) {
             return;
         }
@@ -326,7 +342,7 @@ impl Fixed {
             let is = if is_virtual {
                 self.seen(pair, at)
             } else {
-                let function = pair.whole.slot().function();
+                let function = pair.whole.slot().first();
                 function.config().read_dword(at as u64)
             };
             let (was, is) = (self.dword(at) & self.masked(at), is & self.masked(at));

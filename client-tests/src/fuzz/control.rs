@@ -25,7 +25,8 @@ const KINDS: [&str; 6] = [
 /// A rule is broken.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut device = Subject::choose(&mut input, Subject::device);
+    let mut devices = Subject::choose(&mut input, Subject::devices);
+    let mut device = devices.first_mut();
     let mut clock = Clock::manual();
     let held = usage(&device.status(clock.now()));
     for line in input.rest().split(|byte| *byte == b'\n') {
@@ -33,7 +34,7 @@ pub fn run(data: &[u8]) {
         let before = clock.now();
         let mut cx = ControlContext {
             name: "dut",
-            device: &mut device,
+            device: device.reborrow(),
             now: before,
             clock: &mut clock,
             stats: &ConnectionStats::default(),

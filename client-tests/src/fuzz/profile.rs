@@ -64,7 +64,7 @@ fn describes(profile: &Profile, text: &str, set: &[(String, String)]) {
             let mut made = vec![0; described.len()];
             function.config().read(0, &mut made);
             assert!(described == made, "not the config space that was described");
-            assert!(profile.device(&Registry::builtin()).is_ok());
+            assert!(profile.device_set(&Registry::builtin()).is_ok());
         }
         Err(error) => {
             assert_eq!(error.key, "model", "{error}");

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pci_device_models::host::{Device, region_index::CONFIG};
+use pci_device_models::host::{DeviceMut, DeviceSet, region_index::CONFIG};
 use pci_device_models::time::Time;
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ const LIVES: [&[u8]; 4] = [
 
 /// A device that nobody has used, and states that others of its kind were in.
 struct Prepared {
-    device: Device,
+    devices: DeviceSet,
     before: Value,
     seen_before: Seen,
     states: Vec<Value>,
@@ -50,42 +50,42 @@ struct Prepared {
 
 impl Prepared {
     fn new(number: usize) -> Self {
-        let device = fresh(number);
+        let devices = fresh(number);
         let states = LIVES.map(|life| {
-            let mut lived = Subject::numbered(number, Subject::device);
-            live(&mut lived, &mut Input::new(life));
+            let mut lived = Subject::numbered(number, Subject::devices);
+            live(&mut lived.first_mut(), &mut Input::new(life));
             lived.save(NOW)
         });
         Self {
-            before: device.save(NOW),
-            seen_before: seen(&device, NOW),
+            before: devices.save(NOW),
+            seen_before: seen(devices.first(), NOW),
             states: states.to_vec(),
-            device,
+            devices,
         }
     }
 }
 
-fn fresh(number: usize) -> Device {
-    let mut device = Subject::numbered(number, Subject::device);
-    device.advance(NOW);
-    device
+fn fresh(number: usize) -> DeviceSet {
+    let mut devices = Subject::numbered(number, Subject::devices);
+    devices.advance(NOW);
+    devices
 }
 
 fn restore(subject: &mut Prepared, number: usize, input: &mut Input<'_>, thorough: bool) {
     let Prepared {
-        device,
+        devices,
         before,
         states,
         seen_before,
     } = subject;
     if thorough {
-        let trace = differ("", &device.save(NOW), before);
+        let trace = differ("", &devices.save(NOW), before);
         assert_eq!(trace, None, "an input before this one has left a trace");
     }
     let which = input.below(states.len() + 1);
     let mut saved = states.get(which).cloned().unwrap_or_else(|| {
-        let mut lived = Subject::numbered(number, Subject::device);
-        live(&mut lived, input);
+        let mut lived = Subject::numbered(number, Subject::devices);
+        live(&mut lived.first_mut(), input);
         lived.save(NOW)
     });
     for _ in 0..input.below(4) {
@@ -96,24 +96,24 @@ fn restore(subject: &mut Prepared, number: usize, input: &mut Input<'_>, thoroug
         let text = saved.to_string();
         saved = serde_json::from_str(&text).expect("it is JSON");
     }
-    if device.restore(NOW, &saved).is_err() {
+    if devices.restore(NOW, &saved).is_err() {
         const TRACE: &str = "a refused state has left a trace";
-        assert_eq!(seen(device, NOW), *seen_before, "{TRACE}");
+        assert_eq!(seen(devices.first(), NOW), *seen_before, "{TRACE}");
         if thorough {
-            assert_eq!(differ("", &device.save(NOW), before), None, "{TRACE}");
+            assert_eq!(differ("", &devices.save(NOW), before), None, "{TRACE}");
         }
         return;
     }
     if thorough {
-        let changed = differ("", &device.save(NOW), &saved);
+        let changed = differ("", &devices.save(NOW), &saved);
         assert_eq!(changed, None, "saved again it is another");
     }
-    go_on(device);
-    *device = fresh(number);
+    go_on(&mut devices.first_mut());
+    *devices = fresh(number);
 }
 
 /// Brings the device to some state or other.
-fn live(device: &mut Device, input: &mut Input<'_>) {
+fn live(device: &mut DeviceMut<'_>, input: &mut Input<'_>) {
     let mut now = Time::ZERO;
     for _ in 0..input.below(8) {
         match input.below(9) {
@@ -248,7 +248,7 @@ fn text(place: &mut Value, input: &mut Input<'_>) {
 }
 
 /// A device that was restored serves.
-fn go_on(device: &mut Device) {
+fn go_on(device: &mut DeviceMut<'_>) {
     let mut now = NOW;
     while device.has_room() && device.client_came(now).is_ok() {}
     let mut header = [0; 64];

@@ -1,7 +1,7 @@
 //! The functions that are put to the test: every built-in profile, in both views, with both forms
 //! of low power.
 
-use pci_device_models::host::{Device, View};
+use pci_device_models::host::{DeviceRef, DeviceSet, View};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
@@ -40,15 +40,15 @@ impl Subject {
 
     /// A device of it that nobody has used.
     #[must_use]
-    pub fn device(&self) -> Device {
-        let device = MODELS.with(|models| self.profile.device(models));
-        device.expect("built-in profiles make devices")
+    pub fn devices(&self) -> DeviceSet {
+        let devices = MODELS.with(|models| self.profile.device_set(models));
+        devices.expect("built-in profiles make devices")
     }
 
     /// Whether clients see what vfio-pci shows them.
     #[must_use]
-    pub fn is_virtual(device: &Device) -> bool {
-        device.config().view == View::VfioPci
+    pub fn is_virtual(device: DeviceRef<'_>) -> bool {
+        device.options().view == View::VfioPci
     }
 }
 
@@ -79,8 +79,8 @@ pub type Seen = (Value, Vec<u8>, Option<Time>);
 
 /// Looks at a device, which takes much less time than saving it.
 #[must_use]
-pub fn seen(device: &Device, now: Time) -> Seen {
-    let config = device.slot().function().config();
+pub fn seen(device: DeviceRef<'_>, now: Time) -> Seen {
+    let config = device.function().config();
     let mut space = vec![0; config.size().into()];
     config.read(0, &mut space);
     (device.status(now), space, device.next_deadline())

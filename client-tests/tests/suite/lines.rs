@@ -11,7 +11,7 @@ use client_tests::raw::wire::region;
 use client_tests::raw::{PATIENCE, RawClient};
 use dormouse::line::Line;
 use dormouse::sandbox::Sandbox;
-use dormouse::{ClientMemory, Endpoint, Handle, ServedFunction, Server, Settings};
+use dormouse::{Endpoint, Handle, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use tempfile::TempDir;
@@ -44,16 +44,12 @@ impl Port {
         let text = Profile::builtin("serial").unwrap();
         let profile = Profile::parse("serial", text, &[]).unwrap();
         let mut server = Server::new(Settings::default()).unwrap();
-        let function = ServedFunction {
-            name: "serial".to_owned(),
-            device: profile.device(&Registry::builtin()).unwrap(),
-            client_memory: ClientMemory::default(),
-            endpoint: Endpoint::Listener(UnixListener::bind(&socket).unwrap()),
-            control: None,
-            rail: None,
-            line: Some(line(&folder)),
-        };
-        server.add(function).unwrap();
+        let endpoint = Endpoint::Listener(UnixListener::bind(&socket).unwrap());
+        let function = ServedFunction::new("serial", endpoint).with_line(line(&folder));
+        let devices = profile.device_set(&Registry::builtin()).unwrap();
+        server
+            .add(ServedSlot::new(devices).with_function(function))
+            .unwrap();
         let handle = server.handle();
         let sandbox = Sandbox {
             socket_folders: vec![folder.path().to_owned()],

@@ -197,7 +197,10 @@ fn functions_sleep_and_wake() {
     bench.enable();
     assert_eq!(bench.read(0, 0), 0);
     let events: Vec<_> = bench.events().collect();
-    assert!(events.contains(&&Event::Rail { on: false }), "{events:?}");
+    assert!(
+        events.contains(&&FunctionEvent::Rail { on: false }),
+        "{events:?}"
+    );
     assert_eq!(bench.violations()["counts"]["too-early"], 0);
     assert_eq!(bench.config_read(0), 0x0001_1234);
     bench.clear_effects();

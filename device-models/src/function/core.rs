@@ -14,7 +14,7 @@ use super::timers::Timers;
 use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
-use crate::effect::{Effect, Event};
+use crate::effect::{Effect, FunctionEvent};
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 use crate::violation::{Violation, Violations};
@@ -44,7 +44,10 @@ pub struct Core {
     pub(super) ram: [Option<Box<dyn BarMemory>>; MAX_BARS],
     pub(super) rom: Vec<u8>,
     pub(super) delays: Delays,
+    /// Auxiliary power stays when main power goes off.
     pub(super) aux_power: bool,
+    /// The function does not come back when power does.
+    pub(super) dead_after_cold: bool,
     /// Main power is on.
     pub(super) powered: bool,
     /// Cached from PMCSR and [`Self::powered`], since every access asks for it.
@@ -76,7 +79,6 @@ impl Core {
         mappable: Vec<MappableBar>,
         rom: Vec<u8>,
         delays: Delays,
-        aux_power: bool,
     ) -> Self {
         let vectors = config
             .msix()
@@ -89,7 +91,8 @@ impl Core {
             ram: Default::default(),
             rom,
             delays,
-            aux_power,
+            aux_power: true,
+            dead_after_cold: false,
             powered: true,
             state: PowerState::D0,
             interrupts: Interrupts::new(vectors),
@@ -163,7 +166,7 @@ impl Core {
 
     pub(super) fn violate(&mut self, now: Time, violation: Violation) {
         self.violations.record(now, violation.clone());
-        self.emit(Effect::Event(Event::Violation { violation }));
+        self.emit(Effect::Event(FunctionEvent::Violation { violation }));
     }
 
     /// Records what the device model noticed. It is always counted.
@@ -178,7 +181,7 @@ impl Core {
 
     pub(crate) fn model_event(&mut self, name: &str, data: Value) {
         if self.may_tell() {
-            let event = Event::model(name, data);
+            let event = FunctionEvent::model(name, data);
             self.emit(Effect::Event(event));
         }
     }
@@ -209,7 +212,7 @@ impl Core {
         }
         self.state_since = now;
         self.state = to;
-        self.emit(Effect::Event(Event::DState { from, to }));
+        self.emit(Effect::Event(FunctionEvent::DState { from, to }));
     }
 
     /// Starts a recovery time unless one that ends later is running.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::core::Core;
-use crate::effect::{Effect, Event, MessageKind};
+use crate::effect::{Effect, FunctionEvent, MessageKind};
 use crate::power::PowerState;
 
 /// The INTx cause and wire, and the vectors raised while no message could be sent.
@@ -134,7 +134,7 @@ impl Core {
         if wire != self.interrupts.wire {
             self.interrupts.wire = wire;
             self.emit(Effect::Intx(wire));
-            self.emit(Effect::Event(Event::Intx { asserted: wire }));
+            self.emit(Effect::Event(FunctionEvent::Intx { asserted: wire }));
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::core::Core;
-use crate::effect::{Effect, Event};
+use crate::effect::{Effect, FunctionEvent};
 use crate::power::PowerState;
 use crate::snapshot::{due, left};
 use crate::time::Time;
@@ -86,7 +86,7 @@ impl Core {
             signal && !self.powered && self.aux_power && pm.supports_pme_from(PowerState::D3cold);
         if wake != self.pme.wake {
             self.pme.wake = wake;
-            self.emit(Effect::Event(Event::Wake { asserted: wake }));
+            self.emit(Effect::Event(FunctionEvent::Wake { asserted: wake }));
         }
         if !signal || !self.powered {
             self.pme.again_at = None;
@@ -98,6 +98,6 @@ impl Core {
     pub(super) fn send_pm_pme(&mut self, now: Time) {
         self.pme.again_at = Some(now.after(RETRY));
         self.counters.pm_pme = self.counters.pm_pme.saturating_add(1);
-        self.emit(Effect::Event(Event::PmPme));
+        self.emit(Effect::Event(FunctionEvent::PmPme));
     }
 }

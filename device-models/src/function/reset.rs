@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Function;
 use super::core::Core;
 use crate::config::ConfigEffect;
-use crate::effect::{Effect, Event};
+use crate::effect::{Effect, FunctionEvent};
 use crate::power::{PowerState, Transition};
 use crate::register::ResetKind;
 use crate::time::Time;
@@ -88,7 +88,7 @@ impl Function {
         self.core.clear_ram();
         self.core.allocation_at = None;
         self.core.counters.resets = self.core.counters.resets.saturating_add(1);
-        self.core.emit(Effect::Event(Event::Reset { kind }));
+        self.core.emit(Effect::Event(FunctionEvent::Reset { kind }));
         if self.core.powered {
             self.core.enter(now, PowerState::D0);
         }
@@ -104,20 +104,25 @@ impl Function {
             return;
         }
         let from = self.core.state;
-        self.core.emit(Effect::Event(Event::PmeToAck));
+        self.core.emit(Effect::Event(FunctionEvent::PmeToAck));
         self.core.powered = false;
         self.core.interrupts.clear();
         self.core.enter(now, PowerState::D3cold);
         self.core.dma.abort();
-        self.core.emit(Effect::Event(Event::Rail { on: false }));
+        self.core
+            .emit(Effect::Event(FunctionEvent::Rail { on: false }));
         self.with_model(now, |model, cx| {
             model.power_changed(cx, from, PowerState::D3cold);
         });
         self.settle(now);
     }
 
-    /// Main power is back: fundamental reset, of everything if auxiliary power was missing.
+    /// Main power is back: fundamental reset, of everything if auxiliary power was missing. A function
+    /// that is dead after power was off stays silent.
     pub fn power_on(&mut self, now: Time) {
+        if self.core.dead_after_cold {
+            return;
+        }
         let kind = if self.core.aux_power {
             ResetKind::Fundamental
         } else {
@@ -136,7 +141,8 @@ impl Function {
             return;
         }
         self.core.powered = true;
-        self.core.emit(Effect::Event(Event::Rail { on: true }));
+        self.core
+            .emit(Effect::Event(FunctionEvent::Rail { on: true }));
         self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }

@@ -36,6 +36,7 @@ struct SavedFunction {
 struct SavedCore {
     config: Value,
     powered: bool,
+    dead_after_cold: bool,
     interrupts: Interrupts,
     pme: SavedPme,
     dma: SavedLedger,
@@ -87,6 +88,7 @@ impl Core {
             rom: _,
             delays: _,
             aux_power: _,
+            dead_after_cold,
             powered,
             state: _,
             interrupts,
@@ -106,6 +108,7 @@ impl Core {
         snapshot::tree(&SavedCore {
             config: config.save(),
             powered: *powered,
+            dead_after_cold: *dead_after_cold,
             interrupts: interrupts.clone(),
             pme: pme.save(now),
             dma: dma.save(),
@@ -131,6 +134,7 @@ impl Core {
         self.config.restore(&saved.config)?;
         self.restore_ram(&saved.ram)?;
         self.powered = saved.powered;
+        self.dead_after_cold = saved.dead_after_cold;
         self.state = match self.config.pm() {
             _ if !saved.powered => PowerState::D3cold,
             Some(pm) => pm.power_state(),

@@ -7,7 +7,7 @@ use crate::capability::{
 };
 use crate::config::{AnyCapability, BarKind, HeaderConfig, Placement};
 use crate::dma::DmaOp;
-use crate::effect::Event;
+use crate::effect::FunctionEvent;
 use crate::model::{Model, Saved};
 use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
@@ -134,7 +134,6 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
         mappable: Vec::new(),
         rom: Vec::new(),
         delays,
-        aux_power,
         doorbells: Vec::new(),
         model: Box::new(Probe::default()),
         line: LinePlace::None,
@@ -387,7 +386,7 @@ fn the_wake_signal_lasts_from_the_event_to_power_on() {
         effects(function)
             .into_iter()
             .filter_map(|effect| match effect {
-                Effect::Event(Event::Wake { asserted }) => Some(asserted),
+                Effect::Event(FunctionEvent::Wake { asserted }) => Some(asserted),
                 _ => None,
             })
             .collect()
@@ -518,7 +517,7 @@ proptest! {
         function.config_write(NOW, PMCSR, &[to]);
         let seen = effects(&mut function).into_iter().any(|effect| matches!(
             effect,
-            Effect::Event(Event::Violation { violation: Violation::IllegalTransition { .. } })
+            Effect::Event(FunctionEvent::Violation { violation: Violation::IllegalTransition { .. } })
         ));
         prop_assert!(seen);
     }

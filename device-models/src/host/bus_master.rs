@@ -4,7 +4,7 @@
 
 use super::error::HostError;
 use super::feature::SET;
-use super::{Device, FeatureCall, FeatureReply, View};
+use super::{DeviceMut, FeatureCall, FeatureReply, View};
 use crate::time::Time;
 
 /// `VFIO_DEVICE_FEATURE_BUS_MASTER`.
@@ -20,14 +20,14 @@ const SET_MASTER: u32 = 1;
 const COMMAND: u64 = 0x04;
 const BUS_MASTER_ENABLE: u16 = 1 << 2;
 
-impl Device {
+impl DeviceMut<'_> {
     /// A feature that has nothing to do with low power.
     pub(super) fn other_feature(
         &mut self,
         now: Time,
         call: &FeatureCall<'_>,
     ) -> Result<FeatureReply, HostError> {
-        match (call.feature(), self.config.view) {
+        match (call.feature(), self.state.options.view) {
             (BUS_MASTER, View::Hardware) => self.switch_bus_master(now, call),
             (feature, _) => Err(HostError::NoSuchFeature { feature }),
         }

@@ -5,27 +5,27 @@
 //! are lost, and features that would change something are refused. The server keeps its clock still,
 //! and restores a saved state into it.
 
-use super::Device;
+use super::DeviceMut;
 use super::error::HostError;
 use super::feature::{FeatureCall, PROBE};
 use super::region::{self, region_index};
 use crate::function::Target;
 
-impl Device {
+impl DeviceMut<'_> {
     /// Stops the device. What is due and not done is done when it goes on.
     pub fn freeze(&mut self) {
-        self.frozen = true;
+        self.state.frozen = true;
     }
 
     /// Lets the device go on.
     pub fn thaw(&mut self) {
-        self.frozen = false;
+        self.state.frozen = false;
     }
 
     /// Whether the device is stopped.
     #[must_use]
     pub const fn is_frozen(&self) -> bool {
-        self.frozen
+        self.state.frozen
     }
 
     pub(super) fn frozen_read(
@@ -56,7 +56,7 @@ impl Device {
 
     /// A stopped device can only be asked what features it has.
     pub(super) const fn check_frozen(&self, call: &FeatureCall<'_>) -> Result<(), HostError> {
-        if self.frozen && !call.has(PROBE) {
+        if self.state.frozen && !call.has(PROBE) {
             return Err(HostError::Stopped);
         }
         Ok(())

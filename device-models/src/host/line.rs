@@ -1,11 +1,11 @@
 //! The character line of the device. What stands between is no host driver: a line is a cable of
 //! its own, whose bytes neither need nor wake the host.
 
-use super::Device;
+use super::DeviceMut;
 use crate::model::LinePlace;
 use crate::time::Time;
 
-impl Device {
+impl DeviceMut<'_> {
     /// Where the line leads, if the device has one.
     pub fn line_place(&mut self) -> Option<&LinePlace> {
         self.slot.function_mut().line_place()

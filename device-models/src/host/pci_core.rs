@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::config_image::ConfigImage;
 use super::error::HostError;
-use super::saved::Saved;
 use crate::config::AnyCapability;
 use crate::pci::power_management;
 use crate::power::PowerState;
-use crate::slot::Slot;
+use crate::slot::FunctionSlot;
 use crate::time::Time;
 
 /// What removes power in D3cold.
@@ -64,7 +64,7 @@ pub(super) struct PciCore {
     pub(super) pmcsr: Option<u16>,
     pub(super) current: PowerState,
     pub(super) d3cold_allowed: bool,
-    pub(super) saved: Option<Saved>,
+    pub(super) saved: Option<ConfigImage>,
     /// The image is that of the present sleep (`state_saved`).
     pub(super) restore: bool,
     /// Wake-up is armed (`wakeup_prepared`).
@@ -73,7 +73,7 @@ pub(super) struct PciCore {
 }
 
 impl PciCore {
-    pub(super) fn new(slot: &Slot, platform: Platform) -> Self {
+    pub(super) fn new(slot: &FunctionSlot<'_>, platform: Platform) -> Self {
         let placed = slot.function().config().capabilities();
         let pmcsr = placed
             .filter(|placed| placed.linked)
@@ -114,19 +114,19 @@ impl PciCore {
         self.waited += span;
     }
 
-    fn wait(&mut self, slot: &mut Slot, span: Duration) {
+    fn wait(&mut self, slot: &mut FunctionSlot<'_>, span: Duration) {
         self.waited += span;
         slot.function_mut().waited();
     }
 
-    fn read_pmcsr(&self, slot: &mut Slot, now: Time) -> Option<u16> {
+    fn read_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time) -> Option<u16> {
         let mut word = [0; 2];
         slot.function_mut()
             .config_read(now, u64::from(self.pmcsr?), &mut word);
         Some(u16::from_le_bytes(word))
     }
 
-    fn write_pmcsr(&self, slot: &mut Slot, now: Time, word: u16) {
+    fn write_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time, word: u16) {
         if let Some(offset) = self.pmcsr {
             slot.function_mut()
                 .config_write(now, u64::from(offset), &word.to_le_bytes());
@@ -140,7 +140,7 @@ impl PciCore {
     /// when it does not answer.
     pub(super) fn set_power_state(
         &mut self,
-        slot: &mut Slot,
+        slot: &mut FunctionSlot<'_>,
         now: Time,
         to: PowerState,
     ) -> Result<(), HostError> {
@@ -154,7 +154,12 @@ impl PciCore {
     }
 
     /// `pci_set_low_power_state`.
-    fn power_down(&mut self, slot: &mut Slot, now: Time, to: PowerState) -> Result<(), HostError> {
+    fn power_down(
+        &mut self,
+        slot: &mut FunctionSlot<'_>,
+        now: Time,
+        to: PowerState,
+    ) -> Result<(), HostError> {
         if self.current > to {
             return Err(HostError::PowerState { to, errno: EINVAL });
         }
@@ -183,7 +188,7 @@ impl PciCore {
     }
 
     /// `pci_power_up`, and `pci_restore_bars` where the function lost them.
-    fn power_up(&mut self, slot: &mut Slot, now: Time) -> Result<(), HostError> {
+    fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
         if !slot.rail_on() {
             slot.set_rail(now, true);
             self.wait(slot, D3COLD_WAIT);
@@ -215,7 +220,7 @@ impl PciCore {
     }
 
     /// What the last sleep saved, if it has not been restored since: the function was silent then.
-    pub(super) fn take_saved(&mut self) -> Option<Saved> {
+    pub(super) fn take_saved(&mut self) -> Option<ConfigImage> {
         let unrestored = std::mem::take(&mut self.restore);
         self.saved.clone().filter(|_| unrestored)
     }
@@ -234,7 +239,7 @@ impl PciCore {
     /// `pci_target_state`: the state that an idle function is brought to. A platform that
     /// manages its power decides alone; otherwise the deepest state counts from which it can wake
     /// the system, or D3hot where there is none.
-    fn target_state(&self, slot: &Slot) -> PowerState {
+    fn target_state(&self, slot: &FunctionSlot<'_>) -> PowerState {
         if self.pmcsr.is_none() || self.platform.deepest_state == PowerState::D0 {
             return PowerState::D0;
         }
@@ -259,8 +264,8 @@ impl PciCore {
 
     /// `pci_pm_runtime_suspend` after the driver's callback: saves config space, arms wake-up and
     /// brings the function to its target state.
-    pub(super) fn suspend(&mut self, slot: &mut Slot, now: Time) {
-        self.saved = Some(Saved::take(slot.function()));
+    pub(super) fn suspend(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+        self.saved = Some(ConfigImage::take(slot.function()));
         self.restore = true;
         let target = self.target_state(slot);
         // The port may take power away from a function that cannot wake from its own state.
@@ -279,7 +284,7 @@ impl PciCore {
 
     /// `pci_pm_runtime_resume` before the driver's callback. A function that does not answer is no
     /// failure: the core records it as D3cold and goes on.
-    pub(super) fn resume(&mut self, slot: &mut Slot, now: Time) {
+    pub(super) fn resume(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
         if self.power_up(slot, now).is_err() {
             return;
         }
@@ -296,13 +301,13 @@ impl PciCore {
     }
 
     /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). [`PME_STATUS`] clears.
-    fn write_pme(&self, slot: &mut Slot, now: Time, bits: u16) {
+    fn write_pme(&self, slot: &mut FunctionSlot<'_>, now: Time, bits: u16) {
         let word = self.read_pmcsr(slot, now).unwrap_or(0);
         self.write_pmcsr(slot, now, word & !(PME_EN | PME_STATUS) | bits);
     }
 
     /// `pci_check_pme_status`: takes a wake event, and says whether it was an armed one.
-    pub(super) fn take_pme(&self, slot: &mut Slot, now: Time) -> bool {
+    pub(super) fn take_pme(&self, slot: &mut FunctionSlot<'_>, now: Time) -> bool {
         let Some(word) = self.read_pmcsr(slot, now) else {
             return false;
         };
@@ -315,7 +320,7 @@ impl PciCore {
 }
 
 /// `pci_pme_capable`.
-fn can_wake(slot: &Slot, from: PowerState) -> bool {
+fn can_wake(slot: &FunctionSlot<'_>, from: PowerState) -> bool {
     let pm = slot.function().config().pm();
     pm.is_some_and(|pm| pm.supports_pme_from(from))
 }

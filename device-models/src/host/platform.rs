@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::Device;
+use super::DeviceMut;
 use super::error::HostError;
 use super::runtime_pm::{Control, ResumeFault, SuspendDelay};
 use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::time::Time;
 
-impl Device {
+impl DeviceMut<'_> {
     /// A wake event of the device, raised from outside.
     pub fn pme(&mut self, now: Time) {
         self.slot.function_mut().pme_event(now);
@@ -18,7 +18,7 @@ impl Device {
 
     /// The INTx cause, set from outside.
     pub fn set_intx(&mut self, now: Time, asserted: bool) {
-        self.low_power.intx_while_asleep = asserted && self.rpm.is_suspended();
+        self.state.low_power.intx_while_asleep = asserted && self.state.rpm.is_suspended();
         self.slot.function_mut().set_intx(asserted);
         self.settle(now);
     }
@@ -67,15 +67,16 @@ impl Device {
 
     /// The slot's power limit message.
     pub fn set_slot_power_limit(&mut self, now: Time, value: u8, scale: u8) {
-        self.slot.function_mut().set_slot_power_limit(value, scale);
+        self.slot.set_power_limit(value, scale);
         self.settle(now);
     }
 
     /// A tool on the host reads config space (`pci_read_config`): it wakes the device only from
     /// D3cold, where config space does not answer, and not from D3hot.
     pub fn host_access(&mut self, now: Time) -> Value {
-        let usage = self.rpm.get();
-        let woken = self.rpm.is_suspended() && self.core.current() == PowerState::D3cold;
+        let usage = self.state.rpm.get();
+        let woken =
+            self.state.rpm.is_suspended() && self.state.core.current() == PowerState::D3cold;
         if woken {
             // A device that does not wake answers nothing but ones.
             self.resume(now).ok();
@@ -84,7 +85,7 @@ impl Device {
         self.slot.function_mut().config_read(now, 0, &mut header);
         self.settle(now);
         drop(usage);
-        self.core.take_waited();
+        self.state.core.take_waited();
         let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
         let answer = json!({
             "vendor_id": word(0),
@@ -99,11 +100,11 @@ impl Device {
 
     /// The host's user writes `power/control`.
     pub fn set_control(&mut self, now: Time, control: Control) {
-        self.rpm.set_control(control);
+        self.state.rpm.set_control(control);
         if control == Control::On {
             // As with sysfs, nobody is told when it fails.
             self.resume(now).ok();
-            self.core.take_waited();
+            self.state.core.take_waited();
         }
         self.settle(now);
         self.idle(now);
@@ -111,9 +112,9 @@ impl Device {
 
     /// The host's user writes `d3cold_allowed`, which wakes the device.
     pub fn set_d3cold_allowed(&mut self, now: Time, allowed: bool) {
-        self.core.set_d3cold_allowed(allowed);
+        self.state.core.set_d3cold_allowed(allowed);
         self.resume(now).ok();
-        self.core.take_waited();
+        self.state.core.take_waited();
         self.settle(now);
         self.idle(now);
     }
@@ -121,23 +122,23 @@ impl Device {
     /// Puts the device to sleep now if nobody uses it, whatever the delay. Whether it sleeps.
     pub fn suspend_now(&mut self, now: Time) -> bool {
         self.suspend(now);
-        self.rpm.is_suspended()
+        self.state.rpm.is_suspended()
     }
 
     /// When an unused device goes to sleep from now on.
     pub fn set_suspend_delay(&mut self, now: Time, delay: SuspendDelay) {
-        self.rpm.set_delay(delay);
+        self.state.rpm.set_delay(delay);
         self.idle(now);
     }
 
     /// Makes resumes fail, or heals them and clears a latched error.
     pub fn set_resume_fault(&mut self, fault: Option<ResumeFault>) {
-        self.rpm.set_fault(fault);
+        self.state.rpm.set_fault(fault);
     }
 
     /// Makes resets fail because somebody else holds the device.
     pub const fn set_reset_busy(&mut self, busy: bool) {
-        self.reset_busy = busy;
+        self.state.reset_busy = busy;
     }
 
     /// Makes the function stay silent after its power was off, or heals it.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::Device;
+use super::config_image::ConfigImage;
 use super::error::HostError;
 use super::feature::FeatureCall;
 use super::runtime_pm::{RuntimeStatus, Usage};
-use super::saved::Saved;
+use super::{Device, DeviceMut, Event, HostEvent, Output};
 use super::{FeatureReply, dialect::Dialect};
-use crate::effect::Event;
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 
@@ -67,9 +66,20 @@ impl LowPower {
 }
 
 impl Device {
+    pub(super) fn power_deadline(&self) -> Option<Time> {
+        let wake = self.low_power.woken_by_platform && self.rpm.is_suspended();
+        let at_once = wake.then_some(Time::ZERO);
+        earliest(
+            at_once,
+            earliest(self.rpm.suspend_at(), self.low_power.pme_found_at),
+        )
+    }
+}
+
+impl DeviceMut<'_> {
     /// Wakes the device and takes a reference (`pm_runtime_resume_and_get`).
     pub(super) fn resume_and_get(&mut self, now: Time) -> Result<Usage, HostError> {
-        let usage = self.rpm.get();
+        let usage = self.state.rpm.get();
         self.resume(now)?;
         Ok(usage)
     }
@@ -85,44 +95,44 @@ impl Device {
             device.settle(now);
             result
         };
-        if self.frozen {
+        if self.state.frozen {
             return serve(self);
         }
-        self.rpm.begin_request();
+        self.state.rpm.begin_request();
         let result = match self.resume(now) {
             Ok(()) => serve(self),
             Err(_) => Err(HostError::NotAwake),
         };
-        self.rpm.end_request();
+        self.state.rpm.end_request();
         result
     }
 
     /// Nothing else is to be done now: an unused device may go to sleep. A server calls this when
     /// the reply to a request is on its way.
     pub fn idle(&mut self, now: Time) {
-        if !self.frozen && self.rpm.idle(now) {
+        if !self.state.frozen && self.state.rpm.idle(now) {
             self.suspend(now);
         }
     }
 
     /// Wakes the device (`rpm_resume` with the callbacks of the PCI bus and of the driver).
     pub(super) fn resume(&mut self, now: Time) -> Result<(), HostError> {
-        self.rpm.check_resume()?;
-        if !self.rpm.is_suspended() {
+        self.state.rpm.check_resume()?;
+        if !self.state.rpm.is_suspended() {
             return Ok(());
         }
-        self.rpm.enter(now, RuntimeStatus::Resuming);
-        self.low_power.pme_found_at = None;
-        self.low_power.woken_by_platform = false;
-        self.core.resume(&mut self.slot, now);
-        if std::mem::take(&mut self.low_power.intx_while_asleep) {
+        self.state.rpm.enter(now, RuntimeStatus::Resuming);
+        self.state.low_power.pme_found_at = None;
+        self.state.low_power.woken_by_platform = false;
+        self.state.core.resume(&mut self.slot, now);
+        if std::mem::take(&mut self.state.low_power.intx_while_asleep) {
             // The cause is outside the function and outlives the reset that waking may be.
             self.slot.function_mut().set_intx(true);
         }
         self.settle(now);
-        self.rpm.enter(now, RuntimeStatus::Active);
+        self.state.rpm.enter(now, RuntimeStatus::Active);
         self.note_status(RuntimeStatus::Active);
-        match self.dialect {
+        match self.state.dialect {
             Dialect::Mainline(_) => self.mainline_resumed(now),
             Dialect::V4(_) => self.v4_resumed(now),
         }
@@ -132,76 +142,82 @@ impl Device {
     /// Puts an unused device to sleep (`rpm_suspend` with the callbacks of driver and bus). The
     /// driver brings the function to D0 first, so that what is saved is worth saving.
     pub(super) fn suspend(&mut self, now: Time) {
-        self.rpm.clear_suspend_request();
-        if !self.rpm.may_suspend() {
+        self.state.rpm.clear_suspend_request();
+        if !self.state.rpm.may_suspend() {
             return;
         }
-        self.rpm.enter(now, RuntimeStatus::Suspending);
+        self.state.rpm.enter(now, RuntimeStatus::Suspending);
         // What the platform reported of a device that was awake wakes nobody later.
-        self.low_power.woken_by_platform = false;
+        self.state.low_power.woken_by_platform = false;
         // Nobody waits for a sleep, but a request may still be owed what it waited before.
-        let owed = self.core.take_waited();
+        let owed = self.state.core.take_waited();
         self.set_power_state(now, PowerState::D0).ok();
         // What the function has to say in D0 is said before it sleeps.
         self.settle(now);
-        self.low_power.intx_masked = self.irqs.uses_intx() && self.irqs.mask_intx();
-        self.core.suspend(&mut self.slot, now);
+        self.state.low_power.intx_masked =
+            self.state.irqs.uses_intx() && self.state.irqs.mask_intx();
+        self.state.core.suspend(&mut self.slot, now);
         self.settle(now);
-        self.rpm.enter(now, RuntimeStatus::Suspended);
+        self.state.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
-        self.low_power.poll_at = now.after(PME_POLL);
-        self.low_power.suspends = self.low_power.suspends.saturating_add(1);
-        self.core.take_waited();
-        self.core.note_wait(owed);
+        self.state.low_power.poll_at = now.after(PME_POLL);
+        self.state.low_power.suspends = self.state.low_power.suspends.saturating_add(1);
+        self.state.core.take_waited();
+        self.state.core.note_wait(owed);
         self.settle(now);
     }
 
     /// Undoes the masking of [`Self::suspend`], if it was that which masked INTx, and what a
     /// resample eventfd asked for meanwhile: once for both, for each would signal a high line.
     pub(super) fn unmask_after_resume(&mut self) {
-        let resample = self.irqs.take_latched_resample();
-        if std::mem::take(&mut self.low_power.intx_masked) || resample {
-            self.irqs.unmask_intx(&mut self.outputs);
+        let resample = self.state.irqs.take_latched_resample();
+        if std::mem::take(&mut self.state.low_power.intx_masked) || resample {
+            self.state.irqs.unmask_intx(&mut self.state.outputs);
         }
     }
 
     fn note_status(&mut self, status: RuntimeStatus) {
-        self.outputs
-            .push_back(super::Output::Event(Event::RuntimeStatus { status }));
+        self.state
+            .outputs
+            .push_back(Output::Event(Event::Host(HostEvent::RuntimeStatus {
+                status,
+            })));
     }
 
     pub(super) fn note_wakeup(&mut self, _: Time) {
-        self.low_power.wakeups = self.low_power.wakeups.saturating_add(1);
-        self.outputs.push_back(super::Output::Event(Event::Wakeup));
+        self.state.low_power.wakeups = self.state.low_power.wakeups.saturating_add(1);
+        self.state
+            .outputs
+            .push_back(Output::Event(Event::Host(HostEvent::Wakeup)));
     }
 
     /// Whether the client has low power engaged.
     pub(super) const fn is_engaged(&self) -> bool {
-        self.low_power.engaged
+        self.state.low_power.engaged
     }
 
     /// Low power begins: the client's reference goes.
     pub(super) fn engage(&mut self) -> Result<(), HostError> {
-        if self.low_power.engaged {
+        if self.state.low_power.engaged {
             return Err(HostError::Feature {
                 what: "low power is engaged already",
             });
         }
-        self.low_power.engaged = true;
-        self.low_power.open = None;
+        self.state.low_power.engaged = true;
+        self.state.low_power.open = None;
         Ok(())
     }
 
     /// Low power ends: the reference is back. The device is not woken by it.
     pub(super) fn disengage(&mut self) {
-        if std::mem::take(&mut self.low_power.engaged) {
-            self.low_power.open = Some(self.rpm.get());
+        if std::mem::take(&mut self.state.low_power.engaged) {
+            self.state.low_power.open = Some(self.state.rpm.get());
         }
     }
 
     /// Whether BARs are out of reach however awake the function is.
     pub(super) const fn blocks_memory(&self) -> bool {
-        matches!(self.dialect, Dialect::V4(_)) && self.low_power.engaged
+        matches!(self.state.dialect, Dialect::V4(_)) && self.state.low_power.engaged
     }
 
     /// In the v4 dialect a header that makes no sense wakes nothing, nor does its own feature.
@@ -219,18 +235,23 @@ impl Device {
 
     /// `vfio_pci_set_power_state`: a function that forgets its config space in D3hot gets it back.
     pub(super) fn set_power_state(&mut self, now: Time, to: PowerState) -> Result<(), HostError> {
-        let from = self.core.current();
-        let image = (self.needs_pm_restore && from < PowerState::D3hot && to >= PowerState::D3hot)
-            .then(|| Saved::take(self.slot.function()));
-        self.core.set_power_state(&mut self.slot, now, to)?;
+        let from = self.state.core.current();
+        let image =
+            (self.state.needs_pm_restore && from < PowerState::D3hot && to >= PowerState::D3hot)
+                .then(|| ConfigImage::take(self.slot.function()));
+        self.state.core.set_power_state(&mut self.slot, now, to)?;
         if let Some(image) = image
-            && self.core.current() >= PowerState::D3hot
+            && self.state.core.current() >= PowerState::D3hot
         {
-            self.user_state = Some(image);
-        } else if self.needs_pm_restore
+            self.state.user_state = Some(image);
+        } else if self.state.needs_pm_restore
             && from >= PowerState::D3hot
             && to == PowerState::D0
-            && let Some(image) = self.user_state.take().or_else(|| self.core.take_saved())
+            && let Some(image) = self
+                .state
+                .user_state
+                .take()
+                .or_else(|| self.state.core.take_saved())
         {
             image.restore(self.slot.function_mut(), now);
         }
@@ -239,46 +260,37 @@ impl Device {
 
     /// The wait that the request just served has to be given, if waits take time here.
     pub fn take_wait(&mut self, now: Time) -> Option<Wait> {
-        let waited = self.core.take_waited();
-        (self.config.real_delays && !self.is_frozen() && !waited.is_zero()).then(|| Wait {
+        let waited = self.state.core.take_waited();
+        (self.state.options.real_delays && !self.is_frozen() && !waited.is_zero()).then(|| Wait {
             until: now.after(waited),
-            usage: self.rpm.get(),
+            usage: self.state.rpm.get(),
         })
     }
 
     /// A wake event that only polling finds: the poll runs once a second from the moment of sleep,
     /// not for functions in D3cold (`pci_pme_list_scan`).
     pub(super) fn watch_pme(&mut self, now: Time) {
-        if !self.rpm.is_suspended()
-            || self.low_power.pme_found_at.is_some()
-            || self.core.current() == PowerState::D3cold
+        if !self.state.rpm.is_suspended()
+            || self.state.low_power.pme_found_at.is_some()
+            || self.state.core.current() == PowerState::D3cold
         {
             return;
         }
         let pm = self.slot.function().config().pm();
         if pm.is_some_and(|pm| pm.pmcsr().pme_status()) {
-            let found = self.low_power.next_poll(now);
-            self.low_power.pme_found_at = Some(found);
+            let found = self.state.low_power.next_poll(now);
+            self.state.low_power.pme_found_at = Some(found);
         }
     }
 
-    pub(super) fn power_deadline(&self) -> Option<Time> {
-        let wake = self.low_power.woken_by_platform && self.rpm.is_suspended();
-        let at_once = wake.then_some(Time::ZERO);
-        earliest(
-            at_once,
-            earliest(self.rpm.suspend_at(), self.low_power.pme_found_at),
-        )
-    }
-
     pub(super) fn advance_power(&mut self, now: Time) {
-        let polled = self.low_power.pme_found_at.take_if(|due| *due <= now);
-        let by_poll = polled.is_some() && self.core.take_pme(&mut self.slot, now);
-        let by_platform = std::mem::take(&mut self.low_power.woken_by_platform);
-        if self.rpm.is_suspended() && (by_poll || by_platform) {
+        let polled = self.state.low_power.pme_found_at.take_if(|due| *due <= now);
+        let by_poll = polled.is_some() && self.state.core.take_pme(&mut self.slot, now);
+        let by_platform = std::mem::take(&mut self.state.low_power.woken_by_platform);
+        if self.state.rpm.is_suspended() && (by_poll || by_platform) {
             // Nobody waits for the outcome of a wake-up that the device asked for.
             self.resume(now).ok();
-            self.core.take_waited();
+            self.state.core.take_waited();
         }
         self.settle(now);
     }

@@ -1,10 +1,10 @@
 //! Open, close and reset of the device (`vfio_pci_core_enable`, `vfio_pci_core_disable`,
 //! `vfio_pci_ioctl_reset`).
 
-use super::Device;
-use super::config::OnDisconnect;
+use super::DeviceMut;
+use super::config_image::ConfigImage;
 use super::error::HostError;
-use super::saved::Saved;
+use super::options::OnDisconnect;
 use super::view::{View, VirtualConfig};
 use crate::config::{BarKind, Command, MAX_BARS};
 use crate::power::PowerState;
@@ -13,11 +13,11 @@ use crate::time::Time;
 
 const COMMAND: u64 = 0x04;
 
-impl Device {
+impl DeviceMut<'_> {
     /// The driver is bound: the device may sleep unless it was told not to while unopened.
     pub(super) fn bind(&mut self) {
-        if self.config.disable_idle_d3 {
-            self.low_power.bound = Some(self.rpm.get());
+        if self.state.options.disable_idle_d3 {
+            self.state.low_power.bound = Some(self.state.rpm.get());
         }
         self.idle(Time::ZERO);
     }
@@ -28,62 +28,64 @@ impl Device {
     /// # Errors
     /// [`HostError::Resume`] with the core's own errno: the device did not wake.
     pub fn client_came(&mut self, now: Time) -> Result<(), HostError> {
-        if self.low_power.awaited > 0 {
-            self.low_power.awaited -= 1;
+        if self.state.low_power.awaited > 0 {
+            self.state.low_power.awaited -= 1;
             return Ok(());
         }
-        if self.low_power.opens == 0 {
+        if self.state.low_power.opens == 0 {
             let usage = self.resume_and_get(now)?;
-            if self.config.view == View::VfioPci {
+            if self.state.options.view == View::VfioPci {
                 self.set_power_state(now, PowerState::D0).ok();
-                if self.config.reset_works {
+                if self.state.options.reset_works {
                     self.try_reset(now).ok();
                 }
                 self.enable_decoding(now);
-                self.open_state = Some(Saved::take(self.slot.function()));
-                self.vconfig = Some(VirtualConfig::new(
+                self.state.open_state = Some(ConfigImage::take(self.slot.function()));
+                self.state.vconfig = Some(VirtualConfig::new(
                     self.slot.function(),
-                    self.dialect.kind(),
+                    self.state.dialect.kind(),
                 ));
             }
-            self.low_power.open = Some(usage);
-            self.low_power.bound = None;
-            self.low_power.extra = (0..self.config.extra_open_gets)
-                .map(|_| self.rpm.get())
+            self.state.low_power.open = Some(usage);
+            self.state.low_power.bound = None;
+            self.state.low_power.extra = (0..self.state.options.extra_open_gets)
+                .map(|_| self.state.rpm.get())
                 .collect();
-            self.core.take_waited();
+            self.state.core.take_waited();
             self.settle(now);
         }
-        self.low_power.opens += 1;
+        self.state.low_power.opens += 1;
         Ok(())
     }
 
     /// Whether another client may open the device.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.connected() < self.config.max_clients
+        self.state.connected() < self.state.options.max_clients
     }
 
     /// A client is gone. Only the last one's going does anything to the device.
     pub fn client_gone(&mut self, now: Time) {
-        self.low_power.opens = self.low_power.opens.saturating_sub(1);
-        self.low_power.awaited = self.low_power.awaited.min(self.low_power.opens);
-        if self.low_power.opens > 0 {
+        self.state.low_power.opens = self.state.low_power.opens.saturating_sub(1);
+        self.state.low_power.awaited = self.state.low_power.awaited.min(self.state.low_power.opens);
+        if self.state.low_power.opens > 0 {
             return;
         }
         self.leave_low_power();
         // A device that does not wake is closed all the same.
         self.resume(now).ok();
-        self.irqs.drop_all(self.slot.function_mut());
-        if self.config.on_disconnect == OnDisconnect::Reset {
+        self.state.irqs.drop_all(self.slot.function_mut());
+        if self.state.options.on_disconnect == OnDisconnect::Reset {
             self.close(now);
         }
-        if self.config.disable_idle_d3 || self.config.on_disconnect == OnDisconnect::Retain {
-            self.low_power.bound = Some(self.rpm.get());
+        if self.state.options.disable_idle_d3
+            || self.state.options.on_disconnect == OnDisconnect::Retain
+        {
+            self.state.low_power.bound = Some(self.state.rpm.get());
         }
-        self.low_power.open = None;
-        self.low_power.extra.clear();
-        self.core.take_waited();
+        self.state.low_power.open = None;
+        self.state.low_power.extra.clear();
+        self.state.core.take_waited();
         self.settle(now);
         self.idle(now);
     }
@@ -102,16 +104,16 @@ impl Device {
             let command = self.slot.function().config().header().command();
             let command = command.with_bus_master_enable(false);
             self.write_command(now, command);
-            if self.config.reset_works && !self.reset_busy {
+            if self.state.options.reset_works && !self.state.reset_busy {
                 self.reset_function(now);
             }
         }
-        if let Some(image) = self.open_state.take() {
+        if let Some(image) = self.state.open_state.take() {
             image.restore(self.slot.function_mut(), now);
         }
-        self.core.drop_saved();
-        self.vconfig = None;
-        self.user_state = None;
+        self.state.core.drop_saved();
+        self.state.vconfig = None;
+        self.state.user_state = None;
     }
 
     /// `pci_enable_device`: what the BARs need decodes from now on.
@@ -138,10 +140,10 @@ impl Device {
     /// [`HostError::NoReset`], [`HostError::ResetBusy`], [`HostError::NotAwake`].
     pub fn reset(&mut self, now: Time) -> Result<(), HostError> {
         self.guarded(now, |device| {
-            if !device.config.reset_works {
+            if !device.state.options.reset_works {
                 return Err(HostError::NoReset);
             }
-            if device.config.view == View::VfioPci {
+            if device.state.options.view == View::VfioPci {
                 device.set_power_state(now, PowerState::D0).ok();
             }
             device.try_reset(now)
@@ -150,17 +152,18 @@ impl Device {
 
     /// `pci_try_reset_function`. In the vfio-pci view config space is what it was before.
     pub(super) fn try_reset(&mut self, now: Time) -> Result<(), HostError> {
-        if self.reset_busy {
+        if self.state.reset_busy {
             return Err(HostError::ResetBusy);
         }
-        if self.config.view == View::Hardware {
+        if self.state.options.view == View::Hardware {
             self.reset_function(now);
             return Ok(());
         }
-        self.core
+        self.state
+            .core
             .set_power_state(&mut self.slot, now, PowerState::D0)
             .ok();
-        let image = Saved::take(self.slot.function());
+        let image = ConfigImage::take(self.slot.function());
         self.write_command(now, Command::new().with_interrupt_disable(true));
         self.reset_function(now);
         image.restore(self.slot.function_mut(), now);
@@ -171,8 +174,8 @@ impl Device {
         if self.slot.rail_on() && !self.slot.is_dead() {
             self.slot.function_mut().reset(now, ResetKind::Flr);
             self.slot.function_mut().waited();
-            self.core.note_state(PowerState::D0);
-            self.core.note_wait(super::pci_core::FLR_WAIT);
+            self.state.core.note_state(PowerState::D0);
+            self.state.core.note_wait(super::pci_core::FLR_WAIT);
         }
     }
 }

@@ -5,27 +5,39 @@
 //! saved: clients bind them again. A wake-up notice that was armed ends low power as it would have,
 //! but there is nobody to tell.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Device;
+use super::config_image::ConfigImage;
 use super::dialect::{Dialect, PmDialect, SavedDialect};
 use super::irqs::SavedIrqs;
 use super::pci_core::PciCore;
 use super::power::LowPower;
 use super::runtime_pm::SavedRuntimePm;
-use super::saved::Saved;
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
+use super::{Device, DeviceMut, DeviceRef, DeviceSet};
 use crate::power::PowerState;
+use crate::slot::{self, FunctionNumber};
 use crate::snapshot::{self, FORMAT, RestoreError, due, left, nanos};
 use crate::time::Time;
+
+/// The whole of a saved state: the slot once, and what the host layer knows of each function.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedSet {
+    format: u64,
+    slot: Value,
+    devices: BTreeMap<FunctionNumber, Value>,
+}
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SavedDevice {
-    slot: Value,
+    profile: ProfileTag,
     host: SavedHost,
 }
 
@@ -96,21 +108,296 @@ fn check_format(saved: &Value) -> Result<(), RestoreError> {
 
 /// What was read of a [`SavedHost`] and cannot fail any more.
 struct Images {
-    saved: Option<Saved>,
-    open: Option<Saved>,
-    user: Option<Saved>,
+    saved: Option<ConfigImage>,
+    open: Option<ConfigImage>,
+    user: Option<ConfigImage>,
     vconfig: Option<VirtualConfig>,
 }
 
-impl Device {
-    /// The whole state as a tree of its own version; see [`crate::snapshot`]. It tells nothing of bound
-    /// triggers and outputs that nobody has collected. Of a transfer it tells what was asked for, not
-    /// how far it is.
+/// What the host layer knew of each function.
+type Hosts = BTreeMap<FunctionNumber, SavedHost>;
+
+/// Where the state of a function stands in the host layer's part of the tree.
+fn place(number: FunctionNumber) -> String {
+    format!("devices.{number}")
+}
+
+/// Devices that are restored together.
+trait Restorable {
+    /// The tree of their present state.
+    fn save_all(&self, now: Time) -> Value;
+
+    /// Restores the slot with these functions in it.
+    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError>;
+
+    /// The device of a function, if it is one of them.
+    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>>;
+
+    /// Their numbers, in order.
+    fn members(&self) -> Vec<FunctionNumber>;
+
+    /// Restores all of them or none, but for transfers under way, which begin again.
+    fn restore_all(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        let state = self.read(saved)?;
+        let before = self.save_all(now);
+        let members = self.members();
+        let outputs: Vec<usize> = members.iter().map(|number| self.outputs(*number)).collect();
+        self.apply(now, state)
+            // A tree may have the form of a saved one and yet say what no device would.
+            .and_then(|()| snapshot::same("the saved state", saved, &self.save_all(now)))
+            .inspect_err(|_| {
+                // What was just saved fits.
+                if let Ok(state) = self.read(&before) {
+                    self.apply(now, state).ok();
+                }
+                for (number, outputs) in members.into_iter().zip(outputs) {
+                    if let Some(device) = self.member(number) {
+                        device.state.outputs.truncate(outputs);
+                    }
+                }
+            })
+    }
+
+    /// How many outputs of a device wait to be collected.
+    fn outputs(&mut self, number: FunctionNumber) -> usize {
+        self.member(number)
+            .map_or(0, |device| device.state.outputs.len())
+    }
+
+    /// Reads a saved state, if it is one of these devices.
+    fn read(&mut self, saved: &Value) -> Result<(Value, Hosts), RestoreError> {
+        check_format(saved)?;
+        let set: SavedSet = snapshot::read("the saved state", saved)?;
+        if !set.devices.keys().copied().eq(self.members()) {
+            let reason = "these are not the functions that are here";
+            return Err(RestoreError::part("devices", reason));
+        }
+        let mut hosts = Hosts::new();
+        for (number, saved) in &set.devices {
+            if let Some(device) = self.member(*number) {
+                let at = place(*number);
+                let SavedDevice { profile, host } = snapshot::read(&at, saved)?;
+                device.state.check_profile(&profile)?;
+                device.state.check_host(&at, &host)?;
+                hosts.insert(*number, host);
+            }
+        }
+        Ok((set.slot, hosts))
+    }
+
+    /// Restores the slot, then each device.
+    fn apply(&mut self, now: Time, (slot, hosts): (Value, Hosts)) -> Result<(), RestoreError> {
+        self.restore_slot(now, &slot)?;
+        let mut read = Vec::new();
+        for (number, host) in hosts {
+            if let Some(device) = self.member(number) {
+                let images = device.images(&place(number), &host)?;
+                read.push((number, host, images));
+            }
+        }
+        for (number, host, images) in read {
+            if let Some(mut device) = self.member(number) {
+                device.restore_host(now, host, images);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Restorable for DeviceSet {
+    fn save_all(&self, now: Time) -> Value {
+        self.save(now)
+    }
+
+    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.slot.restore(now, saved)
+    }
+
+    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
+        self.device_mut(number)
+    }
+
+    fn members(&self) -> Vec<FunctionNumber> {
+        self.numbers().collect()
+    }
+}
+
+impl Restorable for DeviceMut<'_> {
+    fn save_all(&self, now: Time) -> Value {
+        self.save(now)
+    }
+
+    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.slot.restore(now, saved)
+    }
+
+    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
+        (number == self.slot.number()).then(|| self.reborrow())
+    }
+
+    fn members(&self) -> Vec<FunctionNumber> {
+        vec![self.slot.number()]
+    }
+}
+
+impl DeviceSet {
+    /// Returns the whole state as a tree of its own version, the slot once and each function by its
+    /// number; see [`crate::snapshot`]. Bound triggers and outputs that nobody has collected are not
+    /// in it. Of a transfer it has the request, not the progress.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
+        let devices = self.numbers().filter_map(|number| {
+            let device = self.device(number)?;
+            Some((number, device.state.save(now)))
+        });
+        saved_set(self.slot.save(now), devices.collect())
+    }
+
+    /// Restores the tree that [`Self::save`] returned for devices of the same profiles. The next
+    /// clients that come take the places of those that had a device open when it was saved; those
+    /// that have it open already have taken theirs.
+    ///
+    /// # Errors
+    /// The tree does not fit. The devices are what they were before then, but for transfers under
+    /// way, which begin again.
+    pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.restore_all(now, saved)
+    }
+}
+
+/// The tree of a [`SavedSet`], without a copy of what the slot holds.
+fn saved_set(slot: Value, devices: BTreeMap<FunctionNumber, SavedDevice>) -> Value {
+    snapshot::object([
+        ("format", FORMAT.into()),
+        ("slot", slot),
+        ("devices", snapshot::tree(&devices)),
+    ])
+}
+
+impl DeviceRef<'_> {
+    /// Returns the state of this device alone, in the form of [`DeviceSet::save`].
+    #[must_use]
+    pub fn save(&self, now: Time) -> Value {
+        let function = iter::once((self.number, self.function));
+        let slot = slot::save(self.rail_on, function, now);
+        saved_set(slot, BTreeMap::from([(self.number, self.state.save(now))]))
+    }
+
+    /// Returns the beginning of every saved state of this device: its version and profile.
+    #[must_use]
+    pub fn label(&self) -> Value {
+        json!({ "format": FORMAT, "profile": self.state.profile_tag() })
+    }
+
+    /// Refuses a state that begins with a label of another device or version.
+    ///
+    /// # Errors
+    /// [`RestoreError::Format`], [`RestoreError::Profile`], [`RestoreError::Shape`].
+    pub fn check_label(&self, label: &Value) -> Result<(), RestoreError> {
+        #[derive(Deserialize, Serialize)]
+        #[serde(deny_unknown_fields)]
+        struct Label {
+            format: u64,
+            profile: ProfileTag,
+        }
+        check_format(label)?;
+        let Label { format: _, profile } = snapshot::read("the label", label)?;
+        self.state.check_profile(&profile)
+    }
+}
+
+impl DeviceMut<'_> {
+    /// As [`DeviceRef::save`].
+    #[must_use]
+    pub fn save(&self, now: Time) -> Value {
+        self.as_ref().save(now)
+    }
+
+    /// As [`DeviceSet::restore`], of this device alone.
+    ///
+    /// # Errors
+    /// As [`DeviceSet::restore`], and if power of other functions in the slot would change.
+    pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.restore_all(now, saved)
+    }
+
+    fn images(&self, at: &str, host: &SavedHost) -> Result<Images, RestoreError> {
+        let function = self.slot.function();
+        let size = usize::from(function.config().size());
+        let image = |key: &str, text: &Option<String>| {
+            let at = format!("{at}.host.{key}");
+            let image = text
+                .as_ref()
+                .map(|text| ConfigImage::of_hex(&at, text, size));
+            image.transpose()
+        };
+        let vconfig = host.virtual_config.as_ref().map(|saved| {
+            let at = format!("{at}.host.virtual_config");
+            VirtualConfig::restored(&at, saved, function, self.state.options.pm_dialect)
+        });
+        Ok(Images {
+            saved: image("core.saved", &host.core.saved)?,
+            open: image("open_state", &host.open_state)?,
+            user: image("user_state", &host.user_state)?,
+            vconfig: vconfig.transpose()?,
+        })
+    }
+
+    fn restore_host(&mut self, now: Time, host: SavedHost, images: Images) {
+        let connected = self.state.connected();
+        self.state.vconfig = images.vconfig;
+        self.state.open_state = images.open;
+        self.state.user_state = images.user;
+        self.state.reset_busy = host.reset_busy;
+        self.state.irqs.restore(&host.irqs);
+        self.state.core.restore(&host.core, images.saved);
+        self.restore_low_power(now, &host.low_power, connected);
+        let usage = &mut self.state.rpm;
+        self.state.dialect.restore(&host.dialect, || usage.get());
+        // Last, since taking references takes back a queued suspend.
+        self.state.rpm.restore(now, &host.runtime_pm);
+        self.state.irqs.deliver(&mut self.state.outputs);
+        self.settle(now);
+    }
+
+    fn restore_low_power(&mut self, now: Time, saved: &SavedLowPower, connected: u32) {
+        let SavedLowPower {
+            opens,
+            open,
+            extra,
+            bound,
+            engaged,
+            intx_masked,
+            intx_while_asleep,
+            woken_by_platform,
+            pme_found_nanos,
+            poll_nanos,
+            suspends,
+            wakeups,
+        } = *saved;
+        let rpm = &mut self.state.rpm;
+        self.state.low_power = LowPower {
+            opens,
+            awaited: opens.saturating_sub(connected),
+            open: open.then(|| rpm.get()),
+            extra: (0..extra).map(|_| rpm.get()).collect(),
+            bound: bound.then(|| rpm.get()),
+            engaged,
+            intx_masked,
+            intx_while_asleep,
+            woken_by_platform,
+            pme_found_at: pme_found_nanos.map(|left| due(now, left)),
+            poll_at: due(now, poll_nanos.unwrap_or(0)),
+            suspends,
+            wakeups,
+        };
+    }
+}
+
+impl Device {
+    fn save(&self, now: Time) -> SavedDevice {
         let Self {
-            slot,
-            config,
+            options,
             irqs,
             core,
             rpm,
@@ -127,129 +414,41 @@ impl Device {
             profile: _,
             shape: _,
         } = self;
-        let device = SavedDevice {
-            slot: slot.save(now),
+        SavedDevice {
+            profile: self.profile_tag(),
             host: SavedHost {
-                view: config.view,
-                pm_dialect: config.pm_dialect,
+                view: options.view,
+                pm_dialect: options.pm_dialect,
                 irqs: irqs.save(),
                 core: core.save(),
                 runtime_pm: rpm.save(now),
                 dialect: dialect.save(),
                 low_power: low_power.save(now, rpm.is_suspended()),
                 virtual_config: vconfig.as_ref().map(VirtualConfig::save),
-                open_state: open_state.as_ref().map(Saved::hex),
-                user_state: user_state.as_ref().map(Saved::hex),
+                open_state: open_state.as_ref().map(ConfigImage::hex),
+                user_state: user_state.as_ref().map(ConfigImage::hex),
                 reset_busy: *reset_busy,
             },
-        };
-        let mut tree = self.label();
-        if let Some(members) = tree.as_object_mut() {
-            members.insert("device".to_owned(), snapshot::tree(&device));
-        }
-        tree
-    }
-
-    /// What every saved state begins with: its version, and which device it is of.
-    #[must_use]
-    pub fn label(&self) -> Value {
-        json!({
-            "format": FORMAT,
-            "profile": { "name": self.profile, "shape": self.shape },
-        })
-    }
-
-    /// Whether a state that begins with this is one that the device can take.
-    ///
-    /// # Errors
-    /// It has another version or is of another device.
-    pub fn check_label(&self, label: &Value) -> Result<(), RestoreError> {
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct Label {
-            format: u64,
-            profile: ProfileTag,
-        }
-        check_format(label)?;
-        let Label { format: _, profile } = snapshot::read("the label", label)?;
-        self.check_profile(profile)
-    }
-
-    /// Takes back what [`Self::save`] gave, of a device of the same profile. The next clients that
-    /// come take the places of those that had the device open when it was saved; those that have it
-    /// open already have taken theirs.
-    ///
-    /// # Errors
-    /// What is wrong with the tree. The device is what it was before then, but for transfers under
-    /// way, which begin again.
-    pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        let SavedDevice { slot, host } = self.check_envelope(saved)?;
-        self.check_host(&host)?;
-        let before = self.save(now);
-        let outputs = self.outputs.len();
-        let restored = self
-            .slot
-            .restore(now, &slot)
-            .and_then(|()| self.images(&host));
-        let images = match restored {
-            Ok(images) => images,
-            Err(error) => {
-                self.put_back(now, &before);
-                return Err(error);
-            }
-        };
-        self.restore_host(now, host, images);
-        // A tree may have the form of a saved one and yet say what no device would.
-        snapshot::same("the saved state", saved, &self.save(now)).inspect_err(|_| {
-            self.put_back(now, &before);
-            self.outputs.truncate(outputs);
-        })
-    }
-
-    /// Restores what this device has just saved, which fits it.
-    fn put_back(&mut self, now: Time, before: &Value) {
-        if let Ok(SavedDevice { slot, host }) = self.check_envelope(before)
-            && self.slot.restore(now, &slot).is_ok()
-            && let Ok(images) = self.images(&host)
-        {
-            self.restore_host(now, host, images);
         }
     }
 
-    /// How many clients have the device open, without those that are yet to take their place.
-    #[must_use]
-    pub const fn connected(&self) -> u32 {
-        self.low_power.opens.saturating_sub(self.low_power.awaited)
-    }
-
-    fn check_envelope(&self, saved: &Value) -> Result<SavedDevice, RestoreError> {
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct Envelope {
-            format: u64,
-            profile: ProfileTag,
-            device: Value,
+    fn profile_tag(&self) -> ProfileTag {
+        ProfileTag {
+            name: self.profile.clone(),
+            shape: self.shape.clone(),
         }
-        check_format(saved)?;
-        let Envelope {
-            format: _,
-            profile,
-            device,
-        } = snapshot::read("the saved state", saved)?;
-        self.check_profile(profile)?;
-        snapshot::read("device", &device)
     }
 
-    fn check_profile(&self, profile: ProfileTag) -> Result<(), RestoreError> {
+    fn check_profile(&self, profile: &ProfileTag) -> Result<(), RestoreError> {
         if profile.name != self.profile {
             return Err(RestoreError::Profile {
-                saved: profile.name,
+                saved: profile.name.clone(),
                 here: self.profile.clone(),
             });
         }
         if profile.shape != self.shape {
             return Err(RestoreError::Shape {
-                saved: profile.shape,
+                saved: profile.shape.clone(),
                 here: self.shape.clone(),
             });
         }
@@ -257,10 +456,10 @@ impl Device {
     }
 
     /// What would make another device of this one, or lead it where no device gets.
-    fn check_host(&self, host: &SavedHost) -> Result<(), RestoreError> {
-        let config = &self.config;
+    fn check_host(&self, at: &str, host: &SavedHost) -> Result<(), RestoreError> {
+        let config = &self.options;
         let refuse = |key: &str, reason: String| {
-            let at = format!("device.host.{key}");
+            let at = format!("{at}.host.{key}");
             Err(RestoreError::part(at, reason))
         };
         if host.view != config.view {
@@ -298,76 +497,6 @@ impl Device {
             return Err(RestoreError::Clients { connected, saved });
         }
         Ok(())
-    }
-
-    fn images(&self, host: &SavedHost) -> Result<Images, RestoreError> {
-        let function = self.slot.function();
-        let size = usize::from(function.config().size());
-        let image = |key: &str, text: &Option<String>| {
-            let at = format!("device.host.{key}");
-            let image = text.as_ref().map(|text| Saved::of_hex(&at, text, size));
-            image.transpose()
-        };
-        let vconfig = host.virtual_config.as_ref().map(|saved| {
-            let at = "device.host.virtual_config";
-            VirtualConfig::restored(at, saved, function, self.config.pm_dialect)
-        });
-        Ok(Images {
-            saved: image("core.saved", &host.core.saved)?,
-            open: image("open_state", &host.open_state)?,
-            user: image("user_state", &host.user_state)?,
-            vconfig: vconfig.transpose()?,
-        })
-    }
-
-    fn restore_host(&mut self, now: Time, host: SavedHost, images: Images) {
-        let connected = self.connected();
-        self.vconfig = images.vconfig;
-        self.open_state = images.open;
-        self.user_state = images.user;
-        self.reset_busy = host.reset_busy;
-        self.irqs.restore(&host.irqs);
-        self.core.restore(&host.core, images.saved);
-        self.restore_low_power(now, &host.low_power, connected);
-        let usage = &mut self.rpm;
-        self.dialect.restore(&host.dialect, || usage.get());
-        // Last, since taking references takes back a queued suspend.
-        self.rpm.restore(now, &host.runtime_pm);
-        self.irqs.deliver(&mut self.outputs);
-        self.settle(now);
-    }
-
-    fn restore_low_power(&mut self, now: Time, saved: &SavedLowPower, connected: u32) {
-        let SavedLowPower {
-            opens,
-            open,
-            extra,
-            bound,
-            engaged,
-            intx_masked,
-            intx_while_asleep,
-            woken_by_platform,
-            pme_found_nanos,
-            poll_nanos,
-            suspends,
-            wakeups,
-        } = *saved;
-        let rpm = &mut self.rpm;
-        self.low_power = LowPower {
-            opens,
-            awaited: opens.saturating_sub(connected),
-            open: open.then(|| rpm.get()),
-            extra: (0..extra).map(|_| rpm.get()).collect(),
-            bound: bound.then(|| rpm.get()),
-            engaged,
-            intx_masked,
-            intx_while_asleep,
-            woken_by_platform,
-            pme_found_at: pme_found_nanos.map(|left| due(now, left)),
-            poll_at: due(now, poll_nanos.unwrap_or(0)),
-            suspends,
-            wakeups,
-        };
     }
 }
 
@@ -420,14 +549,14 @@ impl PciCore {
         SavedCore {
             current: *current,
             d3cold_allowed: *d3cold_allowed,
-            saved: saved.as_ref().map(Saved::hex),
+            saved: saved.as_ref().map(ConfigImage::hex),
             restore: *restore,
             armed: *armed,
             waited_nanos: nanos(*waited),
         }
     }
 
-    fn restore(&mut self, from: &SavedCore, image: Option<Saved>) {
+    fn restore(&mut self, from: &SavedCore, image: Option<ConfigImage>) {
         self.current = from.current;
         self.d3cold_allowed = from.d3cold_allowed;
         self.saved = image;

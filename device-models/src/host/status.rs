@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Device;
+use super::{DeviceMut, DeviceRef};
 use crate::power::PowerState;
 use crate::time::Time;
 
-impl Device {
+impl DeviceRef<'_> {
     /// Figures under the names of Linux sysfs where one exists.
     #[must_use]
     pub fn status(&self, now: Time) -> Value {
-        let function = self.slot.function();
+        let function = self.function;
         let residency: Map<String, Value> = PowerState::ALL
             .into_iter()
             .map(|state| {
@@ -21,43 +21,63 @@ impl Device {
             .collect();
         let mut status = json!({
             "power_state": function.power_state(),
-            "rail": self.slot.rail_on(),
-            "irqs": self.irqs.inspect(),
+            "rail": self.rail_on,
+            "irqs": self.state.irqs.inspect(),
             "counters": function.counters(),
             "residency_ms": residency,
         });
-        merge(&mut status, self.rpm.inspect(now));
+        merge(&mut status, self.state.rpm.inspect(now));
         merge(&mut status, self.low_power_status());
-        merge(&mut status, self.dialect.inspect());
+        merge(&mut status, self.state.dialect.inspect());
         status
     }
 
     fn low_power_status(&self) -> Value {
         json!({
-            "engaged": self.is_engaged(),
-            "opens": self.low_power.opens,
-            "suspends": self.low_power.suspends,
-            "wakeups": self.low_power.wakeups,
-            "recorded_power_state": self.core.current(),
-            "d3cold_allowed": self.core.d3cold_allowed(),
-            "dead_after_cold": self.slot.dead_after_cold(),
+            "engaged": self.state.low_power.engaged,
+            "opens": self.state.low_power.opens,
+            "suspends": self.state.low_power.suspends,
+            "wakeups": self.state.low_power.wakeups,
+            "recorded_power_state": self.state.core.current(),
+            "d3cold_allowed": self.state.core.d3cold_allowed(),
+            "dead_after_cold": self.function.dead_after_cold(),
         })
     }
 
     /// The whole state field by field.
     #[must_use]
     pub fn inspect(&self, now: Time) -> Value {
-        let mut host = json!({ "irqs": self.irqs.inspect() });
-        merge(&mut host, self.rpm.inspect(now));
+        let mut host = json!({ "irqs": self.state.irqs.inspect() });
+        merge(&mut host, self.state.rpm.inspect(now));
         merge(&mut host, self.low_power_status());
-        merge(&mut host, self.dialect.inspect());
-        json!({ "host": host, "slot": self.slot.inspect(now) })
+        merge(&mut host, self.state.dialect.inspect());
+        json!({ "host": host, "slot": { "rail": self.rail_on, "function": self.function.inspect(now) } })
     }
 
     /// What software did wrong.
     #[must_use]
     pub fn violations(&self) -> Value {
-        self.slot.function().violations()
+        self.function.violations()
+    }
+}
+
+impl DeviceMut<'_> {
+    /// As [`DeviceRef::status`].
+    #[must_use]
+    pub fn status(&self, now: Time) -> Value {
+        self.as_ref().status(now)
+    }
+
+    /// As [`DeviceRef::inspect`].
+    #[must_use]
+    pub fn inspect(&self, now: Time) -> Value {
+        self.as_ref().inspect(now)
+    }
+
+    /// As [`DeviceRef::violations`].
+    #[must_use]
+    pub fn violations(&self) -> Value {
+        self.as_ref().violations()
     }
 }
 

@@ -2,12 +2,13 @@ use super::*;
 use crate::config::{BarConfig, BarKind, ConfigSpace, HeaderConfig, MAX_BARS};
 use crate::function::{BarContent, Delays, Function, FunctionParts};
 use crate::model;
+use crate::slot::Slot;
 
-fn device(interrupt_pin: u8) -> Device {
-    device_with(interrupt_pin, HostConfig::default())
+fn device(interrupt_pin: u8) -> DeviceSet {
+    device_with(interrupt_pin, HostOptions::default())
 }
 
-fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
+fn device_with(interrupt_pin: u8, config: HostOptions) -> DeviceSet {
     let bar = BarConfig {
         kind: BarKind::Memory32,
         prefetchable: false,
@@ -25,12 +26,11 @@ fn device_with(interrupt_pin: u8, config: HostConfig) -> Device {
         mappable: Vec::new(),
         rom: vec![0x55, 0xaa],
         delays: Delays::Off,
-        aux_power: false,
         doorbells: Vec::new(),
         model: Box::new(model::None),
         line: model::LinePlace::None,
     });
-    Device::new(Slot::new(function), config)
+    DeviceSet::new(Slot::new(function, false), config, "")
 }
 
 fn intx(action: IrqAction, data: IrqData<'_>) -> SetIrqs<'_> {
@@ -43,7 +43,7 @@ fn intx(action: IrqAction, data: IrqData<'_>) -> SetIrqs<'_> {
     }
 }
 
-fn triggers(device: &mut Device) -> usize {
+fn triggers(device: &mut DeviceMut<'_>) -> usize {
     std::iter::from_fn(|| device.next_output())
         .filter(|output| matches!(output, Output::Trigger { .. }))
         .count()
@@ -54,7 +54,8 @@ const ZERO: Time = Time::ZERO;
 
 #[test]
 fn intx_masks_itself_and_starts_over_on_unmask() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
@@ -74,7 +75,7 @@ fn intx_masks_itself_and_starts_over_on_unmask() {
     assert_eq!(triggers(&mut device), 1);
 }
 
-fn withdrawals(device: &mut Device) -> usize {
+fn withdrawals(device: &mut DeviceMut<'_>) -> usize {
     std::iter::from_fn(|| device.next_output())
         .filter(|output| matches!(output, Output::Withdraw { .. }))
         .count()
@@ -82,7 +83,8 @@ fn withdrawals(device: &mut Device) -> usize {
 
 #[test]
 fn a_signal_that_nobody_noticed_goes_with_the_wire() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
@@ -110,11 +112,12 @@ fn a_signal_that_nobody_noticed_goes_with_the_wire() {
 
 #[test]
 fn what_vfio_pci_has_signalled_stays_signalled() {
-    let config = HostConfig {
+    let config = HostOptions {
         view: View::VfioPci,
-        ..HostConfig::default()
+        ..HostOptions::default()
     };
-    let mut device = device_with(1, config);
+    let mut devices = device_with(1, config);
+    let mut device = devices.first_mut();
     device.client_came(ZERO).unwrap();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
@@ -126,7 +129,8 @@ fn what_vfio_pci_has_signalled_stays_signalled() {
 
 #[test]
 fn a_mask_by_the_client_holds_the_interrupt_back() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
@@ -147,7 +151,8 @@ fn a_mask_by_the_client_holds_the_interrupt_back() {
 
 #[test]
 fn another_trigger_does_not_unmask() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
@@ -160,7 +165,8 @@ fn another_trigger_does_not_unmask() {
 
 #[test]
 fn a_level_that_waits_is_signalled_when_a_trigger_comes() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
     device
@@ -171,7 +177,8 @@ fn a_level_that_waits_is_signalled_when_a_trigger_comes() {
 
 #[test]
 fn interrupts_end_with_the_client() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     device
         .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
         .unwrap();
@@ -210,10 +217,14 @@ fn requests_that_make_no_sense_are_refused() {
         ("unmask REQ", request(4, Unmask, 0, 1, IrqData::None)),
     ];
     for (name, request) in cases {
-        let error = device(1).set_irqs(ZERO, request).expect_err(name);
+        let error = device(1)
+            .first_mut()
+            .set_irqs(ZERO, request)
+            .expect_err(name);
         assert_eq!(error.errno(), 22, "{name}");
     }
-    let mut device = device(0);
+    let mut devices = device(0);
+    let mut device = devices.first_mut();
     assert_eq!(
         device.irq_info(ZERO, 0).unwrap().count,
         0,
@@ -226,7 +237,8 @@ fn requests_that_make_no_sense_are_refused() {
 
 #[test]
 fn loop_back_triggers_fire_what_they_choose() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     for (data, fired) in [
         (IrqData::None, 1),
         (IrqData::Bool(&[0]), 0),
@@ -241,7 +253,8 @@ fn loop_back_triggers_fire_what_they_choose() {
 
 #[test]
 fn an_access_inside_a_region_always_gets_data() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     for (index, size) in [(0, 0x1000), (6, 0x800), (7, 0x100), (1, 0), (8, 0)] {
         assert_eq!(
             device.region_info(ZERO, index).unwrap().size,
@@ -264,7 +277,8 @@ fn an_access_inside_a_region_always_gets_data() {
 
 #[test]
 fn the_rom_answers_only_where_it_decodes() {
-    let mut device = device(1);
+    let mut devices = device(1);
+    let mut device = devices.first_mut();
     let mut data = [0; 3];
     device.region_read(ZERO, 6, 0, &mut data).unwrap();
     assert_eq!(data, [0xff; 3]);
@@ -277,11 +291,12 @@ fn the_rom_answers_only_where_it_decodes() {
 #[test]
 fn retained_state_outlives_the_client_and_reset_state_does_not() {
     for (on_disconnect, kept) in [(OnDisconnect::Reset, 0), (OnDisconnect::Retain, 2)] {
-        let config = HostConfig {
+        let config = HostOptions {
             on_disconnect,
-            ..HostConfig::default()
+            ..HostOptions::default()
         };
-        let mut device = device_with(1, config);
+        let mut devices = device_with(1, config);
+        let mut device = devices.first_mut();
         device.region_write(ZERO, 7, 0x04, &[2, 0]).unwrap();
         device.client_gone(ZERO);
         let mut command = [0; 2];

@@ -49,7 +49,6 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
         mappable,
         rom: image,
         delays: tables.platform.delays,
-        aux_power,
         doorbells,
         model,
         line: LinePlace::None,

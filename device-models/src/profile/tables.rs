@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
-use crate::host::{self, ColdVia, HostConfig, OnDisconnect, PmDialect, SuspendDelay, View};
+use crate::host::{self, ColdVia, HostOptions, OnDisconnect, PmDialect, SuspendDelay, View};
 use crate::power::PowerState;
 
 use super::capabilities::Capabilities;
@@ -244,7 +244,7 @@ impl From<DelayMs> for SuspendDelay {
 
 impl Tables {
     /// The host driver's part of a profile.
-    pub(super) fn host_config(&self) -> HostConfig {
+    pub(super) fn host_options(&self) -> HostOptions {
         let Host {
             view,
             pm_dialect,
@@ -256,7 +256,7 @@ impl Tables {
             on_disconnect,
             client_memory: _,
         } = self.host;
-        HostConfig {
+        HostOptions {
             view,
             pm_dialect,
             platform: host::Platform {

@@ -32,7 +32,7 @@ fn a_name_and_an_identity_are_a_whole_profile() {
     assert_eq!(profile.config_space().len(), 256);
     assert_eq!(device_bytes(&profile, 0x34, 1), [0], "no list");
     profile
-        .device(&Registry::builtin())
+        .device_set(&Registry::builtin())
         .expect("no model is needed");
 }
 
@@ -74,7 +74,7 @@ fn an_unknown_model_is_told_where_it_is_named() {
     let profile =
         parse(&format!("model = \"toaster\"\n{HEAD}"), &[]).expect("it may be registered");
     let error = profile
-        .device(&Registry::builtin())
+        .device_set(&Registry::builtin())
         .expect_err("nobody did");
     let message = error.to_string();
     assert!(
@@ -86,15 +86,15 @@ fn an_unknown_model_is_told_where_it_is_named() {
     }
     let mut registry = Registry::builtin();
     registry.register("toaster", || Box::new(crate::model::None));
-    profile.device(&registry).expect("now it is known");
+    profile.device_set(&registry).expect("now it is known");
 }
 
 #[test]
 fn where_a_line_leads_is_said_of_models_that_have_one() {
     let place = |text: &str| {
         let profile = parse(&format!("{text}\n{HEAD}"), &[]).expect("keys are the model's");
-        let device = profile.device(&Registry::builtin());
-        device.map(|mut device| device.line_place().cloned())
+        let device = profile.device_set(&Registry::builtin());
+        device.map(|mut devices| devices.first_mut().line_place().cloned())
     };
     assert_eq!(place("model = \"none\""), Ok(None));
     assert_eq!(place("model = \"serial\""), Ok(Some(LinePlace::None)));
@@ -126,9 +126,10 @@ fn the_model_ram_makes_every_bar_memory() {
     let text =
         format!("model = \"ram\"\n{HEAD}[[bar]]\nindex = 0\nkind = \"memory32\"\nsize = 0x1000\n");
     let profile = parse(&text, &[]).expect("it is valid");
-    let mut device = profile
-        .device(&Registry::builtin())
+    let mut devices = profile
+        .device_set(&Registry::builtin())
         .expect("it needs no code");
+    let mut device = devices.first_mut();
     let now = crate::time::Time::ZERO;
     let config = crate::host::region_index::CONFIG;
     device

@@ -9,8 +9,8 @@ use super::{RestoreError, hex, unhex};
 /// Bytes of a BAR that are saved together, and the alignment of their place.
 pub const PAGE: u64 = 4096;
 
-/// Where the memory stands in a tree: a list for each BAR that has some.
-const PLACE: &str = "/device/slot/function/core/ram";
+/// Where the memory stands in the tree of a function: a list for each BAR that has some.
+const PLACE: &str = "/core/ram";
 
 /// A page of the memory behind a BAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,11 +44,13 @@ impl Content {
 /// The pages that are not zero.
 pub type Memory = BTreeMap<Page, Content>;
 
-/// Takes the memory out of a tree that [`crate::host::Device::save`] made.
+/// Takes the memory out of a tree that [`crate::host::DeviceRef::save`] made, of one device.
 #[must_use]
 pub fn take(tree: &mut Value) -> Memory {
     let mut memory = Memory::new();
-    let bars = tree.pointer_mut(PLACE).and_then(Value::as_array_mut);
+    let bars = function(tree)
+        .and_then(|function| function.pointer_mut(PLACE))
+        .and_then(Value::as_array_mut);
     for (bar, runs) in (0..).zip(bars.into_iter().flatten()) {
         let Some(runs) = runs.as_array_mut() else {
             continue;
@@ -67,6 +69,12 @@ pub fn take(tree: &mut Value) -> Memory {
     memory
 }
 
+/// The function in a tree that has one.
+fn function(tree: &mut Value) -> Option<&mut Value> {
+    let functions = tree.pointer_mut("/slot/functions")?.as_object_mut()?;
+    functions.values_mut().next()
+}
+
 /// Puts memory into a tree that it was taken out of.
 ///
 /// # Errors
@@ -74,7 +82,9 @@ pub fn take(tree: &mut Value) -> Memory {
 pub fn put(tree: &mut Value, memory: &Memory) -> Result<(), RestoreError> {
     for (page, Content { offset, bytes }) in memory {
         let place = format!("{PLACE}/{}", page.bar);
-        let runs = tree.pointer_mut(&place).and_then(Value::as_array_mut);
+        let runs = function(tree)
+            .and_then(|function| function.pointer_mut(&place))
+            .and_then(Value::as_array_mut);
         let Some(runs) = runs else {
             let at = format!("function.core.ram.{}", page.bar);
             return Err(RestoreError::part(at, "this BAR is no memory"));

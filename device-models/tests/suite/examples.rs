@@ -1,7 +1,7 @@
 //! The examples for device authors are as small as the documentation says, and they work.
 
 use pci_device_models::dma::DmaOp;
-use pci_device_models::host::{Device, IrqIndex, Output, region_index};
+use pci_device_models::host::{DeviceMut, DeviceSet, IrqIndex, Output, region_index};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
@@ -19,26 +19,26 @@ const GUIDE: &str = include_str!("../../../docs/device-authors.md");
 const COMMAND: u64 = 0x04;
 const MEMORY_SPACE_AND_BUS_MASTER: [u8; 2] = [0x06, 0x00];
 
-fn device(registry: &Registry, model: &str) -> Device {
+fn device(registry: &Registry, model: &str) -> DeviceSet {
     let set = [("model".to_owned(), model.to_owned())];
     let profile = Profile::parse("minimal.toml", PROFILE, &set).expect("it is valid");
-    let mut device = profile.device(registry).expect("its model is known");
+    let mut devices = profile.device_set(registry).expect("its model is known");
     write(
-        &mut device,
+        &mut devices.first_mut(),
         region_index::CONFIG,
         COMMAND,
         &MEMORY_SPACE_AND_BUS_MASTER,
     );
-    device
+    devices
 }
 
-fn write(device: &mut Device, region: u32, offset: u64, data: &[u8]) {
+fn write(device: &mut DeviceMut<'_>, region: u32, offset: u64, data: &[u8]) {
     device
         .region_write(Time::ZERO, region, offset, data)
         .expect("it is inside the region");
 }
 
-fn read(device: &mut Device, region: u32, offset: u64) -> u32 {
+fn read(device: &mut DeviceMut<'_>, region: u32, offset: u64) -> u32 {
     let mut data = [0; 4];
     device
         .region_read(Time::ZERO, region, offset, &mut data)
@@ -92,14 +92,16 @@ fn the_guide_quotes_a_mistake_as_it_is_told() {
 
 #[test]
 fn the_profile_alone_is_a_device_with_memory() {
-    let mut device = device(&Registry::builtin(), "ram");
+    let mut devices = device(&Registry::builtin(), "ram");
+    let mut device = devices.first_mut();
     write(&mut device, 0, 0x20, &0x1234_5678_u32.to_le_bytes());
     assert_eq!(read(&mut device, 0, 0x20), 0x1234_5678);
 }
 
 #[test]
 fn the_model_adds_and_interrupts() {
-    let mut device = device(&minimal_model::registry(), "adder");
+    let mut devices = device(&minimal_model::registry(), "adder");
+    let mut device = devices.first_mut();
     // MSI-X Message Control: Enable; vector 0 of the table unmasked.
     let profile = Profile::parse("minimal.toml", PROFILE, &[]).expect("it is valid");
     let msix = capability(profile.config_space(), 0x11);
@@ -128,7 +130,8 @@ fn the_model_adds_and_interrupts() {
 #[test]
 fn the_filler_waits_writes_its_pattern_and_interrupts() {
     let model = "{ name = \"filler\", delay-ms = 10 }";
-    let mut device = device(&step_by_step::registry(), model);
+    let mut devices = device(&step_by_step::registry(), model);
+    let mut device = devices.first_mut();
     let memory_end = Time::from_nanos(10_000_000);
     for (offset, value) in [(0x00, 0x1000_u32), (0x08, 16), (0x0c, 1)] {
         write(&mut device, 0, offset, &value.to_le_bytes());
@@ -168,7 +171,7 @@ fn parameters_out_of_range_are_refused_in_words() {
     let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let profile = Profile::parse("minimal.toml", PROFILE, &set).expect("it is a profile");
     let error = profile
-        .device(&step_by_step::registry())
+        .device_set(&step_by_step::registry())
         .expect_err("0 is out of range");
     assert!(
         error.message.contains("0 is out of range; choose 1 to 100"),

@@ -1,9 +1,9 @@
 //! The host driver over a function, seen from right above it: what reaches the function and in which
 //! order, which fields are whose, and what outlives sleep.
 
-use pci_device_models::effect::Event;
+use pci_device_models::effect::FunctionEvent;
 use pci_device_models::host::{
-    AttachedFd, Device, FeatureCall, IrqAction, IrqData, IrqIndex, Output, SetIrqs,
+    AttachedFd, DeviceSet, Event, FeatureCall, IrqAction, IrqData, IrqIndex, Output, SetIrqs,
     region_index::{CONFIG, ROM},
 };
 use pci_device_models::model::Registry;
@@ -58,7 +58,7 @@ view = "vfio-pci"
 "#;
 
 /// A device with the clock at zero.
-struct Bench(Device);
+struct Bench(DeviceSet);
 
 impl Bench {
     /// An open device; `set` are overrides of the profile.
@@ -68,21 +68,25 @@ impl Bench {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
         let profile = Profile::parse("function", FUNCTION, &set).expect("a profile");
-        let mut device = profile.device(&Registry::builtin()).expect("a device");
-        device.client_came(Time::ZERO).expect("it wakes");
-        let mut bench = Self(device);
+        let mut devices = profile.device_set(&Registry::builtin()).expect("a device");
+        devices
+            .first_mut()
+            .client_came(Time::ZERO)
+            .expect("it wakes");
+        let mut bench = Self(devices);
         bench.idle();
         bench.outputs();
         bench
     }
 
     fn idle(&mut self) {
-        self.0.idle(Time::ZERO);
+        self.0.first_mut().idle(Time::ZERO);
     }
 
     fn read(&mut self, offset: u64, len: usize) -> u32 {
         let mut data = [0; 4];
         self.0
+            .first_mut()
             .region_read(Time::ZERO, CONFIG, offset, &mut data[..len])
             .expect("config space");
         self.idle();
@@ -91,6 +95,7 @@ impl Bench {
 
     fn write(&mut self, offset: u64, len: usize, value: u32) {
         self.0
+            .first_mut()
             .region_write(Time::ZERO, CONFIG, offset, &value.to_le_bytes()[..len])
             .expect("config space");
         self.idle();
@@ -104,7 +109,10 @@ impl Bench {
             data: &data,
             fd: AttachedFd::Eventfd,
         };
-        self.0.feature(Time::ZERO, &call).expect("it is right");
+        self.0
+            .first_mut()
+            .feature(Time::ZERO, &call)
+            .expect("it is right");
         self.idle();
     }
 
@@ -120,12 +128,15 @@ impl Bench {
             count,
             data: IrqData::Eventfd { bind: true },
         };
-        self.0.set_irqs(Time::ZERO, request).expect("it is right");
+        self.0
+            .first_mut()
+            .set_irqs(Time::ZERO, request)
+            .expect("it is right");
         self.idle();
     }
 
     fn outputs(&mut self) -> Vec<Output> {
-        std::iter::from_fn(|| self.0.next_output()).collect()
+        std::iter::from_fn(|| self.0.first_mut().next_output()).collect()
     }
 
     /// The states that the function went to.
@@ -133,7 +144,7 @@ impl Bench {
         let outputs = self.outputs().into_iter();
         outputs
             .filter_map(|output| match output {
-                Output::Event(Event::DState { to, .. }) => Some(to),
+                Output::Event(Event::Function(FunctionEvent::DState { to, .. })) => Some(to),
                 _ => None,
             })
             .collect()
@@ -202,7 +213,7 @@ fn a_function_sleeps_where_it_can_wake_from() {
 fn what_is_the_drivers_own_keeps_its_value_when_the_function_dies() {
     for (dialect, pmcsr) in [(&[COLD][..], 0x7eff), (&[COLD, V4], 0xfeff)] {
         let mut bench = Bench::open(dialect);
-        bench.0.set_dead_after_cold(Time::ZERO, true);
+        bench.0.first_mut().set_dead_after_cold(Time::ZERO, true);
         bench.enter();
         for (offset, len, value) in [
             (0x00, 4, 0x5678_1234),
@@ -299,7 +310,7 @@ fn interrupt_disable_masks_by_word_and_by_byte() {
         let mut bench = Bench::open(&[]);
         bench.bind(0, 1);
         bench.write(offset, len, disable);
-        bench.0.set_intx(Time::ZERO, true);
+        bench.0.first_mut().set_intx(Time::ZERO, true);
         assert_eq!(bench.triggers(), []);
         bench.write(offset, len, enable);
         assert_eq!(bench.triggers(), [(IrqIndex::Intx, 0)]);
@@ -312,8 +323,8 @@ fn a_resample_in_sleep_and_a_line_that_rose_make_one_signal() {
         let mut bench = Bench::open(&[how]);
         bench.bind(0, 1);
         bench.enter();
-        bench.0.intx_resample();
-        bench.0.set_intx(Time::ZERO, true);
+        bench.0.first_mut().intx_resample();
+        bench.0.first_mut().set_intx(Time::ZERO, true);
         assert_eq!(bench.triggers(), [], "asleep");
         bench.read(0, 4);
         assert_eq!(bench.triggers(), [(IrqIndex::Intx, 0)]);
@@ -326,18 +337,18 @@ fn a_resample_in_sleep_and_a_line_that_rose_make_one_signal() {
 fn messages_work_by_their_triggers_alone_and_over_sleep() {
     for (index, expected) in [(1, IrqIndex::Msi), (2, IrqIndex::Msix)] {
         let mut bench = Bench::open(&[HOT]);
-        bench.0.interrupt(Time::ZERO, 2);
+        bench.0.first_mut().interrupt(Time::ZERO, 2);
         assert_eq!(bench.triggers(), [], "INTx has no trigger");
-        bench.0.set_intx(Time::ZERO, false);
+        bench.0.first_mut().set_intx(Time::ZERO, false);
         bench.write(4, 2, 0x0006);
         bench.bind(index, 3);
-        bench.0.interrupt(Time::ZERO, 2);
+        bench.0.first_mut().interrupt(Time::ZERO, 2);
         assert_eq!(bench.triggers(), [(expected, 2)]);
         bench.enter();
         bench.read(0, 4);
         bench.triggers();
         bench.feature(5, [0; 8]);
-        bench.0.interrupt(Time::ZERO, 1);
+        bench.0.first_mut().interrupt(Time::ZERO, 1);
         assert_eq!(bench.triggers(), [(expected, 1)], "restored");
     }
 }
@@ -347,7 +358,10 @@ fn the_rom_needs_memory_space_and_no_bit_of_its_own() {
     let mut bench = Bench::open(&[]);
     let rom = |bench: &mut Bench| {
         let mut data = [0; 2];
-        let read = bench.0.region_read(Time::ZERO, ROM, 0, &mut data);
+        let read = bench
+            .0
+            .first_mut()
+            .region_read(Time::ZERO, ROM, 0, &mut data);
         read.map(|_| data).map_err(|error| error.errno())
     };
     const ENOMEM: i32 = 12;
@@ -365,11 +379,11 @@ fn the_poll_finds_a_wake_event_at_the_next_full_second_of_sleep() {
     let mut bench = Bench::open(&[HOT]);
     bench.feature(4, [0; 8]);
     bench.outputs();
-    bench.0.pme(at(2300));
-    let asleep = |bench: &Bench| bench.0.status(at(3000))["runtime_status"] == "suspended";
-    bench.0.advance(at(2999));
+    bench.0.first_mut().pme(at(2300));
+    let asleep = |bench: &Bench| bench.0.first().status(at(3000))["runtime_status"] == "suspended";
+    bench.0.first_mut().advance(at(2999));
     assert!(asleep(&bench));
-    bench.0.advance(at(3000));
+    bench.0.first_mut().advance(at(3000));
     assert!(!asleep(&bench));
     let wakeup = |output: &Output| matches!(output, Output::Wakeup { signal: true });
     assert_eq!(bench.outputs().iter().filter(|out| wakeup(out)).count(), 1);
@@ -400,7 +414,7 @@ proptest! {
         };
         let before = image(&mut bench);
         bench.enter();
-        prop_assert_ne!(bench.0.slot().function().power_state(), D0);
+        prop_assert_ne!(bench.0.first_mut().slot().function().power_state(), D0);
         bench.feature(5, [0; 8]);
         prop_assert_eq!(image(&mut bench), before);
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use model::{ARMED, Answer, Model, Place, Signal};
 use pci_device_models::host::{
-    Device, FeatureReply, HostError, IrqAction, IrqData, IrqIndex, Output, PmDialect, SetIrqs,
+    DeviceSet, FeatureReply, HostError, IrqAction, IrqData, IrqIndex, Output, PmDialect, SetIrqs,
     View, region_index::CONFIG,
 };
 use pci_device_models::model::Registry;
@@ -30,7 +30,7 @@ const FLR: u16 = 0x8000;
 
 /// The device with a clock, served as a server does.
 struct Bench {
-    device: Device,
+    devices: DeviceSet,
     now: Time,
     signals: Vec<Signal>,
     /// Signals of the wake-up eventfd in all.
@@ -40,9 +40,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(device: Device) -> Self {
+    fn new(devices: DeviceSet) -> Self {
         Self {
-            device,
+            devices,
             now: Time::ZERO,
             signals: Vec::new(),
             woken: 0,
@@ -51,19 +51,21 @@ impl Bench {
     }
 
     fn status(&self) -> Value {
-        self.device.status(self.now)
+        self.devices.first().status(self.now)
     }
 
     fn config(&mut self, offset: u64) -> Answer {
         let mut data = [0; 2];
-        self.device
+        self.devices
+            .first_mut()
             .region_read(self.now, CONFIG, offset, &mut data)
             .map(|_| u64::from(u16::from_le_bytes(data)))
             .map_err(HostError::errno)
     }
 
     fn set_config(&mut self, offset: u64, word: u16) -> Answer {
-        self.device
+        self.devices
+            .first_mut()
             .region_write(self.now, CONFIG, offset, &word.to_le_bytes())
             .map(|_| 0)
             .map_err(HostError::errno)
@@ -77,12 +79,12 @@ impl Bench {
             count,
             data,
         };
-        let answer = self.device.set_irqs(self.now, request);
+        let answer = self.devices.first_mut().set_irqs(self.now, request);
         answer.map(|()| 0).map_err(HostError::errno)
     }
 
     fn apply(&mut self, step: Step) -> Answer {
-        let (device, now) = (&mut self.device, self.now);
+        let (mut device, now) = (self.devices.first_mut(), self.now);
         let done = |result: Result<(), HostError>| result.map(|()| 0).map_err(HostError::errno);
         let bind = |bind| IrqData::Eventfd { bind };
         let answer = match step {
@@ -92,7 +94,7 @@ impl Bench {
                 Ok(0)
             }
             // In the hardware view the PME bits are the chip's, of which the model knows nothing.
-            Step::ReadPmcsr => match device.config().view {
+            Step::ReadPmcsr => match device.options().view {
                 View::Hardware => self.config(PMCSR).map(|word| word & 0x7eff),
                 View::VfioPci => self.config(PMCSR),
             },
@@ -192,7 +194,7 @@ impl Bench {
                 Ok(0)
             }
         };
-        self.device.idle(self.now);
+        self.devices.first_mut().idle(self.now);
         self.wait(Duration::ZERO);
         answer
     }
@@ -201,14 +203,19 @@ impl Bench {
     fn wait(&mut self, span: Duration) {
         let until = self.now.after(span);
         let mut turns = 0;
-        while let Some(due) = self.device.next_deadline().filter(|due| *due <= until) {
+        while let Some(due) = self
+            .devices
+            .first_mut()
+            .next_deadline()
+            .filter(|due| *due <= until)
+        {
             self.now = self.now.max(due);
-            self.device.advance(self.now);
+            self.devices.first_mut().advance(self.now);
             turns += 1;
             assert!(turns < 1000, "something is due for ever");
         }
         self.now = until;
-        while let Some(output) = self.device.next_output() {
+        while let Some(output) = self.devices.first_mut().next_output() {
             self.signals.extend(match output {
                 Output::Wakeup { signal: true } => Some(Signal::Wake),
                 Output::Wakeup { signal: false } => Some(Signal::Dropped),
@@ -315,9 +322,9 @@ fn ends_low_power(step: Step) -> bool {
 }
 
 /// Lives one life, and says how many steps made sense in it.
-fn live(device: Device, knobs: Knobs, steps: &[Step]) -> Result<u64, TestCaseError> {
+fn live(devices: DeviceSet, knobs: Knobs, steps: &[Step]) -> Result<u64, TestCaseError> {
     let mut taken = 0;
-    let mut bench = Bench::new(device);
+    let mut bench = Bench::new(devices);
     let mut model = Model::new(knobs);
     compare(&bench, &bench.status(), &model)?;
     for (at, step) in steps.iter().enumerate() {
@@ -361,13 +368,13 @@ fn live(device: Device, knobs: Knobs, steps: &[Step]) -> Result<u64, TestCaseErr
 struct Shop(HashMap<String, Profile>);
 
 impl Shop {
-    fn device(&mut self, knobs: &Knobs) -> Device {
+    fn device_set(&mut self, knobs: &Knobs) -> DeviceSet {
         let text = knobs.profile();
         let profile = self
             .0
             .entry(text)
             .or_insert_with_key(|text| Profile::parse("test", text, &[]).expect("a profile"));
-        profile.device(&Registry::builtin()).expect("a device")
+        profile.device_set(&Registry::builtin()).expect("a device")
     }
 }
 
@@ -394,8 +401,8 @@ fn a_device_lives_as_the_reference_says() {
     let lives = (step::knobs(), step::steps(LENGTH));
     TestRunner::new(config)
         .run(&lives, |(knobs, steps)| {
-            let device = shop.borrow_mut().device(&knobs);
-            taken.set(taken.get() + live(device, knobs, &steps)?);
+            let devices = shop.borrow_mut().device_set(&knobs);
+            taken.set(taken.get() + live(devices, knobs, &steps)?);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));

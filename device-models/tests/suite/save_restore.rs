@@ -6,7 +6,7 @@ use std::time::Duration;
 use pci_device_models::config::AnyCapability;
 use pci_device_models::dma::DmaError;
 use pci_device_models::host::{
-    AttachedFd, Control, Device, FaultSpan, FeatureCall, HostError, IrqAction, IrqData, Output,
+    AttachedFd, Control, DeviceSet, FaultSpan, FeatureCall, HostError, IrqAction, IrqData, Output,
     ResumeFault, SetIrqs, SuspendDelay, region_index::CONFIG,
 };
 use pci_device_models::model::Registry;
@@ -62,8 +62,8 @@ fn profile(name: &str, view: &str, dialect: &str) -> Profile {
     Profile::parse(name, text, &set).expect("a profile")
 }
 
-fn device(profile: &Profile) -> Device {
-    profile.device(&Registry::builtin()).expect("a device")
+fn device_set(profile: &Profile) -> DeviceSet {
+    profile.device_set(&Registry::builtin()).expect("a device")
 }
 
 /// What a step gave, outputs included.
@@ -76,20 +76,20 @@ struct Seen {
 
 /// A device and its clock.
 struct Bench {
-    device: Device,
+    devices: DeviceSet,
     now: Time,
 }
 
 impl Bench {
     fn new(profile: &Profile, now: Time) -> Self {
-        let mut device = device(profile);
+        let mut devices = device_set(profile);
         // Two devices that were made at different times have slept different times already.
-        device.advance(now);
-        Self { device, now }
+        devices.advance(now);
+        Self { devices, now }
     }
 
     fn pmcsr(&self) -> Option<u64> {
-        let mut placed = self.device.slot().function().config().capabilities();
+        let mut placed = self.devices.slot().first().config().capabilities();
         let pm =
             placed.find(|placed| matches!(placed.capability, AnyCapability::PowerManagement(_)));
         pm.map(|pm| u64::from(pm.offset) + PMCSR as u64)
@@ -98,14 +98,16 @@ impl Bench {
     fn outputs(&mut self) -> Vec<String> {
         let mut seen = Vec::new();
         let mut transfers = 0;
-        while let Some(output) = self.device.next_output() {
+        while let Some(output) = self.devices.first_mut().next_output() {
             match output {
                 Output::Dma(request) => {
                     // Memory answers at once, but not for as long as a job of the engine may take.
                     transfers += 1;
                     let end = Err(DmaError::Unmapped { address: 0 });
                     let outcome = if transfers < 64 { Ok(&[][..]) } else { end };
-                    self.device.dma_done(self.now, request.id, outcome);
+                    self.devices
+                        .first_mut()
+                        .dma_done(self.now, request.id, outcome);
                 }
                 other => seen.push(format!("{other:?}")),
             }
@@ -115,7 +117,7 @@ impl Bench {
 
     fn apply(&mut self, step: &Step) -> Seen {
         let pmcsr = self.pmcsr();
-        let (device, now) = (&mut self.device, self.now);
+        let (mut device, now) = (self.devices.first_mut(), self.now);
         let mut data = Vec::new();
         let count = |result: Result<usize, HostError>| result.map(|count| count as u64);
         let done = |result: Result<(), HostError>| result.map(|()| 0);
@@ -123,7 +125,7 @@ impl Bench {
             Step::Open if device.has_room() => done(device.client_came(now)),
             Step::Open => Ok(1),
             Step::Close => {
-                if device.connected() > 0 {
+                if device.as_ref().connected() > 0 {
                     device.client_gone(now);
                 }
                 Ok(0)
@@ -227,7 +229,7 @@ impl Bench {
             }
         };
         let mut seen = self.outputs();
-        self.device.idle(self.now);
+        self.devices.first_mut().idle(self.now);
         seen.extend(self.outputs());
         seen.extend(self.wait(Duration::ZERO));
         Seen {
@@ -240,9 +242,14 @@ impl Bench {
     fn wait(&mut self, span: Duration) -> Vec<String> {
         let mut seen = Vec::new();
         let until = self.now.after(span);
-        while let Some(due) = self.device.next_deadline().filter(|due| *due <= until) {
+        while let Some(due) = self
+            .devices
+            .first_mut()
+            .next_deadline()
+            .filter(|due| *due <= until)
+        {
             self.now = self.now.max(due);
-            self.device.advance(self.now);
+            self.devices.first_mut().advance(self.now);
             seen.extend(self.outputs());
         }
         self.now = until;
@@ -250,13 +257,13 @@ impl Bench {
     }
 
     fn has_triggers(&self) -> bool {
-        let status = self.device.status(self.now);
+        let status = self.devices.first().status(self.now);
         let bound = status["irqs"]["bound"].as_object().expect("by index");
         bound.values().any(|count| *count != 0)
     }
 
     fn save(&self) -> Value {
-        self.device.save(self.now)
+        self.devices.save(self.now)
     }
 }
 
@@ -348,20 +355,20 @@ proptest! {
         let saved = first.save();
         // Its clock shows another time, and started later than the other's last events.
         let mut second = Bench::new(&profile, Time::from_nanos(12));
-        prop_assert_eq!(second.device.restore(second.now, &saved), Ok(()));
+        prop_assert_eq!(second.devices.first_mut().restore(second.now, &saved), Ok(()));
         second.outputs();
         prop_assert_eq!(&saved, &second.save());
-        prop_assert_eq!(second.device.connected(), 0);
-        for _ in 0..first.device.connected() {
-            prop_assert!(second.device.has_room());
-            prop_assert_eq!(second.device.client_came(second.now), Ok(()));
+        prop_assert_eq!(second.devices.first().connected(), 0);
+        for _ in 0..first.devices.first().connected() {
+            prop_assert!(second.devices.first_mut().has_room());
+            prop_assert_eq!(second.devices.first_mut().client_came(second.now), Ok(()));
         }
         prop_assert_eq!(&saved, &second.save());
         for step in &after {
             prop_assert_eq!(first.apply(step), second.apply(step), "{:?}", step);
         }
         prop_assert_eq!(first.save(), second.save());
-        prop_assert_eq!(first.device.status(first.now), second.device.status(second.now));
+        prop_assert_eq!(first.devices.first().status(first.now), second.devices.first().status(second.now));
     }
 }
 
@@ -401,9 +408,10 @@ proptest! {
         }
         let mut tree = bench.save();
         let mut places = Vec::new();
-        leaves("", &tree["device"], &mut places);
+        leaves("/slot", &tree["slot"], &mut places);
+        leaves("/devices/0/host", &tree["devices"]["0"]["host"], &mut places);
         for (place, bits, shift) in changes {
-            let place = format!("/device{}", place.get(&places));
+            let place = place.get(&places).clone();
             let leaf = tree.pointer_mut(&place).expect("it was found there");
             *leaf = match leaf {
                 Value::Number(_) => json!(bits >> shift),
@@ -413,7 +421,7 @@ proptest! {
         }
         let mut bench = Bench::new(&profile, Time::ZERO);
         let fresh = bench.save();
-        if bench.device.restore(bench.now, &tree).is_err() {
+        if bench.devices.first_mut().restore(bench.now, &tree).is_err() {
             prop_assert_eq!(fresh, bench.save());
         }
         for step in &after {
@@ -448,7 +456,7 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
         parent.expect("an object").remove(key).expect(key);
         tree
     };
-    let core = "/device/slot/function/core";
+    let core = "/slot/functions/0/core";
     for (tree, expected) in [
         (json!(null), "the saved state: invalid type: null"),
         (
@@ -456,53 +464,56 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
             "format 99; this program reads format 3",
         ),
         (
-            with("/profile/name", json!("nic")),
+            with("/devices/0/profile/name", json!("nic")),
             "profile \"nic\", but the device has profile \"testdev\"",
         ),
         (
-            with("/profile/shape", json!("0")),
+            with("/devices/0/profile/shape", json!("0")),
             "shape 0, but the device has shape",
         ),
-        (without("/profile/shape"), "missing field `shape`"),
+        (without("/devices/0/profile/shape"), "missing field `shape`"),
         (
-            with("/device/more", json!(1)),
-            "device: unknown field `more`",
+            with("/devices/0/more", json!(1)),
+            "devices.0: unknown field `more`",
         ),
-        (without("/device/host"), "device: missing field `host`"),
         (
-            without("/device/host/open_state"),
+            without("/devices/0/host"),
+            "devices.0: missing field `host`",
+        ),
+        (
+            without("/devices/0/host/open_state"),
             "the key \"open_state\" is missing",
         ),
         (
-            with("/device/host/view", json!("vfio-pci")),
-            "device.host.view: it was",
+            with("/devices/0/host/view", json!("vfio-pci")),
+            "devices.0.host.view: it was",
         ),
         (
-            with("/device/host/low_power/opens", json!(9)),
+            with("/devices/0/host/low_power/opens", json!(9)),
             "9 clients; at most 2",
         ),
         (
-            with("/device/host/low_power/extra", json!(7)),
+            with("/devices/0/host/low_power/extra", json!(7)),
             "7 references",
         ),
         (
-            with("/device/host/low_power/poll_nanos", json!(5)),
-            "the saved state.device.host.low_power.poll_nanos",
+            with("/devices/0/host/low_power/poll_nanos", json!(5)),
+            "the saved state.devices.0.host.low_power.poll_nanos",
         ),
         (
-            with("/device/host/open_state", json!("00")),
+            with("/devices/0/host/open_state", json!("00")),
             "1 bytes instead of 4096",
         ),
         (
-            with("/device/host/user_state", json!("0x")),
+            with("/devices/0/host/user_state", json!("0x")),
             "two hexadecimal digits",
         ),
         (
-            with("/device/slot/function/model/registers", json!([1])),
+            with("/slot/functions/0/model/registers", json!([1])),
             "1 registers instead of 16",
         ),
         (
-            without("/device/slot/function/model/engine"),
+            without("/slot/functions/0/model/engine"),
             "missing field `engine`",
         ),
         (
@@ -525,7 +536,11 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
         let mut bench = testdev();
         bench.apply(&Step::Write(0, SCRATCH, vec![1, 2, 3, 4]));
         let before = bench.save();
-        let error = bench.device.restore(bench.now, &tree).expect_err(expected);
+        let error = bench
+            .devices
+            .first_mut()
+            .restore(bench.now, &tree)
+            .expect_err(expected);
         assert!(
             error.to_string().contains(expected),
             "{error} instead of {expected}"
@@ -534,7 +549,7 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
     }
     let mut other = Bench::new(&profile("nic", "hardware", "mainline"), Time::ZERO);
     assert!(matches!(
-        other.device.restore(other.now, &good),
+        other.devices.first_mut().restore(other.now, &good),
         Err(RestoreError::Profile { .. })
     ));
 }
@@ -544,7 +559,7 @@ fn a_profile_that_was_changed_has_another_shape() {
     let text = Profile::builtin("testdev").expect("it is built in");
     let set = [("capabilities.pm.d1".to_owned(), "true".to_owned())];
     let changed = Profile::parse("testdev", text, &set).expect("a profile");
-    let error = device(&changed).restore(Time::ZERO, &testdev().save());
+    let error = device_set(&changed).restore(Time::ZERO, &testdev().save());
     assert!(
         matches!(error, Err(RestoreError::Shape { .. })),
         "{error:?}"
@@ -558,10 +573,13 @@ fn clients_that_are_there_have_taken_their_places() {
     let tree = saved.save();
     let mut bench = testdev();
     bench.apply(&Step::Open);
-    assert_eq!(bench.device.restore(bench.now, &tree), Ok(()));
-    assert_eq!((bench.device.connected(), bench.save()), (1, tree.clone()));
+    assert_eq!(bench.devices.first_mut().restore(bench.now, &tree), Ok(()));
+    assert_eq!(
+        (bench.devices.first().connected(), bench.save()),
+        (1, tree.clone())
+    );
     bench.apply(&Step::Open);
-    let error = bench.device.restore(bench.now, &tree);
+    let error = bench.devices.first_mut().restore(bench.now, &tree);
     assert_eq!(
         error,
         Err(RestoreError::Clients {

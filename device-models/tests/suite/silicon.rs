@@ -173,12 +173,12 @@ fn every_profile_builds_and_its_lists_lead_where_its_silicon_has_them() {
         let profile = profile(name);
         assert_eq!(profile.name(), *name);
         assert!(!profile.description().is_empty(), "{name}");
-        let device = profile
-            .device(&Registry::builtin())
+        let devices = profile
+            .device_set(&Registry::builtin())
             .expect("its model is known");
         let space = profile.config_space();
         let mut built = vec![0; space.len()];
-        device.slot().function().config().read(0, &mut built);
+        devices.slot().first().config().read(0, &mut built);
         assert!(
             built == space,
             "{name}: the device shows what the profile says"

@@ -37,7 +37,7 @@ pub fn run(command: Option<&ProfilesCommand>, registry: &Registry) -> Result<(),
 
 pub fn check(file: &Path, registry: &Registry) -> Result<(), Failure> {
     let profile = Profile::parse(&file.to_string_lossy(), &read(file)?, &[])?;
-    profile.device(registry)?;
+    profile.device_set(registry)?;
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::line::Line;
 use crate::listen::{self, Access, SocketFile};
-use crate::server::{Endpoint, ServedFunction, Server};
+use crate::served::{Endpoint, ServedFunction, ServedSlot};
+use crate::server::Server;
 use crate::state_file;
 use anyhow::Context;
 use pci_device_models::model::Registry;
@@ -33,7 +34,11 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     } = Plan::new(arguments, manager::passed_sockets()?, registry)?;
     for function in &mut functions {
         if let Some(file) = &function.restore {
-            let restored = state_file::restore(&mut function.device, settings.clock.now(), file);
+            let restored = state_file::restore(
+                &mut function.devices.first_mut(),
+                settings.clock.now(),
+                file,
+            );
             restored.with_context(|| format!("restoring {}", function.name))?;
         }
     }
@@ -45,7 +50,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     let mut sockets = Sockets::open(&functions, access)?;
     let mut lines = functions
         .iter_mut()
-        .map(|function| line::open(&mut function.device, access))
+        .map(|function| line::open(&mut function.devices.first_mut(), access))
         .collect::<Result<Vec<_>, _>>()?;
     let line_folders = lines.iter_mut().filter_map(|line| line.folder.take());
     sandbox.socket_folders.extend(line_folders);
@@ -148,20 +153,15 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     }
 }
 
-fn served(
-    function: PlannedFunction,
-    sockets: FunctionSockets,
-    line: Option<Line>,
-) -> ServedFunction {
-    ServedFunction {
-        name: function.name,
-        device: function.device,
+fn served(function: PlannedFunction, sockets: FunctionSockets, line: Option<Line>) -> ServedSlot {
+    let mut slot = ServedSlot::new(function.devices);
+    slot.rail = sockets.rail;
+    slot.with_function(ServedFunction {
         client_memory: function.client_memory,
-        endpoint: sockets.device,
         control: sockets.control,
-        rail: sockets.rail,
         line,
-    }
+        ..ServedFunction::new(function.name, sockets.device)
+    })
 }
 
 /// Logs that the functions are ready. For sockets at default paths, also prints the QEMU option and

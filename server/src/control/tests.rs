@@ -1,5 +1,6 @@
 //! Lines in, lines out, against the built-in test function.
 
+use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::*;
 
 struct Bench {
-    device: Device,
+    devices: DeviceSet,
     clock: Clock,
     stats: ConnectionStats,
     places: Places,
@@ -22,7 +23,7 @@ impl Bench {
         let text = Profile::builtin(profile).unwrap();
         let profile = Profile::parse(profile, text, &[]).unwrap();
         Self {
-            device: profile.device(&Registry::builtin()).unwrap(),
+            devices: profile.device_set(&Registry::builtin()).unwrap(),
             clock: Clock::manual(),
             stats: ConnectionStats::default(),
             places: Places::default(),
@@ -32,7 +33,7 @@ impl Bench {
     fn line(&mut self, line: &[u8]) -> (Value, Option<ControlAction>) {
         let mut cx = ControlContext {
             name: "dut",
-            device: &mut self.device,
+            device: self.devices.first_mut(),
             now: self.clock.now(),
             clock: &mut self.clock,
             stats: &self.stats,
@@ -224,7 +225,7 @@ fn lines_that_make_no_sense_are_answered_with_what_is_wrong() {
 #[test]
 fn asking_changes_nothing() {
     let mut bench = Bench::new();
-    let before = bench.device.inspect(bench.clock.now());
+    let before = bench.devices.first().inspect(bench.clock.now());
     for request in [
         json!({ "verb": "status" }),
         json!({ "verb": "inspect" }),
@@ -236,8 +237,8 @@ fn asking_changes_nothing() {
         let first = bench.ok(&request);
         assert_eq!(first, bench.ok(&request), "{request}");
     }
-    assert!(bench.device.next_output().is_none());
-    assert_eq!(bench.device.inspect(bench.clock.now()), before);
+    assert!(bench.devices.first_mut().next_output().is_none());
+    assert_eq!(bench.devices.first().inspect(bench.clock.now()), before);
 }
 
 #[test]
@@ -286,7 +287,7 @@ fn every_reset_is_carried_out() {
             request["kind"] = kind.into();
         }
         bench.ok(&request);
-        let events = std::iter::from_fn(|| bench.device.next_output()).count();
+        let events = std::iter::from_fn(|| bench.devices.first_mut().next_output()).count();
         assert!(events > 0, "{kind:?} leaves a trace");
     }
 }
@@ -298,7 +299,11 @@ fn a_device_that_somebody_holds_is_not_reset() {
     let mut bench = Bench::new();
     for (state, expected) in [("on", Err(HostError::ResetBusy)), ("off", Ok(()))] {
         bench.ok(&json!({ "verb": "fail-reset", "state": state }));
-        assert_eq!(bench.device.reset(bench.clock.now()), expected, "{state}");
+        assert_eq!(
+            bench.devices.first_mut().reset(bench.clock.now()),
+            expected,
+            "{state}"
+        );
     }
 }
 

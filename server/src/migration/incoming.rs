@@ -2,7 +2,7 @@
 //!
 //! What can be judged is judged at once, so that who sends it learns early that it is in vain.
 
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceRef;
 use pci_device_models::snapshot::RestoreError;
 use pci_device_models::snapshot::memory::{self, Memory};
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// Takes the next bytes.
-    pub(super) fn write(&mut self, device: &Device, bytes: &[u8]) -> Result<(), StreamError> {
+    pub(super) fn write(&mut self, device: DeviceRef<'_>, bytes: &[u8]) -> Result<(), StreamError> {
         self.len = self.len.saturating_add(bytes.len());
         if self.len > MAX_STREAM {
             return Err(StreamError::TooLong);
@@ -72,7 +72,7 @@ impl Incoming {
     }
 
     /// Takes the record that `part` begins with and says how long it is, if it is there.
-    fn take(&mut self, device: &Device, part: &[u8]) -> Result<Option<usize>, StreamError> {
+    fn take(&mut self, device: DeviceRef<'_>, part: &[u8]) -> Result<Option<usize>, StreamError> {
         if self.state.is_some() && !part.is_empty() {
             return Err(StreamError::Surplus(part.len()));
         }
@@ -100,7 +100,7 @@ impl Incoming {
         Ok(Some(end))
     }
 
-    fn take_label(&mut self, device: &Device, payload: &[u8]) -> Result<(), StreamError> {
+    fn take_label(&mut self, device: DeviceRef<'_>, payload: &[u8]) -> Result<(), StreamError> {
         let mut label: Value = serde_json::from_slice(payload).map_err(StreamError::Label)?;
         let members = label.as_object_mut();
         let version = members.and_then(|members| members.remove("stream"));

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceRef;
 use pci_device_models::snapshot::memory::{self, Content, Memory, PAGE};
 use pci_device_models::time::Time;
 
@@ -22,7 +22,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     /// A stream that has its label and nothing else.
-    pub(super) fn new(device: &Device) -> Self {
+    pub(super) fn new(device: DeviceRef<'_>) -> Self {
         let mut label = device.label();
         if let Some(members) = label.as_object_mut() {
             members.insert("stream".to_owned(), VERSION.into());
@@ -38,7 +38,7 @@ impl Outgoing {
     }
 
     /// Adds the memory behind BARs as it is now, while the device runs on.
-    pub(super) fn copy_ahead(&mut self, device: &Device, now: Time) {
+    pub(super) fn copy_ahead(&mut self, device: DeviceRef<'_>, now: Time) {
         self.sent = memory::take(&mut device.save(now));
         for (page, content) in &self.sent {
             record::put_memory(page.bar, content, &mut self.bytes);
@@ -46,7 +46,7 @@ impl Outgoing {
     }
 
     /// Adds all the rest.
-    pub(super) fn complete(&mut self, device: &Device, now: Time) {
+    pub(super) fn complete(&mut self, device: DeviceRef<'_>, now: Time) {
         put_rest(&self.sent, device, now, &mut self.bytes);
         self.sent = Memory::new();
         self.complete = true;
@@ -62,7 +62,7 @@ impl Outgoing {
     }
 
     /// Bytes that are to be read until the end, if the device stopped now.
-    pub(super) fn left(&self, device: &Device, now: Time) -> u64 {
+    pub(super) fn left(&self, device: DeviceRef<'_>, now: Time) -> u64 {
         let mut rest = Vec::new();
         if !self.complete {
             put_rest(&self.sent, device, now, &mut rest);
@@ -72,7 +72,7 @@ impl Outgoing {
 }
 
 /// Appends the memory that is not as it was `sent`, and the state.
-fn put_rest(sent: &Memory, device: &Device, now: Time, out: &mut Vec<u8>) {
+fn put_rest(sent: &Memory, device: DeviceRef<'_>, now: Time, out: &mut Vec<u8>) {
     let mut tree = device.save(now);
     let memory = memory::take(&mut tree);
     for page in sent.keys().filter(|page| !memory.contains_key(page)) {

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use pci_device_models::effect::Event;
+use pci_device_models::host::Event;
 use pci_device_models::time::Time;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};

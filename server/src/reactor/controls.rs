@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use mio::Registry;
-use pci_device_models::effect::Event;
+use pci_device_models::host::Event;
 use pci_device_models::time::Time;
 
 use super::accept::Listener;

@@ -33,14 +33,14 @@ impl Rail {
     /// Has the listener watched from now on.
     pub(super) fn listen(
         listener: UnixListener,
-        function: usize,
+        slot: usize,
         peers: &Arc<Peers>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let token = Source::RailListener(function).into();
+        let token = Source::RailListener(slot).into();
         Ok(Self {
             listener: Listener::new(listener, token, peers, registry)?,
-            token: Source::Rail(function).into(),
+            token: Source::Rail(slot).into(),
             socket: None,
         })
     }

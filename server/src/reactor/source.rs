@@ -8,7 +8,7 @@ pub(super) struct ClientId {
     /// Place of the function in the reactor's list.
     pub(super) function: usize,
     /// Place of the client among those of the function, below [`MAX_CLIENTS`].
-    pub(super) slot: usize,
+    pub(super) index: usize,
 }
 
 /// Clients that a function may have at once, whatever its profile says.
@@ -35,9 +35,9 @@ pub(super) enum Source {
     ControlListener(usize),
     /// A control client, by its own number.
     Control(usize),
-    /// The listener for who switches a function's power rail.
+    /// The listener for who switches a slot's power rail.
     RailListener(usize),
-    /// Who switches a function's power rail.
+    /// Who switches a slot's power rail.
     Rail(usize),
     /// The listener at the other end of a function's line.
     LineListener(usize),
@@ -54,14 +54,14 @@ impl From<Source> for Token {
             Source::Waker => (0, 0),
             Source::Shutdown => (1, 0),
             Source::Listener(function) => (2, function),
-            Source::Client(ClientId { function, slot }) => (3, function * MAX_CLIENTS + slot),
+            Source::Client(ClientId { function, index }) => (3, function * MAX_CLIENTS + index),
             Source::Resample(function) => (4, function),
             Source::ControlListener(function) => (5, function),
             Source::Control(client) => (6, client),
-            Source::RailListener(function) => (7, function),
-            Source::Rail(function) => (8, function),
+            Source::RailListener(slot) => (7, slot),
+            Source::Rail(slot) => (8, slot),
             Source::Doorbells(function) => (9, function),
-            Source::Twin(ClientId { function, slot }) => (10, function * MAX_CLIENTS + slot),
+            Source::Twin(ClientId { function, index }) => (10, function * MAX_CLIENTS + index),
             Source::LineListener(function) => (11, function),
             Source::Line(function) => (12, function),
         };
@@ -78,7 +78,7 @@ impl From<Token> for Source {
             2 => Self::Listener(number),
             3 => Self::Client(ClientId {
                 function: number / MAX_CLIENTS,
-                slot: number % MAX_CLIENTS,
+                index: number % MAX_CLIENTS,
             }),
             4 => Self::Resample(number),
             5 => Self::ControlListener(number),
@@ -88,7 +88,7 @@ impl From<Token> for Source {
             9 => Self::Doorbells(number),
             10 => Self::Twin(ClientId {
                 function: number / MAX_CLIENTS,
-                slot: number % MAX_CLIENTS,
+                index: number % MAX_CLIENTS,
             }),
             11 => Self::LineListener(number),
             _ => Self::Line(number),
@@ -107,15 +107,15 @@ mod tests {
                 Source::Listener(number),
                 Source::Client(ClientId {
                     function: number,
-                    slot: 0,
+                    index: 0,
                 }),
                 Source::Client(ClientId {
                     function: number,
-                    slot: MAX_CLIENTS - 1,
+                    index: MAX_CLIENTS - 1,
                 }),
                 Source::Twin(ClientId {
                     function: number,
-                    slot: 1,
+                    index: 1,
                 }),
                 Source::Resample(number),
                 Source::Doorbells(number),

@@ -28,7 +28,7 @@ pub(super) fn handle(
     // The lower half is the feature's number.
     let feature = u32::from_ne_bytes(flags) as u16;
     // vfio-pci itself has none of them, only drivers built upon it do.
-    let of_its_own = cx.device.config().view == View::Hardware;
+    let of_its_own = cx.device.options().view == View::Hardware;
     if of_its_own && let Some(kind) = migration::Kind::of(feature) {
         return migration::feature(cx, kind, payload, reply);
     }

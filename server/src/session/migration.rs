@@ -74,7 +74,7 @@ pub(super) fn feature(
         Kind::Flags => KINDS.encode(&mut data),
         Kind::State => state(cx.migration.state()).encode(&mut data),
         Kind::Size => {
-            let size = cx.migration.data_size(cx.device, cx.now);
+            let size = cx.migration.data_size(cx.device.as_ref(), cx.now);
             data.extend_from_slice(&size.to_ne_bytes());
         }
     }
@@ -126,11 +126,11 @@ pub(super) fn write(cx: &mut Context<'_>, payload: &[u8]) -> Result<(), RequestE
     let data = WriteRequest::parse(payload)?.data;
     // Never more than a message has.
     check_size(data.len() as u32, cx.limits.transfer)?;
-    Ok(cx.migration.write(cx.device, data)?)
+    Ok(cx.migration.write(cx.device.as_ref(), data)?)
 }
 
 fn check_view(cx: &Context<'_>) -> Result<(), RequestError> {
-    match cx.device.config().view {
+    match cx.device.options().view {
         View::Hardware => Ok(()),
         View::VfioPci => Err(RequestError::NoMigration),
     }

@@ -22,7 +22,7 @@ pub(super) fn negotiate(
     let peer = proposal.limits();
     // The number of maps stays the default, which is the most that some clients accept to hear;
     // more are taken without a word.
-    let migrates = cx.device.config().view == View::Hardware;
+    let migrates = cx.device.options().view == View::Hardware;
     let limits = ServerLimits {
         max_msg_fds: cx.limits.message_fds as u32,
         max_data_xfer_size: cx.limits.transfer,
@@ -34,7 +34,7 @@ pub(super) fn negotiate(
             pgsize: Some(4096),
             max_bitmap_size: Some(cx.limits.transfer.into()),
         }),
-        pm_dialect: Some(name(cx.device.config().pm_dialect).to_owned()),
+        pm_dialect: Some(name(cx.device.options().pm_dialect).to_owned()),
         ..ServerLimits::default()
     };
     let answer = version::negotiate(&proposal, &limits)?;

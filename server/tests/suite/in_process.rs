@@ -16,9 +16,10 @@ use std::thread::JoinHandle;
 
 use dormouse::clock::Clock;
 use dormouse::{
-    ClientMemory, Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings,
+    ClientMemory, Endpoint, Handle, PollMode, ServedFunction, ServedSlot, Server, ServerError,
+    Settings,
 };
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use serde_json::{Value, json};
@@ -33,12 +34,12 @@ struct Running {
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
-fn testdev() -> Device {
+fn testdev() -> DeviceSet {
     testdev_with(&[])
 }
 
 /// The test device with entries of its profile overridden, `KEY=VALUE` each.
-fn testdev_with(set: &[&str]) -> Device {
+fn testdev_with(set: &[&str]) -> DeviceSet {
     let set: Vec<_> = set
         .iter()
         .filter_map(|entry| entry.split_once('='))
@@ -46,7 +47,7 @@ fn testdev_with(set: &[&str]) -> Device {
         .collect();
     let text = Profile::builtin("testdev").unwrap();
     let profile = Profile::parse("testdev", text, &set).unwrap();
-    profile.device(&Registry::builtin()).unwrap()
+    profile.device_set(&Registry::builtin()).unwrap()
 }
 
 impl Running {
@@ -67,20 +68,16 @@ impl Running {
         Self::serve(testdev_with(set), settings, ClientMemory::FileIo)
     }
 
-    fn serve(device: Device, settings: Settings, client_memory: ClientMemory) -> Self {
+    fn serve(devices: DeviceSet, settings: Settings, client_memory: ClientMemory) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = |name| UnixListener::bind(folder.path().join(name)).unwrap();
         let mut server = Server::new(settings).unwrap();
-        let function = ServedFunction {
-            name: "testdev".to_owned(),
-            device,
-            client_memory,
-            endpoint: Endpoint::Listener(listen("socket")),
-            control: Some(listen("control")),
-            rail: Some(listen("rail")),
-            line: None,
-        };
-        server.add(function).unwrap();
+        let function = ServedFunction::new("testdev", Endpoint::Listener(listen("socket")))
+            .with_client_memory(client_memory)
+            .with_control(listen("control"));
+        let mut slot = ServedSlot::new(devices).with_function(function);
+        slot.rail = Some(listen("rail"));
+        server.add(slot).unwrap();
         Self {
             folder,
             handle: server.handle(),

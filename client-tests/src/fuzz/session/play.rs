@@ -9,8 +9,8 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::time::Duration;
 
 use dormouse::clock::Clock;
-use dormouse::{Endpoint, PollMode, ServedFunction, Server, Settings};
-use pci_device_models::host::Device;
+use dormouse::{Endpoint, PollMode, ServedFunction, ServedSlot, Server, Settings};
+use pci_device_models::host::DeviceRef;
 use serde_json::Value;
 
 use super::owed::{Owed, Reply, is_one_message, is_servers};
@@ -129,22 +129,18 @@ impl Play {
             ..Settings::default()
         };
         let mut server = Server::new(settings).expect("a server");
-        let function = Subject::numbered(number, |subject| {
+        let slot = Subject::numbered(number, |subject| {
             let listener = |of: fn(&Tools) -> &UnixListener| {
                 TOOLS.with(|tools| of(tools).try_clone().expect("a descriptor"))
             };
-            ServedFunction {
-                name: "fuzzed".to_owned(),
-                device: subject.device(),
-                client_memory: subject.profile.client_memory(),
-                endpoint: Endpoint::Listener(listener(|tools| &tools.clients.0)),
-                control: Some(listener(|tools| &tools.control.0)),
-                rail: None,
-                line: None,
-            }
+            let endpoint = Endpoint::Listener(listener(|tools| &tools.clients.0));
+            let function = ServedFunction::new("fuzzed", endpoint)
+                .with_client_memory(subject.profile.client_memory())
+                .with_control(listener(|tools| &tools.control.0));
+            ServedSlot::new(subject.devices()).with_function(function)
         });
-        let unused = usage(&function.device.status(Clock::manual().now()));
-        server.add(function).expect("a function");
+        let unused = usage(&slot.devices.first().status(Clock::manual().now()));
+        server.add(slot).expect("a function");
         Self {
             server,
             clients: [None, None],
@@ -313,7 +309,7 @@ impl Play {
         }
     }
 
-    fn look<R>(&self, with: impl FnOnce(&Device) -> R) -> R {
+    fn look<R>(&self, with: impl FnOnce(DeviceRef<'_>) -> R) -> R {
         let mut functions = self.server.functions();
         with(functions.next().expect("one function").0)
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Dialect;
 use crate::host::error::HostError;
 use crate::host::feature::SET;
-use crate::host::{AttachedFd, Device, FeatureCall, FeatureReply, Output};
+use crate::host::{AttachedFd, DeviceMut, FeatureCall, FeatureReply, Output};
 use crate::time::Time;
 
 /// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY`.
@@ -34,9 +34,9 @@ impl Mainline {
     }
 }
 
-impl Device {
+impl DeviceMut<'_> {
     fn mainline(&mut self) -> Option<&mut Mainline> {
-        match &mut self.dialect {
+        match &mut self.state.dialect {
             Dialect::Mainline(mainline) => Some(mainline),
             Dialect::V4(_) => None,
         }
@@ -89,7 +89,9 @@ impl Device {
         if let Some(mainline) = self.mainline()
             && std::mem::take(&mut mainline.armed)
         {
-            self.outputs.push_back(Output::Wakeup { signal: false });
+            self.state
+                .outputs
+                .push_back(Output::Wakeup { signal: false });
         }
     }
 
@@ -99,7 +101,9 @@ impl Device {
         if let Some(mainline) = self.mainline()
             && std::mem::take(&mut mainline.armed)
         {
-            self.outputs.push_back(Output::Wakeup { signal: true });
+            self.state
+                .outputs
+                .push_back(Output::Wakeup { signal: true });
             self.note_wakeup(now);
             self.disengage();
         }

@@ -8,7 +8,7 @@ use super::Dialect;
 use crate::host::error::HostError;
 use crate::host::feature::{GET, SET};
 use crate::host::runtime_pm::Usage;
-use crate::host::{Device, FeatureCall, FeatureReply, IrqIndex, Output};
+use crate::host::{DeviceMut, FeatureCall, FeatureReply, IrqIndex, Output};
 use crate::time::Time;
 
 /// `VFIO_DEVICE_FEATURE_POWER_MANAGEMENT`.
@@ -119,9 +119,9 @@ impl V4 {
     }
 }
 
-impl Device {
+impl DeviceMut<'_> {
     pub(in crate::host) fn v4(&mut self) -> Option<&mut V4> {
-        match &mut self.dialect {
+        match &mut self.state.dialect {
             Dialect::V4(v4) => Some(v4),
             Dialect::Mainline(_) => None,
         }
@@ -194,20 +194,20 @@ impl Device {
         if !self.is_engaged() {
             return;
         }
-        let bound = self.irqs.is_bound(IrqIndex::Pme);
+        let bound = self.state.irqs.is_bound(IrqIndex::Pme);
         let Some(v4) = self.v4() else { return };
         v4.pme_status = true;
         let signal = v4.pme_en && bound;
         let stays = signal || !v4.reentry;
         if signal {
-            self.outputs.push_back(Output::Trigger {
+            self.state.outputs.push_back(Output::Trigger {
                 index: IrqIndex::Pme,
                 vector: 0,
             });
             self.note_wakeup(now);
         }
         if stays {
-            let usage = self.rpm.get();
+            let usage = self.state.rpm.get();
             if let Some(v4) = self.v4() {
                 v4.awake = Some(usage);
             }

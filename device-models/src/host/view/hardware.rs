@@ -1,10 +1,10 @@
 //! Accesses reach the function as on a bus: what lies inside a region always gets data.
 
 use crate::host::error::HostError;
-use crate::host::{Device, region};
+use crate::host::{DeviceMut, region};
 use crate::time::Time;
 
-impl Device {
+impl DeviceMut<'_> {
     pub(in crate::host) fn hardware_read(
         &mut self,
         now: Time,

@@ -10,7 +10,7 @@ use crate::function::Function;
 use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
 use crate::host::region::{self, region_index};
-use crate::host::{Device, IrqIndex, region_index::CONFIG};
+use crate::host::{DeviceMut, IrqIndex, region_index::CONFIG};
 use crate::pci::ConventionalId;
 use crate::power::PowerState;
 use crate::register::RegisterBits;
@@ -245,14 +245,15 @@ impl VirtualConfig {
     }
 }
 
-impl Device {
+impl DeviceMut<'_> {
     /// Whether BARs and ROM decode as far as the driver knows (`__vfio_pci_memory_enabled`).
     pub(in crate::host) fn memory_decodes(&self) -> bool {
         let virtual_enable = self
+            .state
             .vconfig
             .as_ref()
             .is_none_or(VirtualConfig::memory_enabled);
-        self.core.current() < PowerState::D3hot && virtual_enable
+        self.state.core.current() < PowerState::D3hot && virtual_enable
     }
 
     pub(in crate::host) fn vfio_pci_read(
@@ -287,7 +288,7 @@ impl Device {
     pub(in crate::host) fn program_messages(&mut self, now: Time) {
         const MSI_ENABLE: u16 = 1 << 0;
         const MSIX_ENABLE: u16 = 1 << 15;
-        let msi = self.irqs.vectors_in_use(IrqIndex::Msi);
+        let msi = self.state.irqs.vectors_in_use(IrqIndex::Msi);
         // Multiple Message Enable: vectors as a power of two.
         let allocated = msi.next_power_of_two().trailing_zeros() as u16;
         let msi = if msi == 0 {
@@ -295,11 +296,11 @@ impl Device {
         } else {
             MSI_ENABLE | allocated << 4
         };
-        let msix = match self.irqs.vectors_in_use(IrqIndex::Msix) {
+        let msix = match self.state.irqs.vectors_in_use(IrqIndex::Msix) {
             0 => 0,
             _ => MSIX_ENABLE,
         };
-        if let Some(vconfig) = &mut self.vconfig {
+        if let Some(vconfig) = &mut self.state.vconfig {
             vconfig.msi_in_use = msi != 0;
             if msi != 0 {
                 vconfig.msi_allocated = allocated as u8;
@@ -403,7 +404,7 @@ impl Device {
 
     fn vfio_config_read(&mut self, now: Time, offset: u64, data: &mut [u8]) {
         self.slot.function_mut().config_read(now, offset, data);
-        if let Some(vconfig) = &self.vconfig {
+        if let Some(vconfig) = &self.state.vconfig {
             vconfig.overlay(offset, data);
         }
         self.overlay_v4_pme(offset, data);
@@ -422,7 +423,7 @@ impl Device {
         let mut word = [0; 4];
         let present = &mut word[..data.len()];
         self.slot.function_mut().config_read(now, offset, present);
-        let Some(vconfig) = &mut self.vconfig else {
+        let Some(vconfig) = &mut self.state.vconfig else {
             return;
         };
         let (pm, flr) = (vconfig.pm, vconfig.takes_flr(offset, data));
@@ -434,7 +435,9 @@ impl Device {
             self.slot.function_mut().config_write(now, offset, present);
         }
         if (COMMAND..COMMAND + 2).contains(&offset) {
-            self.irqs.set_disabled(disabled, &mut self.outputs);
+            self.state
+                .irqs
+                .set_disabled(disabled, &mut self.state.outputs);
         }
         if let Some(pm) = pm.map(u64::from) {
             if offset == pm + 4 {
@@ -451,7 +454,7 @@ impl Device {
 
     /// In the v4 dialect the PME bits of PMCSR are the driver's own.
     fn overlay_v4_pme(&mut self, offset: u64, data: &mut [u8]) {
-        let Some(pm) = self.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
+        let Some(pm) = self.state.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
             return;
         };
         let high = u64::from(pm) + 5;

@@ -3,7 +3,7 @@ use super::*;
 use crate::bench::Bench;
 use crate::bench::testing::{COMMAND, D0, D3HOT, ENABLE};
 use crate::dma::{DmaError, DmaOp, DmaRequest};
-use crate::effect::{Effect, Event, MessageKind};
+use crate::effect::{Effect, FunctionEvent, MessageKind};
 
 const PMCSR: u64 = 0x44;
 const MSI_CONTROL: u64 = 0x52;
@@ -157,7 +157,12 @@ fn an_armed_wake_event_in_d3cold_asserts_the_wake_signal() {
     bench.config(PMCSR, D3HOT | 0x0100);
     bench.function.power_off(bench.now);
     bench.pass(5);
-    let woken = |effect: &Effect| matches!(effect, Effect::Event(Event::Wake { asserted: true }));
+    let woken = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Event(FunctionEvent::Wake { asserted: true })
+        )
+    };
     assert!(bench.effects.iter().any(woken));
 }
 

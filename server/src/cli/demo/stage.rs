@@ -11,7 +11,9 @@ use anyhow::Context;
 use pci_device_models::model::Registry;
 
 use crate::control::ControlClient;
-use crate::{Client, Endpoint, Handle, PollMode, ServedFunction, Server, ServerError, Settings};
+use crate::{
+    Client, Endpoint, Handle, PollMode, ServedFunction, ServedSlot, Server, ServerError, Settings,
+};
 
 use crate::cli::failure::Failure;
 use crate::cli::profiles;
@@ -49,15 +51,13 @@ impl Stage {
             poll: PollMode::Off,
             ..Settings::default()
         })?;
-        server.add(ServedFunction {
-            name: PROFILE.to_owned(),
-            device: profile.device(&registry)?,
+        let function = ServedFunction {
             client_memory: profile.client_memory(),
-            endpoint: Endpoint::Listener(device_listener),
             control: Some(control_listener),
-            rail: None,
-            line: None,
-        })?;
+            ..ServedFunction::new(PROFILE, Endpoint::Listener(device_listener))
+        };
+        let slot = ServedSlot::new(profile.device_set(&registry)?);
+        server.add(slot.with_function(function))?;
         Ok(Self {
             device,
             control,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::line::Line;
 use crate::listen::{self, Access, SocketFile};
 use anyhow::Context;
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceMut;
 use pci_device_models::model::LinePlace;
 
 use super::super::failure::Failure;
@@ -24,7 +24,7 @@ pub(super) struct OpenLine {
 }
 
 /// The other end of the device's line, if it has a line that leads somewhere.
-pub(super) fn open(device: &mut Device, access: Access) -> Result<OpenLine, Failure> {
+pub(super) fn open(device: &mut DeviceMut<'_>, access: Access) -> Result<OpenLine, Failure> {
     let place = device.line_place().cloned().unwrap_or_default();
     let opening = || format!("opening the line {}", String::from(place.clone()));
     let mut open = OpenLine {

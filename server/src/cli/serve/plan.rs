@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::listen::Access;
 use crate::sandbox::Sandbox;
 use crate::settings::{PollMode, Settings};
-use pci_device_models::host::Device;
+use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Registry;
 
 use crate::cli::args::{ClockKind, Poll, ServeArguments};
@@ -37,7 +37,8 @@ pub struct Plan {
 /// A function to serve.
 pub struct PlannedFunction {
     pub name: String,
-    pub device: Device,
+    /// The function in a slot of its own.
+    pub devices: DeviceSet,
     pub client_memory: ClientMemory,
     /// Socket for its clients.
     pub socket: Place,
@@ -157,7 +158,7 @@ impl PlannedFunction {
         let socket = socket.map(Place::from).or(passed_device);
         let by_default = socket.is_none();
         Ok(Self {
-            device: profile.device(registry)?,
+            devices: profile.device_set(registry)?,
             client_memory: profile.client_memory(),
             socket: socket.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),

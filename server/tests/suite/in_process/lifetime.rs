@@ -50,16 +50,10 @@ fn once_ends_with_the_client() {
 fn a_connected_client_is_the_only_one() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut server = Server::new(Settings::default()).unwrap();
-    let function = ServedFunction {
-        name: "testdev".to_owned(),
-        device: testdev(),
-        client_memory: ClientMemory::FileIo,
-        endpoint: Endpoint::Connected(theirs),
-        control: None,
-        rail: None,
-        line: None,
-    };
-    server.add(function).unwrap();
+    let function = ServedFunction::new("testdev", Endpoint::Connected(theirs));
+    server
+        .add(ServedSlot::new(testdev()).with_function(function))
+        .unwrap();
     let thread = std::thread::spawn(move || server.run());
     let mut client = Client::new(ours);
     client.negotiate();
@@ -75,16 +69,10 @@ fn a_descriptor_ends_the_server() {
     let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
     let mut server = Server::new(Settings::default()).unwrap();
     server.watch_shutdown_fd(theirs.into()).unwrap();
-    let function = ServedFunction {
-        name: "testdev".to_owned(),
-        device: testdev(),
-        client_memory: ClientMemory::FileIo,
-        endpoint: Endpoint::Listener(listener),
-        control: None,
-        rail: None,
-        line: None,
-    };
-    server.add(function).unwrap();
+    let function = ServedFunction::new("testdev", Endpoint::Listener(listener));
+    server
+        .add(ServedSlot::new(testdev()).with_function(function))
+        .unwrap();
     ours.write_all(&[1]).unwrap();
     server.run().unwrap();
 }

@@ -1,11 +1,12 @@
-//! A served function: its device, its clients, and what it still has to do.
+//! A served function: its clients, and what it still has to do.
 //!
 //! Interrupts, the wake-up eventfd and DMA maps are the function's as long as anybody has it open,
 //! whichever client they came from: to the kernel these are a device's and its container's, however
 //! many have opened it. What is a client's own is its conversation and the replies it waits for.
 //!
-//! What is told the time from outside is told the server's; in here it is the function's own, which
-//! stands still while the function is stopped for migration.
+//! The device is its slot's, which hands it over as a [`Seat`] for each call. What is told the time
+//! from outside is told the server's; in here it is the slot's own, which stands still while a
+//! function is stopped for migration.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,34 +14,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Registry, Token};
-use pci_device_models::host::Device;
+use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::{Time, earliest};
 
 use super::Shared;
 use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::peers::Peers;
-use super::rail::Rail;
+use super::slot::Seat;
 use super::source::{ClientId, MAX_CLIENTS, Source};
 use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
 use crate::line::Line;
 use crate::memory::{ClientMemory, DmaTable};
-use crate::migration::{Migration, OwnTime, Subject};
+use crate::migration::{Migration, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
-use crate::server::{Endpoint, ServedFunction};
+use crate::served::{Endpoint, ServedFunction};
 use crate::session::Context;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
 
 /// A function with its sockets.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(super) struct Served {
     /// Place in the reactor's list.
-    number: usize,
+    place: usize,
+    /// Place of its slot in the reactor's list, and its number there.
+    pub(super) slot: usize,
+    pub(super) number: FunctionNumber,
     pub(super) name: String,
-    pub(super) device: Device,
     pub(super) stats: ConnectionStats,
     pub(super) outputs: Outputs,
     client_memory: ClientMemory,
@@ -50,13 +53,11 @@ pub(super) struct Function {
     shared_bars: Vec<SharedBar>,
     doorbells: Doorbells,
     migration: Migration,
-    time: OwnTime,
     listener: Option<Listener>,
-    rail: Option<Rail>,
     line: Option<Line>,
     /// Where others come to be at the other end of the line.
     line_listener: Option<Listener>,
-    /// Clients by slot.
+    /// Clients by their index.
     clients: Vec<Option<Client>>,
     /// Number of the last client.
     last_client: u64,
@@ -65,9 +66,9 @@ pub(super) struct Function {
 /// What a function has to do without being asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agenda {
-    /// When [`Function::advance`] has something to do.
+    /// When [`Served::advance`] has something to do.
     pub(super) due: Option<Time>,
-    /// [`Function::go_on`] has something to do.
+    /// [`Served::go_on`] has something to do.
     pub(super) busy: bool,
 }
 
@@ -89,58 +90,56 @@ impl Limits {
     }
 }
 
-impl Function {
+impl Served {
     /// Takes the function over, but for its control listener, and watches its sockets.
     pub(super) fn new(
-        number: usize,
+        (place, slot): (usize, usize),
         served: ServedFunction,
+        seat: &mut Seat<'_>,
         limits: Limits,
         peers: &Arc<Peers>,
         registry: &Registry,
         now: Time,
     ) -> io::Result<Self> {
         let ServedFunction {
+            number,
             name,
-            mut device,
             client_memory,
             endpoint,
             control: _,
-            rail,
             mut line,
         } = served;
-        let mappable_bars = device.slot().function().mappable_bars().to_vec();
+        let mappable_bars = seat.device.slot().function().mappable_bars().to_vec();
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
         for mappable in mappable_bars {
             let bar = mappable.bar;
             let (memory, shared) = SharedBar::new(mappable)?;
-            device.share_bar(bar, Box::new(memory));
+            seat.device.share_bar(bar, Box::new(memory));
             shared_bars.push(shared);
         }
         let line_listener = match &mut line {
-            Some(line) => line.watch(registry, Source::Line(number).into())?,
+            Some(line) => line.watch(registry, Source::Line(place).into())?,
             None => None,
         };
         let line_listener = line_listener.map(|listener| {
-            let token = Source::LineListener(number).into();
+            let token = Source::LineListener(place).into();
             Listener::new(listener, token, peers, registry)
         });
-        let rail = rail.map(|listener| Rail::listen(listener, number, peers, registry));
-        let doorbells = device.slot().function().doorbells();
+        let doorbells = seat.device.slot().function().doorbells();
         let mut function = Self {
+            place,
+            slot,
             number,
             outputs: Outputs::new(name.clone(), limits.dma_timeout),
-            doorbells: Doorbells::new(doorbells, Source::Doorbells(number).into()),
+            doorbells: Doorbells::new(doorbells, Source::Doorbells(place).into()),
             name,
-            device,
             stats: ConnectionStats::default(),
             client_memory,
             limits,
             memory: limits.table(client_memory),
             shared_bars,
             migration: Migration::default(),
-            time: OwnTime::default(),
             listener: None,
-            rail: rail.transpose()?,
             line,
             line_listener: line_listener.transpose()?,
             clients: Vec::new(),
@@ -148,29 +147,35 @@ impl Function {
         };
         match endpoint {
             Endpoint::Listener(listener) => {
-                let token = Source::Listener(number).into();
+                let token = Source::Listener(place).into();
                 let listener = Listener::new(listener, token, peers, registry)?;
                 function.listener = Some(listener);
             }
-            Endpoint::Connected(stream) => function.connect(stream.into(), registry, now)?,
+            Endpoint::Connected(stream) => function.connect(seat, stream.into(), registry, now)?,
         }
         Ok(function)
     }
 
     /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
     /// tells them more than a connection that nobody answers.
-    pub(super) fn accept(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        let now = self.time.at(now);
+    pub(super) fn accept(
+        &mut self,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
+        let now = seat.time.at(now);
         let Some(mut listener) = self.listener.take() else {
             return;
         };
         let refused = listener.accept(registry, |socket| {
-            if !self.device.has_room() {
-                self.end_abandoned(shared, registry, now);
+            if !seat.device.has_room() {
+                self.end_abandoned(seat, shared, registry, now);
             }
-            if !self.device.has_room() || (self.limits.once && self.stats.clients > 0) {
+            if !seat.device.has_room() || (self.limits.once && self.stats.clients > 0) {
                 self.refuse("as many as may be are being served");
-            } else if let Err(error) = self.connect(socket, registry, now) {
+            } else if let Err(error) = self.connect(seat, socket, registry, now) {
                 limited!(warn, function = self.name, %error, "cannot watch a new client");
             }
         });
@@ -180,12 +185,18 @@ impl Function {
 
     /// Does what is left to do for clients that have hung up, whose places others want: whoever hangs
     /// up and connects again must not find his place taken by himself.
-    fn end_abandoned(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        for slot in 0..self.clients.len() {
-            while matches!(self.clients.get(slot), Some(Some(client)) if client.is_abandoned())
-                && self.give_turn(slot, shared, registry, now, Closed::Wholly) == Turn::HasMore
-            {
-            }
+    fn end_abandoned(
+        &mut self,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
+        for index in 0..self.clients.len() {
+            while matches!(self.clients.get(index), Some(Some(client)) if client.is_abandoned())
+                && self.give_turn(seat, index, shared, registry, now, Closed::Wholly)
+                    == Turn::HasMore
+            {}
         }
     }
 
@@ -194,16 +205,22 @@ impl Function {
         limited!(info, function = self.name, why, "refused a client");
     }
 
-    fn connect(&mut self, socket: OwnedFd, registry: &Registry, now: Time) -> io::Result<()> {
+    fn connect(
+        &mut self,
+        seat: &mut Seat<'_>,
+        socket: OwnedFd,
+        registry: &Registry,
+        now: Time,
+    ) -> io::Result<()> {
         let vacant = self.clients.iter().position(Option::is_none);
-        let slot = vacant.unwrap_or(self.clients.len());
-        if slot >= MAX_CLIENTS {
+        let index = vacant.unwrap_or(self.clients.len());
+        if index >= MAX_CLIENTS {
             self.refuse("the server serves no more of one function");
             return Ok(());
         }
         let id = ClientId {
-            function: self.number,
-            slot,
+            function: self.place,
+            index,
         };
         let client = Client::new(
             socket,
@@ -212,8 +229,8 @@ impl Function {
             self.limits.client,
             registry,
         )?;
-        let opened = self.device.client_came(now);
-        self.settle(now);
+        let opened = seat.device.client_came(now);
+        self.settle(seat, now);
         if let Err(error) = opened {
             client.end(registry);
             self.refuse(&format!("the device cannot be opened: {error}"));
@@ -222,7 +239,7 @@ impl Function {
         if vacant.is_none() {
             self.clients.push(None);
         }
-        if let Some(place) = self.clients.get_mut(slot) {
+        if let Some(place) = self.clients.get_mut(index) {
             *place = Some(client);
         }
         self.last_client += 1;
@@ -240,31 +257,33 @@ impl Function {
     /// A client's socket is ready, and closed so far.
     pub(super) fn client_ready(
         &mut self,
-        slot: usize,
+        seat: &mut Seat<'_>,
+        index: usize,
         shared: &mut Shared,
         registry: &Registry,
         now: Time,
         closed: Closed,
     ) -> Turn {
-        let now = self.time.at(now);
-        self.give_turn(slot, shared, registry, now, closed)
+        let now = seat.time.at(now);
+        self.give_turn(seat, index, shared, registry, now, closed)
     }
 
     fn give_turn(
         &mut self,
-        slot: usize,
+        seat: &mut Seat<'_>,
+        index: usize,
         shared: &mut Shared,
         registry: &Registry,
         now: Time,
         closed: Closed,
     ) -> Turn {
-        let was_frozen = self.device.is_frozen();
-        let Some(Some(client)) = self.clients.get_mut(slot) else {
+        let was_frozen = seat.device.is_frozen();
+        let Some(Some(client)) = self.clients.get_mut(index) else {
             return Turn::Idle;
         };
         client.note_closed(closed);
         let mut cx = Context {
-            device: &mut self.device,
+            device: seat.device.reborrow(),
             limits: self.limits.client,
             now,
             stats: &mut self.stats,
@@ -275,45 +294,51 @@ impl Function {
             doorbells: &mut self.doorbells,
             twin: None,
             registry,
-            resample: resample(self.number),
+            resample: resample(self.place),
             migration: &mut self.migration,
-            time: &mut self.time,
+            time: seat.time,
             waits: false,
         };
         let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {
-            self.disconnect(slot, registry, now);
+            self.disconnect(seat, index, registry, now);
         }
-        if was_frozen && !self.device.is_frozen() {
-            self.take_notice(now);
+        if was_frozen && !seat.device.is_frozen() {
+            self.take_notice(seat, now);
         }
         turn
     }
 
     /// Sends what a client's turn has left to leave together with others' replies. Whether the client
     /// is still there.
-    pub(super) fn deliver(&mut self, slot: usize, registry: &Registry, now: Time) -> bool {
-        let Some(Some(client)) = self.clients.get_mut(slot) else {
+    pub(super) fn deliver(
+        &mut self,
+        seat: &mut Seat<'_>,
+        index: usize,
+        registry: &Registry,
+        now: Time,
+    ) -> bool {
+        let Some(Some(client)) = self.clients.get_mut(index) else {
             return true;
         };
         let delivered = client.deliver(registry);
         if let Err(error) = &delivered {
             tracing::debug!(%error, "the client takes no replies any more");
-            let now = self.time.at(now);
-            self.disconnect(slot, registry, now);
+            let now = seat.time.at(now);
+            self.disconnect(seat, index, registry, now);
         }
         delivered.is_ok()
     }
 
     /// Something happened on a client's twin socket.
-    pub(super) fn note_twin(&mut self, slot: usize) {
-        if let Some(Some(client)) = self.clients.get_mut(slot) {
+    pub(super) fn note_twin(&mut self, index: usize) {
+        if let Some(Some(client)) = self.clients.get_mut(index) {
             client.note_twin();
         }
     }
 
-    fn disconnect(&mut self, slot: usize, registry: &Registry, now: Time) {
-        let Some(client) = self.clients.get_mut(slot).and_then(Option::take) else {
+    fn disconnect(&mut self, seat: &mut Seat<'_>, index: usize, registry: &Registry, now: Time) {
+        let Some(client) = self.clients.get_mut(index).and_then(Option::take) else {
             return;
         };
         self.outputs.dma.client_gone(client.number());
@@ -321,16 +346,16 @@ impl Function {
         limited!(info, function = self.name, "client gone");
         if self.clients.iter().all(Option::is_none) {
             self.migration.end(&mut Subject {
-                device: &mut self.device,
+                device: seat.device.reborrow(),
                 outputs: &mut self.outputs,
-                time: &mut self.time,
+                time: seat.time,
                 now,
             });
         } else {
             self.migration.rest_as_is_meant(&mut self.outputs);
         }
-        self.device.client_gone(now);
-        self.settle(now);
+        seat.device.client_gone(now);
+        self.settle(seat, now);
         if self.clients.iter().all(Option::is_none) {
             self.drop_held(registry);
         }
@@ -339,7 +364,7 @@ impl Function {
     /// Lets go of all that clients handed over.
     fn drop_held(&mut self, registry: &Registry) {
         let irqs = &mut self.outputs.irqs;
-        if let Err(error) = irqs.drop_all(registry, resample(self.number)) {
+        if let Err(error) = irqs.drop_all(registry, resample(self.place)) {
             tracing::warn!(function = self.name, %error, "a resample eventfd is still watched");
         }
         if let Err(error) = self.doorbells.drop_all(registry) {
@@ -351,66 +376,44 @@ impl Function {
     }
 
     /// The resample eventfd was signalled.
-    pub(super) fn resample_ready(&mut self, now: Time) {
-        let now = self.time.at(now);
-        self.take_resample(now);
+    pub(super) fn resample_ready(&mut self, seat: &mut Seat<'_>, now: Time) {
+        let now = seat.time.at(now);
+        self.take_resample(seat, now);
     }
 
     /// Looks at all that may have happened outside while the function was stopped, and was left alone.
-    fn take_notice(&mut self, now: Time) {
-        self.take_resample(now);
-        self.take_doorbells(now);
-        self.take_rail(now);
+    fn take_notice(&mut self, seat: &mut Seat<'_>, now: Time) {
+        self.take_resample(seat, now);
+        self.take_doorbells(seat, now);
     }
 
-    fn take_resample(&mut self, now: Time) {
-        if !self.device.is_frozen() && self.outputs.irqs.resampled() {
-            self.device.intx_resample();
-            self.settle(now);
+    fn take_resample(&mut self, seat: &mut Seat<'_>, now: Time) {
+        if !seat.device.is_frozen() && self.outputs.irqs.resampled() {
+            seat.device.intx_resample();
+            self.settle(seat, now);
         }
     }
 
     /// Does the writes that doorbells have been rung for.
-    pub(super) fn answer_doorbells(&mut self, now: Time) {
-        let now = self.time.at(now);
-        self.take_doorbells(now);
+    pub(super) fn answer_doorbells(&mut self, seat: &mut Seat<'_>, now: Time) {
+        let now = seat.time.at(now);
+        self.take_doorbells(seat, now);
     }
 
-    fn take_doorbells(&mut self, now: Time) {
-        if self.device.is_frozen() {
+    fn take_doorbells(&mut self, seat: &mut Seat<'_>, now: Time) {
+        if seat.device.is_frozen() {
             return;
         }
-        let answered = self.doorbells.answer(now, &mut self.device);
+        let answered = self.doorbells.answer(now, &mut seat.device);
         if answered > 0 {
             self.stats.doorbells += answered;
-            self.settle(now);
+            self.settle(seat, now);
         }
-    }
-
-    /// Somebody wants to switch the power rail.
-    pub(super) fn rail_accept(&mut self, registry: &Registry) {
-        if let Some(rail) = &mut self.rail {
-            self.stats.refused += rail.accept(registry);
-        }
-    }
-
-    /// The switch of the power rail was moved.
-    pub(super) fn rail_ready(&mut self, now: Time) {
-        let now = self.time.at(now);
-        self.take_rail(now);
-    }
-
-    fn take_rail(&mut self, now: Time) {
-        let rail = self.rail.as_mut().filter(|_| !self.device.is_frozen());
-        let Some(rail) = rail else { return };
-        let device = &mut self.device;
-        rail.take(|on| device.set_rail(now, on));
-        self.settle(now);
     }
 
     /// Somebody wants to be at the other end of the line. One at a time is; others are sent away.
     pub(super) fn line_accept(&mut self, registry: &Registry) {
-        let peer = Source::Line(self.number).into();
+        let peer = Source::Line(self.place).into();
         if let (Some(line), Some(listener)) = (&mut self.line, &mut self.line_listener) {
             self.stats.refused +=
                 listener.accept(registry, |socket| line.connect(socket, registry, peer));
@@ -430,22 +433,28 @@ impl Function {
     }
 
     /// Moves what can move on the line.
-    pub(super) fn move_line(&mut self, now: Time) {
-        let now = self.time.at(now);
-        let line = self.line.as_mut().filter(|_| !self.device.is_frozen());
+    pub(super) fn move_line(&mut self, seat: &mut Seat<'_>, now: Time) {
+        let now = seat.time.at(now);
+        let line = self.line.as_mut().filter(|_| !seat.device.is_frozen());
         if let Some(line) = line {
-            line.move_bytes(now, &mut self.device);
-            self.settle(now);
+            line.move_bytes(now, &mut seat.device);
+            self.settle(seat, now);
         }
     }
 
     /// Does what is due.
-    pub(super) fn advance(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        let now = self.time.at(now);
-        self.device.advance(now);
-        self.perform_outputs(now);
+    pub(super) fn advance(
+        &mut self,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
+        let now = seat.time.at(now);
+        seat.device.advance(now);
+        self.perform_outputs(seat, now);
         let asked = self.outputs.dma.due_from(now);
-        self.give_turns(shared, registry, now, |client| {
+        self.give_turns(seat, shared, registry, now, |client| {
             client.due().is_some_and(|due| due <= now) || asked == Some(client.number())
         });
         // Unless the reply was there already, and nobody had looked.
@@ -453,56 +462,68 @@ impl Function {
     }
 
     /// What is to be done without being asked for.
-    pub(super) fn agenda(&self) -> Agenda {
+    pub(super) fn agenda(&self, seat: &Seat<'_>) -> Agenda {
         let dma = &self.outputs.dma;
-        let mut due = earliest(self.device.next_deadline(), dma.deadline());
-        let mut busy = dma.is_ready(&self.device);
+        let mut due = earliest(seat.device.next_deadline(), dma.deadline());
+        let mut busy = dma.is_ready(seat.device.as_ref());
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();
         }
         Agenda {
-            due: due.and_then(|due| self.time.when(due)),
+            due: due.and_then(|due| seat.time.when(due)),
             busy,
         }
     }
 
     /// Goes on with what did not fit into earlier turns.
-    pub(super) fn go_on(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
-        let now = self.time.at(now);
-        self.give_turns(shared, registry, now, Client::has_more);
-        if self.outputs.dma.is_ready(&self.device) {
+    pub(super) fn go_on(
+        &mut self,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
+        let now = seat.time.at(now);
+        self.give_turns(seat, shared, registry, now, Client::has_more);
+        if self.outputs.dma.is_ready(seat.device.as_ref()) {
             self.outputs.dma.step(
                 now,
-                &mut self.device,
+                &mut seat.device,
                 &mut self.memory,
                 &mut shared.bounce,
                 &mut self.stats,
             );
-            self.send_dma_command(shared, registry, now);
-            self.settle(now);
+            self.send_dma_command(seat, shared, registry, now);
+            self.settle(seat, now);
         }
         if self.outputs.dma.is_settled() {
-            self.give_turns(shared, registry, now, Client::waits);
+            self.give_turns(seat, shared, registry, now, Client::waits);
         }
     }
 
     /// Sends what a transfer asks a client for, if it does.
-    fn send_dma_command(&mut self, shared: &mut Shared, registry: &Registry, now: Time) {
+    fn send_dma_command(
+        &mut self,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
         let Some(number) = self.outputs.dma.command(now, &mut shared.replies) else {
             return;
         };
         self.stats.dma_commands += 1;
         let clients = self.clients.iter_mut().enumerate();
-        let mut numbered = clients.filter_map(|(slot, client)| Some((slot, client.as_mut()?)));
+        let mut numbered = clients.filter_map(|(index, client)| Some((index, client.as_mut()?)));
         let found = numbered.find(|(_, client)| client.number() == number);
-        let sent = found.map(|(slot, client)| (slot, client.send(&mut shared.replies, registry)));
+        let sent = found.map(|(index, client)| (index, client.send(&mut shared.replies, registry)));
         shared.replies.clear();
         match sent {
             Some((_, Ok(()))) => {}
-            Some((slot, Err(error))) => {
+            Some((index, Err(error))) => {
                 tracing::debug!(%error, "the client cannot be asked for its memory");
-                self.disconnect(slot, registry, now);
+                self.disconnect(seat, index, registry, now);
             }
             // The client is gone, its maps are not.
             None => self.outputs.dma.client_gone(number),
@@ -512,21 +533,17 @@ impl Function {
     /// Gives the clients a turn that want one without being heard.
     fn give_turns(
         &mut self,
+        seat: &mut Seat<'_>,
         shared: &mut Shared,
         registry: &Registry,
         now: Time,
         wants: impl Fn(&Client) -> bool,
     ) {
-        for slot in 0..self.clients.len() {
-            if matches!(self.clients.get(slot), Some(Some(client)) if wants(client)) {
-                self.give_turn(slot, shared, registry, now, Closed::No);
+        for index in 0..self.clients.len() {
+            if matches!(self.clients.get(index), Some(Some(client)) if wants(client)) {
+                self.give_turn(seat, index, shared, registry, now, Closed::No);
             }
         }
-    }
-
-    /// The function's own time when the server's clock shows `now`.
-    pub(super) fn own_time(&mut self, now: Time) -> Time {
-        self.time.at(now)
     }
 
     /// Whether no client can come any more.
@@ -541,13 +558,13 @@ impl Function {
     }
 
     /// Performs what the device has put out.
-    pub(super) fn perform_outputs(&mut self, now: Time) {
-        self.outputs.perform(now, &mut self.device, &mut self.stats);
+    pub(super) fn perform_outputs(&mut self, seat: &mut Seat<'_>, now: Time) {
+        self.outputs.perform(now, &mut seat.device, &mut self.stats);
     }
 
     /// The same when something is over: the device may go to sleep.
-    fn settle(&mut self, now: Time) {
-        self.outputs.settle(now, &mut self.device, &mut self.stats);
+    pub(super) fn settle(&mut self, seat: &mut Seat<'_>, now: Time) {
+        self.outputs.settle(now, &mut seat.device, &mut self.stats);
     }
 }
 

@@ -20,7 +20,7 @@ pub enum OnDisconnect {
 
 /// The choices of a host driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostConfig {
+pub struct HostOptions {
     /// What clients see.
     pub view: View,
     /// The form of user-driven low power.
@@ -44,7 +44,7 @@ pub struct HostConfig {
     pub real_delays: bool,
 }
 
-impl Default for HostConfig {
+impl Default for HostOptions {
     fn default() -> Self {
         Self {
             view: View::default(),

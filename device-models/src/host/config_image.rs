@@ -12,7 +12,7 @@ use crate::time::Time;
 
 /// An image of config space.
 #[derive(Clone, Debug)]
-pub(super) struct Saved(Vec<u8>);
+pub(super) struct ConfigImage(Vec<u8>);
 
 /// When a capability is written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
     }
 }
 
-impl Saved {
+impl ConfigImage {
     /// Takes the image.
     pub(super) fn take(function: &Function) -> Self {
         let config = function.config();

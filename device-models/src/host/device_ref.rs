@@ -1,0 +1,77 @@
+//! A device to be looked at.
+
+use super::{Device, DeviceMut, DeviceRef, HostOptions};
+use crate::dma::DmaId;
+use crate::function::Function;
+use crate::time::{Time, earliest};
+
+impl<'a> DeviceRef<'a> {
+    /// Returns the function.
+    #[must_use]
+    pub const fn function(&self) -> &'a Function {
+        self.function
+    }
+
+    /// Returns whether main power of the slot is on.
+    #[must_use]
+    pub const fn rail_on(&self) -> bool {
+        self.rail_on
+    }
+
+    /// Returns the options of the driver.
+    #[must_use]
+    pub const fn options(&self) -> &'a HostOptions {
+        &self.state.options
+    }
+
+    /// As [`DeviceMut::is_frozen`].
+    #[must_use]
+    pub const fn is_frozen(&self) -> bool {
+        self.state.frozen
+    }
+
+    /// As [`DeviceMut::next_deadline`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        earliest(self.function.next_deadline(), self.state.power_deadline())
+    }
+
+    /// Returns how many clients have the device open, without those that are yet to take their place.
+    #[must_use]
+    pub const fn connected(&self) -> u32 {
+        self.state.connected()
+    }
+
+    /// As [`DeviceMut::dma_is_live`].
+    #[must_use]
+    pub fn dma_is_live(&self, id: DmaId) -> bool {
+        self.function.dma_is_live(id)
+    }
+}
+
+impl Device {
+    /// Clients that have the device open, without those that are yet to take their place.
+    pub(super) const fn connected(&self) -> u32 {
+        let low_power = &self.low_power;
+        low_power.opens.saturating_sub(low_power.awaited)
+    }
+}
+
+impl DeviceMut<'_> {
+    /// As [`DeviceRef::connected`].
+    #[must_use]
+    pub const fn connected(&self) -> u32 {
+        self.state.connected()
+    }
+
+    /// Returns the device to be looked at.
+    #[must_use]
+    pub const fn as_ref(&self) -> DeviceRef<'_> {
+        DeviceRef {
+            number: self.slot.number(),
+            rail_on: self.slot.rail_on(),
+            function: self.slot.function(),
+            state: self.state,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The devices of a slot: what the kernel calls a `vfio_device_set`.
+
+use std::iter;
+
+use super::{Device, DeviceMut, DeviceRef, HostOptions};
+use crate::register::ResetKind;
+use crate::slot::{FunctionNumber, MAX_FUNCTIONS, Slot};
+use crate::time::{Time, earliest};
+
+/// A slot with a host driver on each of its functions that has one.
+///
+/// What happens to the slot reaches all of its devices; what a client does reaches one, through
+/// [`Self::device_mut`].
+///
+/// ```
+/// use pci_device_models::host::region_index;
+/// use pci_device_models::model::Registry;
+/// use pci_device_models::profile::Profile;
+/// use pci_device_models::time::Time;
+///
+/// let text = Profile::builtin("testdev").expect("it is built in");
+/// let profile = Profile::parse("testdev", text, &[])?;
+/// let mut devices = profile.device_set(&Registry::builtin())?;
+/// let mut device = devices.first_mut();
+/// let mut vendor = [0; 2];
+/// device.client_came(Time::ZERO).expect("nothing keeps it from waking");
+/// device
+///     .region_read(Time::ZERO, region_index::CONFIG, 0, &mut vendor)
+///     .expect("config space can be read");
+/// assert_eq!(u16::from_le_bytes(vendor), 0x1234);
+/// # Ok::<(), pci_device_models::profile::ProfileError>(())
+/// ```
+#[derive(Debug)]
+pub struct DeviceSet {
+    pub(super) slot: Slot,
+    /// That of function 0.
+    first: Box<Device>,
+    /// Those of functions 1 to 7.
+    others: [Option<Box<Device>>; MAX_FUNCTIONS - 1],
+}
+
+impl DeviceSet {
+    /// Takes a slot and binds the host driver to its function 0, which nobody has open yet. `profile`
+    /// is the name that is saved with it.
+    #[must_use]
+    pub fn new(mut slot: Slot, options: HostOptions, profile: &str) -> Self {
+        let first = Device::new(&slot.of_first(), options, profile);
+        let mut set = Self {
+            slot,
+            first: Box::new(first),
+            others: Default::default(),
+        };
+        set.first_mut().bind();
+        set
+    }
+
+    /// Binds the host driver to another function, as [`Self::new`] does. Without a function of that
+    /// number nothing happens.
+    #[must_use]
+    pub fn with_driver(
+        mut self,
+        number: FunctionNumber,
+        options: HostOptions,
+        profile: &str,
+    ) -> Self {
+        if let Some(slot) = self.slot.of_function(number)
+            && let Some(index) = number.among_others()
+            && let Some(place) = self.others.get_mut(index)
+        {
+            let state = place.insert(Box::new(Device::new(&slot, options, profile)));
+            DeviceMut { slot, state }.bind();
+        }
+        self
+    }
+
+    /// Returns the slot.
+    #[must_use]
+    pub const fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// Returns the numbers of the functions that have a driver, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = FunctionNumber> {
+        let others = FunctionNumber::OTHERS.into_iter().zip(&self.others);
+        let others = others.filter_map(|(number, device)| device.is_some().then_some(number));
+        iter::once(FunctionNumber::ZERO).chain(others)
+    }
+
+    /// Returns the device of function 0, to be looked at.
+    #[must_use]
+    pub fn first(&self) -> DeviceRef<'_> {
+        DeviceRef {
+            number: FunctionNumber::ZERO,
+            rail_on: self.slot.rail_on(),
+            function: self.slot.first(),
+            state: &self.first,
+        }
+    }
+
+    /// Returns the device of function 0, to be used.
+    pub fn first_mut(&mut self) -> DeviceMut<'_> {
+        DeviceMut {
+            slot: self.slot.of_first(),
+            state: &mut self.first,
+        }
+    }
+
+    /// Returns the device of a function, to be looked at.
+    #[must_use]
+    pub fn device(&self, number: FunctionNumber) -> Option<DeviceRef<'_>> {
+        Some(DeviceRef {
+            number,
+            rail_on: self.slot.rail_on(),
+            function: self.slot.function(number)?,
+            state: match number.among_others() {
+                None => &self.first,
+                Some(index) => self.others.get(index)?.as_deref()?,
+            },
+        })
+    }
+
+    /// Returns the device of a function, to be used.
+    pub fn device_mut(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
+        Some(DeviceMut {
+            slot: self.slot.of_function(number)?,
+            state: match number.among_others() {
+                None => &mut self.first,
+                Some(index) => self.others.get_mut(index)?.as_deref_mut()?,
+            },
+        })
+    }
+
+    /// Returns when [`Self::advance`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let devices = self.numbers().filter_map(|number| self.device(number));
+        devices.fold(None, |first, device| {
+            earliest(first, device.next_deadline())
+        })
+    }
+
+    /// Does everything that is due by `now`.
+    pub fn advance(&mut self, now: Time) {
+        self.for_each(|mut device| device.advance(now));
+    }
+
+    /// Switches main power of the slot.
+    pub fn set_rail(&mut self, now: Time, on: bool) {
+        self.slot.set_rail(now, on);
+        self.settle(now);
+    }
+
+    /// Resets all functions from above: hot (secondary bus reset) or fundamental (PERST#).
+    pub fn reset(&mut self, now: Time, kind: ResetKind) {
+        self.slot.reset(now, kind);
+        self.settle(now);
+    }
+
+    /// Takes main and auxiliary power away from all functions and gives them back.
+    pub fn power_cycle(&mut self, now: Time) {
+        self.slot.power_cycle(now);
+        self.settle(now);
+    }
+
+    /// Turns what functions have put out into outputs of their devices: one device may have done
+    /// something to the slot that others share.
+    pub fn settle(&mut self, now: Time) {
+        self.for_each(|mut device| device.settle(now));
+    }
+
+    fn for_each(&mut self, mut act: impl FnMut(DeviceMut<'_>)) {
+        for number in FunctionNumber::ALL {
+            if let Some(device) = self.device_mut(number) {
+                act(device);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

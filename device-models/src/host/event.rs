@@ -1,0 +1,29 @@
+//! What those who watch a device are told.
+
+use serde::Serialize;
+
+use super::runtime_pm::RuntimeStatus;
+use crate::effect::FunctionEvent;
+
+/// Something that happened to a device. Serialises as `{"event": "d-state", …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// To the function.
+    Function(FunctionEvent),
+    /// In the host layer.
+    Host(HostEvent),
+}
+
+/// Something that happened in the host layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum HostEvent {
+    /// The host put the device to sleep or woke it.
+    RuntimeStatus {
+        /// Status now.
+        status: RuntimeStatus,
+    },
+    /// The client was told of a wake-up.
+    Wakeup,
+}

@@ -1,0 +1,96 @@
+//! A slot with the functions of it that are served.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+
+use mio::Registry;
+use pci_device_models::host::{DeviceMut, DeviceSet};
+use pci_device_models::slot::FunctionNumber;
+use pci_device_models::time::Time;
+
+use super::peers::Peers;
+use super::rail::Rail;
+use crate::migration::SlotTime;
+
+/// A slot, shared by the functions in it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) devices: DeviceSet,
+    time: SlotTime,
+    rail: Option<Rail>,
+    /// Places of its functions in the reactor's list.
+    pub(super) served: Vec<usize>,
+}
+
+/// What a served function has of its slot.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    pub(super) device: DeviceMut<'a>,
+    pub(super) time: &'a mut SlotTime,
+}
+
+impl Slot {
+    /// Takes the slot over and has the switch of its rail watched as that of slot `place`.
+    pub(super) fn new(
+        place: usize,
+        devices: DeviceSet,
+        rail: Option<UnixListener>,
+        peers: &Arc<Peers>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let rail = rail.map(|listener| Rail::listen(listener, place, peers, registry));
+        Ok(Self {
+            devices,
+            time: SlotTime::default(),
+            rail: rail.transpose()?,
+            served: Vec::new(),
+        })
+    }
+
+    /// Returns the slot as a function sees it, if it has a driver.
+    pub(super) fn seat(&mut self, number: FunctionNumber) -> Option<Seat<'_>> {
+        Some(Seat {
+            device: self.devices.device_mut(number)?,
+            time: &mut self.time,
+        })
+    }
+
+    /// As [`Self::seat`], for a function that is going to be served at `place` in the reactor's list.
+    pub(super) fn claim(&mut self, number: FunctionNumber, place: usize) -> Option<Seat<'_>> {
+        if self.devices.device(number).is_some() {
+            self.served.push(place);
+        }
+        self.seat(number)
+    }
+
+    /// Returns whether several functions are served, which one of them may affect.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.served.len() > 1
+    }
+
+    /// Lets all devices take in what happened to the slot.
+    pub(super) fn settle(&mut self, now: Time) {
+        let now = self.time.at(now);
+        if !self.time.is_still() {
+            self.devices.settle(now);
+        }
+    }
+
+    /// Accepts whoever wants to switch the rail. Returns how many were refused.
+    pub(super) fn rail_accept(&mut self, registry: &Registry) -> u64 {
+        self.rail.as_mut().map_or(0, |rail| rail.accept(registry))
+    }
+
+    /// Moves the rail as its switch was moved, unless a function is stopped: what comes meanwhile
+    /// waits.
+    pub(super) fn take_rail(&mut self, now: Time) {
+        let now = self.time.at(now);
+        if !self.time.is_still()
+            && let Some(rail) = &mut self.rail
+        {
+            let devices = &mut self.devices;
+            rail.take(|on| devices.set_rail(now, on));
+        }
+    }
+}
