@@ -98,7 +98,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "config.msi-control",
         LibvfioUser,
-        "What MSI Message Control says about the device cannot be written",
+        "The read-only bits of MSI Message Control cannot be written",
         |s| {
             with(s, MSI, |client, at| {
                 // Multiple Message Capable, 64 bits, masking.
@@ -165,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "config.pci-express-2",
         LibvfioUser,
-        "What can be written of Device Control 2 and Link Control 2 reads back as it was written",
+        "The writable bits of Device Control 2 and Link Control 2 read back as written",
         |s| {
             with(s, PCI_EXPRESS, |client, at| {
                 if word(client, at + 2)? & 0xf < 2 {
@@ -188,7 +188,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "config.vendor-capability",
         LibvfioUser,
-        "A byte of a vendor-specific capability takes what is written, or stays; nothing else in it changes",
+        "A byte of a vendor-specific capability takes the written value or stays; no other byte of it changes",
         |s| {
             with(s, VENDOR_SPECIFIC, |client, at| {
                 let len = u32::from(client.read(region::CONFIG, at as u64 + 2, 1)?[0]);

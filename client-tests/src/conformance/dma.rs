@@ -23,13 +23,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.short",
         LibvfioUser,
-        "A request of 31 bytes is EINVAL",
+        "A request of 31 bytes gives EINVAL",
         |s| s.refused(command::DMA_MAP, &dma_map(READ, ADDRESS, PAGE)[..31]),
     ),
     check(
         "dma-map.argsz",
         LibvfioUser,
-        "argsz below 32 is EINVAL",
+        "argsz below 32 gives EINVAL",
         |s| {
             let request = Bytes::new().u32(31).u32(READ).u64(0).u64(ADDRESS).u64(PAGE);
             s.refused(command::DMA_MAP, &request)
@@ -56,7 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.two-descriptors",
         Specification,
-        "More than one descriptor is EINVAL",
+        "More than one descriptor gives EINVAL",
         |s| {
             let memory = Memory::new(PAGE)?;
             let (request, fds) = (dma_map(READ, ADDRESS, PAGE), [memory_fd(&memory); 2]);
@@ -86,7 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.no-descriptor",
         Specification,
-        "A range without a descriptor is mapped: the server reaches it by messages",
+        "A range without a descriptor can be mapped: the server uses DMA_READ and DMA_WRITE messages",
         |s| {
             map(&mut s.attach()?, READ | WRITE, ADDRESS, PAGE, None)?;
             holds()
@@ -105,13 +105,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.identical",
         Specification,
-        "The same map once more is EEXIST",
+        "The same map once more gives EEXIST",
         |s| overlapping(s, ADDRESS, 2 * PAGE),
     ),
     check(
         "dma-map.overlap",
         Specification,
-        "A map that overlaps one that exists is EEXIST: at its front, at its end, inside it, around it",
+        "A map that overlaps one that exists gives EEXIST: at its front, at its end, inside it, around it",
         |s| {
             for (address, size) in [
                 (ADDRESS - PAGE, 2 * PAGE),
@@ -139,13 +139,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.nothing",
         Linux,
-        "A map of no bytes is EINVAL",
+        "A map of no bytes gives EINVAL",
         |s| s.refused(command::DMA_MAP, &dma_map(READ, ADDRESS, 0)),
     ),
     check(
         "dma-map.wraps",
         Linux,
-        "A map that goes on beyond the last address is EINVAL",
+        "A map that extends beyond the last address gives EINVAL",
         |s| {
             s.refused(
                 command::DMA_MAP,
@@ -156,7 +156,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.unaligned",
         Specification,
-        "A map whose address or size is not a multiple of the smallest of `pgsizes` is EINVAL",
+        "A map whose address or size is not a multiple of the smallest of `pgsizes` gives EINVAL",
         |s| {
             s.refused(command::DMA_MAP, &dma_map(READ, ADDRESS + 1, PAGE))?;
             s.refused(command::DMA_MAP, &dma_map(READ, ADDRESS, PAGE - 1))
@@ -165,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-map.too-large",
         LibvfioUser,
-        "A map of more than 8 TiB is taken or is ENOSPC",
+        "A map of more than 8 TiB is taken or gives ENOSPC",
         |s| {
             let mut client = s.attach()?;
             let reply = client.dma_map(READ, 0, 0, (8 << 40) + PAGE, None)?;

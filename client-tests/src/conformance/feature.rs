@@ -23,13 +23,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "feature.short",
         LibvfioUser,
-        "A request of 7 bytes is EINVAL",
+        "A request of 7 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_FEATURE, &[0; 7]),
     ),
     check(
         "feature.unknown",
         LibvfioUser,
-        "A feature that the server does not have is EINVAL, whatever the method",
+        "A feature that the server does not have gives EINVAL, whatever the method",
         |s| {
             for method in [GET, SET, PROBE | GET, PROBE | SET] {
                 s.refused(command::DEVICE_FEATURE, &feature(method | NONE, &[]))?;
@@ -70,7 +70,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "feature.no-method",
         Specification,
-        "A request without GET, SET and PROBE is EINVAL",
+        "A request without GET, SET and PROBE gives EINVAL",
         |s| {
             with_any(s, |s, number, _| {
                 s.refused(command::DEVICE_FEATURE, &feature(number, &[0; 8]))
@@ -109,7 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "feature.probe-argsz",
         LibvfioUser,
-        "PROBE with argsz below the request is EINVAL",
+        "PROBE with argsz below the request gives EINVAL",
         |s| {
             with_any(s, |s, number, method| {
                 let request = Bytes::new().u32(2).u32(PROBE | method | number);
@@ -146,7 +146,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "feature.low-power",
         Linux,
-        "Who can enter low power can leave it, and leaving without having entered is no error",
+        "A server with low-power entry has low-power exit, and an exit without entry is no error",
         |s| {
             let mut client = s.attach()?;
             let entry = probe(&mut client, LOW_POWER_ENTRY, SET)?;

@@ -13,19 +13,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "message.size-zero",
         LibvfioUser,
-        "A message that says it has 0 bytes is EINVAL, and the connection goes on behind its header",
+        "A message with a size of 0 bytes gives EINVAL, and the connection continues after its header",
         |s| header_refused(s, command::DEVICE_RESET, 0, flag::COMMAND),
     ),
     check(
         "message.size-below-header",
         LibvfioUser,
-        "A message that says it is shorter than its header (15 bytes) is EINVAL, and the connection goes on",
+        "A message with a size below that of its header (15 bytes) gives EINVAL, and the connection continues",
         |s| header_refused(s, command::DEVICE_RESET, 15, flag::COMMAND),
     ),
     check(
         "message.size-above-maximum",
         LibvfioUser,
-        "A message larger than any transfer allows is answered with EINVAL; the connection may end, the server goes on",
+        "A message larger than any transfer allows gives EINVAL; the connection may end, the server continues",
         |s| {
             let client = s.attach()?;
             client.send(&header(0xbad2, command::REGION_WRITE, u32::MAX, 0, 0), &[])?;
@@ -41,19 +41,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "message.reply-to-nothing",
         LibvfioUser,
-        "A message of type reply that answers nothing is EINVAL",
+        "A message of type reply that answers nothing gives EINVAL",
         |s| header_refused(s, command::DEVICE_RESET, HEADER as u32, flag::REPLY),
     ),
     check(
         "message.unknown-type",
         LibvfioUser,
-        "A message whose type is neither command nor reply is EINVAL",
+        "A message whose type is neither command nor reply gives EINVAL",
         |s| header_refused(s, command::DEVICE_RESET, HEADER as u32, 2),
     ),
     check(
         "message.header-only",
         LibvfioUser,
-        "Only DEVICE_RESET may come without a payload; any other command that does is EINVAL",
+        "Only DEVICE_RESET may come without a payload; any other command that does gives EINVAL",
         |s| {
             let mut client = s.attach()?;
             for number in WITH_PAYLOAD {
@@ -79,13 +79,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "message.removed-command",
         LibvfioUser,
-        "Command 14, dirty pages of the first migration protocol, is EINVAL",
+        "Command 14, dirty pages of the first migration protocol, gives EINVAL",
         |s| s.refused(14, &[0; 32]),
     ),
     check(
         "message.precopy-info-short",
         LibvfioUser,
-        "Command 19 with a payload of 1 byte is EINVAL, whether the server knows the command or not",
+        "Command 19 with a payload of 1 byte gives EINVAL, whether the server knows the command or not",
         |s| s.refused(19, &[0]),
     ),
     check(

@@ -16,12 +16,15 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "info.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_GET_INFO, &[0; 8]),
     ),
-    check("info.argsz", LibvfioUser, "argsz below 16 is EINVAL", |s| {
-        s.refused(command::DEVICE_GET_INFO, &payload::info(8, 0))
-    }),
+    check(
+        "info.argsz",
+        LibvfioUser,
+        "argsz below 16 gives EINVAL",
+        |s| s.refused(command::DEVICE_GET_INFO, &payload::info(8, 0)),
+    ),
     check(
         "info.larger-argsz",
         CloudHypervisor,

@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "io-fds.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_GET_REGION_IO_FDS, &[0; 8]),
     ),
     check(
@@ -33,19 +33,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "io-fds.count",
         LibvfioUser,
-        "A count other than 0 is EINVAL in a request",
+        "A count other than 0 gives EINVAL in a request",
         |s| {
             let request = Bytes::new().u32(16).u32(0).u32(0).u32(1);
             s.refused(command::DEVICE_GET_REGION_IO_FDS, &request)
         },
     ),
-    check("io-fds.argsz", LibvfioUser, "argsz 15 is EINVAL", |s| {
+    check("io-fds.argsz", LibvfioUser, "argsz 15 gives EINVAL", |s| {
         s.refused(command::DEVICE_GET_REGION_IO_FDS, &payload::info(15, 0))
     }),
     check(
         "io-fds.argsz-above-maximum",
         LibvfioUser,
-        "argsz above 1 MiB is EINVAL",
+        "argsz above 1 MiB gives EINVAL",
         |s| {
             s.refused(
                 command::DEVICE_GET_REGION_IO_FDS,
@@ -56,13 +56,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "io-fds.index",
         LibvfioUser,
-        "An index that the device does not have is EINVAL",
+        "An index that the device does not have gives EINVAL",
         |s| s.refused(command::DEVICE_GET_REGION_IO_FDS, &payload::info(16, 512)),
     ),
     check(
         "io-fds.absent-region",
         LibvfioUser,
-        "A region that is not there is EINVAL",
+        "A region that is not there gives EINVAL",
         |s| {
             let Some(absent) = s.absent_region() else {
                 return skip("all regions are there");

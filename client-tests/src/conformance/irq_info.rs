@@ -14,19 +14,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irq-info.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_GET_IRQ_INFO, &[0; 8]),
     ),
     check(
         "irq-info.argsz",
         LibvfioUser,
-        "argsz below 16 is EINVAL",
+        "argsz below 16 gives EINVAL",
         |s| s.refused(command::DEVICE_GET_IRQ_INFO, &payload::info(8, 0)),
     ),
     check(
         "irq-info.index",
         LibvfioUser,
-        "An index that the device does not have is EINVAL",
+        "An index that the device does not have gives EINVAL",
         |s| {
             s.refused(
                 command::DEVICE_GET_IRQ_INFO,
@@ -79,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irq-info.automasked",
         Linux,
-        "An index that masks itself can be unmasked: AUTOMASKED comes with MASKABLE",
+        "An index that is masked automatically can be unmasked: AUTOMASKED implies MASKABLE",
         |s| {
             for info in &s.found.irqs {
                 let flags = info.flags & (MASKABLE | AUTOMASKED);

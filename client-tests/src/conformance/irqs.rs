@@ -22,17 +22,22 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_SET_IRQS, &[0; 8]),
     ),
-    check("irqs.argsz", LibvfioUser, "argsz below 20 is EINVAL", |s| {
-        let request = Bytes::new().u32(3).u32(NONE | TRIGGER).u32(irq::REQ).u64(0);
-        s.refused(command::DEVICE_SET_IRQS, &request)
-    }),
+    check(
+        "irqs.argsz",
+        LibvfioUser,
+        "argsz below 20 gives EINVAL",
+        |s| {
+            let request = Bytes::new().u32(3).u32(NONE | TRIGGER).u32(irq::REQ).u64(0);
+            s.refused(command::DEVICE_SET_IRQS, &request)
+        },
+    ),
     check(
         "irqs.index",
         LibvfioUser,
-        "An index that the device does not have is EINVAL",
+        "An index that the device does not have gives EINVAL",
         |s| refused(s, irqs(NONE | TRIGGER, s.found.num_irqs, 0, 0)),
     ),
     check(
@@ -44,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.no-action",
         Specification,
-        "No action is EINVAL",
+        "No action gives EINVAL",
         |s| on_widest(s, |index, _| irqs(NONE, index, 0, 1)),
     ),
     check(
@@ -60,13 +65,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.no-kind-of-data",
         Specification,
-        "No kind of data is EINVAL",
+        "No kind of data gives EINVAL",
         |s| on_widest(s, |index, _| irqs(TRIGGER, index, 0, 1)),
     ),
     check(
         "irqs.range-ends-beyond",
         LibvfioUser,
-        "A range that begins with the last vector and has one more is EINVAL",
+        "A range that begins with the last vector and has one more gives EINVAL",
         |s| {
             on_widest(s, |index, count| {
                 irqs(EVENTFD | TRIGGER, index, count - 1, 2)
@@ -76,7 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.range-begins-beyond",
         LibvfioUser,
-        "A range that begins beyond the last vector is EINVAL",
+        "A range that begins beyond the last vector gives EINVAL",
         |s| {
             on_widest(s, |index, count| {
                 irqs(EVENTFD | TRIGGER, index, count + 1, 1)
@@ -86,7 +91,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.range-wraps",
         LibvfioUser,
-        "A range whose end does not fit in 32 bits is EINVAL",
+        "A range whose end does not fit in 32 bits gives EINVAL",
         |s| {
             on_widest(s, |index, count| {
                 irqs(EVENTFD | TRIGGER, index, count / 2, u32::MAX)
@@ -113,49 +118,49 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.two-of-err",
         LibvfioUser,
-        "A count of 2 for ERR is EINVAL",
+        "A count of 2 for ERR gives EINVAL",
         |s| refused(s, irqs(EVENTFD | TRIGGER, irq::ERR, 0, 2)),
     ),
     check(
         "irqs.two-of-req",
         LibvfioUser,
-        "A count of 2 for REQ is EINVAL",
+        "A count of 2 for REQ gives EINVAL",
         |s| refused(s, irqs(EVENTFD | TRIGGER, irq::REQ, 0, 2)),
     ),
     check(
         "irqs.count-0-with-start",
         LibvfioUser,
-        "A count of 0 that does not begin at vector 0 is EINVAL",
+        "A count of 0 that does not begin at vector 0 gives EINVAL",
         |s| on_widest(s, |index, _| irqs(NONE | TRIGGER, index, 1, 0)),
     ),
     check(
         "irqs.count-0-with-mask",
         LibvfioUser,
-        "A count of 0 with MASK is EINVAL",
+        "A count of 0 with MASK gives EINVAL",
         |s| on_widest(s, |index, _| irqs(NONE | MASK, index, 0, 0)),
     ),
     check(
         "irqs.count-0-with-bool",
         LibvfioUser,
-        "A count of 0 with BOOL is EINVAL",
+        "A count of 0 with BOOL gives EINVAL",
         |s| on_widest(s, |index, _| irqs(BOOL | TRIGGER, index, 0, 0)),
     ),
     check(
         "irqs.descriptor-with-bool",
         LibvfioUser,
-        "A descriptor beside BOOL is EINVAL",
+        "A descriptor beside BOOL gives EINVAL",
         |s| with_one_descriptor(s, |index| irqs(BOOL | TRIGGER, index, 0, 1).bytes(&[0])),
     ),
     check(
         "irqs.descriptor-with-none",
         LibvfioUser,
-        "A descriptor beside NONE is EINVAL",
+        "A descriptor beside NONE gives EINVAL",
         |s| with_one_descriptor(s, |index| irqs(NONE | TRIGGER, index, 0, 1)),
     ),
     check(
         "irqs.too-few-descriptors",
         Specification,
-        "One descriptor for two vectors is EINVAL",
+        "One descriptor for two vectors gives EINVAL",
         |s| {
             if s.widest_irq().is_none_or(|irq| irq.count < 2) {
                 return skip("no index has two vectors");
@@ -166,13 +171,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.too-few-bytes",
         Specification,
-        "BOOL with 1 byte for 2 vectors is EINVAL",
+        "BOOL with 1 byte for 2 vectors gives EINVAL",
         |s| on_widest(s, |index, _| irqs(BOOL | TRIGGER, index, 0, 2).bytes(&[0])),
     ),
     check(
         "irqs.too-many-bytes",
         Specification,
-        "BOOL with 3 bytes for 2 vectors is EINVAL",
+        "BOOL with 3 bytes for 2 vectors gives EINVAL",
         |s| {
             on_widest(s, |index, _| {
                 irqs(BOOL | TRIGGER, index, 0, 2).bytes(&[0; 3])
@@ -347,13 +352,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "irqs.mask-eventfd",
         Specification,
-        "An index that is MASKABLE takes an eventfd with MASK, which tells the client about masking",
+        "An index that is MASKABLE accepts an eventfd with MASK",
         |s| bound_to(s, MASK),
     ),
     check(
         "irqs.dropped-with-client",
         Specification,
-        "What a client bound is dropped when it goes: the next client's triggers do not signal it",
+        "The server drops the eventfds of a client that disconnects: a TRIGGER of the next client does not signal them",
         |s| {
             let Some(index) = two_vectors(s) else {
                 return skip("no index has two vectors");

@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "client.comes-back",
         Specification,
-        "After a client has gone the next is served",
+        "The server serves the next client after one has disconnected",
         |s| {
             for _ in 0..5 {
                 goes_on(&mut s.attach()?)?;
@@ -80,7 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "client.maps-are-dropped",
         Specification,
-        "The maps of a client are removed when it goes: the next can map the same range",
+        "The server removes the maps of a client that disconnects: the next client can map the same range",
         |s| {
             let memory = Memory::sealed(PAGE)?;
             for _ in 0..2 {
@@ -92,7 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "client.descriptors-are-dropped",
         Specification,
-        "Descriptors of an unfinished message are closed when the client goes",
+        "The server closes the descriptors of an unfinished message when the client disconnects",
         |s| {
             let client = s.attach()?;
             let witness = Witness::new()?;
@@ -107,7 +107,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "client.device-stays",
         Specification,
-        "A device keeps its state when a client goes: what was written to Interrupt Line is there for the next",
+        "A device keeps its state when a client disconnects: the next client reads the Interrupt Line that it wrote",
         |s| {
             let mut client = s.attach()?;
             let before = client.read(region::CONFIG, 0x3c, 1)?;
@@ -141,7 +141,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "client.half-closed",
         Specification,
-        "What a client sent before it closed its sending side is answered",
+        "The server answers requests that a client sent before it closed its sending side",
         |s| {
             let mut client = s.attach()?;
             let (command, payload) = get_info();

@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.complete",
         Specification,
-        "Who can start logging can stop it and report",
+        "A server that can start logging can stop it and report",
         |s| {
             let mut client = s.attach()?;
             let start = probe(&mut client, START & 0xffff, SET)?;
@@ -40,7 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.page-size-0",
         LibvfioUser,
-        "START with page size 0 is EINVAL",
+        "START with page size 0 gives EINVAL",
         |s| {
             logging(s, |client| {
                 refused_on(client, command::DEVICE_FEATURE, &start(0), &[], EINVAL)?;
@@ -66,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.start-other-size",
         LibvfioUser,
-        "START once more with another page size is EINVAL",
+        "START once more with another page size gives EINVAL",
         |s| {
             logging(s, |client| {
                 client
@@ -94,7 +94,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-argsz",
         LibvfioUser,
-        "A report without room for its bitmap is EINVAL",
+        "A report without room for its bitmap gives EINVAL",
         |s| {
             logging(s, |client| {
                 let memory = Memory::sealed(PAGE)?;
@@ -111,7 +111,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-while-off",
         LibvfioUser,
-        "A report while nothing is logged is EINVAL",
+        "A report while nothing is logged gives EINVAL",
         |s| {
             logging(s, |client| {
                 let request = report((REPORT_HEAD + 8) as u32, ADDRESS, PAGE, PAGE);
@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-page-size-0",
         LibvfioUser,
-        "A report about pages of 0 bytes is EINVAL",
+        "A report about pages of 0 bytes gives EINVAL",
         |s| {
             logging(s, |client| {
                 refused_report(client, ADDRESS, MAPPED, 0, EINVAL)
@@ -148,7 +148,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-page-size-above-maximum",
         LibvfioUser,
-        "A report about pages of 16 MiB is EINVAL",
+        "A report about pages of 16 MiB gives EINVAL",
         |s| {
             logging(s, |client| {
                 refused_report(client, ADDRESS, MAPPED, 1 << 24, EINVAL)
@@ -170,7 +170,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-unmapped",
         LibvfioUser,
-        "A report about addresses where nothing is mapped is ENOENT",
+        "A report about addresses where nothing is mapped gives ENOENT",
         |s| {
             logging(s, |client| {
                 refused_report(client, ADDRESS - MAPPED, MAPPED, PAGE, ENOENT)
@@ -180,7 +180,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "logging.report-no-descriptor",
         LibvfioUser,
-        "A report about a map without a descriptor is EINVAL",
+        "A report about a map without a descriptor gives EINVAL",
         |s| {
             logging(s, |client| {
                 let address = ADDRESS + MAPPED;

@@ -58,7 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "migration.get-argsz",
         LibvfioUser,
-        "GET of MIGRATION with argsz 8 is EINVAL",
+        "GET of MIGRATION with argsz 8 gives EINVAL",
         |s| {
             migrating(s, OFFER, |client, _| {
                 let get = feature(GET | MIGRATION, &[]);
@@ -85,7 +85,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "migration.begins-running",
         Specification,
-        "A device that nobody migrates is RUNNING",
+        "A device without a migration in progress is RUNNING",
         |s| {
             migrating(s, OFFER, |client, _| {
                 let state = state(client)?;
@@ -112,7 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "migration.set-argsz",
         LibvfioUser,
-        "SET of a state with argsz 8 is EINVAL",
+        "SET of a state with argsz 8 gives EINVAL",
         |s| {
             migrating(s, OFFER, |client, _| {
                 let request = Bytes::new().u32(8).u32(SET | STATE).u32(STOP).u32(u32::MAX);
@@ -124,7 +124,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "migration.unknown-state",
         LibvfioUser,
-        "A state that does not exist (0xabcd) is EINVAL",
+        "A state that does not exist (0xabcd) gives EINVAL",
         |s| migrating(s, OFFER, |client, _| refused_state(client, 0xabcd)),
     ),
     check(
@@ -172,7 +172,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "migration.no-way-back",
         Specification,
-        "STOP_COPY to PRE_COPY is EINVAL, the state stays",
+        "STOP_COPY to PRE_COPY gives EINVAL, the state stays",
         |s| {
             migrating(s, OFFER, |client, flags| {
                 if flags & CAN_PRE_COPY == 0 {
@@ -201,25 +201,25 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "mig-data.read-short",
         LibvfioUser,
-        "MIG_DATA_READ of 4 bytes is EINVAL",
+        "MIG_DATA_READ of 4 bytes gives EINVAL",
         |s| s.refused(command::MIG_DATA_READ, &[0; 4]),
     ),
     check(
         "mig-data.write-short",
         LibvfioUser,
-        "MIG_DATA_WRITE of 4 bytes is EINVAL",
+        "MIG_DATA_WRITE of 4 bytes gives EINVAL",
         |s| s.refused(command::MIG_DATA_WRITE, &[0; 4]),
     ),
     check(
         "mig-data.read-running",
         Specification,
-        "MIG_DATA_READ is EINVAL unless the device saves",
+        "MIG_DATA_READ gives EINVAL unless the device saves",
         |s| s.refused(command::MIG_DATA_READ, &Bytes::new().u32(16).u32(8)),
     ),
     check(
         "mig-data.read-stopped",
         LibvfioUser,
-        "MIG_DATA_READ is EINVAL in STOP",
+        "MIG_DATA_READ gives EINVAL in STOP",
         |s| {
             migrating(s, OFFER, |client, _| {
                 go(client, STOP)?;
@@ -247,13 +247,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "mig-data.write-running",
         Specification,
-        "MIG_DATA_WRITE is EINVAL unless the device resumes",
+        "MIG_DATA_WRITE gives EINVAL unless the device resumes",
         |s| s.refused(command::MIG_DATA_WRITE, &Bytes::new().u32(16).u32(8).u64(0)),
     ),
     check(
         "mig-data.read-above-limit",
         LibvfioUser,
-        "MIG_DATA_READ of more than the client's `max_data_xfer_size` is EINVAL",
+        "MIG_DATA_READ of more than the client's `max_data_xfer_size` gives EINVAL",
         |s| {
             let offer = r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":4,"migration":{"pgsize":4096}}}"#;
             migrating(s, offer, |client, _| {
@@ -267,7 +267,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "mig-data.write-payload",
         LibvfioUser,
-        "MIG_DATA_WRITE with fewer bytes than it says is EINVAL",
+        "MIG_DATA_WRITE with fewer bytes than it says gives EINVAL",
         |s| {
             migrating(s, OFFER, |client, _| {
                 go(client, RESUMING)?;
@@ -280,7 +280,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "mig-data.round-trip",
         Specification,
-        "What was read in STOP_COPY is taken in RESUMING, and the device runs again",
+        "RESUMING accepts the data read in STOP_COPY, and the device runs again",
         |s| {
             migrating(s, OFFER, |client, _| {
                 go(client, STOP_COPY)?;

@@ -13,13 +13,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region.read-short",
         LibvfioUser,
-        "REGION_READ of 15 bytes is EINVAL",
+        "REGION_READ of 15 bytes gives EINVAL",
         |s| s.refused(command::REGION_READ, &[0; 15]),
     ),
     check(
         "region.write-short",
         LibvfioUser,
-        "REGION_WRITE of 8 bytes is EINVAL",
+        "REGION_WRITE of 8 bytes gives EINVAL",
         |s| s.refused(command::REGION_WRITE, &[0; 8]),
     ),
     check(
@@ -93,7 +93,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region.above-limit",
         Specification,
-        "A read of more bytes than the server's `max_data_xfer_size` is EINVAL",
+        "A read of more bytes than the server's `max_data_xfer_size` gives EINVAL",
         |s| {
             let Ok(count) = u32::try_from(s.largest_transfer() + 8) else {
                 return skip("the server's limit is above all counts");
@@ -167,7 +167,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region.write-too-few-bytes",
         LibvfioUser,
-        "A write with fewer bytes than its count is EINVAL",
+        "A write with fewer bytes than its count gives EINVAL",
         |s| {
             s.refused(
                 command::REGION_WRITE,
@@ -178,7 +178,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region.write-too-many-bytes",
         LibvfioUser,
-        "A write with more bytes than its count is EINVAL",
+        "A write with more bytes than its count gives EINVAL",
         |s| {
             s.refused(
                 command::REGION_WRITE,
@@ -207,7 +207,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region.write-multi-malformed",
         Specification,
-        "REGION_WRITE_MULTI with fewer writes than it says, or a write of more than 8 bytes, is EINVAL",
+        "REGION_WRITE_MULTI with fewer writes than it says, or a write of more than 8 bytes, gives EINVAL",
         |s| {
             if !has_write_multi(s)? {
                 return skip("the server does not answer write_multiple");

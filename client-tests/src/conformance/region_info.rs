@@ -22,19 +22,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region-info.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DEVICE_GET_REGION_INFO, &[0; 8]),
     ),
     check(
         "region-info.argsz",
         LibvfioUser,
-        "argsz below 32 is EINVAL",
+        "argsz below 32 gives EINVAL",
         |s| s.refused(command::DEVICE_GET_REGION_INFO, &payload::region_info(8, 0)),
     ),
     check(
         "region-info.index",
         LibvfioUser,
-        "An index that the device does not have is EINVAL: the first beyond the last, and 2^32 - 1",
+        "An index that the device does not have gives EINVAL: the first beyond the last, and 2^32 - 1",
         |s| {
             let beyond = payload::region_info(32, s.found.num_regions);
             s.refused(command::DEVICE_GET_REGION_INFO, &beyond)?;
@@ -127,7 +127,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region-info.capabilities-do-not-fit",
         Specification,
-        "When argsz has no room for the capabilities, the fixed part comes with the argsz that has, and cap_offset 0",
+        "If argsz has no room for the capabilities, the reply is the fixed part with the required argsz and cap_offset 0",
         |s| {
             let Some(full) = s.found.regions.iter().find(|region| region.argsz > 32) else {
                 return skip("no region has capabilities");
@@ -166,7 +166,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region-info.mappable",
         Specification,
-        "A region with MMAP comes with a descriptor in the reply that says all about it, one without has none",
+        "A region with MMAP has a descriptor in the complete reply, a region without MMAP has none",
         |s| {
             let mut client = s.attach()?;
             for index in described(s) {
@@ -184,7 +184,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "region-info.several-files-unasked",
         Specification,
-        "Areas with a descriptor each are told only to clients that named `sparse_mmap_fds`, and never beside the other kind",
+        "Only clients that named `sparse_mmap_fds` get areas with a descriptor each, and never beside the other kind",
         |s| {
             for (offer, named) in [(OFFER, false), (WITH_FDS, true)] {
                 let mut client = s.attach_offering(offer)?;

@@ -17,19 +17,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.short",
         LibvfioUser,
-        "A request of 8 bytes is EINVAL",
+        "A request of 8 bytes gives EINVAL",
         |s| s.refused(command::DMA_UNMAP, &[0; 8]),
     ),
     check(
         "dma-unmap.argsz",
         LibvfioUser,
-        "argsz below 24 is EINVAL",
+        "argsz below 24 gives EINVAL",
         |s| s.refused(command::DMA_UNMAP, &dma_unmap(8, 0, ADDRESS, PAGE)),
     ),
     check(
         "dma-unmap.argsz-above-maximum",
         LibvfioUser,
-        "argsz above 1 MiB is EINVAL",
+        "argsz above 1 MiB gives EINVAL",
         |s| {
             let mut client = s.attach()?;
             map(&mut client, READ, ADDRESS, PAGE, None)?;
@@ -76,7 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.unknown",
         LibvfioUser,
-        "A range that holds no map is ENOENT",
+        "A range that holds no map gives ENOENT",
         |s| {
             s.refused_with(
                 command::DMA_UNMAP,
@@ -117,7 +117,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.all-with-address",
         LibvfioUser,
-        "ALL with an address or a size is EINVAL",
+        "ALL with an address or a size gives EINVAL",
         |s| {
             s.refused(command::DMA_UNMAP, &dma_unmap(24, UNMAP_ALL, ADDRESS, 0))?;
             s.refused(command::DMA_UNMAP, &dma_unmap(24, UNMAP_ALL, 0, PAGE))
@@ -126,7 +126,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.all-with-bitmap",
         LibvfioUser,
-        "ALL together with a dirty bitmap is EINVAL",
+        "ALL together with a dirty bitmap gives EINVAL",
         |s| {
             let flags = UNMAP_ALL | DIRTY_BITMAP;
             s.refused(
@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.bitmap-while-not-logging",
         LibvfioUser,
-        "A dirty bitmap is EINVAL while no dirty pages are logged, and the map stays",
+        "A dirty bitmap gives EINVAL while no dirty pages are logged, and the map stays",
         |s| {
             let mut client = s.attach()?;
             map(&mut client, READ | WRITE, ADDRESS, PAGE, None)?;
@@ -152,7 +152,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "dma-unmap.bitmap-size-overflows",
         LibvfioUser,
-        "A bitmap of 2^64 - 1 bytes is EINVAL",
+        "A bitmap of 2^64 - 1 bytes gives EINVAL",
         |s| {
             let mut client = s.attach()?;
             map(&mut client, READ | WRITE, ADDRESS, PAGE, None)?;

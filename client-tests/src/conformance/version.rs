@@ -12,13 +12,13 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version.header-only",
         LibvfioUser,
-        "VERSION without a payload is EINVAL",
+        "VERSION without a payload gives EINVAL",
         |s| refused(s, command::VERSION, &[]),
     ),
     check(
         "version.short",
         LibvfioUser,
-        "VERSION with half of its version numbers is EINVAL",
+        "VERSION with half of its version numbers gives EINVAL",
         |s| refused(s, command::VERSION, &Bytes::new().u16(0)),
     ),
     check(
@@ -40,19 +40,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version.first-command-unknown",
         LibvfioUser,
-        "A first message with a number that is no command is EINVAL",
+        "A first message with a number that is no command gives EINVAL",
         |s| refused(s, 999, &[0; 16]),
     ),
     check(
         "version.comes-first",
         Specification,
-        "A command before VERSION is EINVAL",
+        "A command before VERSION gives EINVAL",
         |s| refused(s, command::DEVICE_GET_INFO, &super::payload::info(16, 0)),
     ),
     check(
         "version.comes-once",
         LibvfioUser,
-        "A second VERSION is EINVAL",
+        "A second VERSION gives EINVAL",
         |s| {
             let payload = Bytes::new().u32(0).bytes(OFFER.as_bytes()).bytes(&[0]);
             s.refused(command::VERSION, &payload)
@@ -61,7 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version.major",
         Specification,
-        "A major version that the server does not speak (999) is EINVAL",
+        "A major version that the server does not speak (999) gives EINVAL",
         |s| {
             let payload = Bytes::new().u16(999).u16(0);
             refused(
@@ -106,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version.descriptor",
         LibvfioUser,
-        "VERSION with a file descriptor is EINVAL, and the descriptor is closed",
+        "VERSION with a file descriptor gives EINVAL, and the descriptor is closed",
         |s| {
             let mut client = s.connect()?;
             let witness = Witness::new()?;

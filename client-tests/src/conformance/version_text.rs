@@ -14,19 +14,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.no-nul",
         Specification,
-        "A text that does not end in NUL is EINVAL",
+        "A text that does not end in NUL gives EINVAL",
         |s| refused(s, command::VERSION, &Bytes::new().u32(0).bytes(b"{}")),
     ),
     check(
         "version-text.half-an-object",
         LibvfioUser,
-        "The text `{` is EINVAL",
+        "The text `{` gives EINVAL",
         |s| refused_text(s, "{"),
     ),
     check(
         "version-text.half-a-string",
         LibvfioUser,
-        "The text `\"` is EINVAL",
+        "The text `\"` gives EINVAL",
         |s| refused_text(s, "\""),
     ),
     check(
@@ -38,19 +38,19 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.max-msg-fds-string",
         LibvfioUser,
-        "`max_msg_fds` that is a string is EINVAL",
+        "`max_msg_fds` that is a string gives EINVAL",
         |s| refused_member(s, r#""max_msg_fds":"8""#),
     ),
     check(
         "version-text.max-msg-fds-negative",
         LibvfioUser,
-        "`max_msg_fds` below 0 is EINVAL",
+        "`max_msg_fds` below 0 gives EINVAL",
         |s| refused_member(s, r#""max_msg_fds":-1"#),
     ),
     check(
         "version-text.max-msg-fds-1025",
         LibvfioUser,
-        "`max_msg_fds` above 1024 is EINVAL",
+        "`max_msg_fds` above 1024 gives EINVAL",
         |s| refused_member(s, r#""max_msg_fds":1025"#),
     ),
     check(
@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.max-data-xfer-size-string",
         LibvfioUser,
-        "`max_data_xfer_size` that is no integer is EINVAL",
+        "`max_data_xfer_size` that is no integer gives EINVAL",
         |s| refused_member(s, r#""max_data_xfer_size":"1048576""#),
     ),
     check(
@@ -80,31 +80,31 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.migration-number",
         LibvfioUser,
-        "`migration` that is no object is EINVAL",
+        "`migration` that is no object gives EINVAL",
         |s| refused_member(s, r#""migration":1"#),
     ),
     check(
         "version-text.pgsize-string",
         LibvfioUser,
-        "`migration.pgsize` that is a string is EINVAL",
+        "`migration.pgsize` that is a string gives EINVAL",
         |s| refused_member(s, r#""migration":{"pgsize":"4096"}"#),
     ),
     check(
         "version-text.pgsize-4095",
         LibvfioUser,
-        "`migration.pgsize` of 4095 is EINVAL",
+        "`migration.pgsize` of 4095 gives EINVAL",
         |s| refused_member(s, r#""migration":{"pgsize":4095}"#),
     ),
     check(
         "version-text.twin-socket-bool",
         LibvfioUser,
-        "`twin_socket` that is no object is EINVAL",
+        "`twin_socket` that is no object gives EINVAL",
         |s| refused_member(s, r#""twin_socket":true"#),
     ),
     check(
         "version-text.twin-socket-supported",
         LibvfioUser,
-        "`twin_socket.supported` that is no boolean is EINVAL",
+        "`twin_socket.supported` that is no boolean gives EINVAL",
         |s| refused_member(s, r#""twin_socket":{"supported":1}"#),
     ),
     check(
@@ -131,7 +131,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.only-what-was-offered",
         Specification,
-        "The reply has no capability that the client did not name",
+        "The reply has only capabilities that the client named",
         |s| {
             for (offered, names) in [
                 (None, &[][..]),
@@ -216,7 +216,7 @@ pub(super) const CHECKS: &[Check] = &[
     check(
         "version-text.twin-socket",
         Specification,
-        "A reply with `twin_socket` comes with its descriptor and the index of it",
+        "A reply with `twin_socket` has the descriptor and its index",
         |s| {
             // As long as the reply: a server may not send more than it got.
             let offer = r#"{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"twin_socket":{"supported":true}}}"#;
