@@ -42,13 +42,16 @@ fn rows(name: &str, table: &Table) -> String {
         page,
         "<!-- Made from client-tests/tables/{name}.toml by `cargo run -p client-tests --bin behaviour-docs`. -->\n\n\
          # {title}\n\n{introduction}\n\n\
-         The table has {rows} rows. {shown} of them are shown by tests against a running server: \
-         `cargo test -p client-tests --test behaviour` walks them all, with the number of a row at the end \
-         it walks that one. How each is shown, step by step, is in \
-         [the table itself](../../client-tests/tables/{name}.toml).\n",
+         The table has {rows} rows. Tests against a running server show {shown} of them.\n\
+         [The table itself](../../client-tests/tables/{name}.toml) has the steps of each row.\n\n\
+         ```sh\n\
+         cargo test -p client-tests --test behaviour           # all rows\n\
+         cargo test -p client-tests --test behaviour -- {first}     # one row\n\
+         ```\n",
         title = table.title,
         introduction = table.introduction.trim(),
         rows = table.row.len(),
+        first = table.row.first().map_or("", |row| &row.id),
     );
     let has_dialects = table.row.iter().any(|row| row.dialect.is_some());
     let (heading, rule) = if has_dialects {
@@ -82,7 +85,7 @@ fn rows(name: &str, table: &Table) -> String {
         .iter()
         .filter_map(|row| Some((row, row.not_here.as_ref()?)));
     let mut heading =
-        Some("\n## Rows that are shown elsewhere (*)\n\n| # | Why, and where |\n|---|---|\n");
+        Some("\n## Rows that other tests show (*)\n\n| # | Reason and test |\n|---|---|\n");
     for (row, reason) in elsewhere {
         page.push_str(heading.take().unwrap_or_default());
         let _ = writeln!(page, "| {} | {reason} |", row.id);

@@ -72,8 +72,8 @@ impl Traps {
     /// Appends them to the page of their rows.
     pub(super) fn append(&self, page: &mut String) {
         page.push_str(
-            "\n## Mistakes that are easily made\n\nEach with the rows and the tests that fail where it is \
-             made.\n\n| # | The mistake | Rows | Tests |\n|---|---|---|---|\n",
+            "\n## Common mistakes\n\nThe rows and tests in the table fail if an implementation makes the mistake.\n\n\
+             | # | Mistake | Rows | Tests |\n|---|---|---|---|\n",
         );
         for (number, trap) in (1..).zip(&self.trap) {
             let rows: Vec<String> = trap.rows.iter().map(u32::to_string).collect();
