@@ -146,14 +146,14 @@ trait Restorable {
             // A tree may have the form of a saved one and yet say what no device would.
             .and_then(|()| snapshot::same("the saved state", saved, &self.save_all(now)))
             .inspect_err(|_| {
-                // What was just saved fits.
-                if let Ok(state) = self.read(&before) {
-                    self.apply(now, state).ok();
-                }
                 for (number, outputs) in members.into_iter().zip(outputs) {
                     if let Some(device) = self.member(number) {
                         device.state.outputs.truncate(outputs);
                     }
+                }
+                // What was just saved fits.
+                if let Ok(state) = self.read(&before) {
+                    self.apply(now, state).ok();
                 }
             })
     }
