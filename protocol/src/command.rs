@@ -1,15 +1,15 @@
-//! Command numbers, their names and who sends them.
+//! Command numbers, their names and senders.
 
 use std::fmt;
 
 use crate::header::MessageType;
 
-/// Which side sends a command; its reply goes the other way.
+/// The side that sends a command; its reply goes the other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// The VMM asks the device's server.
+    /// The client (VMM) sends it to the server.
     ClientToServer,
-    /// The server asks the VMM (DMA by messages).
+    /// The server sends it to the client (DMA with DMA_READ and DMA_WRITE messages).
     ServerToClient,
 }
 
@@ -31,14 +31,14 @@ macro_rules! commands {
             /// All commands in numerical order.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The specification's name without the VFIO_USER_ prefix.
+            /// Returns the specification's name without the prefix VFIO_USER_.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// Who sends the command.
+            /// Returns the side that sends the command.
             pub const fn direction(self) -> Direction {
                 match self {
                     $(Self::$variant => Direction::$direction,)*
@@ -64,7 +64,7 @@ commands! {
     Version = 1, "VERSION", ClientToServer;
     /// Tell the server about client memory that it may reach by DMA.
     DmaMap = 2, "DMA_MAP", ClientToServer;
-    /// Take such memory back.
+    /// Remove such memory.
     DmaUnmap = 3, "DMA_UNMAP", ClientToServer;
     /// Kind of device, number of regions and interrupt types.
     DeviceGetInfo = 4, "DEVICE_GET_INFO", ClientToServer;
@@ -94,7 +94,7 @@ commands! {
     MigDataRead = 17, "MIG_DATA_READ", ClientToServer;
     /// Put migration data into the device.
     MigDataWrite = 18, "MIG_DATA_WRITE", ClientToServer;
-    /// How much migration data is left before the device has to stop.
+    /// Amount of migration data that is left before the device must stop.
     GetPrecopyInfo = 19, "GET_PRECOPY_INFO", ClientToServer;
 }
 
@@ -104,7 +104,7 @@ impl Command {
         self as u16
     }
 
-    /// The command message as the subject of an error.
+    /// Returns the command message as the subject of an error.
     pub const fn request(self) -> Subject {
         Subject {
             command: self,
@@ -113,7 +113,7 @@ impl Command {
         }
     }
 
-    /// The reply message as the subject of an error.
+    /// Returns the reply message as the subject of an error.
     pub const fn reply(self) -> Subject {
         Subject {
             command: self,
@@ -129,7 +129,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// What an error is about: a command's request or reply, or a named structure inside it.
+/// The subject of an error: a command's request or reply, or a named structure inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The command.
@@ -141,7 +141,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The same message, with the view narrowed to one structure inside it.
+    /// Returns a structure inside the message as the subject of an error.
     pub const fn part(self, name: &'static str) -> Self {
         Self {
             part: Some(name),

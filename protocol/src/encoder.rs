@@ -1,11 +1,11 @@
-//! Writing messages in place: room for the header, the body behind it, then the header with the
-//! size that came out.
+//! Writes messages in place: reserves the header, appends the body, then fills in the header with the
+//! final size.
 
 use crate::command::Command;
 use crate::errno::Errno;
 use crate::header::{HEADER_SIZE, Header};
 
-/// A message came out larger than its size field can say.
+/// A message exceeds the range of its size field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a message of {length} bytes cannot be sent, the size field ends at {}",
@@ -17,15 +17,15 @@ pub struct MessageTooLong {
 }
 
 impl MessageTooLong {
-    /// The error number for the reply.
+    /// Returns the errno for the reply.
     pub const fn errno(&self) -> Errno {
         Errno::EMSGSIZE
     }
 }
 
 /// A message under construction at the end of an output buffer. Unless it is
-/// [finished](Self::finish), dropping it takes every byte of it away again, so half a message never
-/// goes out.
+/// [finished](Self::finish), dropping it removes its bytes from the buffer, so no partial message is
+/// sent.
 #[derive(Debug)]
 pub struct Encoder<'v> {
     out: &'v mut Vec<u8>,
@@ -57,12 +57,12 @@ impl<'v> Encoder<'v> {
         }
     }
 
-    /// Where the body is appended. What is already in the buffer stays as it is.
+    /// Returns the buffer to which the caller appends the body. Earlier bytes in it must stay.
     pub const fn body(&mut self) -> &mut Vec<u8> {
         self.out
     }
 
-    /// Writes the header with the message's true size.
+    /// Completes the message: writes its header with the final size.
     pub fn finish(mut self) -> Result<(), MessageTooLong> {
         let length = self.out.len().saturating_sub(self.start);
         let header = sized(self.header, length)?;
@@ -101,8 +101,8 @@ pub fn error_reply(out: &mut Vec<u8>, request: &Header, errno: Errno) {
     request.error_reply(errno).encode(out);
 }
 
-/// Runs `body` and appends what `request` is owed for it: the reply with the bytes that `body`
-/// appended, the error reply if it failed, or nothing at all if no reply was wanted.
+/// Runs `body` and appends the reply to `request`: the bytes that `body` appended, an error reply if
+/// `body` failed, or nothing if the request wants no reply.
 pub fn respond(
     out: &mut Vec<u8>,
     request: &Header,

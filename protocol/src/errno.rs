@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// numbering is not used.
 ///
 /// Any number is kept, also one without a name here: a device's errno reaches the client unchanged.
-/// What people write has to be one that Linux could give: a number from 1 to [`Self::MAX`], or the name
+/// `FromStr` accepts the errnos that Linux can return: a number from 1 to [`Self::MAX`], or the name
 /// of one that this crate knows. Serialized it is the number.
 ///
 /// ```

@@ -1,9 +1,9 @@
-//! Why a payload is not the message that it claims to be.
+//! Errors of malformed payloads.
 
 use crate::command::Subject;
 use crate::errno::Errno;
 
-/// A malformed message. Says which message, which field, what came and what would be right.
+/// A malformed message: the message, the field, the value found and the valid values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// The payload ends inside its fixed structure.
@@ -11,9 +11,9 @@ pub enum MessageError {
     Short {
         /// The message.
         subject: Subject,
-        /// Bytes that came.
+        /// Bytes received.
         actual: usize,
-        /// Bytes that the structure has.
+        /// Bytes of the structure.
         needed: usize,
     },
     /// The variable part is not as long as the fixed part says.
@@ -25,7 +25,7 @@ pub enum MessageError {
         field: &'static str,
         /// Its length in bytes.
         actual: usize,
-        /// What the fixed part says.
+        /// The length that the fixed part states.
         expected: u64,
     },
     /// `argsz` is smaller than what the message itself needs.
@@ -33,7 +33,7 @@ pub enum MessageError {
     Argsz {
         /// The message.
         subject: Subject,
-        /// What came.
+        /// The value found.
         argsz: u32,
         /// The smallest valid value.
         least: u64,
@@ -45,9 +45,9 @@ pub enum MessageError {
         subject: Subject,
         /// The field.
         field: &'static str,
-        /// What came.
+        /// The value found.
         value: u64,
-        /// What would be right.
+        /// The valid values.
         expected: &'static str,
     },
     /// A range of offsets or addresses runs past the end of its number space.
@@ -69,9 +69,9 @@ pub enum MessageError {
     Descriptors {
         /// The message.
         subject: Subject,
-        /// Descriptors that came.
+        /// Descriptors received.
         actual: usize,
-        /// What would be right.
+        /// The valid values.
         expected: &'static str,
     },
     /// The capability text of VERSION is not valid.
@@ -79,13 +79,13 @@ pub enum MessageError {
     Json {
         /// The message.
         subject: Subject,
-        /// The member, what came and what would be right.
+        /// The member, the value found and the valid values.
         reason: String,
     },
 }
 
 impl MessageError {
-    /// The error number for the reply.
+    /// Returns the errno for the reply.
     pub const fn errno(&self) -> Errno {
         match self {
             Self::Short { .. }

@@ -9,7 +9,7 @@ use crate::errno::Errno;
 use crate::header::{HEADER_SIZE, Header, MessageType};
 use crate::messages::version::MAX_TEXT;
 
-/// What the receiver is willing to take.
+/// The limits of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest whole message in bytes, header included. Below [`HEADER_SIZE`] nothing is
@@ -42,7 +42,7 @@ pub struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Whether the message answers a command of ours instead of being one.
+    /// Returns whether the message is a reply to a command of this side.
     pub fn is_reply(&self) -> bool {
         self.header.flags.message_type() == Some(MessageType::Reply)
     }
@@ -53,19 +53,19 @@ impl Frame<'_> {
     }
 }
 
-/// Why a header cannot open a message.
+/// An invalid header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The message claims to be smaller than its own header.
     #[error("message size is {size}, it has to be at least {HEADER_SIZE}")]
     SizeBelowHeader {
-        /// What the header says.
+        /// The value in the header.
         size: u32,
     },
     /// The message is larger than the receiver takes.
     #[error("message size is {size}, it has to be at most {limit}")]
     SizeAboveLimit {
-        /// What the header says.
+        /// The value in the header.
         size: u32,
         /// The receiver's limit.
         limit: u32,
@@ -73,7 +73,7 @@ pub enum FrameError {
     /// The type nibble is neither command nor reply.
     #[error("message type is {nibble}, it has to be 0 (command) or 1 (reply)")]
     UnknownType {
-        /// What the header says.
+        /// The value in the header.
         nibble: u32,
     },
 }
@@ -89,7 +89,7 @@ impl FrameError {
     }
 }
 
-/// How far a message reaches that is refused.
+/// The extent of a refused message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// The sender's own size holds: the next header stands this many bytes after the refused one.
@@ -114,13 +114,13 @@ impl Extent {
 pub struct Invalid {
     /// The offending header.
     pub header: Header,
-    /// What is wrong with it.
+    /// The error.
     pub error: FrameError,
-    /// What belongs to the message, so that the stream can go on behind it.
+    /// The extent of the message, after which the stream continues.
     pub extent: Extent,
 }
 
-/// What stands at the start of a buffer.
+/// The content at the start of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded<'a> {
     /// A whole message.

@@ -18,7 +18,7 @@ use crate::wire::{Put, Structure};
 /// Size of the header in bytes.
 pub const HEADER_SIZE: usize = 16;
 
-/// Whether a message asks or answers.
+/// The type of a message: command or reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageType {
     /// Type 0: a request.
@@ -34,9 +34,9 @@ bitflags! {
     pub struct HeaderFlags: u32 {
         /// Type nibble 1. The nibble is a number, not a bit: ask [`HeaderFlags::message_type`].
         const REPLY = 0x1;
-        /// The sender of the command does not want an answer.
+        /// The sender of the command wants no reply.
         const NO_REPLY = 0x10;
-        /// The reply reports a failure; `error` says which.
+        /// The reply reports a failure; `error` is its errno.
         const ERROR = 0x20;
         const _ = !0;
     }
@@ -45,12 +45,12 @@ bitflags! {
 impl HeaderFlags {
     const TYPE_MASK: u32 = 0xf;
 
-    /// The number in the type nibble.
+    /// Returns the number in the type nibble.
     pub const fn type_nibble(self) -> u32 {
         self.bits() & Self::TYPE_MASK
     }
 
-    /// The type, or `None` for a nibble that the protocol does not define.
+    /// Returns the type, or `None` for a nibble that the protocol does not define.
     pub const fn message_type(self) -> Option<MessageType> {
         match self.type_nibble() {
             0 => Some(MessageType::Command),
@@ -87,7 +87,7 @@ impl Header {
         }
     }
 
-    /// The header of the bare, successful reply to this command.
+    /// Returns the header of the bare, successful reply to this command.
     pub const fn reply(&self) -> Self {
         Self {
             message_size: HEADER_SIZE as u32,
@@ -97,7 +97,7 @@ impl Header {
         }
     }
 
-    /// The error reply to this command, which is a header and nothing else.
+    /// Returns the error reply to this command, which is only a header.
     pub const fn error_reply(&self, errno: Errno) -> Self {
         Self {
             flags: HeaderFlags::REPLY.union(HeaderFlags::ERROR),
@@ -106,8 +106,7 @@ impl Header {
         }
     }
 
-    /// The error that a reply reports, if it reports one. An error reply with errno 0 is legal and
-    /// still an error.
+    /// Returns the error of an error reply. An error reply with errno 0 is valid and still an error.
     pub const fn failure(&self) -> Option<Errno> {
         if self.flags.contains(HeaderFlags::ERROR) {
             Some(Errno(self.error.cast_signed()))
@@ -116,7 +115,7 @@ impl Header {
         }
     }
 
-    /// Whether the sender of this command waits for an answer.
+    /// Returns whether the sender of this command waits for a reply.
     pub const fn wants_reply(&self) -> bool {
         !self.flags.contains(HeaderFlags::NO_REPLY)
     }

@@ -1,9 +1,9 @@
 //! The vfio-user protocol without I/O: bytes become messages and messages become bytes. No sockets,
-//! no clocks, no threads, and no opinion about devices. A server, a client, a fuzzer and a packet
+//! no clocks, no threads, and no knowledge of devices. A server, a client, a fuzzer and a packet
 //! dump can all use the same code.
 //!
-//! - [`framing`] cuts a byte stream into messages, whatever pieces it arrives in, and steps over
-//!   messages that it refuses.
+//! - [`framing`] splits a byte stream that arrives in arbitrary pieces into messages, and skips messages
+//!   that it refuses.
 //! - [`messages`] has a module per command with its request and its reply, each with `parse` and
 //!   `encode`, so either end of the wire can be built from it. Parsing borrows from the input.
 //! - [`encoder`] puts headers in front of payloads, in place.
@@ -44,7 +44,7 @@
 //! use vfio_user_protocol::messages::region_access::{ReadReply, ReadRequest};
 //! use vfio_user_protocol::{Command, Decoder, Errno, Limits, error_reply, respond};
 //!
-//! /// Answers what is whole in `input` and returns how many bytes of it are done with.
+//! /// Answers the complete messages in `input` and returns the number of bytes consumed.
 //! fn serve(decoder: &mut Decoder, input: &[u8], output: &mut Vec<u8>) -> usize {
 //!     let mut batch = decoder.batch(input);
 //!     for item in batch.by_ref() {

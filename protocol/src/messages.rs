@@ -1,9 +1,9 @@
 //! The payloads, one module per command (or pair of commands that share a layout).
 //!
 //! `parse` takes everything behind the header and borrows from it; `encode` appends the payload to
-//! an output buffer. Every structure is checked as a whole before a field of it is read. What needs
-//! knowledge of the device (is there such a region, is the offset inside it) is left to the server.
-//! Bytes behind a fixed structure that nothing follows are ignored.
+//! an output buffer. `parse` validates a structure as a whole before it reads a field of it. The server
+//! performs the checks that need knowledge of the device, such as whether a region exists.
+//! Surplus bytes after a structure of fixed size are ignored.
 
 pub mod device_feature;
 pub mod device_info;

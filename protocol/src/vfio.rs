@@ -1,9 +1,9 @@
 //! The vocabulary of VFIO: the numbers of `<linux/vfio.h>` as types. vfio-user took them over, and
 //! the messages, a device model and a server share these definitions.
 //!
-//! Every number comes from the kernel's own header by way of the crate `vfio-bindings`. What the
-//! header does not have is defined here beside its relatives and says where it comes from: the low
-//! power of the v4 dialect, and the flags that vfio-user added.
+//! Every number comes from the kernel's own header by way of the crate `vfio-bindings`. Numbers that
+//! the header lacks are defined here with their source: the low power of the v4 dialect, and the flags
+//! that vfio-user added.
 //!
 //! | types | header |
 //! |---|---|

@@ -153,7 +153,7 @@ fn errors_say_what_came_and_what_would_be_right() {
     }
 }
 
-/// What a decoder reports, with the borrowed payload copied.
+/// The report of a decoder, with the borrowed payload copied.
 type Reported = Result<(Header, Vec<u8>), Invalid>;
 
 /// A message and what a decoder has to say about it.

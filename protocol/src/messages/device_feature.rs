@@ -30,7 +30,7 @@ pub struct Request<'a> {
     pub argsz: u32,
     /// Feature number; see [`Feature`].
     pub feature: u16,
-    /// What is wanted. May be empty, which only a feature that is known can refuse.
+    /// The requested operation. May be empty, which only a known feature can refuse.
     pub operation: Operation,
     /// The feature's data.
     pub data: &'a [u8],
@@ -179,7 +179,7 @@ impl<'a> Request<'a> {
 pub struct Reply<'a> {
     /// Feature number.
     pub feature: u16,
-    /// What was wanted.
+    /// The requested operation.
     pub operation: Operation,
     /// The feature's data: what was asked for with GET, the request's own with SET and PROBE.
     pub data: &'a [u8],

@@ -48,7 +48,7 @@ impl ReadRequest {
 pub struct ReadReply<'a> {
     /// First DMA address.
     pub address: u64,
-    /// What was read.
+    /// The data that was read.
     pub data: &'a [u8],
 }
 
@@ -73,7 +73,7 @@ impl<'a> ReadReply<'a> {
 pub struct WriteRequest<'a> {
     /// First DMA address.
     pub address: u64,
-    /// What to write.
+    /// The data to write.
     pub data: &'a [u8],
 }
 

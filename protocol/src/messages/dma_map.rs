@@ -24,7 +24,7 @@ const SIZE: usize = 32;
 pub struct Request {
     /// Permissions and access mode.
     pub flags: DmaMapFlags,
-    /// Where in the file the memory begins.
+    /// Offset of the memory in the file.
     pub offset: u64,
     /// First DMA address.
     pub address: u64,

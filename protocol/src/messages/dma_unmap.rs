@@ -24,7 +24,7 @@ const REPLY: Subject = Command::DmaUnmap.reply();
 const SIZE: usize = 24;
 const BITMAP_HEAD_SIZE: usize = 16;
 
-/// What is to be unmapped.
+/// The range to unmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Every mapping there is.
@@ -67,7 +67,7 @@ pub struct BitmapRequest {
 /// DMA_UNMAP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What goes.
+    /// The range to remove.
     pub target: Target,
     /// The wish for a dirty bitmap, only ever with [`Target::Range`].
     pub bitmap: Option<BitmapRequest>,
@@ -132,7 +132,7 @@ pub struct Bitmap<'a> {
 /// DMA_UNMAP reply: the request again, with the bitmap filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// What went.
+    /// The range that was removed.
     pub target: Target,
     /// The dirty pages, if they were asked for.
     pub bitmap: Option<Bitmap<'a>>,

@@ -27,8 +27,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether the access lies within a region of `size` bytes. An empty access does as long as its
-    /// offset is not beyond the end.
+    /// Returns whether the access lies within a region of `size` bytes. An empty access may begin at the
+    /// end of the region.
     pub fn is_within(&self, size: u64) -> bool {
         self.offset
             .checked_add(u64::from(self.count))
@@ -69,7 +69,7 @@ impl Access {
 /// REGION_READ request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
-    /// What to read.
+    /// The range to read.
     pub access: Access,
 }
 
@@ -92,7 +92,7 @@ pub struct ReadReply<'a> {
     pub offset: u64,
     /// Region index.
     pub region: u32,
-    /// What was read.
+    /// The range that was read.
     pub data: &'a [u8],
 }
 
@@ -133,9 +133,9 @@ impl<'a> ReadReply<'a> {
 /// REGION_WRITE request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteRequest<'a> {
-    /// Where to write; `count` is the length of `data`.
+    /// The range to write; `count` is the length of `data`.
     pub access: Access,
-    /// What to write.
+    /// The data to write.
     pub data: &'a [u8],
 }
 
@@ -168,7 +168,7 @@ impl<'a> WriteRequest<'a> {
 /// REGION_WRITE reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteReply {
-    /// What was written.
+    /// The range that was written.
     pub access: Access,
 }
 

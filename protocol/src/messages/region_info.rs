@@ -57,13 +57,13 @@ impl Request {
 /// A region. A server builds one per region when it starts and encodes it whenever it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionInfo {
-    /// What it allows, without [`RegionFlags::CAPS`].
+    /// Its properties, without [`RegionFlags::CAPS`].
     pub flags: RegionFlags,
     /// Region.
     pub index: u32,
     /// Size in bytes, 0 for a region that is not there.
     pub size: u64,
-    /// Where in the file the region begins.
+    /// Offset of the region in the file.
     pub offset: u64,
     /// Further facts, in the order of the chain.
     pub capabilities: Vec<Capability>,
@@ -91,7 +91,7 @@ impl RegionInfo {
         )
     }
 
-    /// Whether a client with this argsz gets the capabilities (or there are none).
+    /// Returns whether the capabilities fit a client with this argsz.
     pub fn fits(&self, argsz: u32) -> bool {
         self.full_size() <= argsz
     }

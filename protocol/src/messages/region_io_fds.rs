@@ -75,7 +75,7 @@ impl Layout {
     }
 }
 
-/// What a descriptor does.
+/// The effect of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A write is an eventfd signal.
@@ -92,7 +92,7 @@ pub enum Kind {
     ShadowIoeventfd {
         /// The descriptor of the shared memory.
         shadow_mem_fd_index: u32,
-        /// Where in the shared memory the value goes.
+        /// Offset of the value in the shared memory.
         shadow_offset: u64,
         /// The value that a write has to have, if the flags say so.
         datamatch: u64,
@@ -110,7 +110,7 @@ pub struct Entry {
     pub fd_index: u32,
     /// KVM's flags for this kind.
     pub flags: u32,
-    /// What the descriptor does.
+    /// The effect of the descriptor.
     pub kind: Kind,
 }
 
@@ -199,7 +199,7 @@ impl RegionIoFds {
         len_u32(entries.saturating_add(SIZE))
     }
 
-    /// Whether a client with this argsz gets the entries (or there are none).
+    /// Returns whether the entries fit a client with this argsz.
     pub fn fits(&self, layout: Layout, argsz: u32) -> bool {
         self.full_size(layout) <= argsz
     }

@@ -1,4 +1,4 @@
-//! What holds for every message: encoding and parsing undo each other, a payload cut inside its
+//! Properties of every message: encoding and parsing undo each other, a payload cut inside its
 //! structure is refused, and no bytes whatsoever are too much for a parser.
 
 use proptest::collection::vec;
@@ -367,7 +367,7 @@ proptest! {
         prop_assert_eq!(region_io_fds::Reply::parse(&payload), Ok(region_io_fds::Reply { argsz: argsz_needed, fds: came }));
     }
 
-    /// Whatever a server sends as capabilities or entries, a client comes to an end with it.
+    /// A client terminates on any capabilities or entries of a server.
     #[test]
     fn damaged_lists_are_refused_or_understood(
         info in region_info(),

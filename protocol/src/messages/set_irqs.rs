@@ -22,7 +22,7 @@ pub use crate::vfio::IrqSetFlags;
 const SUBJECT: Subject = Command::DeviceSetIrqs.request();
 const SIZE: usize = 20;
 
-/// What is done, or what an eventfd is bound to.
+/// The action, or the action that an eventfd is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Mask vectors.
@@ -57,7 +57,7 @@ impl Action {
 pub enum Data<'a> {
     /// All of them.
     None,
-    /// Those whose byte is not 0; exactly one byte per vector.
+    /// The vectors whose byte is not 0; exactly one byte per vector.
     Bool(&'a [u8]),
     /// Bind the eventfds that came, or unbind when none came.
     Eventfd,
@@ -76,7 +76,7 @@ impl Data<'_> {
 /// DEVICE_SET_IRQS request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// To which of the vectors.
     pub data: Data<'a>,
@@ -161,7 +161,7 @@ impl<'a> Request<'a> {
         self.action.flag().union(self.data.flag())
     }
 
-    /// Whether the request switches the whole interrupt type off and drops all its eventfds.
+    /// Returns whether the request disables the whole interrupt type and drops all its eventfds.
     pub const fn is_disable(&self) -> bool {
         matches!(
             (self.action, self.data, self.count),
@@ -174,7 +174,7 @@ impl<'a> Request<'a> {
         self.start..self.start.saturating_add(self.count)
     }
 
-    /// Whether an interrupt type with `available` vectors has all that the request names.
+    /// Returns whether an interrupt type with `available` vectors has all vectors of the request.
     ///
     /// The first vector has to exist even when the range is empty: a type without vectors cannot be
     /// disabled.

@@ -27,7 +27,7 @@ const SIZE: usize = 4;
 /// Longest capability text in bytes, NUL included, that is looked at.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-/// What a client proposes.
+/// The proposal of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     /// Major version.
@@ -71,7 +71,7 @@ impl Proposal {
         encode(self.major, self.minor, self.capabilities.as_ref(), out);
     }
 
-    /// What the client can take, defaults included.
+    /// Returns the limits of the client, with defaults.
     pub fn limits(&self) -> PeerLimits {
         self.capabilities
             .as_ref()
@@ -79,7 +79,7 @@ impl Proposal {
     }
 }
 
-/// What a server answers.
+/// The reply of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// Major version.
@@ -106,7 +106,7 @@ impl Reply {
         encode(self.major, self.minor, self.capabilities.as_ref(), out);
     }
 
-    /// What the server can take, defaults included.
+    /// Returns the limits of the server, with defaults.
     pub fn limits(&self) -> PeerLimits {
         self.capabilities
             .as_ref()

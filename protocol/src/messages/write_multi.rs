@@ -10,7 +10,7 @@
 //! | 0 | 8 | offset in the region |
 //! | 8 | 4 | region |
 //! | 12 | 4 | count, at most 8 bytes |
-//! | 16 | 8 | data, the first `count` bytes of which matter |
+//! | 16 | 8 | data, of which the first `count` bytes count |
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_field, check_length};
@@ -61,7 +61,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the request; there have to be as many writes as it says, none of more than
+    /// Parses the request. It must have exactly the stated number of writes, each of at most
     /// [`MAX_COUNT`] bytes.
     pub fn parse(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (head, rest) = Structure::<HEAD_SIZE>::split(REQUEST, payload)?;

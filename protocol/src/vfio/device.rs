@@ -17,7 +17,7 @@ bitflags! {
 }
 
 numbered! {
-    /// What a client does to bus mastering (`VFIO_DEVICE_FEATURE_{CLEAR,SET}_MASTER`).
+    /// Operations on bus mastering (`VFIO_DEVICE_FEATURE_{CLEAR,SET}_MASTER`).
     pub enum BusMasterOperation: u32 {
         /// Clear Bus Master Enable.
         Clear = kernel::VFIO_DEVICE_FEATURE_CLEAR_MASTER,

@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use super::kernel;
 
 bitflags! {
-    /// What the server may do with mapped memory (`VFIO_DMA_MAP_FLAG_*`) and how it gets at it
+    /// Permissions for mapped memory (`VFIO_DMA_MAP_FLAG_*`) and the ways to access it
     /// (bits that vfio-user added).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct DmaMapFlags: u32 {
@@ -21,10 +21,10 @@ bitflags! {
 }
 
 bitflags! {
-    /// Extensions of the plain unmap (`VFIO_DMA_UNMAP_FLAG_*`). They exclude each other.
+    /// Extensions of the plain unmap (`VFIO_DMA_UNMAP_FLAG_*`). They are mutually exclusive.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct DmaUnmapFlags: u32 {
-        /// Return the dirty pages of what is unmapped.
+        /// Return the dirty pages of the unmapped range.
         const GET_DIRTY_BITMAP = kernel::VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP;
         /// Remove everything; address and size are 0.
         const ALL = kernel::VFIO_DMA_UNMAP_FLAG_ALL;

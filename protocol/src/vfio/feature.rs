@@ -9,24 +9,24 @@ numbered! {
     pub enum Feature: u16 {
         /// Secret shared between the functions of a physical device.
         PciVfToken = kernel::VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
-        /// The kinds of migration that there are: [`MigrationFlags`](super::MigrationFlags).
+        /// The supported kinds of migration: [`MigrationFlags`](super::MigrationFlags).
         Migration = kernel::VFIO_DEVICE_FEATURE_MIGRATION,
         /// The state of migration: [`DeviceState`](super::DeviceState).
         MigDeviceState = kernel::VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
         /// Allow the device to sleep. No data. In the v4 dialect the number means
         /// [`Self::V4_POWER_MANAGEMENT`].
         LowPowerEntry = kernel::VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
-        /// The same, with notice when it is woken.
+        /// Allow the device to sleep, with a notice when it wakes.
         LowPowerEntryWithWakeup = kernel::VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
         /// The device must not sleep any more. No data.
         LowPowerExit = kernel::VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
-        /// Begin to record the pages that the device writes.
+        /// Start logging the pages that the device writes.
         DmaLoggingStart = kernel::VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
-        /// Stop recording.
+        /// Stop logging.
         DmaLoggingStop = kernel::VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP,
-        /// Take the record.
+        /// Read and clear the log.
         DmaLoggingReport = kernel::VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
-        /// How much migration data there will be.
+        /// Amount of migration data to expect.
         MigDataSize = kernel::VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
         /// Switch bus mastering: [`BusMasterOperation`](super::BusMasterOperation).
         BusMaster = kernel::VFIO_DEVICE_FEATURE_BUS_MASTER,
@@ -44,14 +44,14 @@ impl Feature {
 }
 
 bitflags! {
-    /// What is wanted of a feature (`VFIO_DEVICE_FEATURE_{GET,SET,PROBE}`).
+    /// Operations on a feature (`VFIO_DEVICE_FEATURE_{GET,SET,PROBE}`).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct Operation: u32 {
         /// Read it.
         const GET = kernel::VFIO_DEVICE_FEATURE_GET;
         /// Write it.
         const SET = kernel::VFIO_DEVICE_FEATURE_SET;
-        /// Only say whether the other operations named are possible.
+        /// Only report whether the other operations are supported.
         const PROBE = kernel::VFIO_DEVICE_FEATURE_PROBE;
     }
 }

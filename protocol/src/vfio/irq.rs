@@ -18,7 +18,7 @@ numbered! {
         Msix = kernel::VFIO_PCI_MSIX_IRQ_INDEX,
         /// An error the device cannot recover from.
         Err = kernel::VFIO_PCI_ERR_IRQ_INDEX,
-        /// The device is asked back.
+        /// A request to release the device.
         Req = kernel::VFIO_PCI_REQ_IRQ_INDEX,
         /// Wake event of the v4 dialect (`VFIO_PCI_PME_IRQ_INDEX` of the series as posted in July
         /// 2022). Mainline does not have it.
@@ -35,14 +35,14 @@ impl IrqIndex {
 }
 
 bitflags! {
-    /// How an interrupt type behaves (`VFIO_IRQ_INFO_*`). Unknown bits are kept.
+    /// Properties of an interrupt type (`VFIO_IRQ_INFO_*`). Unknown bits are kept.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct IrqInfoFlags: u32 {
         /// Vectors can be bound to eventfds.
         const EVENTFD = kernel::VFIO_IRQ_INFO_EVENTFD;
         /// Vectors can be masked and unmasked.
         const MASKABLE = kernel::VFIO_IRQ_INFO_MASKABLE;
-        /// A vector masks itself when it fires.
+        /// A vector is masked automatically when it fires.
         const AUTOMASKED = kernel::VFIO_IRQ_INFO_AUTOMASKED;
         /// The number of vectors in use changes only by disabling all of them first.
         const NORESIZE = kernel::VFIO_IRQ_INFO_NORESIZE;
@@ -51,7 +51,7 @@ bitflags! {
 }
 
 bitflags! {
-    /// What is to be done to interrupts (`VFIO_IRQ_SET_*`): one data bit and one action bit.
+    /// An action on interrupts (`VFIO_IRQ_SET_*`): one data bit and one action bit.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct IrqSetFlags: u32 {
         /// No data: the action is for all vectors of the range.

@@ -4,8 +4,8 @@
 use bitflags::bitflags;
 
 bitflags! {
-    /// What to do, or with GET, what could be done last: ENTER while the device may sleep, EXIT
-    /// while it may not (`VFIO_PM_LOW_POWER_*` of the series as posted in July 2022). Unknown bits are
+    /// Operations on low power. GET returns ENTER while the device may sleep, EXIT while it may not
+    /// (`VFIO_PM_LOW_POWER_*` of the series as posted in July 2022). Unknown bits are
     /// kept.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct PowerManagementFlags: u32 {

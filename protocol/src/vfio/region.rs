@@ -44,7 +44,7 @@ impl RegionIndex {
 }
 
 bitflags! {
-    /// What a region allows (`VFIO_REGION_INFO_FLAG_*`). Unknown bits are kept.
+    /// Properties of a region (`VFIO_REGION_INFO_FLAG_*`). Unknown bits are kept.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct RegionFlags: u32 {
         /// Reading.
@@ -53,8 +53,8 @@ bitflags! {
         const WRITE = kernel::VFIO_REGION_INFO_FLAG_WRITE;
         /// Mapping, as a whole or in the areas of a capability.
         const MMAP = kernel::VFIO_REGION_INFO_FLAG_MMAP;
-        /// Capabilities follow. Encoding sets and parsing removes it: the capabilities themselves
-        /// say it.
+        /// Capabilities follow. Encoding sets this bit and parsing removes it, since the
+        /// capabilities themselves show it.
         const CAPS = kernel::VFIO_REGION_INFO_FLAG_CAPS;
         const _ = !0;
     }

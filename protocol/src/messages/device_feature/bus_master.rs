@@ -15,7 +15,7 @@ const SUBJECT: Subject = super::REQUEST.part("BUS_MASTER");
 /// Data of BUS_MASTER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusMaster {
-    /// What is to be done.
+    /// The operation.
     pub operation: BusMasterOperation,
 }
 

@@ -85,7 +85,7 @@ impl<'a> Start<'a> {
         Ok(start)
     }
 
-    /// What is to be recorded; nothing listed means everything.
+    /// The ranges to log; an empty list means all addresses.
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = Range> + use<'a> {
         self.ranges.iter().map(Range::read)
     }
@@ -105,7 +105,7 @@ impl<'a> Start<'a> {
 /// Data of a DMA_LOGGING_REPORT request, which the reply repeats in front of the bitmap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What the bitmap is to cover; not empty.
+    /// The range that the bitmap covers; not empty.
     pub range: Range,
     /// Bytes that one bit stands for; a power of two.
     pub page_size: u64,

@@ -17,7 +17,7 @@ const SUBJECT: Subject = super::REQUEST.part("POWER_MANAGEMENT");
 /// Data of POWER_MANAGEMENT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerManagement {
-    /// What to do, or what is the case.
+    /// The operation, or in a reply the state.
     pub flags: PowerManagementFlags,
     /// Kept so that the reply can repeat it.
     pub reserved: u32,

@@ -44,7 +44,7 @@ pub struct FdArea {
 pub enum Capability {
     /// Only these areas can be mapped, all from one file.
     SparseMmap(Vec<SparseArea>),
-    /// What a device-specific region is for.
+    /// The purpose of a device-specific region.
     Type {
         /// Kind, or vendor with bit 31 set.
         kind: u32,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What one side says about itself. `None`: it did not say; the default holds, or the option is
+/// The capabilities that one side announces. `None`: not announced; the default holds, or the option is
 /// off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
@@ -56,7 +56,7 @@ pub struct Migration {
     pub max_bitmap_size: Option<u64>,
 }
 
-/// What a peer can take. Numbers beyond a field's width are as good as no limit and are clamped to
+/// The limits of a peer. Numbers beyond a field's width mean no limit and are clamped to
 /// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerLimits {

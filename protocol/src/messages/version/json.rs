@@ -194,7 +194,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// What came, for an error. Texts are not repeated: a peer's text has no place in a log.
+/// Describes a value for an error message, without a peer's text, which must not reach a log.
 fn kind(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),

@@ -12,7 +12,7 @@ pub const MINOR: u16 = 2;
 /// request, which has room for this.
 pub const MAX_REPLY_TEXT: usize = 193;
 
-/// What a server can do.
+/// The abilities of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// File descriptors in one message.

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::errno::Errno;
 
-/// What QEMU sends, in JSON of QEMU's own spacing.
+/// The text that QEMU sends, in JSON of QEMU's own spacing.
 const QEMU: &str = concat!(
     r#"{"capabilities": {"pgsizes": 4096, "max_msg_fds": 16, "max_dma_maps": 65535, "max_data_xfer_size": 1048576, "#,
     r#""migration": {"max_bitmap_size": 268435456, "pgsize": 4096}, "write_multiple": true}}"#,
