@@ -4,12 +4,11 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use dormouse::clock::Clock;
-use dormouse::sandbox::Sandbox;
-use dormouse::{Endpoint, Handle, ServedFunction, ServedSlot, Server, Settings};
+use dormouse::testing::{self, Function, Options, Served};
+use dormouse::{Endpoint, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use tempfile::TempDir;
@@ -17,9 +16,6 @@ use tempfile::TempDir;
 use crate::control::Control;
 use crate::raw::RawClient;
 use crate::table;
-
-/// The folder for saved states, beside the sockets.
-const STATES: &str = "states";
 
 /// A function to serve.
 #[derive(Clone, Debug)]
@@ -63,24 +59,17 @@ impl Spec {
         self
     }
 
-    /// The function, with its sockets in `folder`.
-    fn serve(&self, folder: &TempDir, index: usize) -> Result<ServedSlot> {
-        let profile = Profile::parse(&self.origin, &self.profile, &self.set)?;
-        let endpoint = Endpoint::Listener(UnixListener::bind(socket(folder, index))?);
-        let function = ServedFunction::new(format!("{}-{index}", self.origin), endpoint)
-            .with_client_memory(profile.client_memory())
-            .with_control(UnixListener::bind(control_socket(folder, index))?);
-        let devices = profile.device_set(&Registry::builtin())?;
-        Ok(ServedSlot::new(devices).with_function(function))
+    fn function(&self) -> Function {
+        let function = Function::toml(&self.origin, &self.profile);
+        let set = |function: Function, (key, value): &(String, String)| function.set(key, value);
+        self.set.iter().fold(function, set)
     }
 }
 
 /// A running server. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    folder: TempDir,
-    handle: Handle,
-    thread: Option<JoinHandle<Result<()>>>,
+    functions: Vec<Served>,
 }
 
 impl Daemon {
@@ -111,36 +100,25 @@ impl Daemon {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_with(settings: Settings, specs: &[Spec]) -> Result<Self> {
-        let (folder, mut server) = prepare(settings, specs)?;
-        let handle = server.handle();
-        let states = folder.path().join(STATES);
-        std::fs::create_dir(&states)?;
-        let sandbox = Sandbox {
-            state_folders: vec![states],
-            ..Sandbox::default()
-        };
-        let thread = std::thread::spawn(move || {
-            // As the daemon is: whatever it does not need and a test makes it do ends the test.
-            sandbox.enter()?;
-            Ok(server.run()?)
-        });
+        let mut options = Options::default();
+        options.settings = settings;
+        // As the daemon is: a system call that it does not need ends the test.
+        options.sandboxed = true;
         Ok(Self {
-            folder,
-            handle,
-            thread: Some(thread),
+            functions: testing::start(options, specs.iter().map(Spec::function))?,
         })
     }
 
     /// Path of the socket of a function.
     #[must_use]
     pub fn socket(&self, index: usize) -> PathBuf {
-        socket(&self.folder, index)
+        self.functions[index].socket_path().to_owned()
     }
 
     /// A file of that name in the folder where the server may save states.
     #[must_use]
     pub fn state_file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(STATES).join(name)
+        self.functions[0].state_folder().join(name)
     }
 
     /// A client of a function that has agreed on a version.
@@ -156,7 +134,7 @@ impl Daemon {
     /// # Errors
     /// The server does not take it.
     pub fn control(&self, index: usize) -> Result<Control> {
-        Control::connect(&control_socket(&self.folder, index))
+        Control::connect(self.functions[index].control_path())
     }
 
     /// Ends the server and tells how that went.
@@ -168,10 +146,8 @@ impl Daemon {
     }
 
     fn end(&mut self) -> Result<()> {
-        self.handle.shutdown();
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(anyhow!("the server panicked")),
+        match std::mem::take(&mut self.functions).pop() {
+            Some(function) => Ok(function.stop()?),
             None => Ok(()),
         }
     }
@@ -187,7 +163,7 @@ impl Drop for Daemon {
     }
 }
 
-/// A server that does not run yet, and the folder with its sockets.
+/// A server that does not run yet, and the folder with the sockets of its functions.
 ///
 /// # Errors
 /// A profile is wrong, or the sockets cannot be made.
@@ -195,17 +171,18 @@ pub fn prepare(settings: Settings, specs: &[Spec]) -> Result<(TempDir, Server)> 
     let folder = tempfile::tempdir()?;
     let mut server = Server::new(settings)?;
     for (index, spec) in specs.iter().enumerate() {
-        server.add(spec.serve(&folder, index)?)?;
+        let profile = Profile::parse(&spec.origin, &spec.profile, &spec.set)?;
+        let endpoint = Endpoint::Listener(UnixListener::bind(socket(&folder, index))?);
+        let function =
+            ServedFunction::new(&spec.origin, endpoint).with_client_memory(profile.client_memory());
+        let devices = profile.device_set(&Registry::builtin())?;
+        server.add(ServedSlot::new(devices).with_function(function))?;
     }
     Ok((folder, server))
 }
 
-/// Path of the socket of a function.
+/// Path of the socket of a function of [`prepare`].
 #[must_use]
 pub fn socket(folder: &TempDir, index: usize) -> PathBuf {
     folder.path().join(format!("{index}.sock"))
-}
-
-fn control_socket(folder: &TempDir, index: usize) -> PathBuf {
-    folder.path().join(format!("{index}.ctl"))
 }

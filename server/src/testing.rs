@@ -78,18 +78,16 @@ pub enum TestingError {
 #[derive(Debug)]
 pub struct Function {
     registry: Registry,
+    /// The profile's name, or the file's name for error messages.
+    origin: String,
     source: Source,
     set: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// A profile of the registry.
-    Named(String),
-    Text {
-        origin: String,
-        text: String,
-    },
+    Registry,
+    Text(String),
 }
 
 impl Function {
@@ -97,21 +95,19 @@ impl Function {
     /// [registry](Self::registry).
     #[must_use]
     pub fn profile(name: impl Into<String>) -> Self {
-        Self::new(Source::Named(name.into()))
+        Self::new(name.into(), Source::Registry)
     }
 
     /// Creates the function of a profile's text. `origin` names it in error messages.
     #[must_use]
     pub fn toml(origin: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(Source::Text {
-            origin: origin.into(),
-            text: text.into(),
-        })
+        Self::new(origin.into(), Source::Text(text.into()))
     }
 
-    fn new(source: Source) -> Self {
+    fn new(origin: String, source: Source) -> Self {
         Self {
             registry: Registry::builtin(),
+            origin,
             source,
             set: Vec::new(),
         }
@@ -142,14 +138,12 @@ impl Function {
 
     /// Reads the profile.
     fn read(&self) -> Result<Profile, TestingError> {
-        let (origin, text) = match &self.source {
-            Source::Text { origin, text } => (origin, text.as_str()),
-            Source::Named(name) => match self.registry.profile(name) {
-                Some(text) => (name, text),
-                None => return Err(TestingError::NoProfile(name.clone())),
-            },
+        let text = match &self.source {
+            Source::Text(text) => text,
+            Source::Registry => (self.registry.profile(&self.origin))
+                .ok_or_else(|| TestingError::NoProfile(self.origin.clone()))?,
         };
-        Ok(Profile::parse(origin, text, &self.set)?)
+        Ok(Profile::parse(&self.origin, text, &self.set)?)
     }
 
     /// Makes the function with its sockets in `folder`.
@@ -166,7 +160,7 @@ impl Function {
                 source,
             })
         };
-        let name = format!("{}-{index}", profile.name());
+        let name = format!("{}-{index}", self.origin);
         let function = ServedFunction::new(name, Endpoint::Listener(bind(&sockets.client)?))
             .with_client_memory(profile.client_memory())
             .with_control(bind(&sockets.control)?);

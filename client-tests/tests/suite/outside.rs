@@ -14,23 +14,16 @@ use std::os::unix::net::UnixStream;
 
 use dormouse::models::model::Registry;
 use dormouse::models::profile::Profile;
-use dormouse::{Client, Endpoint, ServedFunction, Server, Settings, client};
+use dormouse::{Client, Endpoint, ServedFunction, ServedSlot, Server, Settings, client};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = Profile::builtin("nvme").ok_or("there is no profile nvme")?;
     let profile = Profile::parse("nvme", text, &[])?;
     let (ours, theirs) = UnixStream::pair()?;
-    let device = profile.device(&Registry::builtin())?;
+    let devices = profile.device_set(&Registry::builtin())?;
     let mut server = Server::new(Settings::default())?;
-    server.add(ServedFunction {
-        name: "nvme".into(),
-        device,
-        client_memory: profile.client_memory(),
-        endpoint: Endpoint::Connected(theirs),
-        control: None,
-        rail: None,
-        line: None,
-    })?;
+    let function = ServedFunction::new("nvme", Endpoint::Connected(theirs));
+    server.add(ServedSlot::new(devices).with_function(function))?;
     let server = std::thread::spawn(move || server.run());
     let mut client = Client::over(ours, client::Options::default())?;
     println!("{:04x}", client.read_u16(7, 0)?);
