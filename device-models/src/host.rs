@@ -44,14 +44,19 @@ pub use device_set::DeviceSet;
 pub use dialect::PmDialect;
 pub use error::HostError;
 pub use event::{Event, HostEvent};
-pub use feature::{AttachedFd, FeatureCall, FeatureReply};
-pub use irqs::{IrqAction, IrqData, IrqFlags, IrqIndex, IrqInfo, SetIrqs};
+pub use feature::{AttachedFd, FeatureReply};
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use power::Wait;
-pub use region::{RegionInfo, region_index};
 pub use runtime_pm::{Control, FaultSpan, ResumeFault, RuntimeStatus, SuspendDelay, Usage};
 pub use view::View;
+
+use vfio_user_protocol::messages::device_feature;
+use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
+use vfio_user_protocol::messages::irq_info;
+use vfio_user_protocol::messages::region_info::RegionInfo;
+use vfio_user_protocol::messages::set_irqs;
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, FunctionEvent};
@@ -149,8 +154,8 @@ impl Device {
         let header = function.config().header();
         let rules = Rules {
             count: match options.pm_dialect {
-                PmDialect::Mainline => 5,
-                PmDialect::V4 => 6,
+                PmDialect::Mainline => IrqIndex::COUNT,
+                PmDialect::V4 => IrqIndex::V4_COUNT,
             },
             strict: options.view == View::VfioPci,
         };
@@ -197,12 +202,6 @@ impl DeviceMut<'_> {
         &self.state.options
     }
 
-    /// Irq indexes of this device: 5, in the v4 dialect 6.
-    #[must_use]
-    pub fn irq_indexes(&self) -> u32 {
-        self.state.irqs.indexes()
-    }
-
     /// Whether [`Self::next_output`] has something.
     #[must_use]
     pub fn has_output(&self) -> bool {
@@ -231,27 +230,35 @@ impl DeviceMut<'_> {
         self.idle(now);
     }
 
-    /// Size and access rights of a region: BARs 0 to 5, ROM 6, config space 7, VGA 8.
+    /// Size and access rights of a region ([`RegionIndex`]), without what a client may map of it.
     ///
     /// # Errors
     /// [`HostError::NoSuchRegion`], [`HostError::NotAwake`].
     pub fn region_info(&mut self, now: Time, index: u32) -> Result<RegionInfo, HostError> {
         self.guarded(now, |device| {
-            let info = region::info(device.slot.function(), index)?;
+            let region = region::find(index)?;
             // vfio-pci knows of legacy ranges only where the function has them.
-            if device.state.options.view == View::VfioPci && index == region_index::VGA {
+            if device.state.options.view == View::VfioPci && region == RegionIndex::Vga {
                 return Err(HostError::EmptyRegion { index });
             }
-            Ok(info)
+            Ok(region::info(device.slot.function(), region))
         })
     }
 
-    /// Whether `VFIO_DEVICE_RESET` works.
+    /// Returns what the device is and how many regions and interrupt types it has.
     ///
     /// # Errors
     /// [`HostError::NotAwake`].
-    pub fn info(&mut self, now: Time) -> Result<bool, HostError> {
-        self.guarded(now, |device| Ok(device.state.options.reset_works))
+    pub fn info(&mut self, now: Time) -> Result<device_info::Reply, HostError> {
+        self.guarded(now, |device| {
+            let mut flags = DeviceFlags::PCI;
+            flags.set(DeviceFlags::RESET, device.state.options.reset_works);
+            Ok(device_info::Reply {
+                flags,
+                num_regions: RegionIndex::COUNT,
+                num_irqs: device.state.irqs.indexes(),
+            })
+        })
     }
 
     /// Reads up to `data.len()` bytes of a region and says how many were read: fewer only in the
@@ -269,13 +276,13 @@ impl DeviceMut<'_> {
         if data.is_empty() {
             return Ok(0);
         }
-        region::check_index(index)?;
+        let region = region::find(index)?;
         if self.state.frozen {
-            return self.frozen_read(index, offset, data);
+            return self.frozen_read(region, offset, data);
         }
         self.guarded(now, |device| match device.state.options.view {
-            View::Hardware => device.hardware_read(now, index, offset, data),
-            View::VfioPci => device.vfio_pci_read(now, index, offset, data),
+            View::Hardware => device.hardware_read(now, region, offset, data),
+            View::VfioPci => device.vfio_pci_read(now, region, offset, data),
         })
     }
 
@@ -294,23 +301,25 @@ impl DeviceMut<'_> {
         if data.is_empty() {
             return Ok(0);
         }
-        region::check_index(index)?;
+        let region = region::find(index)?;
         if self.state.frozen {
-            return self.frozen_write(index, offset, data);
+            return self.frozen_write(region, offset, data);
         }
-        self.guarded(now, |device| device.write_in_view(now, index, offset, data))
+        self.guarded(now, |device| {
+            device.write_in_view(now, region, offset, data)
+        })
     }
 
     fn write_in_view(
         &mut self,
         now: Time,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
         match self.state.options.view {
-            View::Hardware => self.hardware_write(now, index, offset, data),
-            View::VfioPci => self.vfio_pci_write(now, index, offset, data),
+            View::Hardware => self.hardware_write(now, region, offset, data),
+            View::VfioPci => self.vfio_pci_write(now, region, offset, data),
         }
     }
 
@@ -318,8 +327,10 @@ impl DeviceMut<'_> {
     /// it, so a write that is refused is lost, and so is one to a device that sleeps, which is not
     /// woken. Engaged low power alone does not keep it from a device that is still awake.
     pub fn doorbell(&mut self, now: Time, bar: u8, offset: u64, data: &[u8]) {
-        if !self.state.rpm.is_suspended() {
-            self.write_in_view(now, bar.into(), offset, data).ok();
+        if !self.state.rpm.is_suspended()
+            && let Ok(region) = region::find(bar.into())
+        {
+            self.write_in_view(now, region, offset, data).ok();
             self.settle(now);
         }
     }
@@ -328,20 +339,26 @@ impl DeviceMut<'_> {
     ///
     /// # Errors
     /// [`HostError::NoSuchIrq`], [`HostError::NotAwake`].
-    pub fn irq_info(&mut self, now: Time, index: u32) -> Result<IrqInfo, HostError> {
+    pub fn irq_info(&mut self, now: Time, index: u32) -> Result<irq_info::Reply, HostError> {
         self.guarded(now, |device| device.state.irqs.info(index))
     }
 
-    /// Binds, unbinds, masks, unmasks or fires interrupts. File descriptors stay with the caller,
-    /// who stores them when this has succeeded.
+    /// Binds, unbinds, masks, unmasks or fires interrupts. The eventfds that came with the request stay
+    /// with the caller, who stores them when this has succeeded; without any, an eventfd request
+    /// unbinds.
     ///
     /// # Errors
     /// [`HostError::NoSuchIrq`], [`HostError::IrqRange`], [`HostError::IrqForm`],
     /// [`HostError::IrqUnsupported`], [`HostError::NotAwake`].
-    pub fn set_irqs(&mut self, now: Time, request: SetIrqs<'_>) -> Result<(), HostError> {
+    pub fn set_irqs(
+        &mut self,
+        now: Time,
+        request: &set_irqs::Request<'_>,
+        eventfds: usize,
+    ) -> Result<(), HostError> {
         self.guarded(now, |device| {
             let Device { irqs, outputs, .. } = &mut *device.state;
-            irqs.set(request, device.slot.function_mut(), outputs)?;
+            irqs.set(request, eventfds, device.slot.function_mut(), outputs)?;
             if device.state.options.view == View::VfioPci {
                 device.program_messages(now);
             }
@@ -359,21 +376,25 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// A device feature request.
+    /// A device feature request. Its form is not checked yet: in mainline a request wakes the device
+    /// before anything in it is looked at.
     ///
     /// # Errors
-    /// [`HostError::Feature`], [`HostError::NoSuchFeature`], [`HostError::MissingDescriptor`],
+    /// [`HostError::Message`], [`HostError::Feature`], [`HostError::NoSuchFeature`], [`HostError::MissingDescriptor`],
     /// [`HostError::NotAwake`], [`HostError::Stopped`]; leaving low power in the v4 dialect,
     /// [`HostError::Resume`].
     pub fn feature(
         &mut self,
         now: Time,
-        call: &FeatureCall<'_>,
+        request: &device_feature::Request<'_>,
+        fd: AttachedFd,
     ) -> Result<FeatureReply, HostError> {
-        self.check_frozen(call)?;
+        self.check_frozen(request)?;
         let reply = match self.state.dialect.kind() {
-            PmDialect::Mainline => self.guarded(now, |device| device.mainline_feature(now, call)),
-            PmDialect::V4 => self.v4_feature(now, call),
+            PmDialect::Mainline => {
+                self.guarded(now, |device| device.mainline_feature(now, request, fd))
+            }
+            PmDialect::V4 => self.v4_feature(now, request),
         };
         self.settle(now);
         reply

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use pci_device_models::host::IrqIndex;
+use vfio_user_protocol::vfio::IrqIndex;
 
 use crate::eventfd::EventFd;
 

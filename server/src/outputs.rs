@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pci_device_models::host::{DeviceMut, Event, IrqIndex, Output};
+use pci_device_models::host::{DeviceMut, Event, Output};
 use pci_device_models::time::Time;
+use vfio_user_protocol::vfio::IrqIndex;
 
 use crate::dma::DmaQueue;
 use crate::irq_fds::IrqFds;

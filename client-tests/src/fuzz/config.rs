@@ -5,12 +5,15 @@
 
 use std::time::Duration;
 
-use pci_device_models::host::{Control, DeviceMut, DeviceSet, region_index::CONFIG};
+use pci_device_models::host::{Control, DeviceMut, DeviceSet};
 use pci_device_models::register::ResetKind;
 use pci_device_models::time::Time;
+use vfio_user_protocol::vfio::RegionIndex;
 
 use super::input::{Input, is_thorough};
 use super::subject::{Subject, differ, seen, usage};
+
+const CONFIG: u32 = RegionIndex::Config.number();
 
 /// Most bytes of one access.
 const LONGEST: usize = 24;

@@ -4,12 +4,15 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pci_device_models::host::{DeviceMut, DeviceSet, region_index::CONFIG};
+use pci_device_models::host::{DeviceMut, DeviceSet};
 use pci_device_models::time::Time;
 use serde_json::{Value, json};
+use vfio_user_protocol::vfio::RegionIndex;
 
 use super::input::{Input, is_thorough};
 use super::subject::{Seen, Subject, differ, seen};
+
+const CONFIG: u32 = RegionIndex::Config.number();
 
 /// When devices are restored.
 const NOW: Time = Time::from_nanos(5_000_000_000);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(super) use mainline::Mainline;
-pub(super) use v4::{POWER_MANAGEMENT, SavedV4, V4};
+pub(super) use v4::{SavedV4, V4};
 
 /// Which form a device speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Why the host driver refuses a request.
 
 use thiserror::Error;
+use vfio_user_protocol::{Errno, MessageError};
 
 use crate::power::PowerState;
 
 /// A request that the host driver refuses, with the errno that Linux vfio-pci gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum HostError {
     /// No region has this index.
     #[error("region {index} does not exist; regions are 0 to 8")]
@@ -59,7 +60,7 @@ pub enum HostError {
         /// Index asked for.
         index: u32,
         /// Indexes of this device.
-        count: usize,
+        count: u32,
     },
     /// Vectors beyond what the index has.
     #[error("vectors {start}+{count} of irq index {index}, which has {available}")]
@@ -90,10 +91,10 @@ pub enum HostError {
         what: &'static str,
     },
     /// The device did not wake up, with the error that the runtime power management core gives.
-    #[error("the device did not resume: errno {errno}")]
+    #[error("the device did not resume: {errno}")]
     Resume {
-        /// Positive errno.
-        errno: i32,
+        /// The core's error.
+        errno: Errno,
     },
     /// The device did not wake up for a request: the driver hides why.
     #[error("the device did not resume for this request")]
@@ -103,8 +104,8 @@ pub enum HostError {
     PowerState {
         /// State asked for.
         to: PowerState,
-        /// Positive errno.
-        errno: i32,
+        /// The core's error.
+        errno: Errno,
     },
     /// The function has no reset that works.
     #[error("the function has no reset that works")]
@@ -118,7 +119,10 @@ pub enum HostError {
         /// Feature number.
         feature: u16,
     },
-    /// A device feature request that is malformed or comes at the wrong time.
+    /// A malformed request.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// A device feature request that comes at the wrong time or with the wrong descriptor.
     #[error("device feature: {what}")]
     Feature {
         /// What is wrong and what would be right.
@@ -133,17 +137,9 @@ pub enum HostError {
 }
 
 impl HostError {
-    /// The positive errno that vfio-pci gives in this case.
+    /// Returns the errno that vfio-pci gives in this case.
     #[must_use]
-    pub const fn errno(self) -> i32 {
-        const EIO: i32 = 5;
-        const EBADF: i32 = 9;
-        const EAGAIN: i32 = 11;
-        const ENOMEM: i32 = 12;
-        const EFAULT: i32 = 14;
-        const EBUSY: i32 = 16;
-        const EINVAL: i32 = 22;
-        const ENOTTY: i32 = 25;
+    pub const fn errno(&self) -> Errno {
         match self {
             Self::NoSuchRegion { .. }
             | Self::EmptyRegion { .. }
@@ -153,15 +149,16 @@ impl HostError {
             | Self::IrqRange { .. }
             | Self::IrqForm { .. }
             | Self::NoReset
-            | Self::Feature { .. } => EINVAL,
-            Self::OutsideConfig { .. } => EFAULT,
-            Self::RomAsleep => ENOMEM,
-            Self::MemoryDisabled { .. } | Self::NotAwake => EIO,
-            Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => ENOTTY,
-            Self::Resume { errno } | Self::PowerState { errno, .. } => errno,
-            Self::ResetBusy => EAGAIN,
-            Self::Stopped => EBUSY,
-            Self::MissingDescriptor => EBADF,
+            | Self::Feature { .. } => Errno::EINVAL,
+            Self::OutsideConfig { .. } => Errno::EFAULT,
+            Self::RomAsleep => Errno::ENOMEM,
+            Self::MemoryDisabled { .. } | Self::NotAwake => Errno::EIO,
+            Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => Errno::ENOTTY,
+            Self::Resume { errno } | Self::PowerState { errno, .. } => *errno,
+            Self::Message(error) => error.errno(),
+            Self::ResetBusy => Errno::EAGAIN,
+            Self::Stopped => Errno::EBUSY,
+            Self::MissingDescriptor => Errno::EBADF,
         }
     }
 }

@@ -5,11 +5,12 @@
 //! are lost, and features that would change something are refused. The server keeps its clock still,
 //! and restores a saved state into it.
 
+use vfio_user_protocol::messages::device_feature::Request;
+use vfio_user_protocol::vfio::{Operation, RegionIndex};
+
 use super::DeviceMut;
 use super::error::HostError;
-use super::feature::{FeatureCall, PROBE};
-use super::region::{self, region_index};
-use crate::function::Target;
+use super::region;
 
 impl DeviceMut<'_> {
     /// Stops the device. What is due and not done is done when it goes on.
@@ -30,33 +31,32 @@ impl DeviceMut<'_> {
 
     pub(super) fn frozen_read(
         &self,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &mut [u8],
     ) -> Result<usize, HostError> {
         let function = self.slot.function();
-        region::check(function, index, offset, data.len())?;
-        match index {
-            region_index::CONFIG => function.look_at_config(offset, data),
-            region_index::ROM => function.look(Target::Rom, offset, data),
-            bar => function.look(Target::Bar(bar as u8), offset, data),
+        region::check(function, region, offset, data.len())?;
+        match region::target(region) {
+            Some(target) => function.look(target, offset, data),
+            None => function.look_at_config(offset, data),
         }
         Ok(data.len())
     }
 
     pub(super) fn frozen_write(
         &self,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
-        region::check(self.slot.function(), index, offset, data.len())?;
+        region::check(self.slot.function(), region, offset, data.len())?;
         Ok(data.len())
     }
 
     /// A stopped device can only be asked what features it has.
-    pub(super) const fn check_frozen(&self, call: &FeatureCall<'_>) -> Result<(), HostError> {
-        if self.state.frozen && !call.has(PROBE) {
+    pub(super) const fn check_frozen(&self, request: &Request<'_>) -> Result<(), HostError> {
+        if self.state.frozen && !request.operation.contains(Operation::PROBE) {
             return Err(HostError::Stopped);
         }
         Ok(())

@@ -10,44 +10,16 @@
 
 use std::collections::VecDeque;
 
-use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vfio_user_protocol::messages::irq_info;
+use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
+use vfio_user_protocol::vfio::{IrqIndex, IrqInfoFlags};
 
 use super::Output;
 use super::error::HostError;
 use crate::effect::MessageKind;
 use crate::function::Function;
-
-/// Irq index of a PCI device (`VFIO_PCI_*_IRQ_INDEX` of the VFIO uAPI).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IrqIndex {
-    /// The INTx line.
-    Intx,
-    /// MSI.
-    Msi,
-    /// MSI-X.
-    Msix,
-    /// Unrecoverable error.
-    Err,
-    /// Request to give the device back.
-    Req,
-    /// Wake event of the v4 dialect (`VFIO_PCI_PME_IRQ_INDEX`).
-    Pme,
-}
-
-impl IrqIndex {
-    /// All indexes in their order. The last exists in the v4 dialect only.
-    pub const ALL: [Self; 6] = [
-        Self::Intx,
-        Self::Msi,
-        Self::Msix,
-        Self::Err,
-        Self::Req,
-        Self::Pme,
-    ];
-}
 
 /// The indexes of which a vfio-pci device uses one at a time.
 const KINDS: [IrqIndex; 3] = [IrqIndex::Intx, IrqIndex::Msi, IrqIndex::Msix];
@@ -59,70 +31,6 @@ impl From<MessageKind> for IrqIndex {
             MessageKind::Msix => Self::Msix,
         }
     }
-}
-
-bitflags! {
-    /// `VFIO_IRQ_INFO_*`.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct IrqFlags: u32 {
-        /// Signals an eventfd.
-        const EVENTFD = 1 << 0;
-        /// Can be masked and unmasked.
-        const MASKABLE = 1 << 1;
-        /// Masks itself when it fires.
-        const AUTOMASKED = 1 << 2;
-        /// The number of vectors cannot change while it is enabled.
-        const NORESIZE = 1 << 3;
-    }
-}
-
-/// What an irq index can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IrqInfo {
-    /// Properties.
-    pub flags: IrqFlags,
-    /// Vectors.
-    pub count: u32,
-}
-
-/// What is to be done to vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IrqAction {
-    /// Mask them, or bind who is told.
-    Mask,
-    /// Unmask them, or bind the resample eventfd.
-    Unmask,
-    /// Fire them, or bind who is told.
-    Trigger,
-}
-
-/// To which of the vectors it is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IrqData<'a> {
-    /// To all. With count 0: disable the index.
-    None,
-    /// To those whose byte is not zero.
-    Bool(&'a [u8]),
-    /// An eventfd for each is bound (`true`), or all are unbound.
-    Eventfd {
-        /// Eventfds came with the request.
-        bind: bool,
-    },
-}
-
-/// A `VFIO_DEVICE_SET_IRQS` request without its file descriptors.
-#[derive(Clone, Copy, Debug)]
-pub struct SetIrqs<'a> {
-    /// Irq index.
-    pub index: u32,
-    /// What to do.
-    pub action: IrqAction,
-    /// First vector.
-    pub start: u32,
-    /// Number of vectors.
-    pub count: u32,
-    /// Which of them.
-    pub data: IrqData<'a>,
 }
 
 /// The triggers of an index: which vectors have one.
@@ -186,7 +94,7 @@ pub(super) struct Irqs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     /// Irq indexes that exist.
-    pub(super) count: usize,
+    pub(super) count: u32,
     /// As in vfio-pci: one kind of interrupt at a time, and nothing can be done to a kind that is
     /// not in use.
     pub(super) strict: bool,
@@ -260,72 +168,71 @@ impl Irqs {
     }
 
     pub(super) const fn indexes(&self) -> u32 {
-        self.rules.count as u32
+        self.rules.count
     }
 
-    pub(super) fn info(&self, index: u32) -> Result<IrqInfo, HostError> {
-        let (index, triggers) = self.find(index)?;
-        let flags = match index {
-            IrqIndex::Intx => IrqFlags::EVENTFD | IrqFlags::MASKABLE | IrqFlags::AUTOMASKED,
+    pub(super) fn info(&self, index: u32) -> Result<irq_info::Reply, HostError> {
+        let (kind, triggers) = self.find(index)?;
+        let flags = match kind {
+            IrqIndex::Intx => {
+                IrqInfoFlags::EVENTFD | IrqInfoFlags::MASKABLE | IrqInfoFlags::AUTOMASKED
+            }
             // Vectors can be added while it is enabled.
-            IrqIndex::Msix => IrqFlags::EVENTFD,
+            IrqIndex::Msix => IrqInfoFlags::EVENTFD,
             IrqIndex::Msi | IrqIndex::Err | IrqIndex::Req | IrqIndex::Pme => {
-                IrqFlags::EVENTFD | IrqFlags::NORESIZE
+                IrqInfoFlags::EVENTFD | IrqInfoFlags::NORESIZE
             }
         };
-        Ok(IrqInfo {
+        Ok(irq_info::Reply {
             flags,
+            index,
             count: triggers.count,
         })
     }
 
     fn find(&self, index: u32) -> Result<(IrqIndex, &Triggers), HostError> {
-        IrqIndex::ALL
-            .into_iter()
-            .zip(&self.triggers)
-            .take(self.rules.count)
-            .nth(index as usize)
-            .ok_or(HostError::NoSuchIrq {
-                index,
-                count: self.rules.count,
-            })
+        let count = self.rules.count;
+        IrqIndex::from_number(index)
+            .filter(|_| index < count)
+            .and_then(|kind| Some((kind, self.triggers.get(kind as usize)?)))
+            .ok_or(HostError::NoSuchIrq { index, count })
     }
 
     fn triggers(&mut self, index: IrqIndex) -> &mut Triggers {
         &mut self.triggers[index as usize]
     }
 
+    /// Applies a request that `eventfds` eventfds came with.
     pub(super) fn set(
         &mut self,
-        request: SetIrqs<'_>,
+        request: &Request<'_>,
+        eventfds: usize,
         function: &mut Function,
         outputs: &mut VecDeque<Output>,
     ) -> Result<(), HostError> {
-        let index = self.check(&request)?;
-        let range = request.start..request.start.saturating_add(request.count);
+        let index = self.check(request)?;
         match (request.action, request.data) {
-            (IrqAction::Trigger, IrqData::None) if request.count == 0 => {
-                self.disable(index, function);
-            }
-            (IrqAction::Trigger, IrqData::Eventfd { bind }) => {
+            _ if request.is_disable() => self.disable(index, function),
+            (Action::Trigger, Data::Eventfd) => {
                 self.enable(index);
-                for vector in range {
-                    self.bind(index, vector, bind, function);
+                for vector in request.vectors() {
+                    self.bind(index, vector, eventfds > 0, function);
                 }
                 self.deliver(outputs);
             }
-            (IrqAction::Trigger, data) => {
-                outputs.extend(chosen(range, data).map(|vector| Output::Trigger { index, vector }))
+            (Action::Trigger, Data::None | Data::Bool(_)) => {
+                let vectors = request.selected();
+                outputs.extend(vectors.map(|vector| Output::Trigger { index, vector }));
             }
-            (IrqAction::Mask, data) => {
-                if chosen(range, data).next().is_some() {
+            (Action::Mask, _) => {
+                if request.selected().next().is_some() {
                     self.mask_intx();
                 }
             }
             // The resample eventfd is the caller's to keep and to watch.
-            (IrqAction::Unmask, IrqData::Eventfd { .. }) => {}
-            (IrqAction::Unmask, data) => {
-                if chosen(range, data).next().is_some() {
+            (Action::Unmask, Data::Eventfd) => {}
+            (Action::Unmask, Data::None | Data::Bool(_)) => {
+                if request.selected().next().is_some() {
                     self.unmask_intx(outputs);
                 }
             }
@@ -333,7 +240,7 @@ impl Irqs {
         Ok(())
     }
 
-    fn check(&self, request: &SetIrqs<'_>) -> Result<IrqIndex, HostError> {
+    fn check(&self, request: &Request<'_>) -> Result<IrqIndex, HostError> {
         let (index, triggers) = self.find(request.index)?;
         let form = |what| {
             Err(HostError::IrqForm {
@@ -365,15 +272,15 @@ impl Irqs {
             })
         };
         match (request.action, request.data) {
-            (IrqAction::Trigger, IrqData::None) => {}
+            (Action::Trigger, Data::None) => {}
             _ if disable => {
                 return form("a count of 0 disables the index: action TRIGGER, no data");
             }
-            (IrqAction::Trigger, _) => {}
+            (Action::Trigger, _) => {}
             _ if index != IrqIndex::Intx => {
                 return not_supported("only INTx can be masked and unmasked");
             }
-            (IrqAction::Mask, IrqData::Eventfd { .. }) => {
+            (Action::Mask, Data::Eventfd) => {
                 return not_supported(
                     "masking by eventfd does not exist; UNMASK takes the resample eventfd",
                 );
@@ -387,7 +294,7 @@ impl Irqs {
     }
 
     /// The rules of vfio-pci about kinds of interrupt (`vfio_pci_set_irqs_ioctl` and below).
-    fn check_strictly(&self, request: &SetIrqs<'_>, index: IrqIndex) -> Result<(), HostError> {
+    fn check_strictly(&self, request: &Request<'_>, index: IrqIndex) -> Result<(), HostError> {
         let is_kind = KINDS.contains(&index);
         let in_use = if is_kind {
             self.kind == Some(index)
@@ -402,16 +309,16 @@ impl Irqs {
         };
         let unused = "this kind of interrupt is not in use; bind a trigger first";
         match (request.action, request.data) {
-            (IrqAction::Trigger, IrqData::Eventfd { .. }) => {
+            (Action::Trigger, Data::Eventfd) => {
                 if is_kind && self.kind.is_some_and(|kind| kind != index) {
                     return refuse("another kind of interrupt is in use; disable it first");
                 }
                 Ok(())
             }
             // ERR, REQ and PME take a loop-back test by flags without a word.
-            (IrqAction::Trigger, IrqData::Bool(_)) if index > IrqIndex::Msix => Ok(()),
-            (IrqAction::Trigger, IrqData::None | IrqData::Bool(_)) if !in_use => refuse(unused),
-            (IrqAction::Mask | IrqAction::Unmask, _) if !in_use => refuse(unused),
+            (Action::Trigger, Data::Bool(_)) if index > IrqIndex::Msix => Ok(()),
+            (Action::Trigger, Data::None | Data::Bool(_)) if !in_use => refuse(unused),
+            (Action::Mask | Action::Unmask, _) if !in_use => refuse(unused),
             _ => Ok(()),
         }
     }
@@ -557,21 +464,9 @@ impl Irqs {
         let bound: serde_json::Map<String, Value> = ["intx", "msi", "msix", "err", "req", "pme"]
             .into_iter()
             .zip(&self.triggers)
-            .take(self.rules.count)
+            .take(self.rules.count as usize)
             .map(|(name, triggers)| (name.to_owned(), triggers.vectors().count().into()))
             .collect();
         json!({ "bound": bound, "intx_level": self.level, "intx_masked": self.masked, "intx_disabled": self.disabled })
     }
-}
-
-/// The vectors of a range that the data chooses.
-fn chosen(range: std::ops::Range<u32>, data: IrqData<'_>) -> impl Iterator<Item = u32> {
-    let flags = match data {
-        IrqData::Bool(flags) => Some(flags),
-        IrqData::None | IrqData::Eventfd { .. } => None,
-    };
-    range.enumerate().filter_map(move |(at, vector)| {
-        let wanted = flags.is_none_or(|flags| flags.get(at).is_some_and(|flag| *flag != 0));
-        wanted.then_some(vector)
-    })
 }

@@ -7,9 +7,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vfio_user_protocol::Errno;
 
 use super::config_image::ConfigImage;
 use super::error::HostError;
+use crate::capability::Pmcsr;
 use crate::config::AnyCapability;
 use crate::pci::power_management;
 use crate::power::PowerState;
@@ -50,11 +52,6 @@ pub(super) const FLR_WAIT: Duration = Duration::from_millis(100);
 
 /// `PCI_PM_D3COLD_WAIT`: from power on to the first access.
 const D3COLD_WAIT: Duration = Duration::from_millis(100);
-
-const POWER_STATE: u16 = 0x0003;
-const NO_SOFT_RESET: u16 = 0x0008;
-const PME_EN: u16 = 0x0100;
-const PME_STATUS: u16 = 0x8000;
 
 /// The core's side of one function.
 #[derive(Debug)]
@@ -161,13 +158,19 @@ impl PciCore {
         to: PowerState,
     ) -> Result<(), HostError> {
         if self.current > to {
-            return Err(HostError::PowerState { to, errno: EINVAL });
+            return Err(HostError::PowerState {
+                to,
+                errno: Errno::EINVAL,
+            });
         }
-        let failed = HostError::PowerState { to, errno: EIO };
-        let word = self.read_pmcsr(slot, now).ok_or(failed)?;
+        let failed = || HostError::PowerState {
+            to,
+            errno: Errno::EIO,
+        };
+        let word = self.read_pmcsr(slot, now).ok_or_else(failed)?;
         if word == u16::MAX {
             self.current = PowerState::D3cold;
-            return Err(failed);
+            return Err(failed());
         }
         let config = slot.function().config();
         let pmc = config.pm().map(|pm| pm.pmc());
@@ -177,10 +180,14 @@ impl PciCore {
             _ => true,
         };
         if !supported {
-            return Err(failed);
+            return Err(failed());
         }
         let from = self.current;
-        self.write_pmcsr(slot, now, word & !POWER_STATE | u16::from(to.bits()));
+        self.write_pmcsr(
+            slot,
+            now,
+            Pmcsr::from(word).with_power_state(to.bits()).into(),
+        );
         self.wait(slot, from.recovery_time(to));
         let word = self.read_pmcsr(slot, now).unwrap_or(0);
         self.current = PowerState::from_bits(word as u8);
@@ -201,7 +208,7 @@ impl PciCore {
             self.current = PowerState::D3cold;
             return Err(HostError::PowerState {
                 to: PowerState::D0,
-                errno: EIO,
+                errno: Errno::EIO,
             });
         }
         let from = PowerState::from_bits(word as u8);
@@ -209,7 +216,7 @@ impl PciCore {
             self.write_pmcsr(slot, now, 0);
             self.wait(slot, from.recovery_time(PowerState::D0));
             if from == PowerState::D3hot
-                && word & NO_SOFT_RESET == 0
+                && !Pmcsr::from(word).no_soft_reset()
                 && let Some(saved) = &self.saved
             {
                 saved.restore_bars(slot.function_mut(), now);
@@ -271,7 +278,11 @@ impl PciCore {
         // The port may take power away from a function that cannot wake from its own state.
         self.armed = can_wake(slot, target) || can_wake(slot, PowerState::D3cold);
         if self.armed {
-            self.write_pme(slot, now, PME_STATUS | PME_EN);
+            self.write_pme(
+                slot,
+                now,
+                Pmcsr::new().with_pme_en(true).with_pme_status(true),
+            );
         }
         // The state the function ends up in is what counts; an error is ignored as in the kernel.
         let own = target.min(PowerState::D3hot);
@@ -295,15 +306,17 @@ impl PciCore {
         }
         if std::mem::take(&mut self.armed) {
             // As it was before the restore (`pci_pme_restore`), and then no more.
-            self.write_pme(slot, now, PME_EN);
-            self.write_pme(slot, now, PME_STATUS);
+            self.write_pme(slot, now, Pmcsr::new().with_pme_en(true));
+            self.write_pme(slot, now, Pmcsr::new().with_pme_status(true));
         }
     }
 
-    /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). [`PME_STATUS`] clears.
-    fn write_pme(&self, slot: &mut FunctionSlot<'_>, now: Time, bits: u16) {
-        let word = self.read_pmcsr(slot, now).unwrap_or(0);
-        self.write_pmcsr(slot, now, word & !(PME_EN | PME_STATUS) | bits);
+    /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). A set `PME_Status` clears it.
+    fn write_pme(&self, slot: &mut FunctionSlot<'_>, now: Time, pme: Pmcsr) {
+        let word = Pmcsr::from(self.read_pmcsr(slot, now).unwrap_or(0))
+            .with_pme_en(pme.pme_en())
+            .with_pme_status(pme.pme_status());
+        self.write_pmcsr(slot, now, word.into());
     }
 
     /// `pci_check_pme_status`: takes a wake event, and says whether it was an armed one.
@@ -311,11 +324,12 @@ impl PciCore {
         let Some(word) = self.read_pmcsr(slot, now) else {
             return false;
         };
-        if word == u16::MAX || word & PME_STATUS == 0 {
+        let pmcsr = Pmcsr::from(word);
+        if word == u16::MAX || !pmcsr.pme_status() {
             return false;
         }
-        self.write_pmcsr(slot, now, word & !PME_EN | PME_STATUS);
-        word & PME_EN != 0
+        self.write_pmcsr(slot, now, pmcsr.with_pme_en(false).into());
+        pmcsr.pme_en()
     }
 }
 
@@ -324,6 +338,3 @@ fn can_wake(slot: &FunctionSlot<'_>, from: PowerState) -> bool {
     let pm = slot.function().config().pm();
     pm.is_some_and(|pm| pm.supports_pme_from(from))
 }
-
-const EIO: i32 = 5;
-const EINVAL: i32 = 22;

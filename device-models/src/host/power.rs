@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use vfio_user_protocol::messages::device_feature::Request;
+use vfio_user_protocol::vfio::Feature;
+
 use super::config_image::ConfigImage;
 use super::error::HostError;
-use super::feature::FeatureCall;
 use super::runtime_pm::{RuntimeStatus, Usage};
 use super::{Device, DeviceMut, Event, HostEvent, Output};
 use super::{FeatureReply, dialect::Dialect};
@@ -224,12 +226,12 @@ impl DeviceMut<'_> {
     pub(super) fn v4_feature(
         &mut self,
         now: Time,
-        call: &FeatureCall<'_>,
+        request: &Request<'_>,
     ) -> Result<FeatureReply, HostError> {
-        call.check_header()?;
-        match call.feature() {
-            super::dialect::POWER_MANAGEMENT => self.v4_power_management(now, call),
-            _ => self.guarded(now, |device| device.other_feature(now, call)),
+        request.check()?;
+        match Feature::from_number(request.feature) {
+            Some(Feature::V4_POWER_MANAGEMENT) => self.v4_power_management(now, request),
+            _ => self.guarded(now, |device| device.other_feature(now, request)),
         }
     }
 

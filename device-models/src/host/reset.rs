@@ -7,11 +7,10 @@ use super::error::HostError;
 use super::options::OnDisconnect;
 use super::view::{View, VirtualConfig};
 use crate::config::{BarKind, Command, MAX_BARS};
+use crate::pci::header::COMMAND;
 use crate::power::PowerState;
 use crate::register::{RegisterBits, ResetKind};
 use crate::time::Time;
-
-const COMMAND: u64 = 0x04;
 
 impl DeviceMut<'_> {
     /// The driver is bound: the device may sleep unless it was told not to while unopened.
@@ -131,7 +130,7 @@ impl DeviceMut<'_> {
         let word = command.to_bits() as u16;
         self.slot
             .function_mut()
-            .config_write(now, COMMAND, &word.to_le_bytes());
+            .config_write(now, COMMAND as u64, &word.to_le_bytes());
     }
 
     /// `VFIO_DEVICE_RESET`: a function level reset after which the function is ready.

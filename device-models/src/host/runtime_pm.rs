@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vfio_user_protocol::Errno;
 
 use super::error::HostError;
 use crate::snapshot::{due, left, nanos};
@@ -95,8 +96,8 @@ pub enum FaultSpan {
 /// A resume that is going to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumeFault {
-    /// Positive errno.
-    pub errno: i32,
+    /// The error.
+    pub errno: Errno,
     /// For how long.
     pub span: FaultSpan,
 }
@@ -333,9 +334,10 @@ impl RuntimePm {
     /// A latched error fails every resume with EINVAL, that of a device that is awake as well
     /// (`rpm_resume`).
     pub(super) fn check_resume(&mut self) -> Result<(), HostError> {
-        const EINVAL: i32 = 22;
         if self.latched {
-            return Err(HostError::Resume { errno: EINVAL });
+            return Err(HostError::Resume {
+                errno: Errno::EINVAL,
+            });
         }
         if self.status == RuntimeStatus::Active {
             return Ok(());

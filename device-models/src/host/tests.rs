@@ -3,6 +3,8 @@ use crate::config::{BarConfig, BarKind, ConfigSpace, HeaderConfig, MAX_BARS};
 use crate::function::{BarContent, Delays, Function, FunctionParts};
 use crate::model;
 use crate::slot::Slot;
+use vfio_user_protocol::Errno;
+use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
 
 fn device(interrupt_pin: u8) -> DeviceSet {
     device_with(interrupt_pin, HostOptions::default())
@@ -33,8 +35,8 @@ fn device_with(interrupt_pin: u8, config: HostOptions) -> DeviceSet {
     DeviceSet::new(Slot::new(function, false), config, "")
 }
 
-fn intx(action: IrqAction, data: IrqData<'_>) -> SetIrqs<'_> {
-    SetIrqs {
+fn intx(action: Action, data: Data<'_>) -> Request<'_> {
+    Request {
         index: 0,
         action,
         start: 0,
@@ -49,7 +51,7 @@ fn triggers(device: &mut DeviceMut<'_>) -> usize {
         .count()
 }
 
-const BIND: IrqData<'_> = IrqData::Eventfd { bind: true };
+const BIND: Data<'_> = Data::Eventfd;
 const ZERO: Time = Time::ZERO;
 
 #[test]
@@ -57,7 +59,7 @@ fn intx_masks_itself_and_starts_over_on_unmask() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 1);
@@ -65,7 +67,7 @@ fn intx_masks_itself_and_starts_over_on_unmask() {
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0, "masked by itself");
     device
-        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::None))
+        .set_irqs(ZERO, &intx(Action::Unmask, Data::None), 1)
         .unwrap();
     assert_eq!(triggers(&mut device), 1, "still high");
     device.set_intx(ZERO, false);
@@ -86,7 +88,7 @@ fn a_signal_that_nobody_noticed_goes_with_the_wire() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device.set_intx(ZERO, true);
     device.set_intx(ZERO, false);
@@ -101,7 +103,7 @@ fn a_signal_that_nobody_noticed_goes_with_the_wire() {
     assert_eq!(triggers(&mut device), 1, "high again by then");
 
     device
-        .set_irqs(ZERO, intx(IrqAction::Mask, IrqData::None))
+        .set_irqs(ZERO, &intx(Action::Mask, Data::None), 1)
         .unwrap();
     device.set_intx(ZERO, false);
     assert_eq!(withdrawals(&mut device), 0, "the client has masked it");
@@ -120,7 +122,7 @@ fn what_vfio_pci_has_signalled_stays_signalled() {
     let mut device = devices.first_mut();
     device.client_came(ZERO).unwrap();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device.set_intx(ZERO, true);
     device.set_intx(ZERO, false);
@@ -132,19 +134,19 @@ fn a_mask_by_the_client_holds_the_interrupt_back() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device
-        .set_irqs(ZERO, intx(IrqAction::Mask, IrqData::Bool(&[1])))
+        .set_irqs(ZERO, &intx(Action::Mask, Data::Bool(&[1])), 1)
         .unwrap();
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
     device
-        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::Bool(&[0])))
+        .set_irqs(ZERO, &intx(Action::Unmask, Data::Bool(&[0])), 1)
         .unwrap();
     assert_eq!(triggers(&mut device), 0, "a zero byte chooses nothing");
     device
-        .set_irqs(ZERO, intx(IrqAction::Unmask, IrqData::Bool(&[1])))
+        .set_irqs(ZERO, &intx(Action::Unmask, Data::Bool(&[1])), 1)
         .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
@@ -154,11 +156,11 @@ fn another_trigger_does_not_unmask() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device.set_intx(ZERO, true);
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
@@ -170,7 +172,7 @@ fn a_level_that_waits_is_signalled_when_a_trigger_comes() {
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 0);
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     assert_eq!(triggers(&mut device), 1);
 }
@@ -180,7 +182,7 @@ fn interrupts_end_with_the_client() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     device
-        .set_irqs(ZERO, intx(IrqAction::Trigger, BIND))
+        .set_irqs(ZERO, &intx(Action::Trigger, BIND), 1)
         .unwrap();
     device.client_gone(ZERO);
     device.set_intx(ZERO, true);
@@ -189,39 +191,33 @@ fn interrupts_end_with_the_client() {
 
 #[test]
 fn requests_that_make_no_sense_are_refused() {
-    let request = |index, action, start, count, data| SetIrqs {
+    let request = |index, action, start, count, data| Request {
         index,
         action,
         start,
         count,
         data,
     };
-    use IrqAction::{Mask, Trigger, Unmask};
+    use Action::{Mask, Trigger, Unmask};
     let cases = [
-        ("index", request(5, Trigger, 0, 1, IrqData::None)),
-        ("start", request(0, Trigger, 1, 1, IrqData::None)),
-        ("count", request(0, Trigger, 0, 2, IrqData::None)),
-        ("sum", request(0, Trigger, 1, u32::MAX, IrqData::None)),
+        ("index", request(5, Trigger, 0, 1, Data::None)),
+        ("start", request(0, Trigger, 1, 1, Data::None)),
+        ("count", request(0, Trigger, 0, 2, Data::None)),
+        ("sum", request(0, Trigger, 1, u32::MAX, Data::None)),
         ("no MSI", request(1, Trigger, 0, 1, BIND)),
-        (
-            "start without count",
-            request(0, Trigger, 1, 0, IrqData::None),
-        ),
-        ("mask nothing", request(0, Mask, 0, 0, IrqData::None)),
-        (
-            "bool nothing",
-            request(0, Trigger, 0, 0, IrqData::Bool(&[])),
-        ),
+        ("start without count", request(0, Trigger, 1, 0, Data::None)),
+        ("mask nothing", request(0, Mask, 0, 0, Data::None)),
+        ("bool nothing", request(0, Trigger, 0, 0, Data::Bool(&[]))),
         ("mask by eventfd", request(0, Mask, 0, 1, BIND)),
-        ("mask ERR", request(3, Mask, 0, 1, IrqData::None)),
-        ("unmask REQ", request(4, Unmask, 0, 1, IrqData::None)),
+        ("mask ERR", request(3, Mask, 0, 1, Data::None)),
+        ("unmask REQ", request(4, Unmask, 0, 1, Data::None)),
     ];
     for (name, request) in cases {
         let error = device(1)
             .first_mut()
-            .set_irqs(ZERO, request)
+            .set_irqs(ZERO, &request, 1)
             .expect_err(name);
-        assert_eq!(error.errno(), 22, "{name}");
+        assert_eq!(error.errno(), Errno::EINVAL, "{name}");
     }
     let mut devices = device(0);
     let mut device = devices.first_mut();
@@ -231,7 +227,7 @@ fn requests_that_make_no_sense_are_refused() {
         "I14: no pin, no INTx"
     );
     device
-        .set_irqs(ZERO, request(0, Trigger, 0, 0, IrqData::None))
+        .set_irqs(ZERO, &request(0, Trigger, 0, 0, Data::None), 0)
         .expect("disabling what is not there is no mistake");
 }
 
@@ -240,12 +236,12 @@ fn loop_back_triggers_fire_what_they_choose() {
     let mut devices = device(1);
     let mut device = devices.first_mut();
     for (data, fired) in [
-        (IrqData::None, 1),
-        (IrqData::Bool(&[0]), 0),
-        (IrqData::Bool(&[7]), 1),
+        (Data::None, 1),
+        (Data::Bool(&[0]), 0),
+        (Data::Bool(&[7]), 1),
     ] {
         device
-            .set_irqs(ZERO, intx(IrqAction::Trigger, data))
+            .set_irqs(ZERO, &intx(Action::Trigger, data), 1)
             .unwrap();
         assert_eq!(triggers(&mut device), fired, "{data:?}");
     }
@@ -269,7 +265,7 @@ fn an_access_inside_a_region_always_gets_data() {
             let error = device
                 .region_read(ZERO, index, offset, &mut vec![0; len])
                 .unwrap_err();
-            assert_eq!(error.errno(), 22, "{index} {offset:#x}+{len}");
+            assert_eq!(error.errno(), Errno::EINVAL, "{index} {offset:#x}+{len}");
         }
     }
     assert!(device.region_info(ZERO, 9).is_err());

@@ -131,7 +131,7 @@ fn the_model_ram_makes_every_bar_memory() {
         .expect("it needs no code");
     let mut device = devices.first_mut();
     let now = crate::time::Time::ZERO;
-    let config = crate::host::region_index::CONFIG;
+    let config = vfio_user_protocol::vfio::RegionIndex::Config.number();
     device
         .region_write(now, config, 4, &[2, 0])
         .expect("Command");

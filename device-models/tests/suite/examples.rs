@@ -1,10 +1,11 @@
 //! The examples for device authors are as small as the documentation says, and they work.
 
 use pci_device_models::dma::DmaOp;
-use pci_device_models::host::{DeviceMut, DeviceSet, IrqIndex, Output, region_index};
+use pci_device_models::host::{DeviceMut, DeviceSet, Output};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 #[path = "../../examples/minimal_model.rs"]
 mod minimal_model;
@@ -25,7 +26,7 @@ fn device(registry: &Registry, model: &str) -> DeviceSet {
     let mut devices = profile.device_set(registry).expect("its model is known");
     write(
         &mut devices.first_mut(),
-        region_index::CONFIG,
+        RegionIndex::Config.number(),
         COMMAND,
         &MEMORY_SPACE_AND_BUS_MASTER,
     );
@@ -107,7 +108,7 @@ fn the_model_adds_and_interrupts() {
     let msix = capability(profile.config_space(), 0x11);
     write(
         &mut device,
-        region_index::CONFIG,
+        RegionIndex::Config.number(),
         msix + 2,
         &0x8000_u16.to_le_bytes(),
     );

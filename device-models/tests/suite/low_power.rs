@@ -2,17 +2,19 @@
 //! order, which fields are whose, and what outlives sleep.
 
 use pci_device_models::effect::FunctionEvent;
-use pci_device_models::host::{
-    AttachedFd, DeviceSet, Event, FeatureCall, IrqAction, IrqData, IrqIndex, Output, SetIrqs,
-    region_index::{CONFIG, ROM},
-};
+use pci_device_models::host::{AttachedFd, DeviceSet, Event, Output};
 use pci_device_models::model::Registry;
 use pci_device_models::power::PowerState::{self, D0, D3cold, D3hot};
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
 use proptest::prelude::*;
 use std::time::Duration;
+use vfio_user_protocol::messages::set_irqs::{Action, Data};
+use vfio_user_protocol::messages::{device_feature, set_irqs};
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
+const CONFIG: u32 = RegionIndex::Config.number();
+const ROM: u32 = RegionIndex::Rom.number();
 const PM: u64 = 0x40;
 const PMCSR: u64 = PM + 4;
 const MSI: u64 = 0x50;
@@ -101,17 +103,11 @@ impl Bench {
         self.idle();
     }
 
-    fn feature(&mut self, index: u32, data: [u8; 8]) {
-        const SET: u32 = 1 << 17;
-        let call = FeatureCall {
-            argsz: 16,
-            flags: SET | index,
-            data: &data,
-            fd: AttachedFd::Eventfd,
-        };
+    fn feature(&mut self, index: u16, data: [u8; 8]) {
+        let request = device_feature::Request::set(index, &data);
         self.0
             .first_mut()
-            .feature(Time::ZERO, &call)
+            .feature(Time::ZERO, &request, AttachedFd::Eventfd)
             .expect("it is right");
         self.idle();
     }
@@ -121,16 +117,16 @@ impl Bench {
     }
 
     fn bind(&mut self, index: u32, count: u32) {
-        let request = SetIrqs {
+        let request = set_irqs::Request {
             index,
-            action: IrqAction::Trigger,
+            action: Action::Trigger,
             start: 0,
             count,
-            data: IrqData::Eventfd { bind: true },
+            data: Data::Eventfd,
         };
         self.0
             .first_mut()
-            .set_irqs(Time::ZERO, request)
+            .set_irqs(Time::ZERO, &request, 1)
             .expect("it is right");
         self.idle();
     }
@@ -362,7 +358,7 @@ fn the_rom_needs_memory_space_and_no_bit_of_its_own() {
             .0
             .first_mut()
             .region_read(Time::ZERO, ROM, 0, &mut data);
-        read.map(|_| data).map_err(|error| error.errno())
+        read.map(|_| data).map_err(|error| error.errno().0)
     };
     const ENOMEM: i32 = 12;
     assert_eq!(rom(&mut bench), Ok([0x55, 0xaa]));

@@ -11,10 +11,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use model::{ARMED, Answer, Model, Place, Signal};
-use pci_device_models::host::{
-    DeviceSet, FeatureReply, HostError, IrqAction, IrqData, IrqIndex, Output, PmDialect, SetIrqs,
-    View, region_index::CONFIG,
-};
+use pci_device_models::host::{DeviceSet, FeatureReply, HostError, Output, PmDialect, View};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
@@ -22,7 +19,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRunner};
 use serde_json::Value;
 use step::{Knobs, Step};
+use vfio_user_protocol::messages::device_info::DeviceFlags;
+use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
+const CONFIG: u32 = RegionIndex::Config.number();
 const COMMAND: u64 = 0x04;
 const PMCSR: u64 = 0x44;
 const DEVICE_CONTROL: u64 = 0x58;
@@ -37,6 +38,10 @@ struct Bench {
     woken: u64,
     /// A wake was made to fail: who then wanted the device awake holds on to it.
     faulty: bool,
+}
+
+fn errno(error: HostError) -> i32 {
+    error.errno().0
 }
 
 impl Bench {
@@ -60,7 +65,7 @@ impl Bench {
             .first_mut()
             .region_read(self.now, CONFIG, offset, &mut data)
             .map(|_| u64::from(u16::from_le_bytes(data)))
-            .map_err(HostError::errno)
+            .map_err(errno)
     }
 
     fn set_config(&mut self, offset: u64, word: u16) -> Answer {
@@ -68,25 +73,34 @@ impl Bench {
             .first_mut()
             .region_write(self.now, CONFIG, offset, &word.to_le_bytes())
             .map(|_| 0)
-            .map_err(HostError::errno)
+            .map_err(errno)
     }
 
-    fn irqs(&mut self, index: u32, action: IrqAction, count: u32, data: IrqData<'_>) -> Answer {
-        let request = SetIrqs {
-            index,
+    fn irqs(
+        &mut self,
+        index: IrqIndex,
+        action: Action,
+        count: u32,
+        (data, eventfds): (Data<'_>, usize),
+    ) -> Answer {
+        let request = Request {
+            index: index.number(),
             action,
             start: 0,
             count,
             data,
         };
-        let answer = self.devices.first_mut().set_irqs(self.now, request);
-        answer.map(|()| 0).map_err(HostError::errno)
+        let answer = self
+            .devices
+            .first_mut()
+            .set_irqs(self.now, &request, eventfds);
+        answer.map(|()| 0).map_err(errno)
     }
 
     fn apply(&mut self, step: Step) -> Answer {
         let (mut device, now) = (self.devices.first_mut(), self.now);
-        let done = |result: Result<(), HostError>| result.map(|()| 0).map_err(HostError::errno);
-        let bind = |bind| IrqData::Eventfd { bind };
+        let done = |result: Result<(), HostError>| result.map(|()| 0).map_err(errno);
+        let bind = |bind| (Data::Eventfd, usize::from(bind));
         let answer = match step {
             Step::Open => done(device.client_came(now)),
             Step::Close => {
@@ -110,46 +124,51 @@ impl Bench {
             Step::ReadOutside => device
                 .region_read(now, CONFIG, 0xffe, &mut [0; 4])
                 .map(|count| count as u64)
-                .map_err(HostError::errno),
+                .map_err(errno),
             Step::ReadNothing => device
                 .region_read(now, 0, 0, &mut [])
                 .map(|count| count as u64)
-                .map_err(HostError::errno),
+                .map_err(errno),
             Step::ReadNoRegion => device
                 .region_read(now, 9, 0, &mut [0; 4])
                 .map(|count| count as u64)
-                .map_err(HostError::errno),
+                .map_err(errno),
             Step::ReadBar => {
                 let mut data = [0; 4];
                 let read = device.region_read(now, 0, 0, &mut data);
                 read.map(|_| u64::from(u32::from_le_bytes(data)))
-                    .map_err(HostError::errno)
+                    .map_err(errno)
             }
             Step::WriteBar(value) => {
                 let written = device.region_write(now, 0, 0, &value.to_le_bytes());
-                written.map(|_| 0).map_err(HostError::errno)
+                written.map(|_| 0).map_err(errno)
             }
-            Step::Info => device.info(now).map(u64::from).map_err(HostError::errno),
+            Step::Info => device
+                .info(now)
+                .map(|info| u64::from(info.flags.contains(DeviceFlags::RESET)))
+                .map_err(errno),
             Step::RegionInfo => device
                 .region_info(now, CONFIG)
                 .map(|info| info.size)
-                .map_err(HostError::errno),
+                .map_err(errno),
             Step::IrqInfo(index) => device
                 .irq_info(now, index)
                 .map(|info| u64::from(info.count))
-                .map_err(HostError::errno),
+                .map_err(errno),
             Step::Reset => done(device.reset(now)),
-            Step::Feature(feature) => match feature.ask(|call| device.feature(now, call)) {
-                Ok(FeatureReply::Done) => Ok(0),
-                Ok(FeatureReply::Armed) => Ok(ARMED),
-                Ok(FeatureReply::Data(data)) => Ok(u64::from_ne_bytes(data)),
-                Err(error) => Err(error.errno()),
-            },
-            Step::BindIntx => self.irqs(0, IrqAction::Trigger, 1, bind(true)),
-            Step::DisableIntx => self.irqs(0, IrqAction::Trigger, 0, IrqData::None),
-            Step::MaskIntx => self.irqs(0, IrqAction::Mask, 1, IrqData::None),
-            Step::UnmaskIntx => self.irqs(0, IrqAction::Unmask, 1, IrqData::Bool(&[1])),
-            Step::BindPme(bound) => self.irqs(5, IrqAction::Trigger, 1, bind(bound)),
+            Step::Feature(feature) => {
+                match feature.ask(|request, fd| device.feature(now, request, fd)) {
+                    Ok(FeatureReply::Done) => Ok(0),
+                    Ok(FeatureReply::Armed) => Ok(ARMED),
+                    Ok(FeatureReply::PowerManagement(data)) => Ok(data.flags.bits().into()),
+                    Err(error) => Err(errno(error)),
+                }
+            }
+            Step::BindIntx => self.irqs(IrqIndex::Intx, Action::Trigger, 1, bind(true)),
+            Step::DisableIntx => self.irqs(IrqIndex::Intx, Action::Trigger, 0, (Data::None, 0)),
+            Step::MaskIntx => self.irqs(IrqIndex::Intx, Action::Mask, 1, (Data::None, 0)),
+            Step::UnmaskIntx => self.irqs(IrqIndex::Intx, Action::Unmask, 1, (Data::Bool(&[1]), 0)),
+            Step::BindPme(bound) => self.irqs(IrqIndex::Pme, Action::Trigger, 1, bind(bound)),
             Step::Resample => {
                 device.intx_resample();
                 Ok(0)

@@ -6,8 +6,7 @@ use std::time::Duration;
 use pci_device_models::config::AnyCapability;
 use pci_device_models::dma::DmaError;
 use pci_device_models::host::{
-    AttachedFd, Control, DeviceSet, FaultSpan, FeatureCall, HostError, IrqAction, IrqData, Output,
-    ResumeFault, SetIrqs, SuspendDelay, region_index::CONFIG,
+    AttachedFd, Control, DeviceSet, FaultSpan, HostError, Output, ResumeFault, SuspendDelay,
 };
 use pci_device_models::model::Registry;
 use pci_device_models::pci::power_management::PMCSR;
@@ -17,8 +16,13 @@ use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use vfio_user_protocol::Errno;
+use vfio_user_protocol::messages::set_irqs::{Action, Data};
+use vfio_user_protocol::messages::{device_feature, set_irqs};
+use vfio_user_protocol::vfio::RegionIndex;
 
 /// Registers of `testdev`.
+const CONFIG: u32 = RegionIndex::Config.number();
 const SCRATCH: u64 = 0x04;
 const COMMAND: u64 = 0x04;
 
@@ -34,7 +38,7 @@ enum Step {
     Reset,
     /// Flags, first word of the data, whether an eventfd comes along.
     Feature(u32, u32, bool),
-    Irqs(u32, IrqAction, u32),
+    Irqs(u32, Action, u32),
     Control(Control),
     D3coldAllowed(bool),
     SuspendDelay(SuspendDelay),
@@ -148,30 +152,28 @@ impl Bench {
             Step::Feature(flags, word, eventfd) => {
                 let mut data = [0; 8];
                 data[..4].copy_from_slice(&word.to_ne_bytes());
-                let call = FeatureCall {
-                    argsz: 16,
-                    flags,
-                    data: &data,
-                    fd: if eventfd {
-                        AttachedFd::Eventfd
-                    } else {
-                        AttachedFd::None
-                    },
+                let header = [16_u32, flags].map(u32::to_ne_bytes);
+                let payload = [header.as_flattened(), &data].concat();
+                let request = device_feature::Request::read(&payload).expect("it has a header");
+                let fd = if eventfd {
+                    AttachedFd::Eventfd
+                } else {
+                    AttachedFd::None
                 };
-                device.feature(now, &call).map(|_| 0)
+                device.feature(now, &request, fd).map(|_| 0)
             }
             Step::Irqs(index, action, count) => {
-                let request = SetIrqs {
+                let request = set_irqs::Request {
                     index,
                     action,
                     start: 0,
                     count,
                     data: match action {
-                        IrqAction::Trigger if count > 0 => IrqData::Eventfd { bind: true },
-                        _ => IrqData::None,
+                        Action::Trigger if count > 0 => Data::Eventfd,
+                        _ => Data::None,
                     },
                 };
-                done(device.set_irqs(now, request))
+                done(device.set_irqs(now, &request, 1))
             }
             Step::Control(control) => {
                 device.set_control(now, control);
@@ -233,7 +235,7 @@ impl Bench {
         seen.extend(self.outputs());
         seen.extend(self.wait(Duration::ZERO));
         Seen {
-            answer: answer.map_err(HostError::errno),
+            answer: answer.map_err(|error| error.errno().0),
             data,
             outputs: seen,
         }
@@ -270,7 +272,7 @@ impl Bench {
 /// Unbinds every trigger, as a client does that goes to another place: they are not saved.
 fn unbind(bench: &mut Bench) {
     for index in 0..6 {
-        bench.apply(&Step::Irqs(index, IrqAction::Trigger, 0));
+        bench.apply(&Step::Irqs(index, Action::Trigger, 0));
     }
 }
 
@@ -288,11 +290,11 @@ fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
     let fault = prop_oneof![
         Just(None),
         Just(Some(ResumeFault {
-            errno: 5,
+            errno: Errno::EIO,
             span: FaultSpan::Times(2)
         })),
         Just(Some(ResumeFault {
-            errno: 16,
+            errno: Errno::EBUSY,
             span: FaultSpan::Latch
         })),
     ];
@@ -303,7 +305,7 @@ fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
         (1 << 17 | 4, 0, true),
         (1 << 17 | 5, 0, false),
     ]);
-    let action = prop::sample::select(vec![IrqAction::Trigger, IrqAction::Mask, IrqAction::Unmask]);
+    let action = prop::sample::select(vec![Action::Trigger, Action::Mask, Action::Unmask]);
     let step = prop_oneof![
         4 => Just(Step::Open),
         1 => Just(Step::Close),

@@ -1,12 +1,14 @@
 //! Transfers that are under way when a device is saved are under way when it is restored.
 
 use pci_device_models::dma::{DmaError, DmaOp, DmaRequest};
-use pci_device_models::host::{DeviceMut, DeviceSet, Output, region_index::CONFIG};
+use pci_device_models::host::{DeviceMut, DeviceSet, Output};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
 use serde_json::{Value, json};
+use vfio_user_protocol::vfio::RegionIndex;
 
+const CONFIG: u32 = RegionIndex::Config.number();
 const NOW: Time = Time::from_nanos(1_000_000_000);
 const DMA_STATUS: u64 = 0x3c;
 const BUSY: u32 = 1;

@@ -100,7 +100,7 @@ impl FailResume {
             (Outcome::Off, None) => Ok(None),
             (Outcome::Off, Some(_)) => Err("off cannot be combined with once, times or latch"),
             (Outcome::Errno(errno), span) => Ok(Some(ResumeFault {
-                errno: errno.into(),
+                errno,
                 span: span.unwrap_or(FaultSpan::Always),
             })),
         }

@@ -20,8 +20,8 @@ pub(super) enum Method {
 
 impl Method {
     /// The one that a feature is.
-    pub(super) fn of(feature: u16) -> Option<Self> {
-        match Feature::from_number(feature)? {
+    pub(super) const fn of(feature: Feature) -> Option<Self> {
+        match feature {
             Feature::DmaLoggingStart => Some(Self::Start),
             Feature::DmaLoggingStop => Some(Self::Stop),
             Feature::DmaLoggingReport => Some(Self::Report),
@@ -41,30 +41,24 @@ impl Method {
 pub(super) fn handle(
     cx: &mut Context<'_>,
     method: Method,
-    payload: &[u8],
+    request: &Request<'_>,
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let _usage = cx.keep_awake()?;
-    let request = Request::parse(payload)?;
-    let wanted = request.operation - Operation::PROBE;
-    if !method.operation().contains(wanted) {
-        return Err(RequestError::LoggingOperation);
-    }
-    if request.operation.contains(Operation::PROBE) {
+    request.check()?;
+    request.check_repeatable()?;
+    if !request.wants(method.operation(), 0)? {
         request.encode(reply);
         return Ok(());
     }
-    if wanted.is_empty() {
-        return Err(RequestError::LoggingOperation);
-    }
     match method {
-        Method::Start => start(cx, &request, reply),
+        Method::Start => start(cx, request, reply),
         Method::Stop => {
             cx.memory.log.stop();
             request.encode(reply);
             Ok(())
         }
-        Method::Report => report(cx, &request, reply),
+        Method::Report => report(cx, request, reply),
     }
 }
 

@@ -36,12 +36,6 @@ pub(super) enum RequestError {
     VersionFirstAndOnce,
     #[error("an access of {count} bytes; the limit is {limit}")]
     AccessTooLarge { count: u32, limit: u32 },
-    #[error("a feature request of {0} bytes; argsz and flags alone have 8")]
-    FeatureHeader(usize),
-    #[error("DMA logging is started and stopped by SET and reported by GET, nothing else")]
-    LoggingOperation,
-    #[error("this migration feature does not have the operation")]
-    MigrationOperation,
     #[error("migration data of {size} bytes; the limit is {limit}")]
     MigrationData {
         /// Bytes.
@@ -62,7 +56,7 @@ impl RequestError {
     pub(super) fn errno(&self) -> Errno {
         match self {
             Self::Message(error) => error.errno(),
-            Self::Host(error) => Errno(error.errno()),
+            Self::Host(error) => error.errno(),
             Self::Map(error) => error.errno(),
             Self::Log(error) => error.errno(),
             Self::Migration(error) => error.errno(),
@@ -77,9 +71,6 @@ impl RequestError {
             | Self::UnexpectedReply
             | Self::VersionFirstAndOnce
             | Self::AccessTooLarge { .. }
-            | Self::FeatureHeader(_)
-            | Self::LoggingOperation
-            | Self::MigrationOperation
             | Self::MigrationData { .. }
             | Self::NoMigration => Errno::EINVAL,
         }

@@ -4,14 +4,13 @@
 
 use std::os::fd::OwnedFd;
 
-use pci_device_models::host::{AttachedFd, FeatureCall, FeatureReply, View};
+use pci_device_models::host::{AttachedFd, FeatureReply, View};
+use vfio_user_protocol::messages::device_feature::power_management::PowerManagement;
+use vfio_user_protocol::messages::device_feature::{Feature, Request};
 
 use super::error::RequestError;
 use super::{Context, dma_logging, migration};
 use crate::eventfd::EventFd;
-
-/// Bytes of argsz and flags.
-const HEADER: u32 = 8;
 
 /// Passes the request on. A reply repeats the request, that to a GET with the data behind it.
 /// Descriptors that the device does not want are closed.
@@ -21,42 +20,32 @@ pub(super) fn handle(
     fds: Vec<OwnedFd>,
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let Some((&[a, b, c, d, e, f, g, h], data)) = payload.split_first_chunk() else {
-        return Err(RequestError::FeatureHeader(payload.len()));
-    };
-    let flags = [e, f, g, h];
-    // The lower half is the feature's number.
-    let feature = u32::from_ne_bytes(flags) as u16;
+    let request = Request::read(payload)?;
     // vfio-pci itself has none of them, only drivers built upon it do.
     let of_its_own = cx.device.options().view == View::Hardware;
-    if of_its_own && let Some(kind) = migration::Kind::of(feature) {
-        return migration::feature(cx, kind, payload, reply);
-    }
-    if of_its_own && let Some(method) = dma_logging::Method::of(feature) {
-        return dma_logging::handle(cx, method, payload, reply);
+    if of_its_own && let Some(feature) = Feature::from_number(request.feature) {
+        if let Some(kind) = migration::Kind::of(feature) {
+            return migration::feature(cx, kind, &request, reply);
+        }
+        if let Some(method) = dma_logging::Method::of(feature) {
+            return dma_logging::handle(cx, method, &request, reply);
+        }
     }
     let (fd, eventfd) = attached(fds);
-    let call = FeatureCall {
-        argsz: u32::from_ne_bytes([a, b, c, d]),
-        flags: u32::from_ne_bytes(flags),
-        data,
-        fd,
-    };
-    match cx.device.feature(cx.now, &call)? {
-        FeatureReply::Done => reply.extend_from_slice(payload),
+    match cx.device.feature(cx.now, &request, fd)? {
+        FeatureReply::Done => request.encode(reply),
         FeatureReply::Armed => {
             // The request itself may have ended an earlier low power, whose eventfd that concerns.
             cx.perform();
             if let Some(eventfd) = eventfd {
                 cx.outputs.irqs.arm_wakeup(eventfd);
             }
-            reply.extend_from_slice(payload);
+            request.encode(reply);
         }
-        FeatureReply::Data(data) => {
-            let argsz = HEADER + data.len() as u32;
-            reply.extend_from_slice(&argsz.to_ne_bytes());
-            reply.extend_from_slice(&flags);
-            reply.extend_from_slice(&data);
+        FeatureReply::PowerManagement(state) => {
+            let mut data = Vec::with_capacity(PowerManagement::SIZE);
+            state.encode(&mut data);
+            request.reply(&data).encode(reply);
         }
     }
     Ok(())

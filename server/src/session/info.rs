@@ -4,11 +4,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use pci_device_models::function::{Area, Mappable};
-use pci_device_models::host::region_index;
-use vfio_user_protocol::messages::device_info::{self, DeviceFlags};
-use vfio_user_protocol::messages::irq_info::{self, IrqInfoFlags};
+use vfio_user_protocol::messages::device_info;
+use vfio_user_protocol::messages::irq_info;
 use vfio_user_protocol::messages::region_info::{
-    self, Capability, FdArea, RegionFlags, RegionInfo, SparseArea,
+    self, Capability, FdArea, RegionFlags, SparseArea,
 };
 
 use super::error::RequestError;
@@ -21,14 +20,7 @@ pub(super) fn device(
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     device_info::Request::parse(payload)?;
-    let mut flags = DeviceFlags::PCI;
-    flags.set(DeviceFlags::RESET, cx.device.info(cx.now)?);
-    device_info::Reply {
-        flags,
-        num_regions: region_index::COUNT,
-        num_irqs: cx.device.irq_indexes(),
-    }
-    .encode(reply);
+    cx.device.info(cx.now)?.encode(reply);
     Ok(())
 }
 
@@ -42,15 +34,7 @@ pub(super) fn region(
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let request = region_info::Request::parse(payload)?;
-    let info = cx.device.region_info(cx.now, request.index)?;
-    let mut flags = RegionFlags::empty();
-    flags.set(RegionFlags::READ, info.readable);
-    flags.set(RegionFlags::WRITE, info.writable);
-    let mut region = RegionInfo {
-        flags,
-        size: info.size,
-        ..RegionInfo::absent(request.index)
-    };
+    let mut region = cx.device.region_info(cx.now, request.index)?;
     let shared = cx.shared_bars.iter();
     let mut shared = shared.filter(|_| session.max_reply_fds() > 0);
     if let Some(shared) = shared.find(|bar| u32::from(bar.mappable.bar) == request.index) {
@@ -102,12 +86,6 @@ pub(super) fn irq(
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let request = irq_info::Request::parse(payload)?;
-    let info = cx.device.irq_info(cx.now, request.index)?;
-    irq_info::Reply {
-        flags: IrqInfoFlags::from_bits_retain(info.flags.bits()),
-        index: request.index,
-        count: info.count,
-    }
-    .encode(reply);
+    cx.device.irq_info(cx.now, request.index)?.encode(reply);
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
-use pci_device_models::host::{self, IrqAction, IrqData, IrqIndex};
 use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
+use vfio_user_protocol::vfio::IrqIndex;
 
 use super::Context;
 use super::error::RequestError;
@@ -22,15 +22,8 @@ pub(super) fn set(
         .into_iter()
         .map(EventFd::new)
         .collect::<Result<_, NotAnEventFd>>()?;
-    let applied = host::SetIrqs {
-        index: request.index,
-        action: action(request.action),
-        start: request.start,
-        count: request.count,
-        data: data(request.data, !eventfds.is_empty()),
-    };
-    cx.device.set_irqs(cx.now, applied)?;
-    if let Some(&index) = IrqIndex::ALL.get(request.index as usize) {
+    cx.device.set_irqs(cx.now, &request, eventfds.len())?;
+    if let Some(index) = IrqIndex::from_number(request.index) {
         keep(cx, &request, index, eventfds)?;
     }
     Ok(())
@@ -69,20 +62,4 @@ fn keep(
         (Action::Mask | Action::Unmask | Action::Trigger, _) => {}
     }
     Ok(())
-}
-
-const fn action(action: Action) -> IrqAction {
-    match action {
-        Action::Mask => IrqAction::Mask,
-        Action::Unmask => IrqAction::Unmask,
-        Action::Trigger => IrqAction::Trigger,
-    }
-}
-
-const fn data(data: Data<'_>, bind: bool) -> IrqData<'_> {
-    match data {
-        Data::None => IrqData::None,
-        Data::Bool(flags) => IrqData::Bool(flags),
-        Data::Eventfd => IrqData::Eventfd { bind },
-    }
 }

@@ -4,6 +4,7 @@
 //! are none, since plain vfio-pci migrates nothing.
 
 use pci_device_models::host::View;
+use vfio_user_protocol::messages::device_feature::mig_data_size::MigDataSize;
 use vfio_user_protocol::messages::device_feature::mig_device_state::{DeviceState, MigDeviceState};
 use vfio_user_protocol::messages::device_feature::migration::MigrationFlags;
 use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
@@ -30,8 +31,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The one that a feature is.
-    pub(super) fn of(feature: u16) -> Option<Self> {
-        match Feature::from_number(feature)? {
+    pub(super) const fn of(feature: Feature) -> Option<Self> {
+        match feature {
             Feature::Migration => Some(Self::Flags),
             Feature::MigDeviceState => Some(Self::State),
             Feature::MigDataSize => Some(Self::Size),
@@ -51,31 +52,25 @@ impl Kind {
 pub(super) fn feature(
     cx: &mut Context<'_>,
     kind: Kind,
-    payload: &[u8],
+    request: &Request<'_>,
     reply: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let request = Request::parse(payload)?;
-    let wanted = request.operation - Operation::PROBE;
-    if !kind.operations().contains(wanted) {
-        return Err(RequestError::MigrationOperation);
-    }
-    if request.operation.contains(Operation::PROBE) {
+    request.check()?;
+    request.check_repeatable()?;
+    if !request.wants(kind.operations(), 0)? {
         request.encode(reply);
         return Ok(());
     }
-    if wanted == Operation::SET {
-        return set_state(cx, &request, reply);
-    }
-    if wanted.is_empty() {
-        return Err(RequestError::MigrationOperation);
+    if request.operation.contains(Operation::SET) {
+        return set_state(cx, request, reply);
     }
     let mut data = Vec::with_capacity(8);
     match kind {
         Kind::Flags => KINDS.encode(&mut data),
         Kind::State => state(cx.migration.state()).encode(&mut data),
         Kind::Size => {
-            let size = cx.migration.data_size(cx.device.as_ref(), cx.now);
-            data.extend_from_slice(&size.to_ne_bytes());
+            let stop_copy_length = cx.migration.data_size(cx.device.as_ref(), cx.now);
+            MigDataSize { stop_copy_length }.encode(&mut data);
         }
     }
     request.check_room(data.len())?;

@@ -3,22 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vfio_user_protocol::messages::device_feature::Request;
+use vfio_user_protocol::messages::device_feature::low_power_entry_with_wakeup::LowPowerEntryWithWakeup;
+use vfio_user_protocol::vfio::{Feature, Operation};
 
 use super::Dialect;
 use crate::host::error::HostError;
-use crate::host::feature::SET;
-use crate::host::{AttachedFd, DeviceMut, FeatureCall, FeatureReply, Output};
+use crate::host::{AttachedFd, DeviceMut, FeatureReply, Output};
 use crate::time::Time;
-
-/// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY`.
-const ENTRY: u16 = 3;
-/// `VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP`.
-const ENTRY_WITH_WAKEUP: u16 = 4;
-/// `VFIO_DEVICE_FEATURE_LOW_POWER_EXIT`.
-const EXIT: u16 = 5;
-
-/// Bytes of `struct vfio_device_low_power_entry_with_wakeup`.
-const WAKEUP_SIZE: u32 = 8;
 
 /// What the dialect remembers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -46,31 +38,32 @@ impl DeviceMut<'_> {
     pub(in crate::host) fn mainline_feature(
         &mut self,
         now: Time,
-        call: &FeatureCall<'_>,
+        request: &Request<'_>,
+        fd: AttachedFd,
     ) -> Result<FeatureReply, HostError> {
-        call.check_header()?;
-        match call.feature() {
-            ENTRY => {
-                if call.check(SET, 0)? {
+        request.check()?;
+        match Feature::from_number(request.feature) {
+            Some(Feature::LowPowerEntry) => {
+                if request.wants(Operation::SET, 0)? {
                     self.low_power_entry(false)?;
                 }
                 Ok(FeatureReply::Done)
             }
-            ENTRY_WITH_WAKEUP => {
-                if !call.check(SET, WAKEUP_SIZE)? {
+            Some(Feature::LowPowerEntryWithWakeup) => {
+                if !request.wants(Operation::SET, LowPowerEntryWithWakeup::SIZE)? {
                     return Ok(FeatureReply::Done);
                 }
-                check_eventfd(call)?;
+                check_eventfd(&LowPowerEntryWithWakeup::parse(request.data)?, fd)?;
                 self.low_power_entry(true)?;
                 Ok(FeatureReply::Armed)
             }
-            EXIT => {
-                if call.check(SET, 0)? {
+            Some(Feature::LowPowerExit) => {
+                if request.wants(Operation::SET, 0)? {
                     self.low_power_exit();
                 }
                 Ok(FeatureReply::Done)
             }
-            _ => self.other_feature(now, call),
+            _ => self.other_feature(now, request),
         }
     }
 
@@ -113,16 +106,13 @@ impl DeviceMut<'_> {
 
 /// `eventfd_ctx_fdget`: the number in the message says only whether there is one; the descriptor
 /// itself comes beside it.
-fn check_eventfd(call: &FeatureCall<'_>) -> Result<(), HostError> {
-    let number = call.word(0)? as i32;
-    // Not looked at by the kernel, but part of the message.
-    call.word(4)?;
-    if number < 0 {
+const fn check_eventfd(data: &LowPowerEntryWithWakeup, fd: AttachedFd) -> Result<(), HostError> {
+    if data.wakeup_eventfd < 0 {
         return Err(HostError::Feature {
             what: "wakeup_eventfd is negative",
         });
     }
-    match call.fd {
+    match fd {
         AttachedFd::Eventfd => Ok(()),
         AttachedFd::None => Err(HostError::MissingDescriptor),
         AttachedFd::Other => Err(HostError::Feature {

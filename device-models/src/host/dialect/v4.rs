@@ -3,26 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use vfio_user_protocol::messages::device_feature::Request;
+use vfio_user_protocol::messages::device_feature::power_management::PowerManagement;
+use vfio_user_protocol::vfio::{IrqIndex, Operation, PowerManagementFlags};
 
 use super::Dialect;
 use crate::host::error::HostError;
-use crate::host::feature::{GET, SET};
 use crate::host::runtime_pm::Usage;
-use crate::host::{DeviceMut, FeatureCall, FeatureReply, IrqIndex, Output};
+use crate::host::{DeviceMut, FeatureReply, Output};
 use crate::time::Time;
-
-/// `VFIO_DEVICE_FEATURE_POWER_MANAGEMENT`.
-pub(in crate::host) const POWER_MANAGEMENT: u16 = 3;
-
-/// Bytes of its data: flags, and a word that is never looked at.
-const SIZE: u32 = 8;
-
-/// `VFIO_PM_LOW_POWER_ENTER`.
-const ENTER: u32 = 1 << 0;
-/// `VFIO_PM_LOW_POWER_EXIT`.
-const LEAVE: u32 = 1 << 1;
-/// `VFIO_PM_LOW_POWER_REENTERY_DISABLE`, spelt as posted.
-const REENTERY_DISABLE: u32 = 1 << 2;
 
 /// What the dialect remembers.
 #[derive(Debug)]
@@ -131,21 +120,21 @@ impl DeviceMut<'_> {
     pub(in crate::host) fn v4_power_management(
         &mut self,
         now: Time,
-        call: &FeatureCall<'_>,
+        request: &Request<'_>,
     ) -> Result<FeatureReply, HostError> {
-        if !call.check(GET | SET, SIZE)? {
+        if !request.wants(Operation::GET | Operation::SET, PowerManagement::SIZE)? {
             return Ok(FeatureReply::Done);
         }
-        if call.has(GET) {
-            return Ok(FeatureReply::Data(self.v4_flags()));
+        if request.operation.contains(Operation::GET) {
+            return Ok(FeatureReply::PowerManagement(self.v4_state()));
         }
-        let flags = call.word(0)?;
-        call.word(4)?;
-        check_flags(flags)?;
-        if flags & ENTER != 0 {
+        let wanted = PowerManagement::parse(request.data)?;
+        wanted.check_set()?;
+        if wanted.flags.contains(PowerManagementFlags::ENTER) {
             self.engage()?;
             if let Some(v4) = self.v4() {
-                v4.reentry = v4.builtin_reentry && flags & REENTERY_DISABLE == 0;
+                let refused = wanted.flags.contains(PowerManagementFlags::REENTRY_DISABLE);
+                v4.reentry = v4.builtin_reentry && !refused;
             }
         } else {
             self.v4_leave(now)?;
@@ -153,20 +142,18 @@ impl DeviceMut<'_> {
         Ok(FeatureReply::Done)
     }
 
-    fn v4_flags(&mut self) -> [u8; 8] {
+    fn v4_state(&mut self) -> PowerManagement {
         let engaged = self.is_engaged();
         let (builtin, reentry) = self
             .v4()
             .map_or((true, true), |v4| (v4.builtin_reentry, v4.reentry));
-        let (state, may_reenter) = if engaged {
-            (ENTER, reentry)
+        let (mut flags, may_reenter) = if engaged {
+            (PowerManagementFlags::ENTER, reentry)
         } else {
-            (LEAVE, builtin)
+            (PowerManagementFlags::EXIT, builtin)
         };
-        let flags = state | if may_reenter { 0 } else { REENTERY_DISABLE };
-        let mut data = [0; 8];
-        data[..4].copy_from_slice(&flags.to_ne_bytes());
-        data
+        flags.set(PowerManagementFlags::REENTRY_DISABLE, !may_reenter);
+        PowerManagement { flags, reserved: 0 }
     }
 
     /// A device that does not wake stays engaged, and the error is the core's own.
@@ -213,19 +200,4 @@ impl DeviceMut<'_> {
             }
         }
     }
-}
-
-/// `vfio_pci_pm_validate_flags`.
-fn check_flags(flags: u32) -> Result<(), HostError> {
-    let refuse = |what| Err(HostError::Feature { what });
-    if flags == 0 || flags & !(ENTER | LEAVE | REENTERY_DISABLE) != 0 {
-        return refuse("flags are ENTER, EXIT and REENTERY_DISABLE, one of the first two set");
-    }
-    if flags & ENTER != 0 && flags & LEAVE != 0 {
-        return refuse("ENTER and EXIT exclude each other");
-    }
-    if flags & REENTERY_DISABLE != 0 && flags & ENTER == 0 {
-        return refuse("REENTERY_DISABLE goes with ENTER only");
-    }
-    Ok(())
 }

@@ -54,12 +54,14 @@ fn control_on_holds_one_reference_however_often_it_is_written() {
 
 #[test]
 fn faults_last_as_long_as_they_should() {
-    const EBUSY: i32 = 16;
     let outcomes = |span: FaultSpan| -> Vec<Option<i32>> {
         let mut rpm = asleep();
-        rpm.set_fault(Some(ResumeFault { errno: EBUSY, span }));
+        rpm.set_fault(Some(ResumeFault {
+            errno: Errno::EBUSY,
+            span,
+        }));
         (0..3)
-            .map(|_| rpm.check_resume().err().map(HostError::errno))
+            .map(|_| rpm.check_resume().err().map(|error| error.errno().0))
             .collect()
     };
     assert_eq!(outcomes(FaultSpan::Times(1)), [Some(16), None, None]);
@@ -72,7 +74,7 @@ fn faults_last_as_long_as_they_should() {
 fn clearing_a_fault_clears_the_latch() {
     let mut rpm = asleep();
     rpm.set_fault(Some(ResumeFault {
-        errno: 5,
+        errno: Errno::EIO,
         span: FaultSpan::Latch,
     }));
     assert!(rpm.check_resume().is_err());

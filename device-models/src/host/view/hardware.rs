@@ -1,5 +1,7 @@
 //! Accesses reach the function as on a bus: what lies inside a region always gets data.
 
+use vfio_user_protocol::vfio::RegionIndex;
+
 use crate::host::error::HostError;
 use crate::host::{DeviceMut, region};
 use crate::time::Time;
@@ -8,24 +10,24 @@ impl DeviceMut<'_> {
     pub(in crate::host) fn hardware_read(
         &mut self,
         now: Time,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &mut [u8],
     ) -> Result<usize, HostError> {
-        region::check(self.slot.function(), index, offset, data.len())?;
-        region::read(self.slot.function_mut(), now, index, offset, data);
+        region::check(self.slot.function(), region, offset, data.len())?;
+        region::read(self.slot.function_mut(), now, region, offset, data);
         Ok(data.len())
     }
 
     pub(in crate::host) fn hardware_write(
         &mut self,
         now: Time,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
-        region::check(self.slot.function(), index, offset, data.len())?;
-        region::write(self.slot.function_mut(), now, index, offset, data);
+        region::check(self.slot.function(), region, offset, data.len())?;
+        region::write(self.slot.function_mut(), now, region, offset, data);
         Ok(data.len())
     }
 }

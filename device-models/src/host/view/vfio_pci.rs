@@ -2,23 +2,22 @@
 //! `vfio_pci_rdwr.c`).
 
 use serde::{Deserialize, Serialize};
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use super::permissions::Permissions;
-use crate::capability::CapabilityId;
+use crate::capability::{CapabilityId, DeviceControl, MsiControl, MsixControl, Pmc, Pmcsr};
 use crate::config::{BarKind, Command};
 use crate::function::Function;
+use crate::host::DeviceMut;
 use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
-use crate::host::region::{self, region_index};
-use crate::host::{DeviceMut, IrqIndex, region_index::CONFIG};
-use crate::pci::ConventionalId;
+use crate::host::region;
+use crate::pci::header::{COMMAND, ROM_ADDRESS};
+use crate::pci::{ConventionalId, express, msi, msix, power_management};
 use crate::power::PowerState;
 use crate::register::RegisterBits;
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
-
-const COMMAND: u64 = 0x04;
-const PME_SUPPORT_BYTE: usize = 3;
 
 /// The driver's copy of config space (`vdev->vconfig`) and who may do what to it.
 #[derive(Debug)]
@@ -77,6 +76,29 @@ fn find(function: &Function, id: ConventionalId) -> Option<u16> {
     placed
         .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
         .map(|placed| placed.offset)
+}
+
+/// The 16-bit register at `offset` of an image of config space.
+fn word<T: RegisterBits>(bytes: &[u8], offset: usize) -> T {
+    let word = bytes.get(offset..).and_then(|rest| rest.first_chunk());
+    T::of_bits(word.map_or(0, |word| u16::from_le_bytes(*word)).into())
+}
+
+/// Changes the 16-bit register at `offset` of an image of config space.
+fn change<T: RegisterBits>(bytes: &mut [u8], offset: usize, change: impl FnOnce(T) -> T) {
+    let changed = change(word(bytes, offset)).to_bits() as u16;
+    let place = bytes
+        .get_mut(offset..)
+        .and_then(|rest| rest.first_chunk_mut());
+    if let Some(place) = place {
+        *place = changed.to_le_bytes();
+    }
+}
+
+/// The high byte of a 16-bit register at `register`, if `data`, which begins at `offset`, has it.
+fn high_byte(register: u64, offset: u64, len: usize) -> Option<usize> {
+    let at = usize::try_from((register + 1).checked_sub(offset)?).ok()?;
+    (at < len).then_some(at)
 }
 
 /// What is saved of a [`VirtualConfig`].
@@ -143,14 +165,14 @@ impl VirtualConfig {
         if let Some(pm) = pm.map(usize::from) {
             let support = match dialect {
                 PmDialect::Mainline => 0,
-                PmDialect::V4 => 0xf8,
+                PmDialect::V4 => 0x1f,
             };
-            if let Some(byte) = bytes.get_mut(pm + PME_SUPPORT_BYTE) {
-                *byte = *byte & 0x07 | support;
-            }
-            if let Some(byte) = bytes.get_mut(pm + 5) {
-                *byte &= !0x81;
-            }
+            change(&mut bytes, pm + power_management::PMC, |pmc: Pmc| {
+                pmc.with_pme_support(support)
+            });
+            change(&mut bytes, pm + power_management::PMCSR, |pmcsr: Pmcsr| {
+                pmcsr.with_pme_en(false).with_pme_status(false)
+            });
         }
         let has_flr = config.pcie().is_some_and(|pcie| pcie.has_flr());
         Self {
@@ -168,26 +190,19 @@ impl VirtualConfig {
     /// The virtual Message Control claims no more than what SET_IRQS brought about
     /// (`vfio_msi_config_write`).
     fn restrain_msi(&mut self) {
-        const ENABLE: u8 = 1 << 0;
-        const MULTIPLE_MESSAGE_ENABLE: u8 = 7 << 4;
-        let control = self
-            .msi
-            .and_then(|at| self.bytes.get_mut(usize::from(at) + 2));
-        if let Some(control) = control {
-            if !self.msi_in_use {
-                *control &= !ENABLE;
-            }
-            if (*control & MULTIPLE_MESSAGE_ENABLE) >> 4 > self.msi_allocated {
-                *control = *control & !MULTIPLE_MESSAGE_ENABLE | self.msi_allocated << 4;
-            }
+        let (in_use, allocated) = (self.msi_in_use, self.msi_allocated);
+        if let Some(at) = self.msi.map(usize::from) {
+            change(&mut self.bytes, at + msi::CONTROL, |control: MsiControl| {
+                let most = control.multiple_message_enable().min(allocated);
+                control
+                    .with_enable(control.enable() && in_use)
+                    .with_multiple_message_enable(most)
+            });
         }
     }
 
     fn command(&self) -> Command {
-        let bytes = self.bytes.get(4..6).unwrap_or_default();
-        Command::of_bits(u64::from(
-            bytes.try_into().map(u16::from_le_bytes).unwrap_or(0),
-        ))
+        word(&self.bytes, COMMAND)
     }
 
     /// Memory Space Enable as the client set it.
@@ -227,20 +242,23 @@ impl VirtualConfig {
     /// Whether a write sets Initiate Function Level Reset. The bit itself reads zero.
     fn takes_flr(&self, offset: u64, data: &[u8]) -> bool {
         let Some(pcie) = self.pcie else { return false };
-        let at = (u64::from(pcie) + 9).checked_sub(offset);
-        let byte = at.and_then(|at| data.get(at as usize));
-        self.has_flr && byte.is_some_and(|byte| byte & 0x80 != 0)
+        let control = u64::from(pcie) + express::DEVICE_CONTROL as u64;
+        let byte = high_byte(control, offset, data.len()).and_then(|at| data.get(at));
+        let control = DeviceControl::from(u16::from(byte.copied().unwrap_or(0)) << 8);
+        self.has_flr && control.initiate_flr()
     }
 
     /// Keeps I/O and Memory Space Enable of the virtual Command in step: they reach the function as
     /// well, but the driver goes by its copy.
     fn note_command(&mut self, offset: u64, data: &[u8]) {
-        const SPACES: u8 = 0b11;
-        let at = COMMAND.checked_sub(offset).map(|at| at as usize);
-        if let Some(byte) = at.and_then(|at| data.get(at))
-            && let Some(copy) = self.bytes.get_mut(COMMAND as usize)
-        {
-            *copy = *copy & !SPACES | byte & SPACES;
+        let at = (COMMAND as u64).checked_sub(offset).map(|at| at as usize);
+        if let Some(byte) = at.and_then(|at| data.get(at)) {
+            let written = Command::from(u16::from(*byte));
+            change(&mut self.bytes, COMMAND, |command: Command| {
+                command
+                    .with_io_space_enable(written.io_space_enable())
+                    .with_memory_space_enable(written.memory_space_enable())
+            });
         }
     }
 }
@@ -259,26 +277,26 @@ impl DeviceMut<'_> {
     pub(in crate::host) fn vfio_pci_read(
         &mut self,
         now: Time,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &mut [u8],
     ) -> Result<usize, HostError> {
-        if index == CONFIG {
+        if region == RegionIndex::Config {
             self.check_config(offset, data.len())?;
             self.vfio_config_read(now, offset, data);
             return Ok(data.len());
         }
-        let len = self.room(index, offset, data.len())?;
+        let len = self.room(region, offset, data.len())?;
         let data = &mut data[..len];
-        if self.is_msix_window(index, offset, len) {
+        if self.is_msix_window(region, offset, len) {
             data.fill(0xff);
             return Ok(len);
         }
-        self.check_memory(index)?;
-        if index == region_index::ROM {
+        self.check_memory(region)?;
+        if region == RegionIndex::Rom {
             self.read_rom(now, offset, data);
         } else {
-            region::read(self.slot.function_mut(), now, index, offset, data);
+            region::read(self.slot.function_mut(), now, region, offset, data);
         }
         Ok(len)
     }
@@ -286,30 +304,30 @@ impl DeviceMut<'_> {
     /// The driver enables the kind of message that the client bound triggers of, and no other
     /// (`vfio_msi_enable`); the client cannot do so itself.
     pub(in crate::host) fn program_messages(&mut self, now: Time) {
-        const MSI_ENABLE: u16 = 1 << 0;
-        const MSIX_ENABLE: u16 = 1 << 15;
-        let msi = self.state.irqs.vectors_in_use(IrqIndex::Msi);
-        // Multiple Message Enable: vectors as a power of two.
-        let allocated = msi.next_power_of_two().trailing_zeros() as u16;
-        let msi = if msi == 0 {
-            0
-        } else {
-            MSI_ENABLE | allocated << 4
+        let vectors = self.state.irqs.vectors_in_use(IrqIndex::Msi);
+        // Vectors as a power of two.
+        let allocated = vectors.next_power_of_two().trailing_zeros() as u8;
+        let msi = match vectors {
+            0 => MsiControl::new(),
+            _ => MsiControl::new()
+                .with_enable(true)
+                .with_multiple_message_enable(allocated),
         };
-        let msix = match self.state.irqs.vectors_in_use(IrqIndex::Msix) {
-            0 => 0,
-            _ => MSIX_ENABLE,
-        };
+        let in_use = self.state.irqs.vectors_in_use(IrqIndex::Msix) != 0;
+        let msix = MsixControl::new().with_enable(in_use);
         if let Some(vconfig) = &mut self.state.vconfig {
-            vconfig.msi_in_use = msi != 0;
-            if msi != 0 {
-                vconfig.msi_allocated = allocated as u8;
+            vconfig.msi_in_use = msi.enable();
+            if msi.enable() {
+                vconfig.msi_allocated = allocated;
             }
         }
-        for (id, control) in [(ConventionalId::Msi, msi), (ConventionalId::Msix, msix)] {
+        for (id, offset, control) in [
+            (ConventionalId::Msi, msi::CONTROL, u16::from(msi)),
+            (ConventionalId::Msix, msix::CONTROL, u16::from(msix)),
+        ] {
             let function = self.slot.function_mut();
             if let Some(at) = find(function, id) {
-                function.config_write(now, u64::from(at) + 2, &control.to_le_bytes());
+                function.config_write(now, u64::from(at) + offset as u64, &control.to_le_bytes());
             }
         }
     }
@@ -317,35 +335,35 @@ impl DeviceMut<'_> {
     /// The driver enables the ROM for the time of the access (`pci_map_rom`); the client's own
     /// enable bit is virtual.
     fn read_rom(&mut self, now: Time, offset: u64, data: &mut [u8]) {
-        const ROM_BAR: u64 = 0x30;
+        const ROM_BAR: u64 = ROM_ADDRESS as u64;
         const ENABLE: u8 = 1;
         let function = self.slot.function_mut();
         let mut low = [0];
         function.config_read(now, ROM_BAR, &mut low);
         function.config_write(now, ROM_BAR, &low.map(|byte| byte | ENABLE));
-        region::read(function, now, region_index::ROM, offset, data);
+        region::read(function, now, RegionIndex::Rom, offset, data);
         function.config_write(now, ROM_BAR, &low);
     }
 
     pub(in crate::host) fn vfio_pci_write(
         &mut self,
         now: Time,
-        index: u32,
+        region: RegionIndex,
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
-        if index == CONFIG {
+        if region == RegionIndex::Config {
             self.check_config(offset, data.len())?;
             self.vfio_config_write(now, offset, data);
             return Ok(data.len());
         }
-        let len = self.room(index, offset, data.len())?;
-        if index == region_index::ROM {
+        let len = self.room(region, offset, data.len())?;
+        if region == RegionIndex::Rom {
             return Err(HostError::RomWrite);
         }
-        if !self.is_msix_window(index, offset, len) {
-            self.check_memory(index)?;
-            region::write(self.slot.function_mut(), now, index, offset, &data[..len]);
+        if !self.is_msix_window(region, offset, len) {
+            self.check_memory(region)?;
+            region::write(self.slot.function_mut(), now, region, offset, &data[..len]);
         }
         Ok(len)
     }
@@ -359,8 +377,9 @@ impl DeviceMut<'_> {
     }
 
     /// How much of an access lies inside its region.
-    fn room(&self, index: u32, offset: u64, len: usize) -> Result<usize, HostError> {
-        let size = region::info(self.slot.function(), index)?.size;
+    fn room(&self, region: RegionIndex, offset: u64, len: usize) -> Result<usize, HostError> {
+        let size = region::size(self.slot.function(), region);
+        let index = region.number();
         if size == 0 {
             return Err(HostError::EmptyRegion { index });
         }
@@ -375,28 +394,32 @@ impl DeviceMut<'_> {
     }
 
     /// Memory regions are refused where they do not decode; I/O regions never are.
-    fn check_memory(&self, index: u32) -> Result<(), HostError> {
-        let bar = self.slot.function().bar(index as usize);
+    fn check_memory(&self, region: RegionIndex) -> Result<(), HostError> {
+        let bar = region
+            .bar()
+            .and_then(|bar| self.slot.function().bar(usize::from(bar)));
         if bar.is_some_and(|bar| bar.kind == BarKind::Io) {
             return Ok(());
         }
         let decodes = self.memory_decodes();
-        if index == region_index::ROM && !decodes {
+        if region == RegionIndex::Rom && !decodes {
             // Mapping it fails first, since no signature is found.
             return Err(HostError::RomAsleep);
         }
         if !decodes || self.blocks_memory() {
-            return Err(HostError::MemoryDisabled { index });
+            return Err(HostError::MemoryDisabled {
+                index: region.number(),
+            });
         }
         Ok(())
     }
 
     /// Whether an access lies wholly inside the MSI-X table of its BAR, which belongs to the
     /// driver.
-    fn is_msix_window(&self, index: u32, offset: u64, len: usize) -> bool {
+    fn is_msix_window(&self, region: RegionIndex, offset: u64, len: usize) -> bool {
         self.slot.function().config().msix().is_some_and(|msix| {
             let table = msix.table_extent();
-            u32::from(table.bar) == index
+            Some(table.bar) == region.bar()
                 && table.start <= offset
                 && offset + len as u64 <= table.end
         })
@@ -434,13 +457,13 @@ impl DeviceMut<'_> {
         if physical {
             self.slot.function_mut().config_write(now, offset, present);
         }
-        if (COMMAND..COMMAND + 2).contains(&offset) {
+        if (COMMAND as u64..COMMAND as u64 + 2).contains(&offset) {
             self.state
                 .irqs
                 .set_disabled(disabled, &mut self.state.outputs);
         }
         if let Some(pm) = pm.map(u64::from) {
-            if offset == pm + 4 {
+            if offset == pm + power_management::PMCSR as u64 {
                 let state = PowerState::from_bits(data.first().copied().unwrap_or(0));
                 // The write succeeds whatever comes of the change it asks for.
                 self.set_power_state(now, state).ok();
@@ -457,21 +480,24 @@ impl DeviceMut<'_> {
         let Some(pm) = self.state.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
             return;
         };
-        let high = u64::from(pm) + 5;
+        let pmcsr = u64::from(pm) + power_management::PMCSR as u64;
         let Some(v4) = self.v4() else { return };
         let (enabled, status) = v4.pme();
-        let at = high.checked_sub(offset).map(|at| at as usize);
-        if let Some(byte) = at.and_then(|at| data.get_mut(at)) {
-            *byte = *byte & !0x81 | u8::from(enabled) | u8::from(status) << 7;
+        if let Some(byte) = high_byte(pmcsr, offset, data.len()).and_then(|at| data.get_mut(at)) {
+            let word = Pmcsr::from(u16::from(*byte) << 8)
+                .with_pme_en(enabled)
+                .with_pme_status(status);
+            [_, *byte] = u16::from(word).to_le_bytes();
         }
     }
 
     fn write_v4_pme(&mut self, pm: u64, offset: u64, data: &[u8]) {
-        let at = (pm + 5).checked_sub(offset).map(|at| at as usize);
-        if let Some(byte) = at.and_then(|at| data.get(at).copied())
+        let pmcsr = pm + power_management::PMCSR as u64;
+        if let Some(byte) = high_byte(pmcsr, offset, data.len()).and_then(|at| data.get(at))
             && let Some(v4) = self.v4()
         {
-            v4.write_pme(byte & 0x01 != 0, byte & 0x80 != 0);
+            let word = Pmcsr::from(u16::from(*byte) << 8);
+            v4.write_pme(word.pme_en(), word.pme_status());
         }
     }
 }

@@ -393,7 +393,7 @@ impl Model {
             return Ok(());
         }
         if let Some(fault) = &mut self.fault {
-            let errno = fault.errno;
+            let errno = fault.errno.0;
             match &mut fault.span {
                 FaultSpan::Times(left) if *left > 1 => *left -= 1,
                 FaultSpan::Times(_) => self.fault = None,

@@ -1,10 +1,13 @@
 //! What can happen to a device, and how it is chosen.
 
 use pci_device_models::host::{
-    AttachedFd, Control, FaultSpan, FeatureCall, PmDialect, ResumeFault, SuspendDelay, View,
+    AttachedFd, Control, FaultSpan, PmDialect, ResumeFault, SuspendDelay, View,
 };
 use proptest::prelude::*;
 use std::time::Duration;
+use vfio_user_protocol::Errno;
+use vfio_user_protocol::messages::device_feature::Request;
+use vfio_user_protocol::vfio::Operation;
 
 /// What a device is told to be.
 #[derive(Clone, Copy, Debug)]
@@ -121,10 +124,10 @@ pub enum Feature {
 
 impl Feature {
     /// Calls `ask` with the request.
-    pub fn ask<R>(self, ask: impl FnOnce(&FeatureCall<'_>) -> R) -> R {
-        const GET: u32 = 1 << 16;
-        const SET: u32 = 1 << 17;
-        const PROBE: u32 = 1 << 18;
+    pub fn ask<R>(self, ask: impl FnOnce(&Request<'_>, AttachedFd) -> R) -> R {
+        const GET: u32 = Operation::GET.bits();
+        const SET: u32 = Operation::SET.bits();
+        const PROBE: u32 = Operation::PROBE.bits();
         let (argsz, flags, first, fd) = match self {
             Self::Set3 => (8, SET | 3, 0, AttachedFd::None),
             Self::Set3Flags(flags) => (16, SET | 3, flags, AttachedFd::None),
@@ -143,14 +146,9 @@ impl Feature {
             Self::Set4NoFd => (16, SET | 4, 0, AttachedFd::None),
             Self::Set4OtherFd => (16, SET | 4, 0, AttachedFd::Other),
         };
-        let mut data = [0; 8];
-        data[..4].copy_from_slice(&first.to_ne_bytes());
-        ask(&FeatureCall {
-            argsz,
-            flags,
-            data: &data,
-            fd,
-        })
+        let payload = [argsz, flags, first, 0].map(u32::to_ne_bytes);
+        let request = Request::read(payload.as_flattened());
+        ask(&request.expect("it has a header"), fd)
     }
 }
 
@@ -265,7 +263,10 @@ fn faults() -> impl Strategy<Value = Option<ResumeFault>> {
         1 => Just(FaultSpan::Always),
         1 => Just(FaultSpan::Latch),
     ];
-    let fault = (prop::sample::select(vec![5, 16, 110]), span);
+    let fault = (
+        prop::sample::select(vec![Errno::EIO, Errno::EBUSY, Errno::ETIMEDOUT]),
+        span,
+    );
     prop_oneof![
         2 => Just(None),
         1 => fault.prop_map(|(errno, span)| Some(ResumeFault { errno, span })),
