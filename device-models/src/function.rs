@@ -18,13 +18,17 @@
 //! released. Back in D0 decoding comes first, then interrupts that still have a cause.
 
 mod access;
-mod core;
-mod doorbell;
+mod content;
+pub(crate) mod core;
+mod delays;
+pub(crate) mod doorbell;
 mod interrupt;
+mod interrupt_delivery;
 mod line;
 mod mappable;
 mod memory;
 mod pme;
+mod pme_signal;
 mod reset;
 mod saved;
 mod timers;
@@ -32,10 +36,11 @@ mod timers;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::content::BarContent;
 pub use self::core::{Core, Counters};
+pub use self::delays::Delays;
 pub use self::doorbell::Doorbell;
 pub use self::mappable::{Area, Mappable, MappableBar};
 pub use self::memory::{BarMemory, PrivateMemory};
@@ -46,30 +51,6 @@ use crate::effect::Effect;
 use crate::model::{Context, LinePlace, Model};
 use crate::power::PowerState;
 use crate::time::Time;
-
-/// What answers behind a BAR. An MSI-X table or PBA lies over either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BarContent {
-    /// The device model.
-    #[default]
-    Model,
-    /// Memory, lost when the function loses its internal state.
-    Ram,
-}
-
-/// What the function does about software that does not wait as long as PCIe Base §5.9 demands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Delays {
-    /// Nothing.
-    Off,
-    /// Answers, and records who came too early.
-    #[default]
-    Report,
-    /// Is not ready: reads give all ones, writes are lost; records it as well.
-    Enforce,
-}
 
 /// Timers of a device model that come due in one [`Function::advance`] at most; the rest follows in
 /// the next.

@@ -1,20 +1,21 @@
-//! The host driver: what stands between a client and the function, as Linux vfio-pci, the PCI core
+//! The host layer: what stands between a client and the function, as Linux vfio-pci, the PCI core
 //! and the runtime power management core do.
 //!
-//! A [`Device`] is what a server serves: regions, interrupts, reset and device features in VFIO's
-//! terms on top of a [`Slot`]. Every request that reaches the device holds a reference while it is
-//! served and wakes the device if it sleeps; the device sleeps when nobody holds one.
+//! A [`DeviceSet`] is a slot with a host driver on each of its functions. It gives a [`DeviceMut`] for
+//! one function: regions, interrupts, reset and device features in VFIO's terms. Every request that
+//! reaches the device holds a reference while it is served and wakes the device if it sleeps; the
+//! device sleeps when its usage count is zero.
 //!
 //! | module | stands for |
 //! |---|---|
-//! | [`view`] | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: what a client sees |
-//! | [`dialect`] | the device features for low power, in their two forms |
-//! | [`power`], [`runtime_pm`] | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
-//! | [`pci_core`], [`saved`] | `drivers/pci/pci.c`: power states, saving and restoring |
-//! | [`irqs`] | `vfio_pci_intrs.c`: triggers and INTx masking |
-//! | [`bus_master`] | the BUS_MASTER feature of `vfio-cdx` |
-//! | [`frozen`] | the driver's side of stopping a device for migration |
-//! | [`reset`] | `VFIO_DEVICE_RESET`, FLR, open and close |
+//! | `view` | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: what a client sees |
+//! | `dialect` | the device features for low power, in their two forms |
+//! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
+//! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
+//! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
+//! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
+//! | `frozen` | the driver's side of stopping a device for migration |
+//! | `reset` | `VFIO_DEVICE_RESET`, FLR, open and close |
 
 mod bus_master;
 mod config_image;
@@ -82,7 +83,7 @@ pub enum Output {
         vector: u32,
     },
     /// Take back the signal to the trigger of a vector if the client has not noticed it, and say so
-    /// with [`Device::intx_withdrawn`]. The vector is INTx.
+    /// with [`DeviceMut::intx_withdrawn`]. The vector is INTx.
     Withdraw {
         /// VFIO irq index.
         index: IrqIndex,
@@ -94,7 +95,7 @@ pub enum Output {
         /// The device really slept and woke.
         signal: bool,
     },
-    /// Do a DMA transfer and give the outcome to [`Device::dma_done`].
+    /// Do a DMA transfer and give the outcome to [`DeviceMut::dma_done`].
     Dma(DmaRequest),
     /// Something happened.
     Event(Event),

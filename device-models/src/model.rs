@@ -30,7 +30,8 @@ pub use registry::{ParameterError, RAM, Registry};
 pub use saved::Saved;
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
-use crate::function::{Core, Counters, Doorbell};
+use crate::function::core::{Core, Counters};
+use crate::function::doorbell::Doorbell;
 use crate::power::PowerState;
 use crate::register::{DwordWrite, Lanes, RegisterBits, ResetKind};
 use crate::snapshot::{self, RestoreError};

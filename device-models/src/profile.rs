@@ -26,6 +26,7 @@ mod dump;
 mod error;
 mod layout;
 mod mappable;
+mod named;
 mod overrides;
 mod rom;
 mod tables;

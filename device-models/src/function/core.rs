@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::content::BarContent;
+use super::delays::Delays;
 use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
 use super::timers::Timers;
-use super::{BarContent, Delays};
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, FunctionEvent};

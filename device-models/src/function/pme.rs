@@ -1,32 +1,17 @@
-//! Power management events (PCIe Base §5.3.3).
-//!
-//! | | `PME_Status` and `PME_En` both set | else |
-//! |---|---|---|
-//! | D0 to D3hot | `PM_PME` at once, and again every 100 ms | silent |
-//! | D3cold with auxiliary power and PME from D3cold | wake signal asserted | released |
-//! | D3cold otherwise | nothing | nothing |
-
-use std::time::Duration;
+//! The signalling side of power management events.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::core::Core;
-use crate::effect::{Effect, FunctionEvent};
-use crate::power::PowerState;
 use crate::snapshot::{due, left};
 use crate::time::Time;
-
-/// Time after which `PM_PME` is sent again while nobody clears `PME_Status` (PCIe Base §5.3.3.4.1:
-/// 100 ms, +50 %, −5 %).
-const RETRY: Duration = Duration::from_millis(100);
 
 /// The signalling side of PME; its context (`PME_En`, `PME_Status`) is in PMCSR.
 #[derive(Debug, Default)]
 pub(super) struct Pme {
     /// `PM_PME` was sent; when to send it again.
-    again_at: Option<Time>,
-    wake: bool,
+    pub(super) again_at: Option<Time>,
+    pub(super) wake: bool,
 }
 
 /// What is saved of [`Pme`].
@@ -59,45 +44,5 @@ impl Pme {
 
     pub(super) fn inspect(&self) -> Value {
         json!({ "message_outstanding": self.again_at.is_some(), "wake": self.wake })
-    }
-}
-
-impl Core {
-    /// A wake event of the device. `PME_Status` is set whether or not `PME_En` is, but only in a
-    /// state from which PMC says that the function can signal it.
-    pub(crate) fn pme_event(&mut self, now: Time) {
-        let state = self.state;
-        let Some(pm) = self.config.pm_mut() else {
-            return;
-        };
-        let alive = self.powered || self.aux_power;
-        if alive && pm.supports_pme_from(state) {
-            pm.set_pme_status();
-            self.update_pme(now);
-        }
-    }
-
-    /// Brings signalling in line with PMCSR and the power state.
-    pub(super) fn update_pme(&mut self, now: Time) {
-        let Some(pm) = self.config.pm() else { return };
-        let pmcsr = pm.pmcsr();
-        let signal = pmcsr.pme_en() && pmcsr.pme_status();
-        let wake =
-            signal && !self.powered && self.aux_power && pm.supports_pme_from(PowerState::D3cold);
-        if wake != self.pme.wake {
-            self.pme.wake = wake;
-            self.emit(Effect::Event(FunctionEvent::Wake { asserted: wake }));
-        }
-        if !signal || !self.powered {
-            self.pme.again_at = None;
-        } else if self.pme.again_at.is_none() {
-            self.send_pm_pme(now);
-        }
-    }
-
-    pub(super) fn send_pm_pme(&mut self, now: Time) {
-        self.pme.again_at = Some(now.after(RETRY));
-        self.counters.pm_pme = self.counters.pm_pme.saturating_add(1);
-        self.emit(Effect::Event(FunctionEvent::PmPme));
     }
 }

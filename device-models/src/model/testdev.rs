@@ -1,6 +1,6 @@
 //! The `testdev` model: registers that make a function do what a test asks for.
 //!
-//! Its registers are in BAR0, 32 bits wide, little-endian; [`registers`] has them. What is write-only
+//! Its registers are in BAR0, 32 bits wide, little-endian; [`mod@registers`] has them. What is write-only
 //! reads zero.
 
 mod dma;

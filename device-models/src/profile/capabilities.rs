@@ -1,65 +1,16 @@
-//! `[capabilities]`: which there are, where they go and which lists lead to them.
-
-use serde::Deserialize;
+//! From `[capabilities]` to capabilities.
 
 use super::bars::Bars;
 use super::error::Mistake;
 use super::layout;
+use super::named::Named;
+use super::tables::Capabilities;
 use crate::capability::{
-    AdvancedErrorReporting, AerConfig, Capability, DeviceSerialNumber, DpaConfig, DsnConfig,
-    DynamicPowerAllocation, L1PmSubstates, L1ssConfig, LatencyToleranceReporting, LtrConfig, Msi,
-    MsiConfig, Msix, MsixConfig, PciExpress, PcieConfig, PmConfig, PowerBudgeting,
-    PowerBudgetingConfig, PowerManagement, Raw, RawConfig, ResizableBar, ResizableBarConfig,
-    VendorConfig, VendorSpecific,
+    AdvancedErrorReporting, Capability, DeviceSerialNumber, DynamicPowerAllocation, L1PmSubstates,
+    LatencyToleranceReporting, Msi, Msix, PciExpress, PowerBudgeting, PowerManagement, Raw,
+    ResizableBar, VendorSpecific,
 };
 use crate::config::AnyCapability;
-
-/// The table `[capabilities]`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Capabilities {
-    /// What the conventional list leads to, in its order. Left out: everything, by offset.
-    pub list: Option<Vec<String>>,
-    /// As `list` for the extended list.
-    pub extended_list: Option<Vec<String>>,
-    pub pm: Option<PmConfig>,
-    pub msi: Option<MsiConfig>,
-    pub pcie: Option<PcieConfig>,
-    pub msix: Option<MsixConfig>,
-    pub vendor: Vec<VendorConfig>,
-    pub aer: Option<AerConfig>,
-    pub dsn: Option<DsnConfig>,
-    pub power_budgeting: Option<PowerBudgetingConfig>,
-    pub ltr: Option<LtrConfig>,
-    pub l1ss: Option<L1ssConfig>,
-    pub resizable_bar: Option<ResizableBarConfig>,
-    pub dpa: Option<DpaConfig>,
-    pub raw: Vec<RawConfig>,
-}
-
-/// A capability with its place in the profile.
-#[derive(Debug)]
-pub(super) struct Named {
-    /// Path of its table.
-    pub key: String,
-    /// What the lists call it.
-    pub name: String,
-    /// Offset asked for.
-    pub offset: Option<u16>,
-    /// Whether its list leads to it where the profile does not spell the list out.
-    pub linked: bool,
-    pub capability: AnyCapability,
-}
-
-impl Named {
-    pub(super) fn is_extended(&self) -> bool {
-        self.capability.get().id().is_extended()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        4 * self.capability.get().registers().len()
-    }
-}
 
 /// Makes a capability from its table and puts it into a list; the error names the key at fault.
 macro_rules! make {

@@ -1,26 +1,9 @@
 //! `[[doorbell]]`: registers that an eventfd can stand for.
 
-use serde::Deserialize;
-
 use super::bars::Bars;
 use super::error::Mistake;
+use super::tables::DoorbellTable;
 use crate::function::Doorbell;
-
-/// `[[doorbell]]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct DoorbellTable {
-    bar: u8,
-    offset: u64,
-    #[serde(default = "dword")]
-    size: u8,
-    #[serde(default)]
-    datamatch: Option<u64>,
-}
-
-const fn dword() -> u8 {
-    4
-}
 
 /// The doorbells that the tables describe.
 pub(super) fn make(tables: &[DoorbellTable], bars: &Bars) -> Result<Vec<Doorbell>, Mistake> {

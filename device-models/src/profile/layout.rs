@@ -1,7 +1,8 @@
 //! Where capabilities go in config space and how they are chained.
 
-use super::capabilities::{Capabilities, Named};
 use super::error::Mistake;
+use super::named::Named;
+use super::tables::Capabilities;
 use crate::capability::CapabilityId;
 use crate::config::{LayoutError, Placement};
 use crate::pci::{self, ConventionalId};

@@ -1,10 +1,8 @@
 //! `mappable` of BARs: the memory that clients may map.
 
-use serde::Deserialize;
-
 use super::bars::Bars;
 use super::error::Mistake;
-use super::tables::{Bar, Tables};
+use super::tables::{AreaTable, Bar, MappableTable, Tables};
 use crate::capability::Msix;
 use crate::config::BarKind;
 use crate::function::{Area, BarContent, Doorbell, Mappable, MappableBar};
@@ -14,32 +12,6 @@ const PAGE: u64 = 4096;
 
 /// The most memory in a BAR whose content is the model: up to its last area it is the daemon's own.
 const MAX_END: u64 = super::bars::MAX_RAM;
-
-/// `mappable` of a BAR.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected true, false, or areas: [{ offset = 0x1000, size = 0x1000 }]"
-)]
-pub(super) enum MappableTable {
-    /// All that may be, or nothing.
-    All(bool),
-    Areas(Vec<AreaTable>),
-}
-
-impl Default for MappableTable {
-    fn default() -> Self {
-        Self::All(false)
-    }
-}
-
-/// An item of `mappable`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AreaTable {
-    offset: u64,
-    size: u64,
-}
 
 /// Pages of a BAR that are not to be mapped, and what is there.
 struct Reserved {

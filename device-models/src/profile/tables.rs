@@ -1,17 +1,21 @@
 //! The tables of a profile, as written.
 
+mod capabilities;
+mod doorbell;
+mod mappable;
+
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub(super) use self::capabilities::Capabilities;
+pub(super) use self::doorbell::DoorbellTable;
+pub(super) use self::mappable::{AreaTable, MappableTable};
 
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
 use crate::host::{self, ColdVia, HostOptions, OnDisconnect, PmDialect, SuspendDelay, View};
 use crate::power::PowerState;
-
-use super::capabilities::Capabilities;
-use super::doorbells::DoorbellTable;
-use super::mappable::MappableTable;
 
 /// A whole profile.
 #[derive(Clone, Debug, Deserialize)]

@@ -1,0 +1,31 @@
+//! `[capabilities]`, as written.
+
+use serde::Deserialize;
+
+use crate::capability::{
+    AerConfig, DpaConfig, DsnConfig, L1ssConfig, LtrConfig, MsiConfig, MsixConfig, PcieConfig,
+    PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig, VendorConfig,
+};
+
+/// The table `[capabilities]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(in crate::profile) struct Capabilities {
+    /// What the conventional list leads to, in its order. Left out: everything, by offset.
+    pub list: Option<Vec<String>>,
+    /// As `list` for the extended list.
+    pub extended_list: Option<Vec<String>>,
+    pub pm: Option<PmConfig>,
+    pub msi: Option<MsiConfig>,
+    pub pcie: Option<PcieConfig>,
+    pub msix: Option<MsixConfig>,
+    pub vendor: Vec<VendorConfig>,
+    pub aer: Option<AerConfig>,
+    pub dsn: Option<DsnConfig>,
+    pub power_budgeting: Option<PowerBudgetingConfig>,
+    pub ltr: Option<LtrConfig>,
+    pub l1ss: Option<L1ssConfig>,
+    pub resizable_bar: Option<ResizableBarConfig>,
+    pub dpa: Option<DpaConfig>,
+    pub raw: Vec<RawConfig>,
+}
