@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::control::Control;
 use crate::raw::RawClient;
-use crate::table;
+use crate::table::files;
 
 /// A function to serve.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Spec {
     /// # Errors
     /// There is neither.
     pub fn named(name: &str) -> Result<Self> {
-        let path = table::folder()
+        let path = files::folder()
             .join("profiles")
             .join(name)
             .with_extension("toml");

@@ -27,6 +27,7 @@
 
 mod bench;
 mod capabilities;
+pub mod files;
 pub mod page;
 mod request;
 mod signals;
@@ -35,7 +36,6 @@ pub mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -139,19 +139,13 @@ struct Case {
 /// The dialects of rows that hold for both.
 const DIALECTS: [&str; 2] = ["mainline", "v4"];
 
-/// The folder that holds tables and their profiles.
-#[must_use]
-pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tables")
-}
-
 impl Table {
     /// The table `NAME.toml`, checked: every row is shown or says why not, every step is one.
     ///
     /// # Errors
     /// There is no such table, or something in it is not right; says what and where.
     pub fn load(name: &str) -> Result<Self> {
-        let path = folder().join(name).with_extension("toml");
+        let path = files::folder().join(name).with_extension("toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         Self::parse(name, &text)
     }

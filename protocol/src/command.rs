@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::header::MessageType;
+use crate::message_type::MessageType;
 
 /// The side that sends a command; its reply goes the other way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

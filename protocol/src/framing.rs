@@ -6,7 +6,8 @@
 //! remembers how much of a refused message is still to come. Neither allocates.
 
 use crate::errno::Errno;
-use crate::header::{HEADER_SIZE, Header, MessageType};
+use crate::header::{HEADER_SIZE, Header};
+use crate::message_type::MessageType;
 use crate::messages::version::MAX_TEXT;
 
 /// The limits of a receiver.

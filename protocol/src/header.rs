@@ -13,19 +13,11 @@ use byteorder::{ByteOrder, NativeEndian};
 
 use crate::command::Command;
 use crate::errno::Errno;
+use crate::message_type::MessageType;
 use crate::wire::{Put, Structure};
 
 /// Size of the header in bytes.
 pub const HEADER_SIZE: usize = 16;
-
-/// The type of a message: command or reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MessageType {
-    /// Type 0: a request.
-    Command,
-    /// Type 1: the answer to one.
-    Reply,
-}
 
 bitflags! {
     /// The header's flag word. Bits without a meaning are kept, so that a message can be passed on

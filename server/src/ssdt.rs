@@ -2,7 +2,7 @@
 //! D3cold, and says so.
 //!
 //! The methods of the power resource write a letter and a newline to an I/O port; what is behind the
-//! port carries them to [`crate::ServedFunction::rail`]. In ASL the table reads
+//! port carries them to [`crate::ServedSlot::rail`]. In ASL the table reads
 //!
 //! ```text
 //! DefinitionBlock ("", "SSDT", 2, "DORMSE", "SLOTPWR", 1)

@@ -9,12 +9,9 @@ use client_tests::raw::{RawClient, SmallWrite, write_multi};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::servers::floor::{FLOOR_REPLY, FLOOR_REQUEST};
 use crate::servers::{Server, Subject};
 
-/// What the floor server is asked with, as large as a read.
-pub const FLOOR_REQUEST: usize = 32;
-/// What it answers.
-pub const FLOOR_REPLY: usize = 48;
 /// More than the largest reply.
 const BUFFER: usize = (1 << 20) + 4096;
 /// The test function's register that only stores.

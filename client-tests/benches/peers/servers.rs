@@ -1,6 +1,6 @@
 //! The servers: processes of their own.
 
-mod floor;
+pub mod floor;
 mod peer;
 
 use std::collections::HashSet;

@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::{Table, folder};
+use super::Table;
+use super::files::folder;
 
 /// The table that rows are of.
 pub(super) const ROWS: &str = "vfio-pm";

@@ -10,11 +10,12 @@ use client_tests::raw::wire::{Bytes, HEADER, command, flag, message};
 
 use super::{floor, laden_floor, ours, peer};
 use crate::Setting;
-use crate::link::{FLOOR_REPLY, FLOOR_REQUEST, Link};
+use crate::link::Link;
 use crate::placement::Placement;
 use crate::report::{Against, Report, Row};
 use crate::rounds::{Contestant, Metric, Outcome, Sample};
 use crate::servers::Subject;
+use crate::servers::floor::{FLOOR_REPLY, FLOOR_REQUEST};
 
 const PAGE: u64 = 4096;
 /// Maps that are there, the one that is measured included. The last is the most that the daemon takes.

@@ -14,7 +14,10 @@ use rustix::fs::{fcntl_getfl, fstat};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
-use crate::link::{FLOOR_REPLY, FLOOR_REQUEST};
+/// What the floor server is asked with, as large as a read.
+pub const FLOOR_REQUEST: usize = 32;
+/// What it answers.
+pub const FLOOR_REPLY: usize = 48;
 
 /// How a floor differs from one that does nothing else.
 #[derive(Clone, Copy, Debug, clap::Args)]
