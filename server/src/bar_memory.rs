@@ -1,9 +1,9 @@
 //! BAR memory that clients may map.
 //!
-//! A mapping that a client holds cannot be taken back. What can be taken back is the memory: the
-//! file behind it is cut to nothing while the function must not be touched, so that a client that
-//! touches it gets SIGBUS as it does from vfio-pci, and grows again when it may be. What the memory
-//! holds is kept aside meanwhile, since requests may still reach it and most sleeps lose nothing.
+//! A server cannot remove a mapping of a client, but it can remove the memory. While clients must not
+//! access the function, the server truncates the file to zero bytes: a client that touches its mapping
+//! gets SIGBUS, as from vfio-pci. Afterwards the file grows again. The server keeps the contents
+//! meanwhile, since requests may still access them and most sleeps lose nothing.
 
 use std::fmt;
 use std::fs::File;
@@ -43,11 +43,11 @@ impl SharedBar {
 pub(crate) struct SharedMemory {
     file: File,
     size: u64,
-    /// What is in the file, in ascending order. The last may go on beyond the end.
+    /// Areas in the file, in ascending order. The last one may extend beyond the end.
     areas: Vec<Area>,
-    /// What the areas hold while nobody may see it.
+    /// Contents of the areas while clients may not access them.
     hidden: Option<PrivateMemory>,
-    /// What is in no area and never seen.
+    /// Memory outside all areas, which clients never see.
     rest: PrivateMemory,
 }
 
@@ -89,8 +89,7 @@ impl SharedMemory {
             .map_or(0, |last| last.end().min(self.size))
     }
 
-    /// Whether `offset` is in an area, and how many of `most` bytes from there on are or are not,
-    /// too.
+    /// Returns whether `offset` is in an area, and for how many of the next `most` bytes the same holds.
     fn stretch(&self, offset: u64, most: usize) -> (bool, usize) {
         let (shared, len) = match self.areas.iter().find(|area| offset < area.end()) {
             Some(area) if area.contains(offset) => (true, area.end() - offset),
@@ -103,7 +102,7 @@ impl SharedMemory {
         )
     }
 
-    /// Whether the file reads zero everywhere because nobody ever touched it.
+    /// Returns whether the file reads zero everywhere because it was never touched.
     fn file_is_blank(&self) -> bool {
         self.file
             .metadata()

@@ -66,7 +66,7 @@ pub fn run(registry: Registry, arguments: impl IntoIterator<Item: Into<OsString>
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // If nobody hears it, the exit code still tells.
+            // The exit code still tells the failure if standard error is closed.
             writeln!(io::stderr(), "dormouse: {failure}").ok();
             failure.exit_code()
         }

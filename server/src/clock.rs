@@ -39,20 +39,20 @@ impl Clock {
         Self(Kind::Manual { now: Time::ZERO })
     }
 
-    /// Whether time passes only by [`Self::advance`].
+    /// Returns whether time passes only by [`Self::advance`].
     #[must_use]
     pub const fn is_manual(&self) -> bool {
         matches!(self.0, Kind::Manual { .. })
     }
 
-    /// The present.
+    /// Returns the present time.
     #[must_use]
     pub fn now(&self) -> Time {
         self.at(system())
     }
 
-    /// What the clock shows at `system` of the [system's](system), for who has looked at that
-    /// already.
+    /// Returns the time of this clock at `system` of the [system's clock](system), for callers that have
+    /// read that already.
     #[must_use]
     pub(crate) fn at(&self, system: Time) -> Time {
         match self.0 {
@@ -64,7 +64,7 @@ impl Clock {
         }
     }
 
-    /// Moves time forward. A running clock jumps and runs on.
+    /// Moves the clock forward. A running clock jumps and continues.
     pub fn advance(&mut self, span: Duration) {
         match &mut self.0 {
             Kind::Monotonic { offset, .. } => {
@@ -74,8 +74,7 @@ impl Clock {
         }
     }
 
-    /// How long to sleep until `deadline`, zero if it has passed. `None`: it does not come by
-    /// itself.
+    /// Returns the time until `deadline`, zero if it has passed, or `None` if the clock is manual.
     #[must_use]
     pub fn until(&self, deadline: Time) -> Option<Duration> {
         let left = deadline.since(self.now());

@@ -1,17 +1,17 @@
-//! The DMA transfers that a device has asked for and that are not finished.
+//! The unfinished DMA transfers that a device has requested.
 //!
-//! Transfers are done in the order in which they were asked for, a slice at a time, so that a long
-//! one holds up neither its own client's requests nor other functions. Before each slice the device
-//! is asked whether the transfer may still touch memory: a function that left D0 or was reset
-//! reaches nothing any more.
+//! The queue performs transfers in the order of their requests, a slice at a time, so that a long one
+//! delays neither its own client's requests nor other functions. Before each slice it asks the device
+//! whether the transfer may still access memory: a function that left D0 or was reset accesses nothing
+//! any more.
 //!
-//! Where memory has no file, the client that mapped it is sent a command, one at a time, and the
-//! transfer rests until the reply is there, its time is up, or the client or the map is gone. Nothing
-//! else waits for it: the client's own requests are served meanwhile, of which some may be what it
-//! needs to be able to answer. A reply that comes too late answers nothing.
+//! For memory without a file, the queue sends one command at a time to the client that mapped it. The
+//! transfer waits for the reply, until the time is up, or the client or the map is gone. Nothing else
+//! waits: the server serves the client's own requests meanwhile, which the client may need before it can
+//! answer. The queue drops a late reply.
 //!
-//! For migration the queue can be told to rest: the transfer that has begun goes on to its end, others
-//! stay what the device has asked for.
+//! For migration the queue can rest: the transfer that has begun continues to its end, others remain
+//! requests of the device.
 
 mod command;
 mod held;
@@ -32,8 +32,8 @@ use held::{BOUNCE, Held};
 
 pub(crate) use held::BounceBuffer;
 
-/// Bytes moved before others get a turn, and bytes that one mapping may move beyond it: they take no
-/// longer, and whoever has his turn between two pieces finds the caches full of them.
+/// Bytes moved before others get a turn, and the larger limit between two mappings. Mapped pieces of that
+/// size take no longer, and smaller ones would only evict the caches of others more often.
 const SLICE: usize = 256 * 1024;
 const MAPPED_PIECE: usize = 1024 * 1024;
 
@@ -41,24 +41,24 @@ const MAPPED_PIECE: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct DmaQueue {
     waiting: VecDeque<DmaRequest>,
-    /// How far the first one is.
+    /// Progress of the first one.
     progress: Progress,
-    /// How long a client may take to answer a command.
+    /// Time limit for a client's reply.
     timeout: Duration,
-    /// No transfer is begun.
+    /// No transfer begins.
     rests: bool,
 }
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Debug, Default)]
 struct Progress {
     /// Bytes that are done.
     done: usize,
-    /// What was read, if it is a read.
+    /// The data read, if it is a read.
     data: Vec<u8>,
-    /// What was read but not written, if it is a copy.
+    /// The data read but not yet written, if it is a copy.
     held: Held,
-    /// What a client was asked for.
+    /// The outstanding command to a client.
     asked: Option<Asked>,
     /// It came to nothing.
     failed: Option<DmaError>,
@@ -81,18 +81,18 @@ impl DmaQueue {
         self.waiting.push_back(request);
     }
 
-    /// Whether [`Self::step`] has something to do.
+    /// Returns whether [`Self::step`] has work to do.
     pub(crate) fn is_ready(&self, device: DeviceRef<'_>) -> bool {
         let first = self.waiting.front().filter(|_| !self.is_at_rest());
         first.is_some_and(|first| self.progress.asked.is_none() || !device.dma_is_live(first.id))
     }
 
-    /// From now on no transfer is begun, or again.
+    /// Sets whether no transfer begins from now on.
     pub(crate) fn set_rests(&mut self, rests: bool) {
         self.rests = rests;
     }
 
-    /// Whether nothing is under way that has to end before the queue does as it was told.
+    /// Returns whether no transfer has to finish before the queue rests as requested.
     pub(crate) fn is_settled(&self) -> bool {
         !self.rests || self.is_at_rest()
     }
@@ -310,7 +310,7 @@ impl Progress {
         Ok(())
     }
 
-    /// What is to be written next.
+    /// Returns the data to write next.
     fn source<'a>(&'a self, op: &'a DmaOp) -> &'a [u8] {
         match op {
             DmaOp::Read { .. } => &[],

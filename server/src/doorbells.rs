@@ -1,7 +1,8 @@
-//! Doorbells: writes of a client that come by eventfd instead of by message.
+//! Doorbells: register writes of a client by eventfd instead of by message.
 //!
-//! An eventfd is made when a client first asks for it, and every client that asks gets the same one.
-//! When the last client is gone they are given up: what it still holds rings nothing any more.
+//! The server creates an eventfd when a client first requests it, and gives every client the same one. When
+//! the last client has disconnected, the server closes the eventfds; signals from the outside then have no
+//! effect.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -17,12 +18,12 @@ use crate::eventfd::EventFd;
 /// The doorbells of one function.
 #[derive(Debug)]
 pub(crate) struct Doorbells {
-    /// What the eventfds are watched as.
+    /// Token of the eventfds.
     token: Token,
     bells: Vec<Bell>,
 }
 
-/// A doorbell, and its eventfd once somebody has asked for it.
+/// A doorbell, with its eventfd once a client has requested it.
 #[derive(Debug)]
 struct Bell {
     doorbell: Doorbell,
@@ -41,7 +42,7 @@ impl Doorbells {
         }
     }
 
-    /// Those of a BAR.
+    /// Returns the doorbells of a BAR.
     pub(crate) fn of(&self, bar: u32) -> impl Iterator<Item = Doorbell> {
         self.bells
             .iter()

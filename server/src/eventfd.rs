@@ -1,4 +1,4 @@
-//! Eventfds that are shared with a client, whoever of the two made them.
+//! Eventfds that the server shares with a client. Either side may have created them.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

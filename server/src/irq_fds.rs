@@ -10,8 +10,8 @@ use vfio_user_protocol::vfio::IrqIndex;
 
 use crate::eventfd::EventFd;
 
-/// Who is told about which vector and when low power ends, and the eventfd by which a client ends an
-/// INTx interrupt.
+/// The eventfds of a function: triggers of the vectors, the wake-up notice, and the resample eventfd of
+/// INTx.
 #[derive(Debug, Default)]
 pub(crate) struct IrqFds {
     triggers: [Vec<Option<EventFd>>; IrqIndex::ALL.len()],
@@ -43,7 +43,7 @@ impl IrqFds {
         *self.triggers(index) = Vec::new();
     }
 
-    /// Tells who is bound to the vector. `false`: nobody is.
+    /// Signals the eventfd that is bound to the vector. Returns `false` if none is.
     pub(crate) fn signal(&mut self, index: IrqIndex, vector: u32) -> bool {
         match self.triggers(index).get(vector as usize) {
             Some(Some(fd)) => {
@@ -54,8 +54,8 @@ impl IrqFds {
         }
     }
 
-    /// Takes back what was told to who is bound to the vector. `false`: it was noticed already, or
-    /// nobody is.
+    /// Withdraws the signal of the eventfd that is bound to the vector. Returns `false` if the client has
+    /// read it already, or no eventfd is bound.
     pub(crate) fn withdraw(&mut self, index: IrqIndex, vector: u32) -> bool {
         let trigger = self.triggers(index).get(vector as usize);
         matches!(trigger, Some(Some(fd)) if fd.drain())
@@ -104,7 +104,7 @@ impl IrqFds {
         unwatched
     }
 
-    /// Whether a client has ended an INTx interrupt since the last call.
+    /// Returns whether a client has signalled the resample eventfd since the last call.
     pub(crate) fn resampled(&self) -> bool {
         self.resample.as_ref().is_some_and(EventFd::drain)
     }

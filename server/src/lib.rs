@@ -1,26 +1,26 @@
 //! The Dormouse server: serves functions of [`pci_device_models`] over vfio-user sockets.
 //!
 //! A [`Server`] is made of [`Settings`], given [`ServedSlot`]s, and [run](Server::run). All of
-//! them share one thread and one event loop: a function that nobody talks to costs nothing.
+//! them share one thread and one event loop: an idle function costs nothing.
 //!
-//! | module | what |
+//! | module | purpose |
 //! |---|---|
-//! | [`server`] | the public face |
-//! | `reactor` | the event loop: who has something to say, and in which order it is served |
-//! | `connection` | a client's socket: bytes and descriptors to messages, replies to bytes |
-//! | `session` | what a client asks for, command by command |
-//! | `memory`, `dma` | client memory, and transfers in it |
-//! | `outputs` | what a device does to the world |
+//! | [`server`] | the server and its settings |
+//! | `reactor` | the event loop: readiness, order and fairness |
+//! | `connection` | a client's socket: messages from bytes and descriptors, bytes from replies |
+//! | `session` | the commands of a client |
+//! | `memory`, `dma` | client memory and DMA transfers |
+//! | `outputs` | interrupts, DMA and events of a device |
 //! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
 //! | [`mod@line`] | the other end of a character line |
 //! | `doorbells` | registers that clients write by eventfd |
-//! | [`control`] | the control socket's language |
+//! | [`control`] | the verbs of the control socket |
 //! | [`listen`] | sockets by path or descriptor |
 //! | [`cli`] | the command line around a server (feature `cli`) |
-//! | [`sandbox`] | what a server gives up before it serves |
-//! | [`ssdt`] | the ACPI table through which a guest cuts the power |
-//! | `sys` | all the unsafe code there is |
+//! | [`sandbox`] | Landlock and seccomp (feature `sandbox`) |
+//! | [`ssdt`] | the ACPI table through which a guest switches the slot's power |
+//! | `sys` | all unsafe code |
 #![deny(unsafe_code)]
 
 #[cfg(feature = "cli")]

@@ -25,7 +25,7 @@ pub use file::{Access, SocketFile};
 use crate::served::Endpoint;
 use crate::sys;
 
-/// Why a socket cannot be had.
+/// An error of opening a socket.
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// Another server holds the lock.
@@ -40,8 +40,8 @@ pub enum ListenError {
         /// The socket's path.
         path: PathBuf,
     },
-    /// Something that is no socket is there.
-    #[error("{} exists and is no socket; remove it or choose another path", path.display())]
+    /// The path is not a socket.
+    #[error("{} exists and is not a socket; remove it or choose another path", path.display())]
     NoSocket {
         /// The path.
         path: PathBuf,
@@ -55,19 +55,19 @@ pub enum ListenError {
     /// The system refused a step.
     #[error("cannot {step} {}: {source}", path.display())]
     System {
-        /// What was tried.
+        /// The failed step.
         step: &'static str,
-        /// On which path.
+        /// The path.
         path: PathBuf,
-        /// Why it failed.
+        /// Cause.
         source: io::Error,
     },
-    /// A descriptor number that is no open descriptor.
+    /// The number is not an open descriptor.
     #[error("file descriptor {number} cannot be used: {source}")]
     Descriptor {
         /// The number.
         number: RawFd,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// A descriptor that is no UNIX stream socket.
@@ -98,8 +98,8 @@ pub fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), L
     file::bind(path, access)
 }
 
-/// Takes over descriptor `number`, which whoever started the process left open: a listening socket,
-/// or a connected one that is served until its peer goes.
+/// Adopts the inherited descriptor `number`: a listening socket, or a connected one that is served until
+/// its peer disconnects.
 ///
 /// # Errors
 /// The number is not open, or no UNIX stream socket in one of these states.

@@ -1,9 +1,9 @@
-//! Client memory: what the client lets the device reach by DMA, and reaching it.
+//! Client memory: the ranges that clients map for DMA, and access to them.
 //!
-//! Client memory has three tiers behind one table. A map says that a range of bus addresses is a
-//! range of a file. Reads and writes go through the file by default, which no misbehaviour of the
-//! client can turn into a crash of the server; see [`mod@file`] for when memory is mapped instead. A
-//! map without a file is memory that its [`Owner`] reads and writes on request, by messages.
+//! Client memory has three tiers behind one table. A map assigns a range of a file to a range of bus
+//! addresses. By default the server reads and writes the file, so that no client can crash the server;
+//! [`mod@file`] describes when it maps the file instead. A map without a file is memory that its
+//! [`Owner`] reads and writes on DMA_READ and DMA_WRITE messages.
 
 mod dirty;
 mod file;

@@ -1,8 +1,8 @@
 //! Migration of a function: version 2 of VFIO's, with P2P and PRE_COPY.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`arcs`] | the states, what they mean, the way from one to another |
+//! | [`arcs`] | the states, their meaning and the paths between them |
 //! | [`slot_time`] | the slot's time, which stands still while a function is stopped |
 //! | [`record`] | the form of a stream |
 //! | [`outgoing`], [`incoming`] | a stream that is read, one that is written |
@@ -25,7 +25,7 @@ use outgoing::Outgoing;
 
 pub(crate) use slot_time::SlotTime;
 
-/// Why migration does not go on.
+/// An error of migration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
     #[error("no way leads from migration state {from:?} to {to:?}")]
@@ -50,7 +50,7 @@ impl MigrationError {
     }
 }
 
-/// How far a function got on the way to a state.
+/// The progress of a function on its path to a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// It is there.
@@ -69,7 +69,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) now: Time,
 }
 
-/// Where in migration a function is.
+/// The migration of a function.
 #[derive(Debug)]
 pub(crate) struct Migration {
     state: DeviceState,
@@ -110,7 +110,7 @@ impl Migration {
             }
             tracing::debug!(?from, to = ?next, "migration state");
         }
-        // A way to somewhere else may have been given up while a transfer was waited for.
+        // The function may have waited for a transfer on a path that was abandoned.
         self.rest_as_is_meant(subject.outputs);
         Ok(Progress::Done)
     }
@@ -153,7 +153,7 @@ impl Migration {
         Ok(Progress::Done)
     }
 
-    /// Transfers begin or do not, as the present state says: nobody waits for another one any more.
+    /// Lets transfers begin or not, as the present state demands.
     pub(crate) fn rest_as_is_meant(&self, outputs: &mut Outputs) {
         outputs.dma.set_rests(meaning(self.state).rests);
     }

@@ -1,5 +1,5 @@
-//! What a device does to the world: interrupts and wake-up notices at once, DMA in its turn, events
-//! to those who watch.
+//! Performs the outputs of a device: interrupts and wake-up notices at once, DMA in turn, events for
+//! subscribers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::stats::ConnectionStats;
 pub(crate) struct Outputs {
     /// Name of the function in logs.
     name: String,
-    /// Who is told of interrupts and of the end of low power.
+    /// Eventfds for interrupts and for the end of low power.
     pub(crate) irqs: IrqFds,
     /// Interrupts that wait for a stopped device to go on.
     held: BTreeSet<(IrqIndex, u32)>,
@@ -108,8 +108,8 @@ impl Outputs {
         self.held.clear();
     }
 
-    /// As [`Self::perform`], after which a device that nobody uses goes to sleep. To be called when
-    /// whatever was done with the device is over: after a request, when its reply is on its way.
+    /// Performs outputs as [`Self::perform`] does, and then lets an unused device go to sleep. The caller
+    /// calls it after a request, once the reply is queued.
     pub(crate) fn settle(
         &mut self,
         now: Time,

@@ -1,14 +1,14 @@
-//! Logs that a client or a guest can cause are limited, or they would fill the disk.
+//! Limits log lines that a client or a guest can trigger, which would otherwise fill the disk.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Lines that one place may log in a [`WINDOW_SECONDS`].
+/// Maximum lines of one call site in [`WINDOW_SECONDS`].
 static BURST: AtomicU32 = AtomicU32::new(5);
 const WINDOW_SECONDS: u64 = 10;
 
-/// Changes how many lines one place may log in ten seconds.
+/// Sets the maximum lines of one call site in ten seconds.
 #[cfg(feature = "cli")]
 pub(crate) fn set_burst(lines: u32) {
     BURST.store(lines, Ordering::Relaxed);
@@ -29,7 +29,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether a line may be logged now. Otherwise it is counted as left out.
+    /// Returns `Some` if a line may be logged now. Otherwise counts it as dropped.
     pub(crate) fn allows(&self) -> Option<Suppressed> {
         let seconds = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
         let burst = BURST.load(Ordering::Relaxed);
@@ -48,7 +48,7 @@ impl RateLimit {
     }
 }
 
-/// How many lines of the same place were left out before this one.
+/// The number of lines of the same call site that were dropped before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Suppressed(pub(crate) u32);
 

@@ -1,9 +1,9 @@
 //! The event loop.
 //!
-//! One turn of the loop: what is due is done; then the server waits, unless somebody has unfinished
-//! business; then whoever made himself heard gets a turn of limited length, and so does every
-//! unfinished transfer. Nothing ever waits for one client alone, and an idle server makes no system
-//! calls at all: there is no timer but the next deadline of a device.
+//! One turn of the loop performs everything that is due and then waits for events, unless there is
+//! unfinished work. Then each ready client and each unfinished transfer gets a turn of limited length.
+//! The loop never waits for a single client. An idle server makes no system calls: the only timer is
+//! the next deadline of a device.
 
 mod accept;
 mod channel;
@@ -62,20 +62,20 @@ const CONTROL_LINES_PER_TURN: u32 = 64;
 /// Looks at one client in vain between looks at everybody else.
 const LOOKS_BETWEEN_POLLS: u32 = 64;
 
-/// What all connections use in turn.
+/// State that all connections use in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// For messages to be received into.
+    /// Receive buffers.
     pub(crate) buffers: BufferPool,
     /// Replies of the present turn, or a command.
     pub(crate) replies: Vec<u8>,
-    /// Whose replies wait for those of others.
+    /// Clients whose replies wait for those of others.
     together: Together,
     /// For copies within client memory.
     pub(crate) bounce: BounceBuffer,
 }
 
-/// What came of a poll.
+/// The result of a poll.
 #[derive(Clone, Copy, Debug, Default)]
 struct Heard {
     /// Something happened.
@@ -149,7 +149,7 @@ impl Reactor {
         })
     }
 
-    /// What ends a wait from another thread.
+    /// Returns a waker that ends a wait from another thread.
     pub(crate) fn waker(&self) -> io::Result<Waker> {
         Waker::new(self.poll.registry(), Source::Waker.into())
     }
@@ -236,8 +236,8 @@ impl Reactor {
         })
     }
 
-    /// Whether the server has been told to end. From then on nothing more is served: the state of a
-    /// device may have been saved with that.
+    /// Returns whether the server must end. It serves nothing after that, since the verb that stopped it may
+    /// have saved the state of a device.
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
@@ -261,7 +261,7 @@ impl Reactor {
         }
     }
 
-    /// How long to sleep at most.
+    /// Returns the maximum time to sleep.
     fn timeout(&self) -> Option<Duration> {
         if !self.busy.is_empty() {
             return Some(Duration::ZERO);

@@ -1,14 +1,14 @@
-//! What a server gives up once it is set up: new privileges, files, sockets and processes.
+//! The sandbox: a server gives up new privileges, files, sockets and processes before it serves.
 //!
-//! Two walls stand one behind the other, so that a hole in one is not a way out:
+//! It has two independent parts, so that a hole in one is not a way out:
 //!
-//! | wall | what it keeps in | where |
+//! | part | restricts | available on |
 //! |---|---|---|
-//! | Landlock | which files can be opened or removed; TCP, abstract sockets, signals, programs | any kernel that has it, as far as it goes there |
-//! | seccomp | which system calls can be made at all | every kernel; see [`Seccomp`] for the default |
+//! | Landlock | opening and removing files; TCP, abstract sockets, signals, programs | any kernel that supports it, as far as it does |
+//! | seccomp | system calls | every kernel; see [`Seccomp`] for the default |
 //!
-//! Files, sockets and memory that are open already, and those that clients pass later, are not
-//! affected: a server needs no other ones.
+//! It does not affect files, sockets and memory that are open already or that clients pass later. A
+//! server needs no others.
 
 mod landlock;
 mod seccomp;
@@ -23,7 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub use self::landlock::LandlockLevel;
 pub use self::seccomp::Seccomp;
 
-/// Why a server could not be shut in. It must not go on as if it were.
+/// An error of entering the sandbox. The server must not continue without the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The process might still gain privileges.
@@ -34,7 +34,7 @@ pub enum SandboxError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         reason: String,
     },
     /// The kernel has Landlock, but does not take the rules.
@@ -45,12 +45,12 @@ pub enum SandboxError {
     Seccomp(String),
 }
 
-/// How a server is shut in.
+/// Settings of the sandbox.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// Use Landlock as far as the kernel has it.
+    /// Use Landlock as far as the kernel supports it.
     pub landlock: bool,
-    /// What becomes of system calls that a server does not need.
+    /// Effect of system calls that are not on the server's list.
     pub seccomp: Seccomp,
     /// Folders with sockets that the server removes at its end.
     pub socket_folders: Vec<PathBuf>,
@@ -59,7 +59,7 @@ pub struct Sandbox {
 }
 
 impl Default for Sandbox {
-    /// As tight as this machine allows, without any folder.
+    /// Returns the tightest sandbox of this machine, without any folder.
     fn default() -> Self {
         Self {
             landlock: true,
@@ -70,12 +70,12 @@ impl Default for Sandbox {
     }
 }
 
-/// What came of it.
+/// The sandbox in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enforced {
-    /// How much of Landlock.
+    /// Extent of Landlock.
     pub landlock: LandlockLevel,
-    /// What becomes of system calls that a server does not need.
+    /// Effect of system calls that are not on the server's list.
     pub seccomp: Seccomp,
 }
 

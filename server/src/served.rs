@@ -1,4 +1,4 @@
-//! What a server is given to serve.
+//! The slots and functions that a server serves.
 
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -8,12 +8,12 @@ use pci_device_models::slot::FunctionNumber;
 use crate::line::Line;
 use crate::memory::ClientMemory;
 
-/// Where a function's clients come from.
+/// The source of a function's clients.
 #[derive(Debug)]
 pub enum Endpoint {
-    /// They connect. One for which the device has no room is closed at once.
+    /// A listener. The server closes a connection at once if the device has no room for a further client.
     Listener(UnixListener),
-    /// There is one, and it is connected already.
+    /// A single client that is connected already.
     Connected(UnixStream),
 }
 
@@ -25,8 +25,8 @@ pub struct ServedSlot {
     pub devices: DeviceSet,
     /// The sockets of each function that is served.
     pub functions: Vec<ServedFunction>,
-    /// Where the switch of the power rail connects: bytes `N` turn it on, `F` off, anything else is
-    /// skipped. Of several connections the newest counts.
+    /// Listener of the rail socket: bytes `N` turn the rail on, `F` off; the server skips all others. Only
+    /// the newest connection is used.
     pub rail: Option<UnixListener>,
 }
 
@@ -38,18 +38,18 @@ pub struct ServedFunction {
     pub number: FunctionNumber,
     /// The name in logs.
     pub name: String,
-    /// How its clients' memory is reached.
+    /// Access to its clients' memory.
     pub client_memory: ClientMemory,
-    /// Where its clients come from.
+    /// The source of its clients.
     pub endpoint: Endpoint,
-    /// Where its control clients come from.
+    /// Listener of its control socket.
     pub control: Option<UnixListener>,
     /// The other end of its character line. Without one, the device's end leads nowhere.
     pub line: Option<Line>,
 }
 
 impl ServedSlot {
-    /// Creates a slot whose functions are not served and whose rail nobody switches.
+    /// Creates a slot without served functions and without a rail socket.
     #[must_use]
     pub const fn new(devices: DeviceSet) -> Self {
         Self {

@@ -25,7 +25,7 @@ pub enum ServerError {
     Watch {
         /// Name of the function.
         name: String,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// Waiting for events failed.

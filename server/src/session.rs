@@ -1,4 +1,4 @@
-//! What a client asks for, one module per family of commands.
+//! The commands of a client, with a module per family of commands.
 //!
 //! | module | commands |
 //! |---|---|
@@ -73,14 +73,14 @@ pub(crate) struct Session {
     has_twin: bool,
 }
 
-/// What a request is served with.
+/// The context of a request.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
     pub(crate) device: DeviceMut<'a>,
     pub(crate) limits: ClientLimits,
     pub(crate) now: Time,
     pub(crate) stats: &'a mut ConnectionStats,
-    /// The memory that clients let the device reach.
+    /// The memory that clients have mapped for the device.
     pub(crate) memory: &'a mut DmaTable,
     pub(crate) outputs: &'a mut Outputs,
     /// The BARs that clients may map, with what they map.
@@ -91,11 +91,11 @@ pub(crate) struct Context<'a> {
     pub(crate) twin: Option<OwnedFd>,
     /// Registers that clients write by eventfd.
     pub(crate) doorbells: &'a mut Doorbells,
-    /// Where eventfds are watched, and as what that for resampling is.
+    /// Registry for eventfds, and the token of the resample eventfd.
     pub(crate) registry: &'a Registry,
     pub(crate) resample: Token,
     pub(crate) migration: &'a mut Migration,
-    /// What `now` comes from.
+    /// The source of `now`.
     pub(crate) time: &'a mut SlotTime,
     /// The request cannot be served before transfers have come to rest, and has to be tried again
     /// then. There is no reply to it.
@@ -318,15 +318,14 @@ impl Session {
     }
 }
 
-/// Whether a message is a reply to a command that the server sends. To any other, nothing was ever
-/// asked.
+/// Returns whether a message is a reply to a command that the server sends.
 pub(crate) fn answers_dma(frame: &Frame<'_>) -> bool {
     let command = || Command::try_from(frame.header.command);
     frame.is_reply()
         && command().is_ok_and(|command| command.direction() == Direction::ServerToClient)
 }
 
-/// Whether a request wakes the device whatever is in it.
+/// Returns whether a command wakes the device whatever its payload.
 const fn wakes(command: Command) -> bool {
     matches!(
         command,

@@ -1,4 +1,4 @@
-//! What a server is told when it is made.
+//! Settings of a server.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use crate::clock::Clock;
 use crate::connection::MAX_MESSAGE_FDS;
 use crate::state_file::Places;
 
-/// How a server waits for the next request of a busy client.
+/// The way in which a server waits for the next request of a busy client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PollMode {
-    /// [`Self::Max`] of 100 µs, which a request and its reply take where a CPU of a virtual machine has to
-    /// be woken.
+    /// Busy-poll for up to 100 µs, the time of a request with its reply when a CPU of a virtual machine must
+    /// wake.
     #[default]
     Auto,
-    /// It sleeps at once.
+    /// Sleep at once.
     Off,
-    /// It looks again and again for up to so many microseconds, as long as that pays: whether it
-    /// does is measured, so the setting is harmless on a CPU shared with the client.
+    /// Busy-poll for up to this many microseconds while polling pays off. The server measures that, so the
+    /// setting is harmless on a CPU shared with the client.
     Max(u32),
 }
 
 impl PollMode {
-    /// The longest time to look before sleeping.
+    /// Returns the maximum time to poll before sleeping.
     pub(crate) const fn window(self) -> Duration {
         match self {
             Self::Auto => Duration::from_micros(100),
@@ -31,16 +31,16 @@ impl PollMode {
     }
 }
 
-/// What one client may make the server hold.
+/// Limits on the memory and descriptors that a client can make the server hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Bytes of data that a message carries (`max_data_xfer_size`); more is EINVAL. Up to 64 KiB are
-    /// received even if it is less, since VERSION may have so much text.
+    /// Maximum bytes of data in a message (`max_data_xfer_size`); more gives EINVAL. The server receives up to
+    /// 64 KiB even with a lower limit, since VERSION may have that much text.
     pub transfer: u32,
-    /// Descriptors that come with a message (`max_msg_fds`), 16 at most; more is EINVAL.
+    /// Maximum descriptors with a message (`max_msg_fds`), at most 16; more gives EINVAL.
     pub message_fds: usize,
-    /// Bytes of replies that it does not read, and of requests behind one whose reply is held back.
-    /// Beyond that nothing more is received until there are fewer.
+    /// Bytes of unread replies, and of requests queued behind a deferred reply, beyond which the server stops
+    /// reading from the client.
     pub pending: usize,
 }
 
@@ -57,27 +57,27 @@ impl Default for ClientLimits {
 /// Settings of a server, for all its functions.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How to wait.
+    /// Busy-polling.
     pub poll: PollMode,
-    /// The time that devices see.
+    /// Clock of the devices.
     pub clock: Clock,
-    /// End when every function has had its client.
+    /// End after every function has served its first client.
     pub once: bool,
-    /// What each client may make the server hold.
+    /// Limits per client.
     pub client: ClientLimits,
-    /// DMA maps that the clients of a function may have at once; one more is ENOSPC. What clients
-    /// name in their capabilities is no limit here: real ones send more than they announce.
+    /// Maximum DMA maps of all clients of a function together; one more gives ENOSPC. The numbers in clients'
+    /// capabilities do not matter: real clients send more maps than they announce.
     pub max_dma_maps: usize,
-    /// Files that the clients of a function may have mapped at once; one more is EMFILE.
+    /// Maximum files that all clients of a function together have mapped; one more gives EMFILE.
     pub max_dma_files: usize,
-    /// How long a client may take to answer a DMA command before the transfer fails.
+    /// Time after which a transfer fails if the client does not answer its DMA command.
     pub dma_timeout: Duration,
-    /// Users besides root and the server's own who may connect, to any socket; `None`: everybody
-    /// whom the socket's file lets in.
+    /// Users besides root and the server's own that may connect to any socket; `None`: all users with access
+    /// to the socket's file.
     pub allowed_uids: Option<Vec<u32>>,
-    /// Control clients that the server has at a time; one more is closed at once.
+    /// Maximum simultaneous control clients; the server closes further connections.
     pub max_control_clients: usize,
-    /// Where control clients may have states saved and restored.
+    /// Folders in which control clients may save and restore states.
     pub state_places: Places,
 }
 

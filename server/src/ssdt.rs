@@ -1,8 +1,7 @@
-//! The ACPI table that gives a device a power resource: with it a guest cuts the slot's power in
-//! D3cold, and says so.
+//! The ACPI table that gives a device a power resource, through which a guest switches the slot's power.
 //!
-//! The methods of the power resource write a letter and a newline to an I/O port; what is behind the
-//! port carries them to [`crate::ServedSlot::rail`]. In ASL the table reads
+//! The methods of the power resource write a letter and a newline to an I/O port. The VMM forwards these
+//! bytes to [`crate::ServedSlot::rail`]. In ASL the table reads
 //!
 //! ```text
 //! DefinitionBlock ("", "SSDT", 2, "DORMSE", "SLOTPWR", 1)
@@ -26,9 +25,10 @@
 //! }
 //! ```
 //!
-//! All but the region lies in the device's own scope, so that tables of several devices do not meet. A driver may watch
-//! what firmware does to I/O ports in the scope of its device, as Linux's i2c-i801 does, and wait for itself if waking the
-//! device was its own idea; it does not watch the scope around it.
+//! All objects except the region are in the device's own scope, so that tables of several devices do not
+//! conflict. A driver may watch firmware's accesses to I/O ports in the scope of its device, as Linux's
+//! i2c-i801 does. It would then wait for itself when it wakes the device. No driver watches the scope around
+//! its device.
 
 mod aml;
 
@@ -46,7 +46,7 @@ impl FromStr for DevicePath {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = |what: &str| {
             format!(
-                "'{text}' is no path of a device: {what}; write it from the root, such as \
+                "'{text}' is not a device path: {what}; write it from the root, such as \
                  \\_SB.PCI0.S08.S00"
             )
         };
@@ -61,14 +61,14 @@ impl FromStr for DevicePath {
     }
 }
 
-/// What the power resource writes when the slot is to have power.
+/// Byte that the power resource writes to turn the slot's power on.
 pub const ON: u8 = b'N';
-/// What it writes when the slot is to have none.
+/// Byte that it writes to turn the slot's power off.
 pub const OFF: u8 = b'F';
 
 /// Length of the header of a system description table (ACPI, `DESCRIPTION_HEADER`).
 const HEADER: usize = 36;
-/// Where its checksum is.
+/// Offset of its checksum.
 const CHECKSUM: usize = 9;
 
 /// The table for the device at `path`, with its letters going to I/O port `port`.

@@ -12,7 +12,7 @@ use pci_device_models::time::Time;
 use rustix::fs::OFlags;
 use thiserror::Error;
 
-/// Why a device was not saved to a file or restored from one.
+/// An error of saving a device to a file or restoring it from one.
 #[derive(Debug, Error)]
 pub enum StateFileError {
     /// The file cannot be written.
@@ -20,7 +20,7 @@ pub enum StateFileError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         reason: io::Error,
     },
     /// The file cannot be read.
@@ -28,7 +28,7 @@ pub enum StateFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         reason: io::Error,
     },
     /// The file is not JSON.
@@ -36,7 +36,7 @@ pub enum StateFileError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         reason: serde_json::Error,
     },
     /// The file is outside the folders that the server may use.
@@ -56,7 +56,7 @@ pub enum StateFileError {
     Restore {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         reason: RestoreError,
     },
 }

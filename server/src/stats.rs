@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What happened on a function's socket since the server started.
+/// Counters of a function's socket since the server started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConnectionStats {
     /// A client is connected, or several are.

@@ -2,9 +2,9 @@
 //! a parameter of the C library.
 //!
 //! Memory that another process can change at any time must never be seen through a reference, so a
-//! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. What it cannot defend
-//! against is a file that shrinks, which kills whoever touches the lost pages; its users map only
-//! files that are sealed against that (`F_SEAL_SHRINK`).
+//! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. A file that
+//! shrinks would kill the process when it touches the lost pages; callers therefore map only files that
+//! are sealed against shrinking (`F_SEAL_SHRINK`).
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -58,7 +58,7 @@ impl Mapping {
     /// Maps `len` bytes, which must be more than zero.
     ///
     /// # Errors
-    /// Those of mmap(2).
+    /// Returns the errors of mmap(2).
     pub(crate) fn new(file: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Self> {
         let write = if writable {
             ProtFlags::WRITE
@@ -128,7 +128,7 @@ impl Mapping {
         true
     }
 
-    /// Where `len` bytes at `offset` lie, if they are all inside.
+    /// Returns the address of `len` bytes at `offset`, if all of them are inside the mapping.
     fn range(&self, offset: u64, len: usize) -> Option<*mut u8> {
         let offset = usize::try_from(offset).ok()?;
         let end = offset.checked_add(len)?;

@@ -1,6 +1,6 @@
 //! `dormouse demo`: a walk of the built-in testdev through its power states.
 //!
-//! What walks is a client like any other: it speaks vfio-user, and the control socket's language for
+//! The walk is an ordinary client: it speaks vfio-user, and the control socket's language for
 //! the host's part, to a server in another thread. The server's clock moves only when told to, so
 //! the walk takes no time and comes out the same every time.
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 
-/// How long the server may take. It answers at once if it lives.
+/// Time limit for the server's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn run() -> Result<(), Failure> {

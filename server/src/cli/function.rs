@@ -18,7 +18,7 @@ pub struct Spec {
     pub set: Vec<Setting>,
 }
 
-/// Where a function is served, as written.
+/// The socket of a function, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Socket {
     Path(PathBuf),

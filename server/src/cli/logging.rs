@@ -39,8 +39,8 @@ pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Has each place that clients can make log write at most `lines` in ten seconds; 5 if nobody says
-/// so. Levels below info are not limited.
+/// Sets the maximum log lines per client-triggerable call site in ten seconds; 5 by default. Levels below
+/// info have no limit.
 pub fn limit_bursts(lines: u32) {
     crate::ratelimit::set_burst(lines);
 }

@@ -1,4 +1,4 @@
-//! What this program can do, for management software: `dormouse --print-capabilities`.
+//! The abilities of this program, for management software: `dormouse --print-capabilities`.
 
 use pci_device_models::model::Registry;
 use serde::Serialize;

@@ -15,15 +15,15 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
-/// A descriptor that becomes readable when SIGTERM or SIGINT arrives. To be called once.
+/// Returns a descriptor that becomes readable when SIGTERM or SIGINT arrives. Call it once.
 ///
 /// # Errors
-/// Those of creating a socket pair and installing signal handlers.
+/// Fails if a socket pair cannot be created or a signal handler cannot be installed.
 pub fn shutdown_fd() -> io::Result<OwnedFd> {
     let (read, write) = UnixStream::pair()?;
     pipe::register(SIGTERM, write.try_clone()?)?;
     pipe::register(SIGINT, write)?;
-    // A flag that nobody reads: the safe way to have the signal do nothing.
+    // The flag is never read: this is the safe way to ignore the signal.
     flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
     Ok(read.into())
 }

@@ -34,7 +34,7 @@ pub(crate) const MAX_MESSAGE_FDS: usize = 16;
 )]
 pub(crate) struct TooManyDescriptors;
 
-/// What came beside one message.
+/// The descriptors with one message.
 pub(crate) type Descriptors = Result<Vec<OwnedFd>, TooManyDescriptors>;
 
 /// Descriptors that wait for their message to be whole. Messages are named by the position of

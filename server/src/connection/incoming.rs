@@ -1,5 +1,4 @@
-//! Receiving: from the socket's bytes and descriptors to messages with the descriptors that are
-//! theirs.
+//! Turns the bytes and descriptors of a socket into messages with their descriptors.
 
 use std::io::IoSliceMut;
 use std::mem::{MaybeUninit, take};
@@ -13,11 +12,11 @@ use vfio_user_protocol::{Decoder, Frame, Invalid, Limits};
 
 use super::descriptors::{Descriptors, MAX_MESSAGE_FDS, Waiting, owner};
 
-/// Bytes that one recvmsg takes at most, unless a single message is larger.
+/// Maximum bytes of one recvmsg, unless a single message is larger.
 const BUFFER_SIZE: usize = 128 * 1024;
 
-/// A buffer that nobody needs at the moment. A connection has one only while it is read and while
-/// an unfinished message is in it, so all connections together usually need this one.
+/// A spare receive buffer. A connection has a buffer only while it is read or has an unfinished
+/// message, so all connections together usually need only this one.
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool(Vec<u8>);
 
@@ -38,7 +37,7 @@ impl BufferPool {
     }
 }
 
-/// What became of an attempt to receive.
+/// The result of an attempt to receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// Bytes came.
@@ -70,7 +69,7 @@ pub(crate) struct Incoming {
     /// The part of the buffer that has been received but not taken.
     start: usize,
     end: usize,
-    /// Where in the stream `start` is.
+    /// Position of `start` in the stream.
     position: u64,
     fds: Waiting,
 }
@@ -138,7 +137,7 @@ impl Incoming {
         }
     }
 
-    /// Whether there are bytes that no message has been made of yet.
+    /// Returns whether received bytes are not yet part of a complete message.
     pub(crate) const fn has_received(&self) -> bool {
         self.start != self.end
     }

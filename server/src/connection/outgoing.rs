@@ -17,7 +17,7 @@ const MAX_UNSENT_WITH_FDS: usize = 16;
 /// A buffer that is no larger than this stays with its client.
 const SMALL: usize = 256;
 
-/// What the socket did not take yet.
+/// Data that the socket has not accepted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     unsent: Vec<u8>,
@@ -137,13 +137,12 @@ impl Outgoing {
         }
     }
 
-    /// Whether anything waits for the socket to be writable.
+    /// Returns whether data waits for the socket to become writable.
     pub(crate) fn is_blocked(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// Whether more than `most` bytes wait, or so many messages with descriptors that no more may be
-    /// added.
+    /// Returns whether more than `most` bytes, or the maximum number of messages with descriptors, wait.
     pub(crate) fn is_full(&self, most: usize) -> bool {
         self.unsent.len() - self.gone > most || self.fds.len() >= MAX_UNSENT_WITH_FDS
     }

@@ -81,7 +81,7 @@ impl Asked {
         }
     }
 
-    /// Whether a message of `client` is the reply.
+    /// Returns whether a message of `client` is the reply.
     pub(super) fn is_answered_by(&self, client: u64, frame: &Frame<'_>) -> bool {
         self.deadline.is_some()
             && self.client == client
@@ -109,7 +109,7 @@ impl Asked {
         Ok(usize::try_from(reply.count).unwrap_or(self.count))
     }
 
-    /// What becomes of the transfer if there is no reply.
+    /// Returns the result of the transfer if there is no reply.
     pub(super) const fn unmapped(&self) -> DmaError {
         DmaError::Unmapped {
             address: self.address,

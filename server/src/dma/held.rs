@@ -11,7 +11,7 @@ pub(super) const BOUNCE: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct BounceBuffer(Vec<u8>);
 
-/// What a copy has read and not written.
+/// Data that a copy has read and not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// Of [`BOUNCE`] bytes, or empty while none is needed.

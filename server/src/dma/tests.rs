@@ -15,7 +15,7 @@ use crate::memory::Owner;
 const PAGE: usize = 4096;
 /// Pages of client memory, mapped one by one from address 0 on.
 const PAGES: usize = 64;
-/// How the pages with a file are reached, in turn.
+/// The access to pages with a file, in turn.
 const MODES: [DmaMapFlags; 5] = [
     DmaMapFlags::ACCESS_MMAP,
     DmaMapFlags::ACCESS_MMAP,
@@ -30,7 +30,7 @@ struct Client {
     file: File,
     /// Pages that are asked for.
     private: Vec<bool>,
-    /// What is in those.
+    /// Their contents.
     memory: Vec<u8>,
     max_transfer: u32,
     /// The most bytes of one command that it does.

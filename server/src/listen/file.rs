@@ -17,7 +17,7 @@ pub(super) const MAX_PATH: usize = 107;
 
 const BACKLOG: i32 = 16;
 
-/// Who may connect.
+/// Access rights of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Permission bits of the socket's file.
@@ -47,7 +47,7 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Where the socket is.
+    /// Returns the path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -57,7 +57,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if Identity::of(&self.path).is_ok_and(|found| found == self.identity) {
-            // There is nobody left to tell. What stays behind is replaced by the next server.
+            // Nothing can report an error here. The next server replaces a socket left behind.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -109,7 +109,7 @@ pub(super) fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketF
     Ok((UnixListener::from(socket), file))
 }
 
-/// Removes a socket that nobody serves.
+/// Removes a socket that no process serves.
 fn make_room(path: &Path) -> Result<(), ListenError> {
     let owned = || path.to_owned();
     let failed = |step| {
@@ -128,7 +128,7 @@ fn make_room(path: &Path) -> Result<(), ListenError> {
         Ok(_) => {}
     }
     match knock(path) {
-        // A full backlog means that somebody listens, if slowly.
+        // A full backlog means that a process listens, if slowly.
         Ok(()) | Err(Errno::AGAIN) => Err(ListenError::Answers { path: owned() }),
         Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(failed("replace")),
         Err(Errno::NOENT) => Ok(()),
@@ -143,7 +143,7 @@ fn knock(path: &Path) -> Result<(), Errno> {
     net::connect(&socket, &SocketAddrUnix::new(path)?)
 }
 
-/// What tells one file from another of the same name.
+/// The identity of a file, which another file of the same name does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -201,7 +201,7 @@ impl Lock {
                 }
                 Err(errno) => return Err(failed(errno.into())),
             }
-            // The last holder removes the file: a lock on a file that is gone locks nobody out.
+            // The last holder removes the file: a lock on a removed file excludes no other process.
             let locked = Identity::from(&file.metadata().map_err(failed)?);
             if Identity::of(&path).is_ok_and(|found| found == locked) {
                 return Ok(Self { path, _file: file });
@@ -212,7 +212,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, so that nobody else's is removed.
+        // Removes the file while it is still locked, so that it cannot be another server's.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,9 +1,9 @@
 //! The log of the pages that the device wrote.
 //!
-//! A page is a power of two of bytes at a bus address, whatever is mapped there: a report may be
-//! about any range, also about one that has just been unmapped. What a log takes is bounded. Ranges
-//! that could outgrow the bound are refused; of a log of everything that does, all pages are dirty
-//! until it ends, because too many pages are safe and too few are not.
+//! A page is a power of two of bytes at a bus address, whatever is mapped there: a report may cover any
+//! range, even one that has just been unmapped. The memory of a log is bounded. The server refuses ranges
+//! that could exceed the bound. A log of every address that exceeds it reports all pages as dirty until it
+//! ends: too many pages are safe, too few are not.
 
 mod bits;
 mod pages;
@@ -20,7 +20,7 @@ const MAX_PAGE_SIZE: u64 = 2 << 20;
 /// Chunks of a log: 64 MiB, in which 2 TiB of memory find room with pages of 4 KiB.
 const MAX_CHUNKS: usize = 1 << 17;
 
-/// Why the log does not do what a client wants.
+/// An error of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LogError {
     #[error("no dirty pages are logged; start that first")]
@@ -83,7 +83,7 @@ struct Log {
     asked: u64,
     /// log2 of the page size.
     shift: u32,
-    /// What is logged, in order and apart.
+    /// The logged ranges, in order and disjoint.
     extents: Vec<Extent>,
     pages: Pages,
 }
@@ -206,7 +206,7 @@ impl Log {
     }
 }
 
-/// What the ranges hold together; everything, if there are none.
+/// Returns the union of the ranges; all addresses, if there are none.
 fn extents(ranges: impl ExactSizeIterator<Item = Range>) -> Result<Vec<Extent>, LogError> {
     if ranges.len() == 0 {
         return Ok(vec![Extent::ALL]);

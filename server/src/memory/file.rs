@@ -4,7 +4,7 @@
 //! - the profile asks for it ([`super::ClientMemory::MapSealed`]), or the client does for a map of its own;
 //! - `F_SEAL_SHRINK` is set, so that the client cannot take pages away under the mapping;
 //! - it lies on a tmpfs, where a page that is not there reads zero. (With huge pages a hole may
-//!   find no page at all, and whoever touches it is killed.)
+//!   have no page at all, and touching it would kill the server.)
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +20,7 @@ use crate::sys::Mapping;
 const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 bitflags! {
-    /// What may be done with memory.
+    /// Rights to memory.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub(super) struct Rights: u8 {
         const READ = 1 << 0;
@@ -28,10 +28,10 @@ bitflags! {
     }
 }
 
-/// Why a descriptor is no client memory.
+/// The reason why a descriptor cannot be client memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FileError {
-    #[error("the file is no regular file or memfd")]
+    #[error("the file is not a regular file or memfd")]
     NotRegular,
     #[error("the file descriptor allows no access to the file")]
     NoAccess,
@@ -41,7 +41,7 @@ pub(crate) enum FileError {
     TooMany { limit: usize },
 }
 
-/// Why an access to a file did not happen, or not wholly.
+/// An error of an access to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccessError {
     /// The file ends this many bytes into the access.
@@ -249,7 +249,7 @@ impl Files {
 }
 
 impl File {
-    /// Whether `access` succeeded through the mapping, which follows the file's growth.
+    /// Runs `access` on the mapping, which follows the file's growth. Returns whether it succeeded.
     fn through_mapping(&mut self, mut access: impl FnMut(&Mapping) -> bool) -> bool {
         let Some(mapping) = &self.mapping else {
             return false;

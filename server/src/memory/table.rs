@@ -1,4 +1,4 @@
-//! The table of maps: bus addresses to file ranges, or to the client that has to be asked.
+//! The table of maps from bus addresses to file ranges, or to the client that owns the memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use crate::ratelimit::limited;
 /// Addresses and sizes of maps are multiples of this.
 pub(crate) const PAGE_SIZE: u64 = 4096;
 
-/// Why a map was not made, or a range not unmapped.
+/// An error of mapping or unmapping a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MapError {
-    #[error("{address:#x} + {size:#x}: both have to be multiples of {PAGE_SIZE:#x}")]
+    #[error("{address:#x} + {size:#x}: both must be multiples of {PAGE_SIZE:#x}")]
     Unaligned { address: u64, size: u64 },
     #[error("{address:#x} + {size:#x} overlaps the map at {other:#x}; unmap that first")]
     Overlap { address: u64, size: u64, other: u64 },
@@ -32,8 +32,8 @@ pub(crate) enum MapError {
 }
 
 impl MapError {
-    /// The error number for the reply. ENOSPC is what the kernel's IOMMU driver gives when its
-    /// limit on mappings is reached, EMFILE what a process gets that has too many files open.
+    /// Returns the errno for the reply. The kernel's IOMMU driver gives ENOSPC at its limit of mappings; a
+    /// process with too many open files gets EMFILE.
     pub(crate) fn errno(self) -> Errno {
         match self {
             Self::Unaligned { .. } | Self::Cut { .. } => Errno::EINVAL,
@@ -56,7 +56,7 @@ struct Map {
     backing: Backing,
 }
 
-/// What is behind a map.
+/// The memory behind a map.
 #[derive(Clone, Copy, Debug)]
 enum Backing {
     File(FileRange),
@@ -64,7 +64,7 @@ enum Backing {
     Owner(Owner),
 }
 
-/// Where in a file a map begins.
+/// The start of a map in a file.
 #[derive(Clone, Copy, Debug)]
 struct FileRange {
     file: FileId,
@@ -78,7 +78,7 @@ struct Piece {
     len: usize,
 }
 
-/// How far an access came.
+/// The extent to which an access was performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// To its end.
@@ -101,19 +101,19 @@ impl Reach {
     }
 }
 
-/// What a client has mapped for DMA.
+/// The DMA maps of a function.
 #[derive(Debug)]
 pub(crate) struct DmaTable {
     maps: BTreeMap<u64, Map>,
     files: Files,
-    /// How files are reached that the client says nothing about.
+    /// Access to files for which the client requests none.
     access: ClientMemory,
     /// Devices go through memory in order, so the map of the last access is often that of the next.
     /// A copy goes back and forth between two.
     last_read: Option<Map>,
     last_written: Option<Map>,
     limit: usize,
-    /// What the device wrote, wherever that was.
+    /// The pages that the device wrote, in any memory.
     pub(crate) log: DirtyLog,
 }
 
@@ -194,9 +194,8 @@ impl DmaTable {
         Ok(())
     }
 
-    /// Whether a map wants its file mapped: the client's word goes before the profile's. A file that
-    /// cannot be mapped safely is read and written all the same, in which the client sees no
-    /// difference.
+    /// Returns whether a map asks for its file to be mapped: the client's flags override the profile. The
+    /// server reads and writes a file that it cannot map safely; the client sees no difference.
     fn maps_file(&self, flags: DmaMapFlags) -> bool {
         flags.contains(DmaMapFlags::ACCESS_MMAP)
             || (self.access == ClientMemory::MapSealed
@@ -329,7 +328,7 @@ impl DmaTable {
         Ok(Reach::All)
     }
 
-    /// Who has to be asked for what is mapped at `address`, if anybody.
+    /// Returns the client that owns the memory at `address`, if the map there has no file.
     pub(crate) fn owner(&self, address: u64) -> Option<Owner> {
         match self
             .last_at_or_below(address)

@@ -1,4 +1,4 @@
-//! The states of migration: what each of them means, and which way leads from one to another.
+//! The states of migration, their meaning, and the paths between them.
 //!
 //! The arcs are those of Linux (`vfio_mig_get_next_state`) for a device with P2P and PRE_COPY:
 //!
@@ -9,15 +9,15 @@
 //!  PRE_COPY ◀──▶ PRE_COPY_P2P ──▶ STOP_COPY
 //! ```
 //!
-//! A state that is no neighbour is reached by the shortest way on which nothing is saved, or, from
-//! one saving state to another, on which saving never ends. So STOP_COPY does not become PRE_COPY.
+//! The path to a state that is no neighbour is the shortest one on which nothing is saved, or between two
+//! saving states the shortest one on which saving never ends. So STOP_COPY does not become PRE_COPY.
 //! ERROR has no arcs.
 
 use vfio_user_protocol::messages::device_feature::mig_device_state::DeviceState::{
     self, Error, PreCopy, PreCopyP2p, Resuming, Running, RunningP2p, Stop, StopCopy,
 };
 
-/// What a state means for the function.
+/// The meaning of a state for the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
     /// It begins no transfer.
@@ -28,7 +28,7 @@ pub(super) struct Meaning {
     pub(super) saving: bool,
 }
 
-/// What `state` means.
+/// Returns the meaning of `state`.
 pub(super) const fn meaning(state: DeviceState) -> Meaning {
     let (rests, frozen, saving) = match state {
         Running => (false, false, false),

@@ -1,6 +1,7 @@
-//! The stream that a device is restored from, as it comes.
+//! The stream that a device is restored from, as it arrives.
 //!
-//! What can be judged is judged at once, so that who sends it learns early that it is in vain.
+//! The server validates each part as early as possible, so that the sender learns early of a stream that
+//! does not fit.
 
 use pci_device_models::host::DeviceRef;
 use pci_device_models::snapshot::RestoreError;
@@ -10,10 +11,10 @@ use thiserror::Error;
 
 use super::record::{self, HEAD, LABEL, MEMORY, STATE, VERSION};
 
-/// Most bytes of a stream. They are all kept until the device is restored.
+/// Maximum bytes of a stream. The server keeps all of them until it restores the device.
 pub(super) const MAX_STREAM: usize = 512 << 20;
 
-/// Why a stream is of no use.
+/// An error of a stream.
 #[derive(Debug, Error)]
 pub(crate) enum StreamError {
     #[error("the stream has more than {MAX_STREAM} bytes")]
@@ -40,7 +41,7 @@ pub(crate) enum StreamError {
     Restore(#[from] RestoreError),
 }
 
-/// What has come of a stream.
+/// The received part of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     /// A record that is not complete.

@@ -12,7 +12,7 @@ use super::record::{self, LABEL, STATE, VERSION};
 #[derive(Debug)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
-    /// How much of it has been read.
+    /// Bytes of it that have been read.
     read: usize,
     /// The memory that is in it.
     sent: Memory,

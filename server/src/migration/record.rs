@@ -1,5 +1,5 @@
-//! What a stream is made of: records, each a kind, a length and a payload of so many bytes. Numbers
-//! are little-endian, kind and length have 32 bits.
+//! The records of a stream: a kind, a length and a payload of that many bytes. Numbers are
+//! little-endian; kind and length have 32 bits.
 //!
 //! | kind | payload | place |
 //! |---|---|---|
@@ -64,7 +64,7 @@ pub(super) fn put_memory(bar: u32, content: &Content, out: &mut Vec<u8>) {
     });
 }
 
-/// What the payload of a MEMORY record says.
+/// Parses the payload of a MEMORY record.
 pub(super) fn memory(payload: &[u8]) -> Option<(u32, Content)> {
     let (bar, rest) = payload.split_first_chunk()?;
     let (offset, bytes) = rest.split_first_chunk()?;

@@ -22,8 +22,8 @@ pub(super) struct Listener {
     socket: UnixListener,
     token: Token,
     peers: Arc<Peers>,
-    /// A descriptor to be given up where there is no other one for a connection, which can then be
-    /// closed instead of being left to wait for nobody knows what.
+    /// A reserve descriptor. When the process has no other descriptor for a connection, the server uses
+    /// this one to accept the connection and close it, so that the peer does not wait in vain.
     spare: Option<OwnedFd>,
 }
 

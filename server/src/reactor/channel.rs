@@ -55,7 +55,7 @@ impl Channel {
         self.incoming.receive(&self.socket, buffers)
     }
 
-    /// Whether there are bytes that no message has been made of yet.
+    /// Returns whether received bytes are not yet part of a complete message.
     pub(super) const fn has_received(&self) -> bool {
         self.incoming.has_received()
     }
@@ -92,8 +92,8 @@ impl Channel {
         self.outgoing.send_with_fds(&self.socket, message, fds)
     }
 
-    /// Whether more than `most` bytes wait to be sent, or so many messages with descriptors that no
-    /// more may be added.
+    /// Returns whether more than `most` bytes, or the maximum number of messages with descriptors, wait to
+    /// be sent.
     pub(super) fn is_full(&self, most: usize) -> bool {
         self.outgoing.is_full(most)
     }
@@ -118,7 +118,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Whether the other side has closed the socket, though what it sent may still be there.
+    /// Returns whether the peer has closed the socket. Unread data may still be there.
     pub(super) fn is_abandoned(&self) -> bool {
         let mut socket = [PollFd::new(&self.socket, PollFlags::empty())];
         let ready = poll(&mut socket, Some(&Timespec::default()));

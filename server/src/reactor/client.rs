@@ -21,32 +21,32 @@ const RECEIVES_PER_TURN: usize = 16;
 /// Bytes of replies that are gathered before they leave.
 const GATHERED_REPLIES: usize = 256 * 1024;
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The client had nothing to say.
     Idle,
     /// It was served. The next thing it does makes its socket ready anew.
     Served,
-    /// It was served, but has more to say than one turn is for.
+    /// It was served, but has sent more than one turn handles.
     HasMore,
-    /// It is gone, or has to go.
+    /// It has disconnected, or the server must disconnect it.
     Gone,
 }
 
-/// How far a client has closed its socket.
+/// The directions in which a client has closed its socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Closed {
-    /// Not as far as known.
+    /// None, as far as known.
     #[default]
     No,
-    /// It sends nothing more; what it sent before is still served.
+    /// It sends nothing more; the server still serves earlier requests.
     Sending,
-    /// It takes nothing more either, so that nothing has to wait for its sake.
+    /// It receives nothing more either, so nothing waits for it.
     Wholly,
 }
 
-/// A reply that is held back until the time has passed that its request took.
+/// A deferred reply: the server sends it when the time that the request takes has passed.
 #[derive(Debug)]
 struct Parked {
     wait: Wait,
@@ -60,7 +60,7 @@ pub(super) struct Client {
     id: ClientId,
     limits: ClientLimits,
     channel: Channel,
-    /// The socket on which the server asks, if the client wants one for that.
+    /// The twin socket for the server's commands, if the client negotiated one.
     twin: Option<Channel>,
     /// There may be something to be read from it.
     twin_ready: bool,
@@ -71,7 +71,7 @@ pub(super) struct Client {
     /// The first of what is deferred has been tried and waits for transfers to come to rest. Until
     /// they have, it is the same.
     waits: bool,
-    /// What came meanwhile.
+    /// Messages that arrived meanwhile.
     deferred: Deferred,
     /// The last turn ended with [`Turn::HasMore`].
     has_more: bool,
@@ -130,17 +130,17 @@ impl Client {
         self.closed = self.closed.max(closed);
     }
 
-    /// Whether it has closed its socket, noticed or not.
+    /// Returns whether it has closed its socket, even if the event loop has not noticed.
     pub(super) fn is_abandoned(&self) -> bool {
         self.channel.is_abandoned()
     }
 
-    /// Whether it wants another turn without being heard.
+    /// Returns whether it needs another turn without a further event.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more || self.twin_ready
     }
 
-    /// Whether it wants a turn when transfers have come to rest.
+    /// Returns whether it needs a turn when transfers have come to rest.
     pub(super) fn waits(&self) -> bool {
         self.waits && !self.channel.is_full(self.limits.pending)
     }
@@ -223,13 +223,13 @@ impl Client {
         Ok(Turn::HasMore)
     }
 
-    /// Whether more messages may be looked at now.
+    /// Returns whether the server may handle more messages now.
     fn is_heard(&self) -> bool {
         let most = self.limits.pending;
         !self.channel.is_full(most) && (!self.is_held() || !self.deferred.is_full(most))
     }
 
-    /// Whether a reply is held back, or a command.
+    /// Returns whether a reply or a command is deferred.
     const fn is_held(&self) -> bool {
         self.parked.is_some() || self.waits
     }
@@ -335,7 +335,8 @@ impl Client {
         Ok(any)
     }
 
-    /// Lets a reply go that is due, or that nobody waits for any more. Whether there was one.
+    /// Releases a deferred reply that is due, or whose client receives nothing more. Returns whether there
+    /// was one.
     fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let over = self.closed == Closed::Wholly;
         let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
@@ -367,7 +368,7 @@ impl Client {
         self.channel.send_with_fds(reply, fds)
     }
 
-    /// Ends the connection, and the use that a held back reply makes of the device.
+    /// Ends the connection, and the reference that a deferred reply holds.
     pub(super) fn end(self, registry: &Registry) {
         self.channel.end(registry);
         if let Some(twin) = self.twin {

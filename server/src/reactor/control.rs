@@ -19,7 +19,7 @@ use crate::control::{self, MAX_LINE};
 const READ_SIZE: usize = 4096;
 /// Bytes that a control client may leave unread.
 const MAX_UNREAD: usize = 1 << 20;
-/// Control clients are few and slow: being woken for room that nobody needs is no matter.
+/// Control clients are few and slow, so needless wake-ups for write readiness do not matter.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// One control client.
@@ -31,7 +31,7 @@ pub(super) struct ControlClient {
     pub(super) function: usize,
     /// It gets events.
     pub(super) subscribed: bool,
-    /// What came and is not taken yet: at most one line and a bit.
+    /// Received bytes that are not executed yet: at most a line and one read.
     received: Vec<u8>,
     outgoing: Outgoing,
 }

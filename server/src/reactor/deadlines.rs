@@ -1,4 +1,4 @@
-//! When the functions have something to do that nobody has to ask for.
+//! Deadlines of the served functions.
 
 use pci_device_models::time::{Time, earliest};
 

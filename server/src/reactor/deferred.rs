@@ -1,5 +1,5 @@
-//! Messages that have been received but have to wait for a reply that is held back. They are taken
-//! off the socket nevertheless, because replies to the server's own commands come behind them.
+//! Received messages that wait for a deferred reply. The server reads them from the socket nevertheless,
+//! because replies to its own commands may follow them.
 
 use std::collections::VecDeque;
 
@@ -45,7 +45,7 @@ impl Kept {
 }
 
 impl Deferred {
-    /// Whether none waits.
+    /// Returns whether no message waits.
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
@@ -86,8 +86,8 @@ impl Deferred {
         Some(message)
     }
 
-    /// Whether no more may be added, as of more than `most` bytes. Behind a message that is refused
-    /// there may be nothing of use.
+    /// Returns whether no further message may be added, with a limit of `most` bytes. Nothing is added after
+    /// a refused message, since the stream may be unusable there.
     pub(super) fn is_full(&self, most: usize) -> bool {
         self.bytes > most
             || self.descriptors > MAX_DESCRIPTORS

@@ -1,20 +1,20 @@
-//! Whose processes may connect.
+//! Access control: the users that may connect.
 
 use std::os::fd::AsFd;
 
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
-/// The users that are let in.
+/// The users that may connect.
 #[derive(Clone, Debug)]
 pub(super) struct Peers {
     own: u32,
-    /// `None`: everybody whom the socket's file lets in.
+    /// `None`: all users with access to the socket's file.
     others: Option<Vec<u32>>,
 }
 
 impl Peers {
-    /// Root and the user of this process, who could take it over anyway, and `others`.
+    /// Admits `others` as well as root and the user of this process, who could take it over anyway.
     pub(super) fn new(others: Option<Vec<u32>>) -> Self {
         Self {
             own: geteuid().as_raw(),
@@ -22,8 +22,8 @@ impl Peers {
         }
     }
 
-    /// The user at the other end of a connected socket, if that one is not let in: by number, or
-    /// nobody knows who.
+    /// Returns the user at the other end of a connected socket if that user may not connect: its number, or
+    /// `None` if it is unknown.
     pub(super) fn stranger(&self, socket: impl AsFd) -> Option<Option<u32>> {
         self.others.as_ref()?;
         let uid = socket_peercred(socket).ok().map(|peer| peer.uid.as_raw());

@@ -1,5 +1,5 @@
-//! The power rail's switch: whoever is connected sends bytes, `N` for on and `F` for off. Firmware in
-//! a guest does so through a character device of its virtual machine.
+//! The rail socket: a connected peer sends bytes, `N` for on and `F` for off. Firmware in a guest does so
+//! through a character device of its virtual machine.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -19,11 +19,11 @@ use crate::ratelimit::limited;
 /// Bytes that one read takes.
 const READ_SIZE: usize = 64;
 
-/// Where the switch is connected.
+/// The rail socket of a slot.
 #[derive(Debug)]
 pub(super) struct Rail {
     listener: Listener,
-    /// What connections are watched as.
+    /// Token of the connection.
     token: Token,
     /// The present connection.
     socket: Option<OwnedFd>,
@@ -45,9 +45,9 @@ impl Rail {
         })
     }
 
-    /// Accepts whoever wants to connect. The newest connection is the one that counts: a virtual
-    /// machine that was started anew must not wait for the end of the one before. Says how many were
-    /// refused.
+    /// Accepts pending connections. The newest connection replaces the previous one: a restarted virtual
+    /// machine must not wait for the end of its predecessor. Returns the number of refused
+    /// connections.
     pub(super) fn accept(&mut self, registry: &Registry) -> u64 {
         let (token, newest) = (self.token, &mut self.socket);
         self.listener.accept(registry, |socket| {

@@ -63,7 +63,7 @@ pub(super) struct Served {
     last_client: u64,
 }
 
-/// What a function has to do without being asked.
+/// Work of a function that no event of a socket triggers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agenda {
     /// When [`Served::advance`] has something to do.
@@ -156,8 +156,8 @@ impl Served {
         Ok(function)
     }
 
-    /// Accepts whoever wants to connect. Those for whom there is no room are closed at once, which
-    /// tells them more than a connection that nobody answers.
+    /// Accepts pending connections. Closes a connection at once if there is no room for a further client, so
+    /// that the peer need not wait for an answer.
     pub(super) fn accept(
         &mut self,
         seat: &mut Seat<'_>,
@@ -183,8 +183,8 @@ impl Served {
         self.listener = Some(listener);
     }
 
-    /// Does what is left to do for clients that have hung up, whose places others want: whoever hangs
-    /// up and connects again must not find his place taken by himself.
+    /// Ends the clients that have hung up, so that their places are free: a client that hangs up and
+    /// reconnects must not find its place taken by its old connection.
     fn end_abandoned(
         &mut self,
         seat: &mut Seat<'_>,
@@ -457,11 +457,11 @@ impl Served {
         self.give_turns(seat, shared, registry, now, |client| {
             client.due().is_some_and(|due| due <= now) || asked == Some(client.number())
         });
-        // Unless the reply was there already, and nobody had looked.
+        // Expires the command unless its reply has arrived and is unread.
         self.outputs.dma.expire(now);
     }
 
-    /// What is to be done without being asked for.
+    /// Returns the work of the function that no event of a socket triggers.
     pub(super) fn agenda(&self, seat: &Seat<'_>) -> Agenda {
         let dma = &self.outputs.dma;
         let mut due = earliest(seat.device.next_deadline(), dma.deadline());
@@ -546,13 +546,13 @@ impl Served {
         }
     }
 
-    /// Whether no client can come any more.
+    /// Returns whether no further client can connect.
     pub(super) fn is_finished(&self) -> bool {
         (self.listener.is_none() || (self.limits.once && self.stats.clients > 0))
             && self.connected() == 0
     }
 
-    /// How many clients are connected.
+    /// Returns the number of connected clients.
     pub(super) fn connected(&self) -> usize {
         self.clients.iter().flatten().count()
     }

@@ -23,7 +23,7 @@ pub(super) struct Slot {
     pub(super) served: Vec<usize>,
 }
 
-/// What a served function has of its slot.
+/// The parts of a slot that a served function uses.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
     pub(super) device: DeviceMut<'a>,
@@ -77,7 +77,7 @@ impl Slot {
         }
     }
 
-    /// Accepts whoever wants to switch the rail. Returns how many were refused.
+    /// Accepts pending connections to the rail socket. Returns the number of refused ones.
     pub(super) fn rail_accept(&mut self, registry: &Registry) -> u64 {
         self.rail.as_mut().map_or(0, |rail| rail.accept(registry))
     }

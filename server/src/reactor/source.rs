@@ -1,4 +1,4 @@
-//! What the event loop waits for, as mio's tokens.
+//! Event sources of the event loop, as mio's tokens.
 
 use mio::Token;
 
@@ -14,7 +14,7 @@ pub(super) struct ClientId {
 /// Clients that a function may have at once, whatever its profile says.
 pub(super) const MAX_CLIENTS: usize = 1 << 12;
 
-/// Where an event comes from.
+/// The source of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// [`crate::Handle::shutdown`].
@@ -25,7 +25,7 @@ pub(super) enum Source {
     Listener(usize),
     /// A client of a function.
     Client(ClientId),
-    /// The socket on which a client of a function is asked.
+    /// The twin socket, on which the server sends commands to a client of a function.
     Twin(ClientId),
     /// The resample eventfd of a function.
     Resample(usize),
@@ -35,9 +35,9 @@ pub(super) enum Source {
     ControlListener(usize),
     /// A control client, by its own number.
     Control(usize),
-    /// The listener for who switches a slot's power rail.
+    /// The listener of a slot's rail socket.
     RailListener(usize),
-    /// Who switches a slot's power rail.
+    /// The connection to a slot's rail socket.
     Rail(usize),
     /// The listener at the other end of a function's line.
     LineListener(usize),

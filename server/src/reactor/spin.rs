@@ -1,14 +1,14 @@
-//! Whether to look for the next request a while before going to sleep.
+//! Decides whether to busy-poll for the next request before going to sleep.
 //!
-//! A sleep and its end cost more than a whole request does, so a client on another CPU that asks
-//! at short intervals is served several times as fast by a server that keeps looking. On a shared
-//! CPU, or with a client that asks now and then, looking only burns time. Which of the two it is
-//! shows by itself: many short waits in a row switch looking on; looking in vain switches it off
-//! and makes it harder to switch on again, looking with success makes it easier.
+//! A sleep and a wake-up cost more than a whole request. A server that busy-polls therefore serves a
+//! client on another CPU with short intervals between requests several times as fast. On a shared CPU,
+//! or with a client that rarely sends requests, polling only wastes time. The measured waits decide:
+//! many short waits in a row switch polling on. Polling in vain switches it off and makes it harder to
+//! switch on again; polling with success makes it easier.
 
 use std::time::Duration;
 
-/// Short waits that switch looking on, to begin with and at the extremes.
+/// Number of short waits that switch polling on: initially, and at the extremes.
 const NEEDED_AT_FIRST: u32 = 16;
 const NEEDED_AT_LEAST: u32 = 4;
 const NEEDED_AT_MOST: u32 = 4096;
@@ -34,7 +34,7 @@ impl Spin {
         }
     }
 
-    /// How long to look now, if at all.
+    /// Returns how long to poll now, or `None` to sleep.
     pub(super) fn window(&self) -> Option<Duration> {
         self.on.then_some(self.window)
     }

@@ -1,19 +1,18 @@
-//! Replies that leave together.
+//! Replies that are sent together.
 //!
-//! A reply that leaves wakes its client. Where that runs on the server's CPU it takes it over, often
-//! only to wait for something else again, and the next request is taken with cold caches. So when
-//! several clients have asked for something, the replies to a few of them leave one right after the
-//! other, once all of these have been served.
+//! Sending a reply wakes its client. A client on the server's CPU preempts the server, often only to
+//! wait again, and the server continues with cold caches. When several clients have sent requests, the
+//! server therefore serves a few of them first and then sends their replies one after the other.
 
 use std::collections::VecDeque;
 
 use super::source::ClientId;
 
-/// Clients whose replies leave together at most. The first of them waits some ten microseconds, as the
-/// last one does in any case.
+/// Maximum number of clients whose replies are sent together. The first of them waits some ten
+/// microseconds, as the last one does in any case.
 const MOST: usize = 16;
 
-/// Clients of which each has a reply that has not left yet.
+/// Clients with an unsent reply.
 #[derive(Debug, Default)]
 pub(crate) struct Together {
     clients: VecDeque<ClientId>,
@@ -21,32 +20,32 @@ pub(crate) struct Together {
 }
 
 impl Together {
-    /// From now on replies are gathered, or leave at once.
+    /// Sets whether replies are gathered or sent at once from now on.
     pub(super) fn gather(&mut self, gathers: bool) {
         self.gathers = gathers;
     }
 
-    /// Whether a reply may wait for others.
+    /// Returns whether a reply may wait for others.
     pub(super) const fn gathers(&self) -> bool {
         self.gathers
     }
 
-    /// A client has a reply that waits.
+    /// Adds a client with a waiting reply.
     pub(super) fn add(&mut self, client: ClientId) {
         self.clients.push_back(client);
     }
 
-    /// Whether somebody's reply waits.
+    /// Returns whether a reply waits.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.clients.is_empty()
     }
 
-    /// Whether these are as many as may be.
+    /// Returns whether the maximum number of clients is reached.
     pub(super) fn is_full(&self) -> bool {
         self.clients.len() >= MOST
     }
 
-    /// The client whose reply has waited longest, whose turn it is now.
+    /// Removes and returns the client whose reply has waited longest.
     pub(super) fn next(&mut self) -> Option<ClientId> {
         self.clients.pop_front()
     }

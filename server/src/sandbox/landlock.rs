@@ -10,15 +10,15 @@ use landlock::{
 
 use super::{Sandbox, SandboxError};
 
-/// What is forbidden where the kernel can: everything that this version of Landlock knows.
+/// The version of Landlock whose rules are applied as far as the kernel supports them.
 const KNOWN: ABI = ABI::V9;
 
-/// How much of Landlock is in force.
+/// The extent to which Landlock is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LandlockLevel {
-    /// None: nobody wants it.
+    /// Not in force: the settings disable it.
     Off,
-    /// None: the kernel has no Landlock, or it was switched off at boot.
+    /// Not in force: the kernel has no Landlock, or it was disabled at boot.
     Missing,
     /// As much as this version of the kernel's interface knows.
     Abi(i32),
@@ -62,7 +62,8 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<LandlockLevel, SandboxError>
     })
 }
 
-/// What saving and restoring a state needs: a file is written beside the one that it replaces.
+/// Returns the rights for saving and restoring a state: a save writes a file beside the one that it
+/// replaces.
 fn save_and_restore() -> BitFlags<AccessFs> {
     AccessFs::ReadFile
         | AccessFs::WriteFile

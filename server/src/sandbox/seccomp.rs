@@ -95,7 +95,7 @@ const FREE: &[c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// What x86-64 has beside the above, for the same purposes.
+/// Further system calls of x86-64 for the same purposes.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[
     libc::SYS_epoll_wait,
@@ -155,7 +155,7 @@ fn put_up(rules: Rules, other: SeccompAction, listed: SeccompAction) -> Result<(
     apply_filter(&program).map_err(|error| error.to_string())
 }
 
-/// What a server does, with or without files to be opened.
+/// Returns the system calls of a server, with or without those that open files.
 fn allowed(files: bool) -> Result<Rules, BackendError> {
     let mut free = [FREE, OLDER].concat();
     if files {
@@ -167,7 +167,7 @@ fn allowed(files: bool) -> Result<Rules, BackendError> {
         let executable = SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64);
         rules.insert(call, vec![argument(2, executable, 0)?]);
     }
-    // Twin sockets are pairs, which reach nobody else.
+    // Twin sockets are pairs, which reach no other process.
     let unix = argument(0, SeccompCmpOp::Eq, libc::AF_UNIX as u64)?;
     rules.insert(libc::SYS_socketpair, vec![unix]);
     Ok(rules)

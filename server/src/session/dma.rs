@@ -1,11 +1,12 @@
 //! DMA_MAP and DMA_UNMAP.
 //!
-//! There is one table of maps per function, whichever client a map came from: the kernel's is that of
-//! the container which all who open a device share. Two clients of a function thus have to agree on
-//! addresses, and either can take back what the other mapped.
+//! All clients of a function share one table of maps, as all openers of a device share a container in
+//! the kernel. Two clients of a function must therefore agree on addresses, and each can remove maps of
+//! the other.
 //!
-//! Transfers run between messages and look their maps up for every piece, so a reply to DMA_UNMAP
-//! never leaves while something still reaches the memory; what a client was asked for is given up.
+//! Transfers run between messages and look their maps up for every piece. So no transfer accesses the
+//! memory any more when the reply to DMA_UNMAP is sent. The server drops outstanding commands to a
+//! client for that memory.
 
 use std::os::fd::OwnedFd;
 

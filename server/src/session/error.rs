@@ -1,4 +1,4 @@
-//! Why a request is refused.
+//! Errors of refused requests.
 
 use pci_device_models::host::HostError;
 use vfio_user_protocol::{Command, Errno, MessageError, UnknownCommand};

@@ -51,7 +51,7 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// What came beside the request, and it itself if it is of use.
+/// Classifies the descriptors with a request, and returns the eventfd if there is exactly one.
 fn attached(mut fds: Vec<OwnedFd>) -> (AttachedFd, Option<EventFd>) {
     match (fds.pop(), fds.is_empty()) {
         (None, _) => (AttachedFd::None, None),

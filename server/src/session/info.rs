@@ -49,7 +49,8 @@ pub(super) fn region(
     Ok(())
 }
 
-/// How a client that takes descriptors is told what it may map, and how many it needs for that.
+/// Returns the capability that describes mappable memory to a client that accepts descriptors, and the
+/// number of descriptors.
 fn tell(session: &Session, memory: &Mappable) -> (Option<Capability>, usize) {
     match memory {
         Mappable::Whole => (None, 1),

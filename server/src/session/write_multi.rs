@@ -33,7 +33,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Whether all bytes of the write were written.
+/// Performs a write. Returns whether all of its bytes were written.
 fn complete(cx: &mut Context<'_>, write: &Write) -> Result<bool, RequestError> {
     let bytes = write.bytes();
     let written = region::write_bytes(cx, write.region, write.offset, bytes)?;

@@ -184,7 +184,7 @@ pub(super) fn power_resource(name: &NameString, level: u8, body: &[u8]) -> Aml {
     )
 }
 
-/// Whether a method runs once at a time.
+/// Concurrency of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Serialized {
     No = 0,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Who did something.
+/// The actor of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     Client,

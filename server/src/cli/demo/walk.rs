@@ -36,7 +36,7 @@ const PME_DELAY: Duration = Duration::from_millis(50);
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What `status` says, as far as the walk shows it.
+/// The part of `status` that the walk shows.
 #[derive(Debug, Deserialize)]
 struct Status {
     nanos: u64,
@@ -138,7 +138,7 @@ fn low_power_with_wakeup(client: &mut Client, notes: &mut Notes) -> anyhow::Resu
     notes.step(Who::Client, "LOW_POWER_EXIT")
 }
 
-/// Where in config space PMCSR is.
+/// Offset of PMCSR in config space.
 fn find_pmcsr(client: &mut Client) -> anyhow::Result<u64> {
     const CAPABILITIES_AT_MOST: usize = 48;
     let mut link = CAPABILITIES;

@@ -26,7 +26,8 @@ pub fn passed_sockets() -> Result<Vec<(RawFd, String)>, Failure> {
     Ok(sockets.collect())
 }
 
-/// Where the service manager listens. Found before a server is shut in, which makes no sockets.
+/// The connection to the service manager. It is opened before the server enters the sandbox, which allows
+/// no new sockets.
 pub struct Manager(Option<UnixDatagram>);
 
 impl Manager {

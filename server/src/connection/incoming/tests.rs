@@ -23,7 +23,7 @@ struct Pair {
     pool: BufferPool,
 }
 
-/// What a message was and which files came with it, by inode; `None` for too many.
+/// A message and the files with it, by inode; `None` for too many.
 type Seen = (u16, usize, Option<Vec<u64>>);
 
 impl Pair {

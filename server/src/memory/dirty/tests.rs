@@ -231,7 +231,7 @@ fn of_a_log_that_is_full_all_pages_are_dirty() {
     }
 }
 
-/// What happens to a log. Addresses and lengths are in units of 512 bytes.
+/// An operation on a log. Addresses and lengths are in units of 512 bytes.
 #[derive(Clone, Debug)]
 enum Step {
     Mark(u64, u64),

@@ -428,7 +428,7 @@ impl Naive {
         true
     }
 
-    /// Where a byte lies, as file and offset.
+    /// The place of a byte, as file and offset.
     fn find(&self, address: u64, write: bool) -> Result<(usize, usize), DmaError> {
         let unmapped = DmaError::Unmapped { address };
         let page = self.pages.get((address / PAGE_SIZE) as usize);
