@@ -6,6 +6,7 @@
 //! the next deadline of a device.
 
 mod accept;
+mod busy_poll;
 mod channel;
 mod client;
 mod control;
@@ -17,7 +18,6 @@ mod rail;
 mod served;
 mod slot;
 mod source;
-mod spin;
 mod together;
 
 use std::io;
@@ -40,6 +40,7 @@ use crate::served::{ServedFunction, ServedSlot};
 use crate::settings::Settings;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
+use busy_poll::BusyPoll;
 use client::{Closed, Turn};
 use control::ControlClient;
 use controls::Controls;
@@ -48,19 +49,18 @@ use peers::Peers;
 use served::{Limits, Served};
 use slot::{Seat, Slot};
 use source::{ClientId, Source};
-use spin::Spin;
 use together::Together;
 
 /// Events that one poll reports at most.
 const EVENTS: usize = 256;
-/// Turns of one client in a row before everything else is looked at, if it is the only client and
+/// Turns of one client in a row before everything else is polled, if it is the only client and
 /// if it is not.
 const TURNS_OF_ONLY_CLIENT: u32 = 64;
 const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
 /// Lines of one control client that are carried out in a row.
 const CONTROL_LINES_PER_TURN: u32 = 64;
-/// Looks at one client in vain between looks at everybody else.
-const LOOKS_BETWEEN_POLLS: u32 = 64;
+/// Polls of one client in vain between polls of everybody.
+const TRIES_BETWEEN_POLLS: u32 = 64;
 
 /// State that all connections use in turn.
 #[derive(Debug, Default)]
@@ -101,13 +101,13 @@ pub(crate) struct Reactor {
     clock: Clock,
     limits: Limits,
     state_places: Places,
-    spin: Spin,
+    busy_poll: BusyPoll,
     /// The client that was served last.
     hot: Option<ClientId>,
-    /// When a client was last looked at, and when one was last served, on the system's clock.
-    looked: Time,
+    /// When a client was last polled, and when one was last served, on the system's clock.
+    polled: Time,
     served: Time,
-    /// Turns of one client since everything else was looked at.
+    /// Turns of one client since everything else was polled.
     turns_since_poll: u32,
     /// Clients that are connected.
     clients: usize,
@@ -138,9 +138,9 @@ impl Reactor {
                 dma_timeout: settings.dma_timeout,
             },
             state_places: settings.state_places,
-            spin: Spin::new(settings.poll.window()),
+            busy_poll: BusyPoll::new(settings.poll.window()),
             hot: None,
-            looked: now,
+            polled: now,
             served: now,
             turns_since_poll: 0,
             clients: 0,
@@ -278,44 +278,44 @@ impl Reactor {
             (timeout, most) => timeout.or(most),
         };
         if self.busy.is_empty()
-            && let (Some(hot), Some(window)) = (self.hot, self.spin.window())
-            && self.look(hot, timeout.map_or(window, |left| left.min(window)))?
+            && let (Some(hot), Some(window)) = (self.hot, self.busy_poll.window())
+            && self.busy_poll_client(hot, timeout.map_or(window, |left| left.min(window)))?
         {
             return Ok(true);
         }
         let before = self.served;
         let heard = self.poll(timeout)?;
         if heard.request {
-            self.spin.waited(self.served.since(before));
+            self.busy_poll.waited(self.served.since(before));
         }
         Ok(heard.anything)
     }
 
-    /// Looks for the next request of a client again and again for up to `window`. Whether anything
+    /// Polls a client again and again for its next request, for up to `window`. Returns whether anything
     /// was found.
-    fn look(&mut self, hot: ClientId, window: Duration) -> io::Result<bool> {
+    fn busy_poll_client(&mut self, hot: ClientId, window: Duration) -> io::Result<bool> {
         let turns = if self.clients > 1 {
             TURNS_OF_ONE_AMONG_MANY
         } else {
             TURNS_OF_ONLY_CLIENT
         };
-        let mut looks = 0;
+        let mut tries = 0;
         while self.turns_since_poll < turns {
             match self.client_ready(hot, Closed::No) {
                 Turn::Idle => {}
                 Turn::Served | Turn::HasMore => {
                     self.turns_since_poll += 1;
-                    self.spin.hit();
+                    self.busy_poll.hit();
                     return Ok(true);
                 }
                 Turn::Gone => return Ok(true),
             }
-            looks += 1;
-            if looks % LOOKS_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
+            tries += 1;
+            if tries % TRIES_BETWEEN_POLLS == 0 && self.poll(Some(Duration::ZERO))?.anything {
                 return Ok(true);
             }
-            if self.looked.since(self.served) >= window {
-                self.spin.miss();
+            if self.polled.since(self.served) >= window {
+                self.busy_poll.miss();
                 return Ok(false);
             }
         }
@@ -456,8 +456,8 @@ impl Reactor {
         else {
             return Turn::Idle;
         };
-        self.looked = system();
-        let now = self.clock.at(self.looked);
+        self.polled = system();
+        let now = self.clock.at(self.polled);
         let registry = self.poll.registry();
         let turn =
             function.client_ready(&mut seat, id.index, &mut self.shared, registry, now, closed);
@@ -465,7 +465,7 @@ impl Reactor {
             Turn::Idle => return turn,
             Turn::Served | Turn::HasMore => {
                 self.hot = Some(id);
-                self.served = self.looked;
+                self.served = self.polled;
             }
             Turn::Gone => {
                 self.hot = None;
@@ -479,7 +479,7 @@ impl Reactor {
     /// Sends the replies that have waited for each other.
     fn deliver(&mut self) {
         while let Some(id) = self.shared.together.next() {
-            let now = self.clock.at(self.looked);
+            let now = self.clock.at(self.polled);
             if let Some((function, mut seat)) =
                 served(&mut self.functions, &mut self.slots, id.function)
                 && !function.deliver(&mut seat, id.index, self.poll.registry(), now)

@@ -62,7 +62,7 @@ impl Function {
     }
 
     /// As [`Self::config_read`], but leaves no trace.
-    pub fn look_at_config(&self, offset: u64, data: &mut [u8]) {
+    pub fn peek_config(&self, offset: u64, data: &mut [u8]) {
         if self.core.powered {
             self.core.config.read(offset, data);
         } else {
@@ -72,7 +72,7 @@ impl Function {
 
     /// As [`Self::read`], but leaves no trace: registers of the device, which a read may change, read
     /// all ones.
-    pub fn look(&self, target: Target, offset: u64, data: &mut [u8]) {
+    pub fn peek(&self, target: Target, offset: u64, data: &mut [u8]) {
         let core = &self.core;
         if core.state != PowerState::D0 || !core.decoding_enabled(target) {
             data.fill(ALL_ONES);

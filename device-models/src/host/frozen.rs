@@ -38,8 +38,8 @@ impl DeviceMut<'_> {
         let function = self.slot.function();
         region::check(function, region, offset, data.len())?;
         match region::target(region) {
-            Some(target) => function.look(target, offset, data),
-            None => function.look_at_config(offset, data),
+            Some(target) => function.peek(target, offset, data),
+            None => function.peek_config(offset, data),
         }
         Ok(data.len())
     }

@@ -12,19 +12,19 @@ use std::time::Duration;
 const NEEDED_AT_FIRST: u32 = 16;
 const NEEDED_AT_LEAST: u32 = 4;
 const NEEDED_AT_MOST: u32 = 4096;
-/// Looking in vain multiplies the number by this.
+/// Busy-polling in vain multiplies the number by this.
 const PENALTY: u32 = 4;
 
 #[derive(Debug)]
-pub(super) struct Spin {
+pub(super) struct BusyPoll {
     window: Duration,
     on: bool,
     short_waits: u32,
     needed: u32,
 }
 
-impl Spin {
-    /// Looks for at most `window`; zero: never.
+impl BusyPoll {
+    /// Busy-polls for at most `window`; zero: never.
     pub(super) const fn new(window: Duration) -> Self {
         Self {
             window,
@@ -52,12 +52,12 @@ impl Spin {
         }
     }
 
-    /// Looking found a request.
+    /// Busy-polling found a request.
     pub(super) fn hit(&mut self) {
         self.needed = (self.needed / 2).max(NEEDED_AT_LEAST);
     }
 
-    /// Looking found nothing.
+    /// Busy-polling found nothing.
     pub(super) fn miss(&mut self) {
         self.on = false;
         self.needed = (self.needed * PENALTY).min(NEEDED_AT_MOST);
@@ -73,7 +73,7 @@ mod tests {
     const LONG: Duration = Duration::from_micros(100);
 
     /// Short waits until it is on.
-    fn waits_until_on(spin: &mut Spin) -> u32 {
+    fn waits_until_on(spin: &mut BusyPoll) -> u32 {
         (1..)
             .find(|_| {
                 spin.waited(SHORT);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn short_waits_in_a_row_switch_it_on() {
-        let mut spin = Spin::new(WINDOW);
+        let mut spin = BusyPoll::new(WINDOW);
         for _ in 0..100 {
             for _ in 1..NEEDED_AT_FIRST {
                 spin.waited(SHORT);
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn misses_make_it_rarer_and_hits_more_frequent() {
-        let mut spin = Spin::new(WINDOW);
+        let mut spin = BusyPoll::new(WINDOW);
         waits_until_on(&mut spin);
         for needed in [64, 256, 1024, 4096, 4096] {
             spin.miss();
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_it_never_looks() {
-        let mut spin = Spin::new(Duration::ZERO);
+    fn without_a_window_it_never_polls() {
+        let mut spin = BusyPoll::new(Duration::ZERO);
         (0..10_000).for_each(|_| spin.waited(Duration::ZERO));
         assert_eq!(spin.window(), None);
     }
