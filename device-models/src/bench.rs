@@ -53,6 +53,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backend;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -18,13 +18,13 @@
 //! released. Back in D0 decoding comes first, then interrupts that still have a cause.
 
 mod access;
+mod backend;
 mod content;
 pub(crate) mod core;
 mod delays;
 pub(crate) mod doorbell;
 mod interrupt;
 mod interrupt_delivery;
-mod line;
 mod mappable;
 mod memory;
 mod pme;
@@ -48,7 +48,7 @@ pub use self::memory::{BarMemory, PrivateMemory};
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaOutcome};
 use crate::effect::Effect;
-use crate::model::{Context, LinePlace, Model};
+use crate::model::{Context, Model};
 use crate::power::PowerState;
 use crate::time::Time;
 
@@ -82,8 +82,6 @@ pub struct FunctionParts {
     pub doorbells: Vec<Doorbell>,
     /// The device.
     pub model: Box<dyn Model>,
-    /// Where its character line leads, if it has one.
-    pub line: LinePlace,
 }
 
 /// A PCI Express function.
@@ -91,7 +89,6 @@ pub struct Function {
     core: Core,
     doorbells: Vec<Doorbell>,
     model: Box<dyn Model>,
-    line: LinePlace,
 }
 
 impl fmt::Debug for Function {
@@ -115,14 +112,12 @@ impl Function {
             delays,
             mut doorbells,
             model,
-            line,
         } = parts;
         doorbells.extend(model.doorbells());
         Self {
             core: Core::new(config, contents, mappable, rom, delays),
             doorbells,
             model,
-            line,
         }
     }
 

@@ -17,6 +17,7 @@
 //! | `frozen` | the driver's side of stopping a device for migration |
 //! | `reset` | `VFIO_DEVICE_RESET`, FLR, open and close |
 
+mod backend;
 mod bus_master;
 mod config_image;
 mod device_ref;
@@ -27,7 +28,6 @@ mod event;
 mod feature;
 mod frozen;
 mod irqs;
-mod line;
 mod options;
 mod pci_core;
 mod platform;

@@ -5,10 +5,10 @@
 //! interrupts, reset of the standard registers) is done for it: a model is only called while the
 //! function is in D0 and decodes the access.
 
+pub mod backend;
 pub mod designware;
 pub mod i2c;
 pub mod ioat;
-mod line;
 mod none;
 mod parameter;
 pub mod prelude;
@@ -23,7 +23,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use line::{CharacterLine, LinePlace};
+use backend::Backend;
 pub use none::None;
 pub use parameter::InRange;
 pub use registry::{ParameterError, RAM, Registry};
@@ -91,8 +91,9 @@ pub trait Model: Saved + fmt::Debug + Send {
         let _ = (cx, name);
     }
 
-    /// The character line of the device, if it has one.
-    fn line(&mut self) -> Option<&mut dyn CharacterLine> {
+    /// Returns the side of a back end that the device implements, if it has one. The kind stays the
+    /// same.
+    fn backend(&mut self) -> Option<Backend<'_>> {
         Option::None
     }
 

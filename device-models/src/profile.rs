@@ -16,6 +16,7 @@
 //! # Ok::<(), pci_device_models::profile::ProfileError>(())
 //! ```
 
+mod backend;
 mod bars;
 mod build;
 mod builtin;
@@ -31,6 +32,7 @@ mod overrides;
 mod rom;
 mod tables;
 
+pub use backend::BackendPlace;
 pub use dump::hex_dump;
 pub use error::ProfileError;
 pub use tables::ClientMemory;
@@ -39,7 +41,8 @@ pub(crate) use builtin::BUILTIN;
 
 use crate::function::{Function, FunctionParts};
 use crate::host::DeviceSet;
-use crate::model::{LinePlace, Model, Registry};
+use crate::model::backend::BackendKind;
+use crate::model::{Model, Registry};
 use crate::slot::Slot;
 use document::{Document, Fault};
 use error::Mistake;
@@ -47,6 +50,10 @@ use tables::Tables;
 
 /// The array of BARs, whose items people name by BAR index.
 const BAR: &str = "bar";
+
+/// The parameters of a model that say where its back end leads. The second is for serial ports only.
+const BACKEND: &str = "backend";
+const LINE: &str = "line";
 
 /// A function as a profile describes it.
 ///
@@ -111,21 +118,16 @@ impl Profile {
     /// # Errors
     /// As [`Self::device_set`].
     pub fn function(&self, registry: &Registry) -> Result<Function, ProfileError> {
-        let (model, line) = self.model(registry)?;
-        let parts = self.source.parts(&self.tables)?;
-        let mut function = Function::new(FunctionParts {
-            model,
-            line,
-            ..parts
-        });
-        function.set_aux_power(self.tables.platform.aux_power);
-        Ok(function)
+        let (model, _) = self.model(registry)?;
+        self.function_around(model)
     }
 
     /// Makes the function around a model that no registry knows.
     pub(crate) fn function_around(&self, model: Box<dyn Model>) -> Result<Function, ProfileError> {
         let parts = self.source.parts(&self.tables)?;
-        Ok(Function::new(FunctionParts { model, ..parts }))
+        let mut function = Function::new(FunctionParts { model, ..parts });
+        function.set_aux_power(self.tables.platform.aux_power);
+        Ok(function)
     }
 
     /// Config space after power-on, 256 or 4096 bytes.
@@ -158,25 +160,72 @@ impl Profile {
         self.tables.host.client_memory
     }
 
-    /// The model, and where its character line leads. A model without one may have a key `line` of
-    /// its own.
-    fn model(&self, registry: &Registry) -> Result<(Box<dyn Model>, LinePlace), ProfileError> {
+    /// Returns the kind of back end that the model has, and where it leads, if it has one.
+    ///
+    /// # Errors
+    /// The registry does not know the profile's model, or the model has no back end of that kind.
+    pub fn backend(
+        &self,
+        registry: &Registry,
+    ) -> Result<Option<(BackendKind, BackendPlace)>, ProfileError> {
+        let (mut model, place) = self.model(registry)?;
+        Ok(model.backend().map(|backend| backend.kind()).zip(place))
+    }
+
+    /// Makes the model, and finds where its back end leads if it has one. Other models may have
+    /// parameters of the same names.
+    fn model(
+        &self,
+        registry: &Registry,
+    ) -> Result<(Box<dyn Model>, Option<BackendPlace>), ProfileError> {
         let all = &self.tables.model.parameters;
-        let mut others = all.clone();
-        let Some(place) = others.remove("line") else {
-            return Ok((self.create(registry, all)?, LinePlace::None));
-        };
-        let mut without = self.create(registry, &others);
-        if without.as_mut().is_ok_and(|model| model.line().is_some()) {
-            let place = place.try_into().map_err(|error: toml::de::Error| {
-                let mistake = Mistake::new("model.line", error.message());
-                self.source.error(mistake)
-            });
-            return Ok((without?, place?));
+        let mut mistaken = None;
+        for keys in [&[BACKEND, LINE][..], &[BACKEND]] {
+            let mut others = all.clone();
+            let given = keys.iter().filter_map(|key| others.remove_entry(*key));
+            let given: Vec<(String, toml::Value)> = given.collect();
+            if given.is_empty() {
+                continue;
+            }
+            match self.create(registry, &others) {
+                Ok(mut model) => match model.backend().map(|backend| backend.kind()) {
+                    Some(kind) if kind == BackendKind::Serial || !keys.contains(&LINE) => {
+                        return Ok((model, Some(self.backend_place(kind, &given)?)));
+                    }
+                    _ => {}
+                },
+                Err(error) => mistaken = mistaken.or(Some(error)),
+            }
         }
         let model = self.create(registry, all);
-        let model = model.map_err(|error| without.err().unwrap_or(error))?;
-        Ok((model, LinePlace::None))
+        let mut model = model.map_err(|error| mistaken.unwrap_or(error))?;
+        let place = model.backend().map(|_| BackendPlace::None);
+        Ok((model, place))
+    }
+
+    fn backend_place(
+        &self,
+        kind: BackendKind,
+        given: &[(String, toml::Value)],
+    ) -> Result<BackendPlace, ProfileError> {
+        let place = match given {
+            [(key, toml::Value::String(text))] => {
+                let what = if key == LINE { LINE } else { "back end" };
+                BackendPlace::parse(text, kind, what).map_err(|message| (key.as_str(), message))
+            }
+            [(key, value)] => {
+                let message = format!("{value} is no string; write where the back end leads");
+                Err((key.as_str(), message))
+            }
+            _ => Err((
+                LINE,
+                "is another name for backend; remove one of them".to_owned(),
+            )),
+        };
+        place.map_err(|(key, message)| {
+            let mistake = Mistake::new(format!("model.{key}"), message);
+            self.source.error(mistake)
+        })
     }
 
     fn create(

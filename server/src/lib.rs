@@ -13,7 +13,7 @@
 //! | `outputs` | interrupts, DMA and events of a device |
 //! | `bar_memory` | BARs that clients map |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
-//! | [`mod@line`] | the other end of a character line |
+//! | [`backend`] | back ends of device models: bytes, packets, blocks |
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the verbs of the control socket |
 //! | [`listen`] | sockets by path or descriptor |
@@ -23,12 +23,12 @@
 //! | `sys` | all unsafe code |
 #![deny(unsafe_code)]
 
+pub mod backend;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod control;
-pub mod line;
 pub mod listen;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -434,15 +434,15 @@ impl Reactor {
                 }
                 self.after_slot(number);
             }
-            Source::LineListener(number) => {
+            Source::BackendListener(number) => {
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.line_accept(self.poll.registry());
+                    function.backend_accept(self.poll.registry());
                 }
                 self.after(number);
             }
-            Source::Line(number) => {
+            Source::Backend(number) => {
                 if let Some(function) = self.functions.get_mut(number) {
-                    function.line_ready();
+                    function.backend_ready();
                 }
                 self.after(number);
             }
@@ -614,8 +614,8 @@ impl Reactor {
         else {
             return;
         };
-        if function.has_line() {
-            function.move_line(&mut seat, self.clock.now());
+        if function.has_backend() {
+            function.move_backend(&mut seat, self.clock.now());
         }
         if !function.outputs.events.is_empty() {
             for (at, event) in function.outputs.events.drain(..) {

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use pci_device_models::host::DeviceSet;
 use pci_device_models::slot::FunctionNumber;
 
-use crate::line::Line;
+use crate::backend::Backend;
 use crate::memory::ClientMemory;
 
 /// The source of a function's clients.
@@ -44,8 +44,8 @@ pub struct ServedFunction {
     pub endpoint: Endpoint,
     /// Listener of its control socket.
     pub control: Option<UnixListener>,
-    /// The other end of its character line. Without one, the device's end leads nowhere.
-    pub line: Option<Line>,
+    /// The back end of its device model. Without one, nothing moves on that side of the model.
+    pub backend: Option<Backend>,
 }
 
 impl ServedSlot {
@@ -77,7 +77,7 @@ impl ServedFunction {
             client_memory: ClientMemory::default(),
             endpoint,
             control: None,
-            line: None,
+            backend: None,
         }
     }
 
@@ -95,10 +95,10 @@ impl ServedFunction {
         self
     }
 
-    /// Sets the other end of its character line.
+    /// Sets the back end of its device model.
     #[must_use]
-    pub fn with_line(mut self, line: Line) -> Self {
-        self.line = Some(line);
+    pub fn with_backend(mut self, backend: impl Into<Backend>) -> Self {
+        self.backend = Some(backend.into());
         self
     }
 }

@@ -33,9 +33,11 @@ use pci_device_models::model::Registry;
 use pci_device_models::profile::{Profile, ProfileError};
 use serde_json::Value;
 
+use crate::backend::{self, OpenError, Opened};
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
 use crate::control::{ControlClient, ControlClientError};
+use crate::listen::Access;
 use crate::served::{Endpoint, ServedFunction, ServedSlot};
 use crate::server::{Handle, Server, ServerError};
 use crate::settings::Settings;
@@ -59,6 +61,9 @@ pub enum TestingError {
         /// The error of the system.
         source: io::Error,
     },
+    /// The back end of the model cannot be opened.
+    #[error(transparent)]
+    Backend(#[from] OpenError),
     /// The server failed.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -147,7 +152,11 @@ impl Function {
     }
 
     /// Makes the function with its sockets in `folder`.
-    fn serve(&self, folder: &Path, index: usize) -> Result<(ServedSlot, Sockets), TestingError> {
+    fn serve(
+        &self,
+        folder: &Path,
+        index: usize,
+    ) -> Result<(ServedSlot, Sockets, Opened), TestingError> {
         let profile = self.read()?;
         let sockets = Sockets {
             client: folder.join(format!("{index}.sock")),
@@ -160,14 +169,19 @@ impl Function {
                 source,
             })
         };
+        let mut opened = match profile.backend(&self.registry)? {
+            Some((kind, place)) => backend::open(kind, &place, Access::default())?,
+            None => Opened::default(),
+        };
         let name = format!("{}-{index}", self.origin);
-        let function = ServedFunction::new(name, Endpoint::Listener(bind(&sockets.client)?))
+        let mut function = ServedFunction::new(name, Endpoint::Listener(bind(&sockets.client)?))
             .with_client_memory(profile.client_memory())
             .with_control(bind(&sockets.control)?);
+        function.backend = opened.backend.take();
         let devices = profile.device_set(&self.registry)?;
         let mut slot = ServedSlot::new(devices).with_function(function);
         slot.rail = Some(bind(&sockets.rail)?);
-        Ok((slot, sockets))
+        Ok((slot, sockets, opened))
     }
 }
 
@@ -225,10 +239,12 @@ pub fn start(
     });
     let mut server = Server::new(options.settings)?;
     let mut sockets = Vec::new();
+    let mut opened = Vec::new();
     for (index, function) in functions.into_iter().enumerate() {
-        let (function, its_sockets) = function.serve(folder.path(), index)?;
+        let (function, its_sockets, its_backend) = function.serve(folder.path(), index)?;
         server.add(function)?;
         sockets.push(its_sockets);
+        opened.push(its_backend);
     }
     let handle = server.handle();
     let thread = std::thread::spawn(move || {
@@ -242,6 +258,7 @@ pub fn start(
         handle,
         thread: Mutex::new(Some(thread)),
         folder,
+        _opened: opened,
     });
     let served = |sockets| Served {
         control: None,
@@ -358,6 +375,8 @@ struct Running {
     handle: Handle,
     thread: Mutex<Option<JoinHandle<Result<(), TestingError>>>>,
     folder: Folder,
+    /// The sockets' files of back ends are removed with these.
+    _opened: Vec<Opened>,
 }
 
 impl Running {

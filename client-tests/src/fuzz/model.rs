@@ -172,7 +172,7 @@ impl Twins {
                 let name = self.one.function.inputs().get(which);
                 self.both(|life, now| name.map(|name| life.function.input(now, name)));
             }
-            13 => self.line(input),
+            13 => self.backend(input),
             14 => {
                 let at = input.below(self.one.transfers.len().max(1));
                 let (address, write) = (input.u64(), input.flag());
@@ -191,19 +191,32 @@ impl Twins {
         }
     }
 
-    fn line(&mut self, input: &mut Input<'_>) {
+    fn backend(&mut self, input: &mut Input<'_>) {
         let what = input.below(3);
         let len = input.below(40);
         let bytes = input.bytes(len);
         self.both(|life, now| match what {
-            0 => (life.function.line_receive(now, bytes), Vec::new()),
+            0 => {
+                let taken = life.function.with_backend(now, |backend, cx| {
+                    backend.serial().map(|port| port.receive_all(cx, bytes))
+                });
+                (taken, Vec::new())
+            }
             1 => {
                 let mut room = vec![0; len];
-                (life.function.line_transmit(now, &mut room), room)
+                let sent = life.function.with_backend(now, |backend, cx| {
+                    backend
+                        .serial()
+                        .map(|port| port.transmit_into(cx, &mut room))
+                });
+                (sent, room)
             }
             _ => {
-                life.function.line_carrier(now, len % 2 == 1);
-                (0, Vec::new())
+                life.function.with_backend(now, |backend, cx| {
+                    let port = backend.serial();
+                    port.map(|port| port.set_carrier(cx, len % 2 == 1))
+                });
+                (None, Vec::new())
             }
         });
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use client_tests::raw::wire::region;
 use client_tests::raw::{PATIENCE, RawClient};
-use dormouse::line::Line;
+use dormouse::backend::SerialBackend;
 use dormouse::sandbox::Sandbox;
 use dormouse::{Endpoint, Handle, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
@@ -38,14 +38,14 @@ struct Port {
 }
 
 impl Port {
-    fn new(line: impl FnOnce(&TempDir) -> Line) -> Self {
+    fn new(backend: impl FnOnce(&TempDir) -> SerialBackend) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("device.sock");
         let text = Profile::builtin("serial").unwrap();
         let profile = Profile::parse("serial", text, &[]).unwrap();
         let mut server = Server::new(Settings::default()).unwrap();
         let endpoint = Endpoint::Listener(UnixListener::bind(&socket).unwrap());
-        let function = ServedFunction::new("serial", endpoint).with_line(line(&folder));
+        let function = ServedFunction::new("serial", endpoint).with_backend(backend(&folder));
         let devices = profile.device_set(&Registry::builtin()).unwrap();
         server
             .add(ServedSlot::new(devices).with_function(function))
@@ -76,7 +76,7 @@ impl Port {
         let mut terminal = PathBuf::new();
         let port = Self::new(|folder| {
             let link = folder.path().join("terminal");
-            let (line, path) = Line::pty(Some(link.clone())).unwrap();
+            let (line, path) = SerialBackend::pty(Some(link.clone())).unwrap();
             assert_eq!(fs::read_link(&link).unwrap(), path);
             terminal = path;
             line
@@ -86,7 +86,8 @@ impl Port {
 
     fn on_a_socket() -> (Self, PathBuf) {
         let place = |folder: &TempDir| folder.path().join("line.sock");
-        let port = Self::new(|folder| Line::socket(UnixListener::bind(place(folder)).unwrap()));
+        let port =
+            Self::new(|folder| SerialBackend::socket(UnixListener::bind(place(folder)).unwrap()));
         let socket = place(&port.folder);
         (port, socket)
     }
@@ -237,7 +238,7 @@ fn a_file_gets_what_is_sent() {
     let place = |folder: &TempDir| folder.path().join("log");
     let mut port = Port::new(|folder| {
         fs::write(place(folder), "before\n").unwrap();
-        Line::file(&place(folder)).unwrap()
+        SerialBackend::file(&place(folder)).unwrap()
     });
     port.modem_status(CONNECTED);
     let (mut to_send, mut nothing) = (&b"booting\n"[..], Vec::new());

@@ -61,7 +61,6 @@ impl Function {
             core,
             model,
             doorbells: _,
-            line: _,
         } = self;
         json!({ "core": core.save(now), "model": model.save() })
     }

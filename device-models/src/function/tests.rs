@@ -136,7 +136,6 @@ fn function(pm: PmConfig, delays: Delays) -> Function {
         delays,
         doorbells: Vec::new(),
         model: Box::new(Probe::default()),
-        line: LinePlace::None,
     })
 }
 

@@ -30,7 +30,6 @@ fn device_with(interrupt_pin: u8, config: HostOptions) -> DeviceSet {
         delays: Delays::Off,
         doorbells: Vec::new(),
         model: Box::new(model::None),
-        line: model::LinePlace::None,
     });
     DeviceSet::new(Slot::new(function, false), config, "")
 }

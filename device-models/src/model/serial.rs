@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 pub mod registers;
 
 use self::registers::*;
-use super::CharacterLine;
+use super::backend::{Backend, SerialPort};
 use super::prelude::*;
 
 /// Bytes that each FIFO holds. While they are off there is one register for each direction.
@@ -141,8 +141,8 @@ impl Model for Serial {
         cx.set_timer(ON_THE_WAY, None);
     }
 
-    fn line(&mut self) -> Option<&mut dyn CharacterLine> {
-        Some(self)
+    fn backend(&mut self) -> Option<Backend<'_>> {
+        Some(Backend::Serial(self))
     }
 
     /// Brings line status, modem status and INTx in line with what they depend on.
@@ -164,7 +164,7 @@ impl Model for Serial {
     }
 }
 
-impl CharacterLine for Serial {
+impl SerialPort for Serial {
     fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool {
         let control = self.registers.mcr();
         control.rts() && !control.loopback() && self.put(cx, true, character)

@@ -6,7 +6,7 @@ use super::tables::{InterruptPin, Rom, Tables};
 use super::{doorbells, layout, mappable, rom};
 use crate::config::{ConfigSpace, HeaderConfig};
 use crate::function::FunctionParts;
-use crate::model::{LinePlace, Model, None as NoModel};
+use crate::model::{Model, None as NoModel};
 
 const ROM_SIZES: std::ops::RangeInclusive<u32> = 0x800..=0x100_0000;
 
@@ -51,7 +51,6 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
         delays: tables.platform.delays,
         doorbells,
         model,
-        line: LinePlace::None,
     })
 }
 

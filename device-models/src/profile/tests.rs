@@ -93,13 +93,13 @@ fn an_unknown_model_is_told_where_it_is_named() {
 fn where_a_line_leads_is_said_of_models_that_have_one() {
     let place = |text: &str| {
         let profile = parse(&format!("{text}\n{HEAD}"), &[]).expect("keys are the model's");
-        let device = profile.device_set(&Registry::builtin());
-        device.map(|mut devices| devices.first_mut().line_place().cloned())
+        let backend = profile.backend(&Registry::builtin());
+        backend.map(|backend| backend.map(|(_, place)| place))
     };
     assert_eq!(place("model = \"none\""), Ok(None));
-    assert_eq!(place("model = \"serial\""), Ok(Some(LinePlace::None)));
+    assert_eq!(place("model = \"serial\""), Ok(Some(BackendPlace::None)));
     let pty = place("model = { name = \"serial\", line = \"pty\" }");
-    assert_eq!(pty, Ok(Some(LinePlace::Pty(None))));
+    assert_eq!(pty, Ok(Some(BackendPlace::Pty(None))));
     for (model, message) in [
         (
             "{ name = \"serial\", line = \"x\" }",

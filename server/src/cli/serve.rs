@@ -1,13 +1,13 @@
 //! `dormouse serve`: turns arguments into a running server.
 
-mod line;
+mod backend;
 mod manager;
 mod plan;
 
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::line::Line;
+use crate::backend::{Backend, Opened};
 use crate::listen::{self, Access, SocketFile};
 use crate::served::{Endpoint, ServedFunction, ServedSlot};
 use crate::server::Server;
@@ -48,23 +48,23 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     raise_descriptor_limit();
     crate::sys::return_large_buffers();
     let mut sockets = Sockets::open(&functions, access)?;
-    let mut lines = functions
-        .iter_mut()
-        .map(|function| line::open(&mut function.devices.first_mut(), access))
-        .collect::<Result<Vec<_>, _>>()?;
-    let line_folders = lines.iter_mut().filter_map(|line| line.folder.take());
-    sandbox.socket_folders.extend(line_folders);
+    let mut opened = functions
+        .iter()
+        .map(|function| backend::open(function, access))
+        .collect::<Result<Vec<Opened>, _>>()?;
+    let folders = opened.iter_mut().filter_map(|opened| opened.folder.take());
+    sandbox.socket_folders.extend(folders);
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     announce(&functions)?;
-    for line in &lines {
-        line.announce()?;
+    for opened in &opened {
+        backend::announce(opened)?;
     }
-    let ends = lines.iter_mut().map(|line| line.end.take());
-    let open = sockets.of_functions.drain(..).zip(ends);
-    for (function, (sockets, line)) in functions.into_iter().zip(open) {
-        server.add(served(function, sockets, line))?;
+    let backends = opened.iter_mut().map(|opened| opened.backend.take());
+    let open = sockets.of_functions.drain(..).zip(backends);
+    for (function, (sockets, backend)) in functions.into_iter().zip(open) {
+        server.add(served(function, sockets, backend))?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
@@ -153,13 +153,17 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
     }
 }
 
-fn served(function: PlannedFunction, sockets: FunctionSockets, line: Option<Line>) -> ServedSlot {
+fn served(
+    function: PlannedFunction,
+    sockets: FunctionSockets,
+    backend: Option<Backend>,
+) -> ServedSlot {
     let mut slot = ServedSlot::new(function.devices);
     slot.rail = sockets.rail;
     slot.with_function(ServedFunction {
         client_memory: function.client_memory,
         control: sockets.control,
-        line,
+        backend,
         ..ServedFunction::new(function.name, sockets.device)
     })
 }

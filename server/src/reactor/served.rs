@@ -23,9 +23,9 @@ use super::client::{Client, Closed, Turn};
 use super::peers::Peers;
 use super::slot::Seat;
 use super::source::{ClientId, MAX_CLIENTS, Source};
+use crate::backend::Backend;
 use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
-use crate::line::Line;
 use crate::memory::{ClientMemory, DmaTable};
 use crate::migration::{Migration, Subject};
 use crate::outputs::Outputs;
@@ -54,9 +54,11 @@ pub(super) struct Served {
     doorbells: Doorbells,
     migration: Migration,
     listener: Option<Listener>,
-    line: Option<Line>,
-    /// Where others come to be at the other end of the line.
-    line_listener: Option<Listener>,
+    backend: Option<Backend>,
+    /// The back end has more to move than fitted in its last turn.
+    backend_has_more: bool,
+    /// Where the peers of the back end connect.
+    backend_listener: Option<Listener>,
     /// Clients by their index.
     clients: Vec<Option<Client>>,
     /// Number of the last client.
@@ -107,7 +109,7 @@ impl Served {
             client_memory,
             endpoint,
             control: _,
-            mut line,
+            mut backend,
         } = served;
         let mappable_bars = seat.device.slot().function().mappable_bars().to_vec();
         let mut shared_bars = Vec::with_capacity(mappable_bars.len());
@@ -117,12 +119,12 @@ impl Served {
             seat.device.share_bar(bar, Box::new(memory));
             shared_bars.push(shared);
         }
-        let line_listener = match &mut line {
-            Some(line) => line.watch(registry, Source::Line(place).into())?,
+        let backend_listener = match &mut backend {
+            Some(backend) => backend.watch(registry, Source::Backend(place).into())?,
             None => None,
         };
-        let line_listener = line_listener.map(|listener| {
-            let token = Source::LineListener(place).into();
+        let backend_listener = backend_listener.map(|listener| {
+            let token = Source::BackendListener(place).into();
             Listener::new(listener, token, peers, registry)
         });
         let doorbells = seat.device.slot().function().doorbells();
@@ -140,8 +142,9 @@ impl Served {
             shared_bars,
             migration: Migration::default(),
             listener: None,
-            line,
-            line_listener: line_listener.transpose()?,
+            backend,
+            backend_has_more: false,
+            backend_listener: backend_listener.transpose()?,
             clients: Vec::new(),
             last_client: 0,
         };
@@ -411,35 +414,39 @@ impl Served {
         }
     }
 
-    /// Somebody wants to be at the other end of the line. One at a time is; others are sent away.
-    pub(super) fn line_accept(&mut self, registry: &Registry) {
-        let peer = Source::Line(self.place).into();
-        if let (Some(line), Some(listener)) = (&mut self.line, &mut self.line_listener) {
+    /// Somebody wants to be the peer of the back end. One at a time is; others are sent away.
+    pub(super) fn backend_accept(&mut self, registry: &Registry) {
+        let peer = Source::Backend(self.place).into();
+        if let (Some(backend), Some(listener)) = (&mut self.backend, &mut self.backend_listener) {
             self.stats.refused +=
-                listener.accept(registry, |socket| line.connect(socket, registry, peer));
+                listener.accept(registry, |socket| backend.connect(socket, registry, peer));
         }
     }
 
-    /// Whoever is at the other end of the line has something to say, or room again.
-    pub(super) fn line_ready(&mut self) {
-        if let Some(line) = &mut self.line {
-            line.peer_ready();
+    /// The peer of the back end has something to say, or room again.
+    pub(super) fn backend_ready(&mut self) {
+        if let Some(backend) = &mut self.backend {
+            backend.peer_ready();
         }
     }
 
-    /// Whether the device has a line that leads somewhere.
-    pub(super) const fn has_line(&self) -> bool {
-        self.line.is_some()
+    /// Returns whether the device model has a back end.
+    pub(super) const fn has_backend(&self) -> bool {
+        self.backend.is_some()
     }
 
-    /// Moves what can move on the line.
-    pub(super) fn move_line(&mut self, seat: &mut Seat<'_>, now: Time) {
+    /// Moves what can move between the device model and its back end.
+    pub(super) fn move_backend(&mut self, seat: &mut Seat<'_>, now: Time) {
         let now = seat.time.at(now);
-        let line = self.line.as_mut().filter(|_| !seat.device.is_frozen());
-        if let Some(line) = line {
-            line.move_bytes(now, &mut seat.device);
-            self.settle(seat, now);
-        }
+        let backend = self.backend.as_mut().filter(|_| !seat.device.is_frozen());
+        self.backend_has_more = match backend {
+            Some(backend) => {
+                let has_more = backend.step(now, &mut seat.device);
+                self.settle(seat, now);
+                has_more
+            }
+            None => false,
+        };
     }
 
     /// Does what is due.
@@ -465,7 +472,7 @@ impl Served {
     pub(super) fn agenda(&self, seat: &Seat<'_>) -> Agenda {
         let dma = &self.outputs.dma;
         let mut due = earliest(seat.device.next_deadline(), dma.deadline());
-        let mut busy = dma.is_ready(seat.device.as_ref());
+        let mut busy = self.backend_has_more || dma.is_ready(seat.device.as_ref());
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();

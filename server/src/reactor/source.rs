@@ -39,10 +39,10 @@ pub(super) enum Source {
     RailListener(usize),
     /// The connection to a slot's rail socket.
     Rail(usize),
-    /// The listener at the other end of a function's line.
-    LineListener(usize),
-    /// Who is at the other end of a function's line.
-    Line(usize),
+    /// The listener of a function's back end.
+    BackendListener(usize),
+    /// The peer of a function's back end.
+    Backend(usize),
 }
 
 /// At least as many as there are kinds, and a power of two, by which division is cheap.
@@ -62,8 +62,8 @@ impl From<Source> for Token {
             Source::Rail(slot) => (8, slot),
             Source::Doorbells(function) => (9, function),
             Source::Twin(ClientId { function, index }) => (10, function * MAX_CLIENTS + index),
-            Source::LineListener(function) => (11, function),
-            Source::Line(function) => (12, function),
+            Source::BackendListener(function) => (11, function),
+            Source::Backend(function) => (12, function),
         };
         Self(number * KINDS + kind)
     }
@@ -90,8 +90,8 @@ impl From<Token> for Source {
                 function: number / MAX_CLIENTS,
                 index: number % MAX_CLIENTS,
             }),
-            11 => Self::LineListener(number),
-            _ => Self::Line(number),
+            11 => Self::BackendListener(number),
+            _ => Self::Backend(number),
         }
     }
 }
@@ -123,8 +123,8 @@ mod tests {
                 Source::Control(number),
                 Source::RailListener(number),
                 Source::Rail(number),
-                Source::LineListener(number),
-                Source::Line(number),
+                Source::BackendListener(number),
+                Source::Backend(number),
             ] {
                 assert_eq!(Source::from(Token::from(source)), source);
             }

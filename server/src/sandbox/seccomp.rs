@@ -61,12 +61,13 @@ const FREE: &[c_long] = &[
     libc::SYS_recvmsg,
     libc::SYS_sendto,
     libc::SYS_sendmsg,
-    // Eventfds, client memory, shared BARs, log lines.
+    // Eventfds, client memory, shared BARs, back ends, log lines.
     libc::SYS_eventfd2,
     libc::SYS_read,
     libc::SYS_write,
     libc::SYS_pread64,
     libc::SYS_pwrite64,
+    libc::SYS_fdatasync,
     libc::SYS_preadv2,
     libc::SYS_ftruncate,
     libc::SYS_fcntl,

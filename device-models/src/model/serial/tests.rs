@@ -26,7 +26,7 @@ const OPEN: u8 = 0x03;
 impl Bench {
     fn port() -> Self {
         let mut bench = Self::builtin("serial", &[]);
-        bench.function.line_carrier(bench.now, true);
+        bench.set_connected(true);
         bench.put(4, OPEN);
         bench
     }
@@ -42,19 +42,13 @@ impl Bench {
 
     /// Bytes that come over the line; how many were taken.
     fn feed(&mut self, bytes: &[u8]) -> usize {
-        let taken = self.function.line_receive(self.now, bytes);
-        self.drain();
-        taken
+        self.serial_receive(bytes)
     }
 
     /// What the line takes away when it has room for so many bytes.
     fn fetch(&mut self, room: usize) -> Vec<u8> {
         self.pass(1);
-        let mut bytes = vec![0; room];
-        let count = self.function.line_transmit(self.now, &mut bytes);
-        self.drain();
-        bytes.truncate(count);
-        bytes
+        self.serial_transmit(room)
     }
 
     fn wire(&self) -> bool {
@@ -122,7 +116,7 @@ fn interrupts_by_priority() {
     bench.put(1, 0x0b);
     assert_eq!(bench.get(2), 0xc2, "enabled, and the transmitter is empty");
     assert_eq!((bench.get(2), bench.wire()), (0xc1, false), "it was seen");
-    bench.function.line_carrier(bench.now, false);
+    bench.set_connected(false);
     assert_eq!(bench.get(2), 0xc0, "the carrier is gone");
     bench.put(0, 1);
     assert_eq!(bench.get(2), 0xc0, "the transmitter is not empty");
@@ -197,10 +191,9 @@ fn the_other_end_waits_for_rts_for_room_and_for_d0() {
 fn bytes_leave_when_the_fifo_is_full_or_no_more_come() {
     let mut bench = Bench::port();
     bench.put(2, FIFOS);
-    let mut room = [0; 99];
     for written in 1..=FIFO {
         bench.put(0, 1);
-        let left = bench.function.line_transmit(bench.now, &mut room);
+        let left = bench.serial_transmit(99).len();
         assert_eq!(left, if written == FIFO { FIFO } else { 0 });
     }
     bench.put(0, 1);

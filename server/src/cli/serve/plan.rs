@@ -14,6 +14,8 @@ use crate::sandbox::Sandbox;
 use crate::settings::{PollMode, Settings};
 use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Registry;
+use pci_device_models::model::backend::BackendKind;
+use pci_device_models::profile::BackendPlace;
 
 use crate::cli::args::{ClockKind, Poll, ServeArguments};
 use crate::cli::failure::Failure;
@@ -39,6 +41,8 @@ pub struct PlannedFunction {
     pub name: String,
     /// The function in a slot of its own.
     pub devices: DeviceSet,
+    /// The kind of back end that the model has, and where it leads.
+    pub backend: Option<(BackendKind, BackendPlace)>,
     pub client_memory: ClientMemory,
     /// Socket for its clients.
     pub socket: Place,
@@ -159,6 +163,7 @@ impl PlannedFunction {
         let by_default = socket.is_none();
         Ok(Self {
             devices: profile.device_set(registry)?,
+            backend: profile.backend(registry)?,
             client_memory: profile.client_memory(),
             socket: socket.unwrap_or_else(|| Place::Path(paths::socket(&name))),
             control: control.or_else(|| by_default.then(|| Place::Path(paths::control(&name)))),

@@ -1,0 +1,29 @@
+//! The back end of the device model. Nothing moves outside D0.
+
+use super::Function;
+use crate::model::Context;
+use crate::model::backend::{Backend, BackendKind};
+use crate::power::PowerState;
+use crate::time::Time;
+
+impl Function {
+    /// Returns the kind of back end that the device has, if it has one.
+    pub fn backend_kind(&mut self) -> Option<BackendKind> {
+        self.model.backend().map(|backend| backend.kind())
+    }
+
+    /// Lets a back end deal with the device. Outside D0, or without a back end, nothing is done.
+    pub fn with_backend<T: Default>(
+        &mut self,
+        now: Time,
+        act: impl FnOnce(Backend<'_>, &mut Context<'_>) -> T,
+    ) -> T {
+        if self.core.state != PowerState::D0 {
+            return T::default();
+        }
+        self.with_model(now, |model, cx| {
+            let backend = model.backend();
+            backend.map_or_else(T::default, |backend| act(backend, cx))
+        })
+    }
+}

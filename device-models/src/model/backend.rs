@@ -1,0 +1,90 @@
+//! Back ends: the outside world of a device that is not the bus.
+//!
+//! A serial port, a network interface or a disk has another end besides PCI. The model implements the
+//! trait for its kind, [`SerialPort`], [`PacketPort`] or [`BlockDevice`], and gives itself from
+//! [`Model::backend`](super::Model::backend). Which file, socket or terminal is behind it is chosen in
+//! the profile and opened by the server; the model does not know.
+//!
+//! Nothing moves outside D0.
+
+mod block;
+mod packet;
+mod serial;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use block::{BlockDevice, BlockError, BlockOp, BlockOutcome, BlockRequest, MAX_BLOCK_TRANSFER};
+pub use packet::{MAX_PACKET, PacketPort};
+pub use serial::SerialPort;
+
+/// The side of a back end that a model implements.
+#[non_exhaustive]
+pub enum Backend<'a> {
+    /// Bytes.
+    Serial(&'a mut dyn SerialPort),
+    /// Packets.
+    Packet(&'a mut dyn PacketPort),
+    /// Blocks.
+    Block(&'a mut dyn BlockDevice),
+}
+
+/// A kind of back end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// Bytes, of a serial port for example.
+    Serial,
+    /// Packets, of a network interface for example.
+    Packet,
+    /// Blocks, of a disk for example.
+    Block,
+}
+
+impl fmt::Debug for Backend<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.kind())
+    }
+}
+
+impl Backend<'_> {
+    /// Returns its kind.
+    #[must_use]
+    pub const fn kind(&self) -> BackendKind {
+        match self {
+            Self::Serial(_) => BackendKind::Serial,
+            Self::Packet(_) => BackendKind::Packet,
+            Self::Block(_) => BackendKind::Block,
+        }
+    }
+}
+
+impl<'a> Backend<'a> {
+    /// Returns the serial port, if it is one.
+    #[must_use]
+    pub fn serial(self) -> Option<&'a mut dyn SerialPort> {
+        match self {
+            Self::Serial(port) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Returns the packet port, if it is one.
+    #[must_use]
+    pub fn packet(self) -> Option<&'a mut dyn PacketPort> {
+        match self {
+            Self::Packet(port) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Returns the block device, if it is one.
+    #[must_use]
+    pub fn block(self) -> Option<&'a mut dyn BlockDevice> {
+        match self {
+            Self::Block(device) => Some(device),
+            _ => None,
+        }
+    }
+}
