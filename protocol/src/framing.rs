@@ -96,7 +96,7 @@ pub enum Extent {
     /// The sender's own size holds: the next header stands this many bytes after the refused one.
     /// More than is buffered, perhaps.
     Known(u32),
-    /// The size makes no sense, so where the next header stands is a guess: right behind this one.
+    /// The size is invalid, so the position of the next header is a guess: right after this one.
     Unknown,
 }
 

@@ -243,7 +243,7 @@ impl BarMemory for SharedMemory {
             Ok(())
         };
         if let Err(error) = done {
-            limited!(warn, %error, visible, "BAR memory cannot be shown or taken away");
+            limited!(warn, %error, visible, "cannot resize the file of BAR memory");
         }
     }
 }

@@ -253,7 +253,7 @@ impl Session {
         Ok(())
     }
 
-    /// Answers a message whose header makes no sense.
+    /// Answers a message with an invalid header.
     pub(crate) fn refuse(cx: &mut Context<'_>, invalid: &Invalid, out: &mut Vec<u8>) {
         limited!(warn, error = %invalid.error, "message refused");
         cx.stats.messages_invalid += 1;

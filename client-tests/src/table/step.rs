@@ -37,7 +37,7 @@
 //! | `answered ? false`, `answered ? true` | its reply is not there yet; it is there and reports success |
 //! | `close`, `open` | the client goes, and waits until the server has seen it; a client comes |
 //! | `close second`, `open second` | likewise another client beside it |
-//! | `turned away` | a client comes and is not let in |
+//! | `turned away` | a client connects and is refused |
 //! | `share bar2` | the file that the client can map for a BAR, of the profile key `mappable` |
 //! | `shared bar2 ? 65536` | bytes of it that can be touched now, in decimal; 0 is SIGBUS |
 //! | `shared bar2 10 ? 1234` | a DWORD of it |

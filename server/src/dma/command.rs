@@ -156,7 +156,7 @@ impl Asked {
     }
 
     fn malformed(&self, error: &MessageError) -> DmaError {
-        limited!(warn, %error, "the client's reply to a DMA command makes no sense");
+        limited!(warn, %error, "malformed reply to a DMA command");
         self.unmapped()
     }
 }

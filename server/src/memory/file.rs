@@ -304,7 +304,7 @@ fn map_whole(fd: &OwnedFd, rights: Rights) -> Option<Mapping> {
     match Mapping::new(fd.as_fd(), size, rights.contains(Rights::WRITE)) {
         Ok(mapping) => Some(mapping),
         Err(error) => {
-            limited!(warn, %error, size, "client memory cannot be mapped, file I/O it is");
+            limited!(warn, %error, size, "cannot map client memory, using file I/O");
             None
         }
     }

@@ -62,7 +62,7 @@ impl Listener {
                         limited!(
                             warn,
                             uid,
-                            "refused a connection of a user who is not let in"
+                            "refused a connection: the user may not connect"
                         );
                     }
                 },
@@ -71,7 +71,7 @@ impl Listener {
                 Err(errno @ (Errno::MFILE | Errno::NFILE)) if self.spare.take().is_some() => {
                     refused += u64::from(self.next().is_ok());
                     self.spare = spare(&self.socket).ok();
-                    limited!(warn, %errno, "refused a connection, there is no descriptor for it");
+                    limited!(warn, %errno, "refused a connection: no descriptor is left");
                 }
                 Err(errno) => {
                     limited!(warn, %errno, "cannot accept a connection");

@@ -62,7 +62,7 @@ impl Controls {
                 limited!(
                     warn,
                     limit = self.limit,
-                    "refused a control client, there are enough"
+                    "refused a control client: the limit is reached"
                 );
                 return;
             }

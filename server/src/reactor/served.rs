@@ -326,7 +326,7 @@ impl Served {
         };
         let delivered = client.deliver(registry);
         if let Err(error) = &delivered {
-            tracing::debug!(%error, "the client takes no replies any more");
+            tracing::debug!(%error, "the client receives no replies any more");
             let now = seat.time.at(now);
             self.disconnect(seat, index, registry, now);
         }
@@ -529,7 +529,7 @@ impl Served {
         match sent {
             Some((_, Ok(()))) => {}
             Some((index, Err(error))) => {
-                tracing::debug!(%error, "the client cannot be asked for its memory");
+                tracing::debug!(%error, "cannot send a DMA command to the client");
                 self.disconnect(seat, index, registry, now);
             }
             // The client is gone, its maps are not.

@@ -135,7 +135,7 @@ fn other_users_are_refused_unless_named() {
     let status: Value = serde_json::from_slice(&own.stdout).unwrap();
     assert_eq!(status["ok"]["connection"]["refused"], 3, "{status}");
     let log = daemon.output("stderr");
-    assert!(log.contains("not let in uid=54321"), "{log}");
+    assert!(log.contains("the user may not connect uid=54321"), "{log}");
 
     for arguments in [&["--allow-uid", "12345", "--allow-uid", "54321"][..], &[]] {
         let output = ask_as_other(&open(arguments), "ctl");
