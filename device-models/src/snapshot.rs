@@ -222,7 +222,7 @@ pub(crate) mod power_state {
         let name = String::deserialize(from)?;
         let mut all = PowerState::ALL.into_iter();
         all.find(|state| state.to_string() == name)
-            .ok_or_else(|| D::Error::custom(format!("{name:?} is no power state")))
+            .ok_or_else(|| D::Error::custom(format!("{name:?} is not a power state")))
     }
 }
 

@@ -23,9 +23,9 @@ pub struct DsnConfig {
     pub serial: String,
 }
 
-/// Why a text is no serial number.
+/// Why a text is not a serial number.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("\"{serial}\" is no serial number; write eight bytes as \"00-1b-21-ff-ff-aa-bb-cc\"")]
+#[error("\"{serial}\" is not a serial number; write eight bytes as \"00-1b-21-ff-ff-aa-bb-cc\"")]
 pub struct DsnConfigError {
     /// What was given.
     pub serial: String,

@@ -88,7 +88,7 @@ pub enum MsixConfigError {
         bar: u8,
     },
     /// The low three bits of an offset hold the BAR.
-    #[error("{offset:#x} is no multiple of 8")]
+    #[error("{offset:#x} is not a multiple of 8")]
     Unaligned {
         /// Key at fault.
         key: &'static str,

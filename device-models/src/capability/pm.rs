@@ -174,7 +174,7 @@ pub enum PmConfigError {
         scale: u8,
     },
     /// Two values for one select.
-    #[error("data select {select} is given twice; leave one")]
+    #[error("data select {select} is given twice; remove one")]
     DataDuplicate {
         /// The select.
         select: u8,

@@ -92,7 +92,7 @@ pub enum ResizableBarConfigError {
     #[error("no BAR is named; name at least one or remove the capability")]
     Empty,
     /// Only memory BARs can be resized.
-    #[error("BAR {bar} is no memory BAR of this function; name one that is")]
+    #[error("BAR {bar} is not a memory BAR of this function; name one that is")]
     NoMemoryBar {
         /// BAR index.
         bar: u8,

@@ -36,7 +36,7 @@ pub struct BarConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BarError {
     /// Sizes are powers of two.
-    #[error("size {size:#x} is no power of two; the next one is {:#x}", .size.checked_next_power_of_two().unwrap_or(1 << 63))]
+    #[error("size {size:#x} is not a power of two; the next one is {:#x}", .size.checked_next_power_of_two().unwrap_or(1 << 63))]
     NotPowerOfTwo {
         /// Size asked for.
         size: u64,

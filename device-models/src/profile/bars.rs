@@ -166,7 +166,7 @@ impl Bars {
             .map(|(index, _)| index.to_string())
             .collect();
         if indexes.is_empty() {
-            "there is no memory BAR at all, add one".to_owned()
+            "the function has no memory BAR; add one".to_owned()
         } else {
             format!("memory BARs are {}", indexes.join(", "))
         }
@@ -175,6 +175,6 @@ impl Bars {
 
 fn too_much_ram(size: u64) -> String {
     format!(
-        "{size:#x} bytes are too much for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}"
+        "{size:#x} bytes are too many for content \"ram\", which is memory of the daemon; the largest is {MAX_RAM:#x}"
     )
 }

@@ -13,7 +13,7 @@ const ROM_SIZES: std::ops::RangeInclusive<u32> = 0x800..=0x100_0000;
 /// The parts of the function that the tables describe, with nothing behind its BARs.
 pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
     if tables.host.max_clients == 0 {
-        let message = "nobody could open the function; choose 1 or more";
+        let message = "no client could open the function; choose 1 or more";
         return Err(Mistake::new("host.max-clients", message));
     }
     let bars = Bars::new(tables)?;
@@ -29,7 +29,7 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
             return Err(Mistake::new(named.key.as_str(), message));
         }
         (Some(size), _) => {
-            let message = format!("config space does not come in {size} bytes; choose 256 or 4096");
+            let message = format!("config space cannot have {size} bytes; choose 256 or 4096");
             return Err(Mistake::new("identity.config-size", message));
         }
         (None, needs_4096) => needs_4096.is_some() || tables.capabilities.pcie.is_some(),
@@ -58,7 +58,7 @@ fn header(tables: &Tables, bars: &Bars) -> Result<HeaderConfig, Mistake> {
     let identity = &tables.identity;
     if matches!(identity.vendor_id, 0 | 1 | 0xffff) {
         let message = format!(
-            "{:#06x} is no vendor: 0 and 0xffff mean that no function is there, 1 that it is not ready; choose another",
+            "{:#06x} is not a vendor id: 0 and 0xffff mean that no function is there, 1 that it is not ready; choose another",
             identity.vendor_id
         );
         return Err(Mistake::new("identity.vendor-id", message));

@@ -171,7 +171,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 pub(super) fn remedy_apart(message: &str) -> String {
     let message = message
         .replace("unknown field", "there is no key")
-        .replace("unknown variant", "there is no choice");
+        .replace("unknown variant", "unknown value");
     let Some((wrong, right)) = message.split_once(", expected ") else {
         return message;
     };

@@ -19,7 +19,7 @@ pub(super) fn make(tables: &[DoorbellTable], bars: &Bars) -> Result<Vec<Doorbell
             datamatch,
         } = table;
         if !matches!(size, 1 | 2 | 4 | 8) {
-            let message = format!("no write has {size} bytes; choose 1, 2, 4 or 8");
+            let message = format!("a write cannot have {size} bytes; choose 1, 2, 4 or 8");
             return Err(mistake("size", message));
         }
         let Some(config) = bars.get(bar) else {
@@ -52,7 +52,7 @@ pub(super) fn make(tables: &[DoorbellTable], bars: &Bars) -> Result<Vec<Doorbell
         };
         if let Some(earlier) = made.iter().position(|earlier| earlier.collides(&doorbell)) {
             let message = format!(
-                "doorbell.{earlier} is rung by the same write; give each a datamatch of its own, or remove one"
+                "doorbell.{earlier} stands for the same write; give each a datamatch of its own, or remove one"
             );
             return Err(mistake("offset", message));
         }

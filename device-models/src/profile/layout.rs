@@ -76,7 +76,7 @@ pub(super) fn place(tables: &Capabilities, made: Vec<Named>) -> Result<Layout, M
             let (offset, named) = placed.remove(at);
             if !named.linked {
                 return Err(mistake(format!(
-                    "{name} has linked = false; leave one of the two out"
+                    "{name} has linked = false; remove one of the two"
                 )));
             }
             placements.push(Placement {
@@ -113,7 +113,7 @@ fn absent(
     extended: bool,
 ) -> String {
     if names.iter().take(position).any(|earlier| earlier == name) {
-        return format!("{name} is in the list already; leave one");
+        return format!("{name} is in the list twice; remove one");
     }
     let others: Vec<&str> = left
         .iter()
@@ -121,9 +121,9 @@ fn absent(
         .map(|(_, named)| named.name.as_str())
         .collect();
     format!(
-        "there is no capability {name} for this list; it can lead to {}",
+        "there is no capability {name} for this list; it can have {}",
         if others.is_empty() {
-            "nothing more".to_owned()
+            "no further ones".to_owned()
         } else {
             others.join(", ")
         }

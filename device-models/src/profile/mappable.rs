@@ -137,8 +137,9 @@ fn named(
             |key: &str, message: String| Mistake::new(format!("{at}.{position}.{key}"), message);
         for (key, value) in [("offset", offset), ("size", size)] {
             if value % PAGE != 0 {
-                let message =
-                    format!("{value:#x} is no whole number of pages; choose a multiple of 0x1000");
+                let message = format!(
+                    "{value:#x} is not a whole number of pages; choose a multiple of 0x1000"
+                );
                 return Err(mistake(key, message));
             }
         }
@@ -161,7 +162,7 @@ fn named(
         }
         if let Some(Reserved { pages, what }) = reserved.iter().find(|other| meets(&other.pages)) {
             let message = format!(
-                "{what} is in the pages from {:#x} to {:#x}, and whoever maps those does not reach it; leave them out",
+                "{what} is in the pages from {:#x} to {:#x}, and a client that maps them cannot reach it; leave them out",
                 pages.offset,
                 pages.end()
             );

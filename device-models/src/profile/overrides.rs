@@ -11,7 +11,7 @@ pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), Str
     let names: Vec<&str> = path.split('.').collect();
     if names.iter().any(|name| name.is_empty()) {
         return Err(format!(
-            "{path:?} is no key; write a path like identity.revision"
+            "{path:?} is not a key; write a path like identity.revision"
         ));
     }
     assign(root, &names, false, value)
@@ -74,7 +74,7 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
 fn position(items: &[Value], name: &str, bars: bool) -> Result<usize, String> {
     let number: usize = name
         .parse()
-        .map_err(|_| format!("{name:?} is no number; the key before it is an array"))?;
+        .map_err(|_| format!("{name:?} is not a number; the key before it is an array"))?;
     let len = items.len();
     if bars {
         let wanted = i64::try_from(number).ok();

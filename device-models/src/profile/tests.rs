@@ -227,7 +227,7 @@ fn a_mistake_in_an_override_names_the_override() {
         ),
         (
             &[("platform.delays", "off"), ("bar.2.size", "3")],
-            "my.toml with --set bar.2.size=3: bar.2.size: size 0x3 is no power of two; the next one is 0x4",
+            "my.toml with --set bar.2.size=3: bar.2.size: size 0x3 is not a power of two; the next one is 0x4",
         ),
         (
             &[("bar.4", "")],
@@ -243,7 +243,7 @@ fn a_mistake_in_an_override_names_the_override() {
         ),
         (
             &[("identity..class", "1")],
-            r#"my.toml with --set identity..class=1: identity..class: "identity..class" is no key; write a path like identity.revision"#,
+            r#"my.toml with --set identity..class=1: identity..class: "identity..class" is not a key; write a path like identity.revision"#,
         ),
         (
             &[("name.first", "1")],
@@ -255,7 +255,7 @@ fn a_mistake_in_an_override_names_the_override() {
         ),
         (
             &[("bar.two.size", "1")],
-            r#"my.toml with --set bar.two.size=1: bar.two.size: "two" is no number; the key before it is an array"#,
+            r#"my.toml with --set bar.two.size=1: bar.two.size: "two" is not a number; the key before it is an array"#,
         ),
         (
             &[

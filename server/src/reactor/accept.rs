@@ -59,11 +59,7 @@ impl Listener {
                     None => welcome(socket),
                     Some(uid) => {
                         refused += 1;
-                        limited!(
-                            warn,
-                            uid,
-                            "refused a connection: the user may not connect"
-                        );
+                        limited!(warn, uid, "refused a connection: the user may not connect");
                     }
                 },
                 Err(Errno::AGAIN) => return refused,

@@ -4,13 +4,13 @@ use super::Mistake;
 
 pub(super) const MISTAKES: &[Mistake] = &[
     (
-        "a size that is no power of two",
+        "a size that is not a power of two",
         r#"[[bar]]
 index = 0
 kind = "memory32"
 size = 0x1800
 "#,
-        "my.toml:11: bar.0.size: size 0x1800 is no power of two; the next one is 0x2000",
+        "my.toml:11: bar.0.size: size 0x1800 is not a power of two; the next one is 0x2000",
     ),
     (
         "a BAR index that does not exist",
@@ -103,7 +103,7 @@ kind = "memory64"
 size = 0x10_0000_0000
 content = "ram"
 "#,
-        r#"my.toml:11: bar.0.size: 0x1000000000 bytes are too much for content "ram", which is memory of the daemon; the largest is 0x40000000"#,
+        r#"my.toml:11: bar.0.size: 0x1000000000 bytes are too many for content "ram", which is memory of the daemon; the largest is 0x40000000"#,
     ),
     (
         "a ROM size without encoding",

@@ -97,7 +97,7 @@ size = 0x20
 [capabilities.msix]
 table-bar = 1
 "#,
-        "my.toml:14: capabilities.msix.table-bar: BAR 1 is an I/O BAR; there is no memory BAR at all, add one",
+        "my.toml:14: capabilities.msix.table-bar: BAR 1 is an I/O BAR; the function has no memory BAR; add one",
     ),
     (
         "an MSI-X table that leaves its BAR",
@@ -151,7 +151,7 @@ size = 0x1000
 table-bar = 0
 table-offset = 4
 "#,
-        "my.toml:15: capabilities.msix.table-offset: 0x4 is no multiple of 8",
+        "my.toml:15: capabilities.msix.table-offset: 0x4 is not a multiple of 8",
     ),
     (
         "a payload that does not exist",
@@ -172,7 +172,7 @@ version = 3
         r#"[capabilities.dsn]
 serial = "12-34"
 "#,
-        r#"my.toml:9: capabilities.dsn.serial: "12-34" is no serial number; write eight bytes as "00-1b-21-ff-ff-aa-bb-cc""#,
+        r#"my.toml:9: capabilities.dsn.serial: "12-34" is not a serial number; write eight bytes as "00-1b-21-ff-ff-aa-bb-cc""#,
     ),
     (
         "a resizable BAR that does not exist",
@@ -184,7 +184,7 @@ size = 0x1000
 [capabilities.resizable-bar]
 bars = [{ bar = 2, sizes = [0x10_0000] }]
 "#,
-        "my.toml:14: capabilities.resizable-bar.bars: BAR 2 is no memory BAR of this function; name one that is",
+        "my.toml:14: capabilities.resizable-bar.bars: BAR 2 is not a memory BAR of this function; name one that is",
     ),
     (
         "a resizable BAR without its own size",
@@ -221,7 +221,7 @@ content = "ram"
 [capabilities.resizable-bar]
 bars = [{ bar = 0, sizes = [0x10_0000, 0x1_0000_0000] }]
 "#,
-        r#"my.toml:15: capabilities.resizable-bar.bars.0.sizes: 0x100000000 bytes are too much for content "ram", which is memory of the daemon; the largest is 0x40000000"#,
+        r#"my.toml:15: capabilities.resizable-bar.bars.0.sizes: 0x100000000 bytes are too many for content "ram", which is memory of the daemon; the largest is 0x40000000"#,
     ),
     (
         "a mask that is longer than its bytes",

@@ -15,7 +15,7 @@ bar = 0
 offset = 8
 size = 3
 "#,
-        "my.toml:16: doorbell.0.size: no write has 3 bytes; choose 1, 2, 4 or 8",
+        "my.toml:16: doorbell.0.size: a write cannot have 3 bytes; choose 1, 2, 4 or 8",
     ),
     (
         "a doorbell of no BAR",
@@ -69,6 +69,6 @@ datamatch = 1
 bar = 0
 offset = 8
 "#,
-        "my.toml:20: doorbell.1.offset: doorbell.0 is rung by the same write; give each a datamatch of its own, or remove one",
+        "my.toml:20: doorbell.1.offset: doorbell.0 stands for the same write; give each a datamatch of its own, or remove one",
     ),
 ];

@@ -92,7 +92,7 @@ list = ["pm", "msi"]
 
 [capabilities.pm]
 "#,
-        "my.toml:9: capabilities.list.1: there is no capability msi for this list; it can lead to nothing more",
+        "my.toml:9: capabilities.list.1: there is no capability msi for this list; it can have no further ones",
     ),
     (
         "a list that leads twice to the same",
@@ -101,7 +101,7 @@ list = ["pm", "pm"]
 
 [capabilities.pm]
 "#,
-        "my.toml:9: capabilities.list.1: pm is in the list already; leave one",
+        "my.toml:9: capabilities.list.1: pm is in the list twice; remove one",
     ),
     (
         "an extended capability in the conventional list",
@@ -110,7 +110,7 @@ list = ["aer"]
 
 [capabilities.aer]
 "#,
-        "my.toml:9: capabilities.list.0: there is no capability aer for this list; it can lead to nothing more",
+        "my.toml:9: capabilities.list.0: there is no capability aer for this list; it can have no further ones",
     ),
     (
         "a list that leads to what is said to be unlinked",
@@ -123,6 +123,6 @@ id = 0x0a
 bytes = [0, 0]
 linked = false
 "#,
-        "my.toml:9: capabilities.list.0: blob has linked = false; leave one of the two out",
+        "my.toml:9: capabilities.list.0: blob has linked = false; remove one of the two",
     ),
 ];

@@ -62,7 +62,7 @@ kind = "memory32"
 size = 0x4000
 mappable = [{ offset = 0x800, size = 0x1000 }]
 "#,
-        r#"my.toml:12: bar.0.mappable.0.offset: 0x800 is no whole number of pages; choose a multiple of 0x1000"#,
+        r#"my.toml:12: bar.0.mappable.0.offset: 0x800 is not a whole number of pages; choose a multiple of 0x1000"#,
     ),
     (
         "an area that ends within a page",
@@ -72,7 +72,7 @@ kind = "memory32"
 size = 0x4000
 mappable = [{ offset = 0x1000, size = 0x800 }]
 "#,
-        r#"my.toml:12: bar.0.mappable.0.size: 0x800 is no whole number of pages; choose a multiple of 0x1000"#,
+        r#"my.toml:12: bar.0.mappable.0.size: 0x800 is not a whole number of pages; choose a multiple of 0x1000"#,
     ),
     (
         "an area of nothing",
@@ -146,7 +146,7 @@ table-bar = 0
 table-offset = 0x2800
 pba-offset = 0
 "#,
-        r#"my.toml:12: bar.0.mappable.0.offset: the MSI-X table is in the pages from 0x2000 to 0x3000, and whoever maps those does not reach it; leave them out"#,
+        r#"my.toml:12: bar.0.mappable.0.offset: the MSI-X table is in the pages from 0x2000 to 0x3000, and a client that maps them cannot reach it; leave them out"#,
     ),
     (
         "an area over the PBA",
@@ -163,7 +163,7 @@ table-bar = 0
 table-offset = 0x2800
 pba-offset = 0x800
 "#,
-        r#"my.toml:13: bar.0.mappable.0.offset: the MSI-X PBA is in the pages from 0x0 to 0x1000, and whoever maps those does not reach it; leave them out"#,
+        r#"my.toml:13: bar.0.mappable.0.offset: the MSI-X PBA is in the pages from 0x0 to 0x1000, and a client that maps them cannot reach it; leave them out"#,
     ),
     (
         "an area over a doorbell",
@@ -177,7 +177,7 @@ mappable = [{ offset = 0, size = 0x1000 }]
 bar = 0
 offset = 8
 "#,
-        r#"my.toml:12: bar.0.mappable.0.offset: a doorbell is in the pages from 0x0 to 0x1000, and whoever maps those does not reach it; leave them out"#,
+        r#"my.toml:12: bar.0.mappable.0.offset: a doorbell is in the pages from 0x0 to 0x1000, and a client that maps them cannot reach it; leave them out"#,
     ),
     (
         "a mappable BAR all of which is taken",

@@ -56,21 +56,21 @@ vectors = 70000
         r#"[platform]
 delays = "sometimes"
 "#,
-        "my.toml:9: platform.delays: there is no choice `sometimes`; expected one of `off`, `report`, `enforce`",
+        "my.toml:9: platform.delays: unknown value `sometimes`; expected one of `off`, `report`, `enforce`",
     ),
     (
         "a state that is nobody's deepest",
         r#"[platform]
 deepest-state = "d2"
 "#,
-        "my.toml:9: platform.deepest-state: there is no choice `d2`; expected one of `d0`, `d3hot`, `d3cold`",
+        "my.toml:9: platform.deepest-state: unknown value `d2`; expected one of `d0`, `d3hot`, `d3cold`",
     ),
     (
         "a dialect that does not exist",
         r#"[host]
 pm-dialect = "v5"
 "#,
-        "my.toml:9: host.pm-dialect: there is no choice `v5`; expected `mainline` or `v4`",
+        "my.toml:9: host.pm-dialect: unknown value `v5`; expected `mainline` or `v4`",
     ),
     (
         "a delay that is no time",
@@ -84,7 +84,7 @@ suspend-delay-ms = "soon"
         r#"[host]
 max-clients = 0
 "#,
-        "my.toml:9: host.max-clients: nobody could open the function; choose 1 or more",
+        "my.toml:9: host.max-clients: no client could open the function; choose 1 or more",
     ),
     (
         "a missing key",
@@ -104,7 +104,7 @@ device-id = 0x0001
 class = 0xff0000
 
 "#,
-        "my.toml:4: identity.vendor-id: 0xffff is no vendor: 0 and 0xffff mean that no function is there, 1 that it is not ready; choose another",
+        "my.toml:4: identity.vendor-id: 0xffff is not a vendor id: 0 and 0xffff mean that no function is there, 1 that it is not ready; choose another",
     ),
     (
         "a class that is too long",
@@ -129,7 +129,7 @@ class = 0xff0000
 interrupt-pin = "E"
 
 "#,
-        "my.toml:7: identity.interrupt-pin: there is no choice `E`; expected one of `none`, `A`, `B`, `C`, `D`",
+        "my.toml:7: identity.interrupt-pin: unknown value `E`; expected one of `none`, `A`, `B`, `C`, `D`",
     ),
     (
         "a config size that does not exist",
@@ -142,7 +142,7 @@ class = 0xff0000
 config-size = 1024
 
 "#,
-        "my.toml:7: identity.config-size: config space does not come in 1024 bytes; choose 256 or 4096",
+        "my.toml:7: identity.config-size: config space cannot have 1024 bytes; choose 256 or 4096",
     ),
     (
         "a missing identity",
