@@ -13,10 +13,10 @@ use crate::time::{Time, earliest};
 /// [`Self::device_mut`].
 ///
 /// ```
-/// use pci_device_models::host::region_index;
 /// use pci_device_models::model::Registry;
 /// use pci_device_models::profile::Profile;
 /// use pci_device_models::time::Time;
+/// use vfio_user_protocol::vfio::RegionIndex;
 ///
 /// let text = Profile::builtin("testdev").expect("it is built in");
 /// let profile = Profile::parse("testdev", text, &[])?;
@@ -25,7 +25,7 @@ use crate::time::{Time, earliest};
 /// let mut vendor = [0; 2];
 /// device.client_came(Time::ZERO).expect("nothing keeps it from waking");
 /// device
-///     .region_read(Time::ZERO, region_index::CONFIG, 0, &mut vendor)
+///     .region_read(Time::ZERO, RegionIndex::Config.number(), 0, &mut vendor)
 ///     .expect("config space can be read");
 /// assert_eq!(u16::from_le_bytes(vendor), 0x1234);
 /// # Ok::<(), pci_device_models::profile::ProfileError>(())
