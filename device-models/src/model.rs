@@ -13,9 +13,9 @@ mod none;
 mod parameter;
 pub mod prelude;
 mod registry;
-mod saved;
 pub mod serial;
 pub mod smbus;
+mod state;
 pub mod testdev;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use backend::Backend;
 pub use none::None;
 pub use parameter::InRange;
 pub use registry::{ParameterError, RAM, Registry};
-pub use saved::Saved;
+pub use state::ModelState;
 
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::function::core::{Core, Counters};
@@ -39,8 +39,8 @@ use crate::time::Time;
 
 /// The device behind a function's BARs.
 ///
-/// Its fields are its state: a model that derives `Serialize` and `Deserialize` is [`Saved`].
-pub trait Model: Saved + fmt::Debug + Send {
+/// Its fields are its state: a model that derives `Serialize` and `Deserialize` is [`ModelState`].
+pub trait Model: ModelState + fmt::Debug + Send {
     /// Reads the DWORD at byte `offset` of BAR `bar`; only `lanes` matter. What the model does not
     /// implement reads zero.
     fn read(&mut self, cx: &mut Context<'_>, bar: u8, offset: u64, lanes: Lanes) -> u32;

@@ -1,9 +1,11 @@
 //! The crates as people use them who are not in this repository.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use client_tests::outside::Project;
-use client_tests::raw::RawClient;
+use client_tests::raw::{PATIENCE, RawClient};
 
 /// A server in another program, and a client of it, without a command line.
 #[test]
@@ -163,14 +165,7 @@ size = 0x1000
         .current_dir(project.path())
         .spawn()
         .unwrap();
-    let socket = project.path().join("device.sock");
-    let start = std::time::Instant::now();
-    let mut client = loop {
-        if let Ok(client) = RawClient::attach(&socket) {
-            break client;
-        }
-        assert!(start.elapsed() < client_tests::raw::PATIENCE, "no server");
-    };
+    let mut client = attach(&project.path().join("device.sock"));
     client.write(7, 4, &[2, 0]).unwrap();
     for _ in 0..2 {
         client.write(0, 0, &21_u32.to_le_bytes()).unwrap();
@@ -184,4 +179,79 @@ size = 0x1000
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     run(&["ctl", "--ctl-path=ctl.sock", "shutdown"]);
     assert!(server.wait().unwrap().success());
+}
+
+/// The project that `docs/device-authors.md` builds: its tests pass, and it is served.
+#[test]
+fn the_project_of_the_guide_is_tested_and_served() {
+    const GUIDE: &str = include_str!("../../../docs/device-authors.md");
+    let (_, section) = GUIDE
+        .split_once("## A model in a project of your own\n")
+        .unwrap();
+    // The first block after a file's name is the file.
+    let block = |name: &str| {
+        let (_, rest) = section.split_once(&format!("`{name}`")).unwrap();
+        let (_, rest) = rest.split_once("```").unwrap();
+        let (_, rest) = rest.split_once('\n').unwrap();
+        rest.split("```").next().unwrap()
+    };
+    let dependencies = block("Cargo.toml").replace("../dormouse", "{root}");
+    let dependencies = dependencies.replace("[dependencies]\n", "");
+    let files = [
+        "src/alarm-clock.toml",
+        "src/alarm_clock.rs",
+        "src/alarm_clock/tests.rs",
+        "src/main.rs",
+    ]
+    .map(|name| (name, block(name)));
+    let project = Project::new("alarm-clock", &dependencies, &files).unwrap();
+    let output = project.cargo(&["test"]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("4 passed"), "{text}");
+
+    let program = project.build().unwrap();
+    let run = |line: &str| {
+        let mut command = Command::new(&program);
+        command.args(line.split(' ')).current_dir(project.path());
+        command
+    };
+    // The commands of the guide, as the program is run after `cargo run --`.
+    let (_, serving) = section.split_once("### Serving it").unwrap();
+    let commands = serving
+        .lines()
+        .filter_map(|line| line.strip_prefix("cargo run -- "));
+    let [check, serve] = commands.collect::<Vec<_>>()[..] else {
+        panic!("the guide checks and serves");
+    };
+    assert!(run(check).status().unwrap().success());
+    let mut server = run(serve).spawn().unwrap();
+    let mut client = attach(&project.path().join("alarm-clock.sock"));
+    client.write(7, 4, &[2, 0]).unwrap();
+    client.write(0, 0, &1_u32.to_le_bytes()).unwrap();
+    let start = Instant::now();
+    while client.read(0, 0x10, 4).unwrap() != 1_u32.to_le_bytes() {
+        assert!(start.elapsed() < PATIENCE, "the alarm does not go off");
+    }
+    client.write(0, 0, &60_000_u32.to_le_bytes()).unwrap();
+    client.write(0, 0, &60_000_u32.to_le_bytes()).unwrap();
+    let asked = run("ctl --ctl-path alarm-clock.ctl violations").output();
+    let violations = String::from_utf8(asked.unwrap().stdout).unwrap();
+    assert!(
+        violations.contains("model.alarm-running: 1"),
+        "{violations}"
+    );
+    let ended = run("ctl --ctl-path alarm-clock.ctl shutdown").status();
+    assert!(ended.unwrap().success());
+    assert!(server.wait().unwrap().success());
+}
+
+/// Connects a client as soon as the server is there.
+fn attach(socket: &Path) -> RawClient {
+    let start = Instant::now();
+    loop {
+        if let Ok(client) = RawClient::attach(socket) {
+            return client;
+        }
+        assert!(start.elapsed() < PATIENCE, "no server");
+    }
 }

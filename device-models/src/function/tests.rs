@@ -8,7 +8,7 @@ use crate::capability::{
 use crate::config::{AnyCapability, BarKind, HeaderConfig, Placement};
 use crate::dma::DmaOp;
 use crate::effect::FunctionEvent;
-use crate::model::{Model, Saved};
+use crate::model::{Model, ModelState};
 use crate::register::{DwordWrite, Lanes, ResetKind};
 use crate::snapshot::{self, RestoreError};
 use crate::violation::Violation;
@@ -72,7 +72,7 @@ impl Model for Probe {
     }
 }
 
-impl Saved for Probe {
+impl ModelState for Probe {
     fn save(&self) -> Value {
         json!(self.written)
     }

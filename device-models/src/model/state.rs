@@ -9,7 +9,7 @@ use crate::snapshot::{self, RestoreError};
 
 /// What can be saved and restored. A model has it from serde; the timers and transfers under way are the
 /// function's to save, but what a model needs to know when [`Model::dma_done`] brings their outcomes is not.
-pub trait Saved {
+pub trait ModelState {
     /// The whole state, of which [`Self::restore`] makes the same device again.
     fn save(&self) -> Value;
 
@@ -20,7 +20,7 @@ pub trait Saved {
     fn restore(&mut self, saved: &Value) -> Result<(), RestoreError>;
 }
 
-impl<M: Model + Serialize + DeserializeOwned> Saved for M {
+impl<M: Model + Serialize + DeserializeOwned> ModelState for M {
     fn save(&self) -> Value {
         snapshot::tree(self)
     }
