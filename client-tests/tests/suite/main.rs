@@ -32,5 +32,6 @@ mod outside;
 mod pieces;
 mod protocol;
 mod streams;
+mod structure;
 mod twin_socket;
 mod write_multi;
