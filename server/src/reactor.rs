@@ -10,6 +10,7 @@ mod busy_poll;
 mod channel;
 mod client;
 mod control;
+mod control_lines;
 mod controls;
 mod deadlines;
 mod deferred;
@@ -34,7 +35,6 @@ use pci_device_models::time::Time;
 
 use crate::clock::{Clock, system};
 use crate::connection::BufferPool;
-use crate::control::{self as language, ControlAction, ControlContext};
 use crate::dma::BounceBuffer;
 use crate::served::{ServedFunction, ServedSlot};
 use crate::settings::Settings;
@@ -42,13 +42,12 @@ use crate::state_file::Places;
 use crate::stats::ConnectionStats;
 use busy_poll::BusyPoll;
 use client::{Closed, Turn};
-use control::ControlClient;
 use controls::Controls;
 use deadlines::Deadlines;
 use peers::Peers;
 use served::{Limits, Served};
 use slot::{Seat, Slot};
-use source::{ClientId, Source};
+use source::{ClientId, Kind, Source};
 use together::Together;
 
 /// Events that one poll reports at most.
@@ -57,8 +56,6 @@ const EVENTS: usize = 256;
 /// if it is not.
 const TURNS_OF_ONLY_CLIENT: u32 = 64;
 const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
-/// Lines of one control client that are carried out in a row.
-const CONTROL_LINES_PER_TURN: u32 = 64;
 /// Polls of one client in vain between polls of everybody.
 const TRIES_BETWEEN_POLLS: u32 = 64;
 
@@ -151,11 +148,11 @@ impl Reactor {
 
     /// Returns a waker that ends a wait from another thread.
     pub(crate) fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), Source::Waker.into())
+        Waker::new(self.poll.registry(), Source::new(Kind::Waker, 0).into())
     }
 
     pub(crate) fn watch_shutdown_fd(&mut self, fd: OwnedFd) -> io::Result<()> {
-        let token = Source::Shutdown.into();
+        let token = Source::new(Kind::Shutdown, 0).into();
         let source = &mut SourceFd(&fd.as_raw_fd());
         self.poll
             .registry()
@@ -358,15 +355,14 @@ impl Reactor {
     fn deal_with(&mut self, event: &Event) -> bool {
         let source = Source::from(event.token());
         let together = &self.shared.together;
-        if together.is_waited_for() && (together.is_full() || !matches!(source, Source::Client(_)))
-        {
+        if together.is_waited_for() && (together.is_full() || source.kind != Kind::Client) {
             self.deliver();
         }
-        match source {
-            // What it announces is looked at in every turn of the loop.
-            Source::Waker => {}
-            Source::Shutdown => self.stop.store(true, Ordering::Release),
-            Source::Client(id) => {
+        match source.kind {
+            // Every turn of the loop reads the flag that it announces.
+            Kind::Waker => {}
+            Kind::Shutdown => self.stop.store(true, Ordering::Release),
+            Kind::Client => {
                 let closed = if event.is_write_closed() || event.is_error() {
                     Closed::Wholly
                 } else if event.is_read_closed() {
@@ -374,80 +370,63 @@ impl Reactor {
                 } else {
                     Closed::No
                 };
-                let turn = self.client_ready(id, closed);
+                let turn = self.client_ready(source.client(), closed);
                 return matches!(turn, Turn::Served | Turn::HasMore);
             }
-            Source::Twin(id) => {
+            Kind::Twin => {
+                let id = source.client();
                 if let Some(function) = self.functions.get_mut(id.function) {
                     function.note_twin(id.index);
                 }
                 self.client_ready(id, Closed::No);
             }
-            Source::Listener(number) => {
-                let now = self.clock.now();
-                if let Some((function, mut seat)) =
-                    served(&mut self.functions, &mut self.slots, number)
-                {
-                    function.accept(&mut seat, &mut self.shared, self.poll.registry(), now);
-                }
-                self.count_clients();
-                self.after(number);
-            }
-            Source::Resample(number) => {
-                let now = self.clock.now();
-                if let Some((function, mut seat)) =
-                    served(&mut self.functions, &mut self.slots, number)
-                {
-                    function.resample_ready(&mut seat, now);
-                }
-                self.after(number);
-            }
-            Source::Doorbells(number) => {
-                let now = self.clock.now();
-                if let Some((function, mut seat)) =
-                    served(&mut self.functions, &mut self.slots, number)
-                {
-                    function.answer_doorbells(&mut seat, now);
-                }
-                self.after(number);
-            }
-            Source::ControlListener(number) => {
-                let refused = self.controls.accept(number, self.poll.registry());
-                if let Some(function) = self.functions.get_mut(number) {
+            Kind::Control => self.control_ready(source.number),
+            Kind::ControlListener => {
+                let refused = self.controls.accept(source.number, self.poll.registry());
+                if let Some(function) = self.functions.get_mut(source.number) {
                     function.stats.refused += refused;
                 }
             }
-            Source::Control(number) => self.control_ready(number),
-            Source::RailListener(number) => {
-                if let Some(slot) = self.slots.get_mut(number) {
-                    let refused = slot.rail_accept(self.poll.registry());
-                    let first = slot.served.first();
-                    if let Some(function) = first.and_then(|first| self.functions.get_mut(*first)) {
-                        function.stats.refused += refused;
-                    }
-                }
-            }
-            Source::Rail(number) => {
-                let now = self.clock.now();
-                if let Some(slot) = self.slots.get_mut(number) {
-                    slot.take_rail(now);
-                }
-                self.after_slot(number);
-            }
-            Source::BackendListener(number) => {
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.backend_accept(self.poll.registry());
-                }
-                self.after(number);
-            }
-            Source::Backend(number) => {
-                if let Some(function) = self.functions.get_mut(number) {
-                    function.backend_ready();
-                }
-                self.after(number);
-            }
+            Kind::RailListener | Kind::Rail => self.rail_ready(source),
+            Kind::Listener
+            | Kind::Resample
+            | Kind::Doorbells
+            | Kind::BackendListener
+            | Kind::Backend => self.function_ready(source),
         }
         false
+    }
+
+    /// Somebody wants to switch a slot's power rail, or has.
+    fn rail_ready(&mut self, source: Source) {
+        let now = self.clock.now();
+        let Some(slot) = self.slots.get_mut(source.number) else {
+            return;
+        };
+        if source.kind == Kind::Rail {
+            slot.take_rail(now);
+            self.after_slot(source.number);
+            return;
+        }
+        let refused = slot.rail_accept(self.poll.registry());
+        let first = slot.served.first().copied();
+        if let Some(function) = first.and_then(|first| self.functions.get_mut(first)) {
+            function.stats.refused += refused;
+        }
+    }
+
+    /// Something of a function's own is ready.
+    fn function_ready(&mut self, source: Source) {
+        let now = self.clock.now();
+        let number = source.number;
+        if let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, number) {
+            let registry = self.poll.registry();
+            function.ready(source.kind, &mut seat, &mut self.shared, registry, now);
+        }
+        if source.kind == Kind::Listener {
+            self.count_clients();
+        }
+        self.after(number);
     }
 
     /// Gives a client a turn.
@@ -493,75 +472,6 @@ impl Reactor {
 
     fn count_clients(&mut self) {
         self.clients = self.functions.iter().map(Served::connected).sum();
-    }
-
-    /// Carries out what a control client says, line by line: what a line caused is told before the
-    /// next one is looked at.
-    fn control_ready(&mut self, number: usize) {
-        for lines in 1.. {
-            let Some(mut client) = self.controls.take(number) else {
-                return;
-            };
-            let touched = client.function;
-            let done = self.control_line(&mut client).and_then(|done| {
-                let enough = !done && lines == CONTROL_LINES_PER_TURN;
-                if enough {
-                    client.ask_again(self.poll.registry())?;
-                }
-                Ok(done || enough)
-            });
-            match &done {
-                Ok(_) => self.controls.put(number, client),
-                Err(error) => {
-                    tracing::debug!(%error, "control client lost");
-                    if let Some(function) = self.functions.get_mut(touched) {
-                        function.outputs.subscribers -= usize::from(client.subscribed);
-                    }
-                }
-            }
-            self.after(touched);
-            if done.unwrap_or(true) {
-                return;
-            }
-        }
-    }
-
-    /// Carries out the next line of a control client. Whether there was none.
-    fn control_line(&mut self, client: &mut ControlClient) -> io::Result<bool> {
-        client.resume()?;
-        let Some(line) = client.next_line()? else {
-            return Ok(true);
-        };
-        let Some((function, mut seat)) =
-            served(&mut self.functions, &mut self.slots, client.function)
-        else {
-            return Ok(true);
-        };
-        let now = self.clock.now();
-        function.answer_doorbells(&mut seat, now);
-        let now = seat.time.at(now);
-        let mut cx = ControlContext {
-            name: &function.name,
-            device: seat.device.reborrow(),
-            now,
-            clock: &mut self.clock,
-            stats: &function.stats,
-            state_places: &self.state_places,
-        };
-        let reply = language::execute(&line, &mut cx);
-        // The line may have moved time, or made something due at once.
-        let now = self.clock.now();
-        function.advance(&mut seat, &mut self.shared, self.poll.registry(), now);
-        match reply.action {
-            Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
-            Some(ControlAction::Subscribe) if !client.subscribed => {
-                client.subscribed = true;
-                function.outputs.subscribers += 1;
-            }
-            Some(ControlAction::Subscribe) | None => {}
-        }
-        client.send(reply.text.into_bytes())?;
-        Ok(false)
     }
 
     /// Gives everybody who has unfinished business a turn.

@@ -11,7 +11,7 @@ use vfio_user_protocol::FrameError;
 use super::Shared;
 use super::channel::Channel;
 use super::deferred::Deferred;
-use super::source::{ClientId, Source};
+use super::source::{ClientId, Kind, Source};
 use crate::connection::Received;
 use crate::session::{Context, Session, answers_dma};
 use crate::settings::ClientLimits;
@@ -93,7 +93,7 @@ impl Client {
             limits,
             channel: Channel::new(
                 socket,
-                Source::Client(id),
+                Source::of_client(Kind::Client, id),
                 session.limits(limits.transfer),
                 registry,
             )?,
@@ -276,7 +276,7 @@ impl Client {
                     let fds = mem::take(&mut cx.reply_fds);
                     let replied = shared.replies.len() > start;
                     if let Some(socket) = cx.twin.take().filter(|_| replied) {
-                        let source = Source::Twin(self.id);
+                        let source = Source::of_client(Kind::Twin, self.id);
                         let limits = self.session.limits(self.limits.transfer);
                         self.twin = Some(Channel::new(socket, source, limits, cx.registry)?);
                         self.session.use_twin();

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use serde::Serialize;
 
-use super::source::Source;
+use super::source::{Kind, Source};
 use crate::connection::Outgoing;
 use crate::control::{self, MAX_LINE};
 
@@ -64,7 +64,7 @@ impl ControlClient {
         function: usize,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let token = Source::Control(number).into();
+        let token = Source::new(Kind::Control, number).into();
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, INTEREST)?;
         Ok(Self {
             socket,

@@ -11,7 +11,7 @@ use pci_device_models::time::Time;
 use super::accept::Listener;
 use super::control::{ControlClient, event_line};
 use super::peers::Peers;
-use super::source::Source;
+use super::source::{Kind, Source};
 use crate::ratelimit::limited;
 
 /// Control clients by number, and listeners by function.
@@ -41,7 +41,7 @@ impl Controls {
         peers: &Arc<Peers>,
         registry: &Registry,
     ) -> io::Result<()> {
-        let token = Source::ControlListener(function).into();
+        let token = Source::new(Kind::ControlListener, function).into();
         let listener = Listener::new(listener, token, peers, registry)?;
         self.listeners.push((function, listener));
         Ok(())

@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, recv};
 
 use super::accept::Listener;
 use super::peers::Peers;
-use super::source::Source;
+use super::source::{Kind, Source};
 use crate::ratelimit::limited;
 
 /// Bytes that one read takes.
@@ -37,10 +37,10 @@ impl Rail {
         peers: &Arc<Peers>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let token = Source::RailListener(slot).into();
+        let token = Source::new(Kind::RailListener, slot).into();
         Ok(Self {
             listener: Listener::new(listener, token, peers, registry)?,
-            token: Source::Rail(slot).into(),
+            token: Source::new(Kind::Rail, slot).into(),
             socket: None,
         })
     }

@@ -8,6 +8,8 @@
 //! from outside is told the server's; in here it is the slot's own, which stands still while a
 //! function is stopped for migration.
 
+mod backend;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::peers::Peers;
 use super::slot::Seat;
-use super::source::{ClientId, MAX_CLIENTS, Source};
+use super::source::{ClientId, Kind, MAX_CLIENTS, Source};
 use crate::backend::Backend;
 use crate::bar_memory::SharedBar;
 use crate::doorbells::Doorbells;
@@ -120,11 +122,11 @@ impl Served {
             shared_bars.push(shared);
         }
         let backend_listener = match &mut backend {
-            Some(backend) => backend.watch(registry, Source::Backend(place).into())?,
+            Some(backend) => backend.watch(registry, Source::new(Kind::Backend, place).into())?,
             None => None,
         };
         let backend_listener = backend_listener.map(|listener| {
-            let token = Source::BackendListener(place).into();
+            let token = Source::new(Kind::BackendListener, place).into();
             Listener::new(listener, token, peers, registry)
         });
         let doorbells = seat.device.slot().function().doorbells();
@@ -133,7 +135,7 @@ impl Served {
             slot,
             number,
             outputs: Outputs::new(name.clone(), limits.dma_timeout),
-            doorbells: Doorbells::new(doorbells, Source::Doorbells(place).into()),
+            doorbells: Doorbells::new(doorbells, Source::new(Kind::Doorbells, place).into()),
             name,
             stats: ConnectionStats::default(),
             client_memory,
@@ -150,7 +152,7 @@ impl Served {
         };
         match endpoint {
             Endpoint::Listener(listener) => {
-                let token = Source::Listener(place).into();
+                let token = Source::new(Kind::Listener, place).into();
                 let listener = Listener::new(listener, token, peers, registry)?;
                 function.listener = Some(listener);
             }
@@ -161,13 +163,7 @@ impl Served {
 
     /// Accepts pending connections. Closes a connection at once if there is no room for a further client, so
     /// that the peer need not wait for an answer.
-    pub(super) fn accept(
-        &mut self,
-        seat: &mut Seat<'_>,
-        shared: &mut Shared,
-        registry: &Registry,
-        now: Time,
-    ) {
+    fn accept(&mut self, seat: &mut Seat<'_>, shared: &mut Shared, registry: &Registry, now: Time) {
         let now = seat.time.at(now);
         let Some(mut listener) = self.listener.take() else {
             return;
@@ -255,6 +251,32 @@ impl Served {
             "client connected"
         );
         Ok(())
+    }
+
+    /// Something of the function's own is ready.
+    pub(super) fn ready(
+        &mut self,
+        kind: Kind,
+        seat: &mut Seat<'_>,
+        shared: &mut Shared,
+        registry: &Registry,
+        now: Time,
+    ) {
+        match kind {
+            Kind::Listener => self.accept(seat, shared, registry, now),
+            Kind::Resample => self.resample_ready(seat, now),
+            Kind::Doorbells => self.answer_doorbells(seat, now),
+            Kind::BackendListener => self.backend_accept(registry),
+            Kind::Backend => self.backend_ready(),
+            Kind::Waker
+            | Kind::Shutdown
+            | Kind::Client
+            | Kind::Twin
+            | Kind::Control
+            | Kind::ControlListener
+            | Kind::RailListener
+            | Kind::Rail => {}
+        }
     }
 
     /// A client's socket is ready, and closed so far.
@@ -379,7 +401,7 @@ impl Served {
     }
 
     /// The resample eventfd was signalled.
-    pub(super) fn resample_ready(&mut self, seat: &mut Seat<'_>, now: Time) {
+    fn resample_ready(&mut self, seat: &mut Seat<'_>, now: Time) {
         let now = seat.time.at(now);
         self.take_resample(seat, now);
     }
@@ -412,41 +434,6 @@ impl Served {
             self.stats.doorbells += answered;
             self.settle(seat, now);
         }
-    }
-
-    /// Somebody wants to be the peer of the back end. One at a time is; others are sent away.
-    pub(super) fn backend_accept(&mut self, registry: &Registry) {
-        let peer = Source::Backend(self.place).into();
-        if let (Some(backend), Some(listener)) = (&mut self.backend, &mut self.backend_listener) {
-            self.stats.refused +=
-                listener.accept(registry, |socket| backend.connect(socket, registry, peer));
-        }
-    }
-
-    /// The peer of the back end has something to say, or room again.
-    pub(super) fn backend_ready(&mut self) {
-        if let Some(backend) = &mut self.backend {
-            backend.peer_ready();
-        }
-    }
-
-    /// Returns whether the device model has a back end.
-    pub(super) const fn has_backend(&self) -> bool {
-        self.backend.is_some()
-    }
-
-    /// Moves what can move between the device model and its back end.
-    pub(super) fn move_backend(&mut self, seat: &mut Seat<'_>, now: Time) {
-        let now = seat.time.at(now);
-        let backend = self.backend.as_mut().filter(|_| !seat.device.is_frozen());
-        self.backend_has_more = match backend {
-            Some(backend) => {
-                let has_more = backend.step(now, &mut seat.device);
-                self.settle(seat, now);
-                has_more
-            }
-            None => false,
-        };
     }
 
     /// Does what is due.
@@ -576,5 +563,5 @@ impl Served {
 }
 
 fn resample(function: usize) -> Token {
-    Source::Resample(function).into()
+    Source::new(Kind::Resample, function).into()
 }
