@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pci_device_models::host::{Control, DeviceMut, DeviceSet};
+use pci_device_models::host::{DeviceMut, DeviceSet, PowerControl};
 use pci_device_models::register::ResetKind;
 use pci_device_models::time::Time;
 use vfio_user_protocol::vfio::RegionIndex;
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
         pair.compare();
     }
     pair.both(|device, now| {
-        device.set_control(now, Control::Auto);
+        device.set_control(now, PowerControl::Auto);
         while device.connected() > 0 {
             device.client_gone(now);
         }
@@ -146,7 +146,14 @@ impl Pair {
             3 => device.withdraw(now, argument.into()),
             4 => drop(device.suspend_now(now)),
             5 => drop(device.host_access(now)),
-            6 => device.set_control(now, if on { Control::On } else { Control::Auto }),
+            6 => device.set_control(
+                now,
+                if on {
+                    PowerControl::On
+                } else {
+                    PowerControl::Auto
+                },
+            ),
             7 => device.set_d3cold_allowed(now, on),
             8 => device.set_slot_power_limit(now, argument, argument >> 6),
             _ if on => drop(device.has_room() && device.client_came(now).is_ok()),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::DeviceMut;
 use super::error::HostError;
-use super::runtime_pm::{Control, ResumeFault, SuspendDelay};
+use super::runtime_pm::{PowerControl, ResumeFault, SuspendDelay};
 use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::time::Time;
@@ -99,9 +99,9 @@ impl DeviceMut<'_> {
     }
 
     /// The host's user writes `power/control`.
-    pub fn set_control(&mut self, now: Time, control: Control) {
+    pub fn set_control(&mut self, now: Time, control: PowerControl) {
         self.state.rpm.set_control(control);
-        if control == Control::On {
+        if control == PowerControl::On {
             // As with sysfs, nobody is told when it fails.
             self.resume(now).ok();
             self.state.core.take_waited();

@@ -56,7 +56,7 @@ impl RuntimeStatus {
 /// `control` of Linux sysfs: whether the device may sleep at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Control {
+pub enum PowerControl {
     /// It may.
     #[default]
     Auto,
@@ -136,7 +136,7 @@ pub(super) struct RuntimePm {
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedRuntimePm {
     suspended: bool,
-    control: Control,
+    control: PowerControl,
     delay: SuspendDelay,
     suspend_nanos: Option<u64>,
     fault: Option<ResumeFault>,
@@ -274,19 +274,19 @@ impl RuntimePm {
         }
     }
 
-    pub(super) fn control(&self) -> Control {
+    pub(super) fn control(&self) -> PowerControl {
         if self.control.is_some() {
-            Control::On
+            PowerControl::On
         } else {
-            Control::Auto
+            PowerControl::Auto
         }
     }
 
     /// Writes `control`. The caller wakes the device for [`Control::On`].
-    pub(super) fn set_control(&mut self, control: Control) {
+    pub(super) fn set_control(&mut self, control: PowerControl) {
         self.control = match control {
-            Control::Auto => None,
-            Control::On => Some(self.control.take().unwrap_or_else(|| self.get())),
+            PowerControl::Auto => None,
+            PowerControl::On => Some(self.control.take().unwrap_or_else(|| self.get())),
         };
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pci_device_models::config::AnyCapability;
 use pci_device_models::dma::DmaError;
 use pci_device_models::host::{
-    AttachedFd, Control, DeviceSet, FaultSpan, HostError, Output, ResumeFault, SuspendDelay,
+    AttachedFd, DeviceSet, FaultSpan, HostError, Output, PowerControl, ResumeFault, SuspendDelay,
 };
 use pci_device_models::model::Registry;
 use pci_device_models::pci::power_management::PMCSR;
@@ -39,7 +39,7 @@ enum Step {
     /// Flags, first word of the data, whether an eventfd comes along.
     Feature(u32, u32, bool),
     Irqs(u32, Action, u32),
-    Control(Control),
+    Control(PowerControl),
     D3coldAllowed(bool),
     SuspendDelay(SuspendDelay),
     SuspendNow,
@@ -319,7 +319,7 @@ fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Reset),
         4 => features.prop_map(|(flags, word, fd)| Step::Feature(flags, word, fd)),
         3 => (0_u32..6, action, 0_u32..3).prop_map(|(i, action, n)| Step::Irqs(i, action, n)),
-        1 => prop_oneof![Just(Control::Auto), Just(Control::On)].prop_map(Step::Control),
+        1 => prop_oneof![Just(PowerControl::Auto), Just(PowerControl::On)].prop_map(Step::Control),
         1 => any::<bool>().prop_map(Step::D3coldAllowed),
         1 => delay.prop_map(Step::SuspendDelay),
         2 => Just(Step::SuspendNow),

@@ -43,8 +43,8 @@ pub struct ControlAttribute {
 impl ControlAttribute {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         let control = match self.mode {
-            Mode::On => host::Control::On,
-            Mode::Auto => host::Control::Auto,
+            Mode::On => host::PowerControl::On,
+            Mode::Auto => host::PowerControl::Auto,
         };
         cx.device.set_control(cx.now, control);
         Done::silently()

@@ -45,11 +45,11 @@ fn manual_never_suspends_by_itself() {
 #[test]
 fn control_on_holds_one_reference_however_often_it_is_written() {
     let mut rpm = RuntimePm::new(SuspendDelay::default());
-    rpm.set_control(Control::On);
-    rpm.set_control(Control::On);
-    assert_eq!((rpm.usage(), rpm.control()), (1, Control::On));
-    rpm.set_control(Control::Auto);
-    assert_eq!((rpm.usage(), rpm.control()), (0, Control::Auto));
+    rpm.set_control(PowerControl::On);
+    rpm.set_control(PowerControl::On);
+    assert_eq!((rpm.usage(), rpm.control()), (1, PowerControl::On));
+    rpm.set_control(PowerControl::Auto);
+    assert_eq!((rpm.usage(), rpm.control()), (0, PowerControl::Auto));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What can happen to a device, and how it is chosen.
 
 use pci_device_models::host::{
-    AttachedFd, Control, FaultSpan, PmDialect, ResumeFault, SuspendDelay, View,
+    AttachedFd, FaultSpan, PmDialect, PowerControl, ResumeFault, SuspendDelay, View,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -185,7 +185,7 @@ pub enum Step {
     BindPme(bool),
     // The host.
     HostAccess,
-    Control(Control),
+    Control(PowerControl),
     D3coldAllowed(bool),
     SuspendNow,
     SuspendDelay(SuspendDelay),
@@ -302,8 +302,8 @@ pub fn steps(len: usize) -> impl Strategy<Value = Vec<Step>> {
     ];
     let host = prop_oneof![
         4 => Just(Step::HostAccess),
-        2 => Just(Step::Control(Control::Auto)),
-        1 => Just(Step::Control(Control::On)),
+        2 => Just(Step::Control(PowerControl::Auto)),
+        1 => Just(Step::Control(PowerControl::On)),
         1 => any::<bool>().prop_map(Step::D3coldAllowed),
         6 => Just(Step::SuspendNow),
         1 => delays().prop_map(Step::SuspendDelay),

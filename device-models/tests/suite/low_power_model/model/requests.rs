@@ -1,6 +1,6 @@
 //! What can be asked of the device, and what comes of it.
 
-use pci_device_models::host::Control;
+use pci_device_models::host::PowerControl;
 
 use super::{
     ARMED, Answer, Command, EAGAIN, EBADF, EFAULT, EINVAL, EIO, ENOTTY, Model, Place, Signal,
@@ -77,7 +77,7 @@ impl Model {
                 return Some(Ok(u64::from(gone)));
             }
             Step::Control(control) => {
-                self.on = control == Control::On;
+                self.on = control == PowerControl::On;
                 if self.on {
                     self.wake().ok();
                 }
