@@ -71,7 +71,7 @@ use crate::snapshot::RestoreError;
 use crate::time::Time;
 
 /// Offset of Command in config space.
-pub(crate) const COMMAND: u64 = 0x04;
+pub(crate) const COMMAND: u64 = crate::pci::header::COMMAND as u64;
 /// Command: I/O Space, Memory Space, Bus Master.
 pub(crate) const ENABLE: u16 = 0x0007;
 

@@ -34,4 +34,5 @@ mod protocol;
 mod streams;
 mod structure;
 mod twin_socket;
+mod vocabulary;
 mod write_multi;

@@ -36,19 +36,37 @@ impl Capabilities {
     /// Makes the capabilities, in the order in which those without an offset are placed.
     pub(super) fn make(&self, bars: &Bars, aux_power: bool) -> Result<Vec<Named>, Mistake> {
         use AnyCapability as Any;
+        // Each is named, so that none can be forgotten.
+        let Self {
+            list: _,
+            extended_list: _,
+            pm,
+            msi,
+            pcie,
+            msix,
+            vendor,
+            aer,
+            dsn,
+            power_budgeting,
+            ltr,
+            l1ss,
+            resizable_bar,
+            dpa,
+            raw,
+        } = self;
         let mut made = Vec::new();
-        if let Some(config) = &self.pm {
+        if let Some(config) = pm {
             let new = PowerManagement::new(config, aux_power);
             make!(made, "pm".to_owned(), config, new, Any::PowerManagement);
         }
-        if let Some(config) = &self.msi {
+        if let Some(config) = msi {
             make!(made, "msi".to_owned(), config, Msi::new(config), Any::Msi);
         }
-        if let Some(config) = &self.pcie {
+        if let Some(config) = pcie {
             let new = PciExpress::new(config, aux_power);
             make!(made, "pcie".to_owned(), config, new, Any::PciExpress);
         }
-        if let Some(config) = &self.msix {
+        if let Some(config) = msix {
             make!(
                 made,
                 "msix".to_owned(),
@@ -57,11 +75,11 @@ impl Capabilities {
                 Any::Msix
             );
         }
-        for (position, config) in self.vendor.iter().enumerate() {
+        for (position, config) in vendor.iter().enumerate() {
             let path = format!("vendor.{position}");
             make!(made, path, config, VendorSpecific::new(config), other);
         }
-        if let Some(config) = &self.aer {
+        if let Some(config) = aer {
             let new = AdvancedErrorReporting::new(config);
             make!(
                 made,
@@ -71,7 +89,7 @@ impl Capabilities {
                 Any::AdvancedErrorReporting
             );
         }
-        if let Some(config) = &self.dsn {
+        if let Some(config) = dsn {
             make!(
                 made,
                 "dsn".to_owned(),
@@ -80,11 +98,11 @@ impl Capabilities {
                 other
             );
         }
-        if let Some(config) = &self.power_budgeting {
+        if let Some(config) = power_budgeting {
             let path = "power-budgeting".to_owned();
             make!(made, path, config, PowerBudgeting::new(config), other);
         }
-        if let Some(config) = &self.ltr {
+        if let Some(config) = ltr {
             made.push(Named {
                 key: "capabilities.ltr".to_owned(),
                 name: "ltr".to_owned(),
@@ -93,7 +111,7 @@ impl Capabilities {
                 capability: other(LatencyToleranceReporting::new(config)),
             });
         }
-        if let Some(config) = &self.l1ss {
+        if let Some(config) = l1ss {
             make!(
                 made,
                 "l1ss".to_owned(),
@@ -102,12 +120,12 @@ impl Capabilities {
                 other
             );
         }
-        if let Some(config) = &self.resizable_bar {
+        if let Some(config) = resizable_bar {
             let new = ResizableBar::new(config, &bars.decoded);
             make!(made, "resizable-bar".to_owned(), config, new, other);
             bars.check_resizable(config)?;
         }
-        if let Some(config) = &self.dpa {
+        if let Some(config) = dpa {
             let new = DynamicPowerAllocation::new(config);
             make!(
                 made,
@@ -117,7 +135,7 @@ impl Capabilities {
                 Any::DynamicPowerAllocation
             );
         }
-        for (position, config) in self.raw.iter().enumerate() {
+        for (position, config) in raw.iter().enumerate() {
             let path = format!("raw.{position}");
             make!(made, path, config, Raw::new(config), other);
             if let Some(named) = made.last_mut() {

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use pci_device_models::pci;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno as Os;
 use serde::Deserialize;
@@ -20,12 +21,12 @@ use crate::{Client, ClientError};
 const BAR0: u32 = RegionIndex::Bar0.number();
 const CONFIG: u32 = RegionIndex::Config.number();
 
-/// Registers of config space (PCI 3.0, §6.1) and of the PM capability (PCI PM 1.2, §3.2).
-const COMMAND: u64 = 0x04;
+/// Registers of config space and of the PM capability.
+const COMMAND: u64 = pci::header::COMMAND as u64;
 const MEMORY_SPACE: u16 = 0x0002;
-const CAPABILITIES: u64 = 0x34;
-const PM_ID: u8 = 0x01;
-const PMCSR: u64 = 4;
+const CAPABILITIES: u64 = pci::header::CAPABILITIES_POINTER as u64;
+const PM_ID: u8 = pci::ConventionalId::PowerManagement.number();
+const PMCSR: u64 = pci::power_management::PMCSR as u64;
 
 /// Registers of the testdev in BAR0.
 const SCRATCH: u64 = 0x04;
