@@ -69,6 +69,7 @@ use crate::power::PowerState;
 use crate::profile::{Profile, ProfileError};
 use crate::snapshot::RestoreError;
 use crate::time::Time;
+use crate::violation::ViolationReport;
 
 /// Offset of Command in config space.
 pub(crate) const COMMAND: u64 = crate::pci::header::COMMAND as u64;
@@ -276,7 +277,7 @@ impl Bench {
     /// Returns the violations, counted by kind, and the last ones with their times, as the control
     /// socket shows them.
     #[must_use]
-    pub fn violations(&self) -> Value {
+    pub fn violations(&self) -> ViolationReport {
         self.function.violations()
     }
 

@@ -51,6 +51,7 @@ use crate::effect::Effect;
 use crate::model::{Context, Model};
 use crate::power::PowerState;
 use crate::time::Time;
+use crate::violation::ViolationReport;
 
 /// Timers of a device model that come due in one [`Function::advance`] at most; the rest follows in
 /// the next.
@@ -329,9 +330,9 @@ impl Function {
         })
     }
 
-    /// What software did wrong.
+    /// Returns the violations: what software did wrong.
     #[must_use]
-    pub fn violations(&self) -> Value {
+    pub fn violations(&self) -> ViolationReport {
         self.core.violations()
     }
 

@@ -49,7 +49,10 @@ pub use feature::{AttachedFd, FeatureReply};
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use power::Wait;
-pub use runtime_pm::{FaultSpan, PowerControl, ResumeFault, RuntimeStatus, SuspendDelay, Usage};
+pub use runtime_pm::{
+    FaultSpan, PowerControl, ResumeFault, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage,
+};
+pub use status::{DialectStatus, IrqStatus, Residency, Status};
 pub use view::View;
 
 use vfio_user_protocol::messages::device_feature;

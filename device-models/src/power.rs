@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 /// A device power state (PCIe Base §5.3.1). It is shown as Linux sysfs does (`D3hot`) and written in
@@ -101,6 +102,17 @@ impl fmt::Display for PowerState {
             Self::D3cold => "D3cold",
         })
     }
+}
+
+/// Reads a power state as it is shown, not as it is written in profiles.
+pub(crate) fn deserialize_shown<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PowerState, D::Error> {
+    let shown = String::deserialize(deserializer)?;
+    PowerState::ALL
+        .into_iter()
+        .find(|state| state.to_string() == shown)
+        .ok_or_else(|| D::Error::custom(format!("there is no power state {shown:?}")))
 }
 
 /// What became of a request to change the power state.

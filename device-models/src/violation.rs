@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::power::PowerState;
+use crate::power::{self, PowerState};
 use crate::snapshot::RestoreError;
 use crate::time::Time;
 
@@ -23,7 +22,7 @@ const RULE_LENGTH: usize = 64;
 const TEXT_LENGTH: usize = 256;
 
 /// A mistake of the software that drives the function.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "violation", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Violation {
@@ -35,18 +34,22 @@ pub enum Violation {
     /// PMCSR was asked for a state that no edge of the state diagram reaches.
     IllegalTransition {
         /// State at the time.
+        #[serde(deserialize_with = "power::deserialize_shown")]
         from: PowerState,
         /// State asked for.
+        #[serde(deserialize_with = "power::deserialize_shown")]
         to: PowerState,
     },
     /// PMCSR was asked for a state that PMC does not advertise.
     UnsupportedState {
         /// State asked for.
+        #[serde(deserialize_with = "power::deserialize_shown")]
         to: PowerState,
     },
     /// A BAR or the ROM was accessed outside D0.
     AccessOutsideD0 {
         /// State at the time.
+        #[serde(deserialize_with = "power::deserialize_shown")]
         state: PowerState,
     },
     /// A BAR or the ROM was accessed while its decoding was off.
@@ -169,26 +172,48 @@ impl Violations {
             .fold(0, |total, count| total.saturating_add(*count))
     }
 
-    /// Counts by kind, those of a model's rules as `model.RULE`, and the last records with their time in nanoseconds.
+    /// Returns the counts and the last records.
     #[must_use]
-    pub fn inspect(&self) -> Value {
-        let counts: serde_json::Map<String, Value> = KINDS
-            .into_iter()
-            .zip(self.counts)
-            .map(|(kind, count)| (kind.to_owned(), count.into()))
-            .chain(self.rules.iter().map(rule_count))
-            .collect();
-        let last: Vec<Value> = self
-            .last
-            .iter()
-            .map(|(at, violation)| json!({ "nanos": at.as_nanos(), "what": violation }))
-            .collect();
-        json!({ "total": self.total(), "counts": counts, "last": last })
+    pub fn report(&self) -> ViolationReport {
+        let of_model = |(rule, count): (&String, &u64)| (format!("{MODEL}{rule}"), *count);
+        let counts = KINDS.into_iter().zip(self.counts);
+        ViolationReport {
+            total: self.total(),
+            counts: counts
+                .map(|(kind, count)| (kind.to_owned(), count))
+                .chain(self.rules.iter().map(of_model))
+                .collect(),
+            last: (self.last.iter())
+                .map(|(at, violation)| ViolationRecord {
+                    nanos: at.as_nanos(),
+                    what: violation.clone(),
+                })
+                .collect(),
+        }
     }
 }
 
-fn rule_count((rule, count): (&String, &u64)) -> (String, Value) {
-    (format!("{MODEL}{rule}"), (*count).into())
+/// The violations of a function since power-on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ViolationReport {
+    /// All counts together.
+    pub total: u64,
+    /// Counts by kind, with 0 for kinds that did not occur; those of a model's rules are
+    /// `model.RULE`.
+    pub counts: BTreeMap<String, u64>,
+    /// The last violations, in order.
+    pub last: Vec<ViolationRecord>,
+}
+
+/// A violation and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ViolationRecord {
+    /// The function's time, in nanoseconds.
+    pub nanos: u64,
+    /// The violation.
+    pub what: Violation,
 }
 
 #[cfg(test)]
@@ -204,14 +229,14 @@ mod tests {
                 violations.record(Time::ZERO, violation);
             }
         }
-        let found = violations.inspect();
-        assert_eq!(found["total"], 2 * (RULES as u64 + 5));
-        assert_eq!(found["counts"]["model.rule-0"], 2);
-        assert_eq!(found["counts"]["model.other"], 10);
-        assert_eq!(found["counts"].as_object().unwrap().len(), 6 + RULES + 1);
-        assert_eq!(found["last"].as_array().unwrap().len(), KEPT);
+        let found = violations.report();
+        assert_eq!(found.total, 2 * (RULES as u64 + 5));
+        assert_eq!(found.counts["model.rule-0"], 2);
+        assert_eq!(found.counts["model.other"], 10);
+        assert_eq!(found.counts.len(), 6 + RULES + 1);
+        assert_eq!(found.last.len(), KEPT);
         let restored = Violations::restored("here", violations.save()).unwrap();
-        assert_eq!(restored.inspect()["counts"], found["counts"]);
+        assert_eq!(restored.report().counts, found.counts);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod switch;
 mod client;
 mod error;
 mod help;
+mod status;
 mod verb;
 
 use pci_device_models::host::DeviceMut;
@@ -38,6 +39,7 @@ use serde_json::{Map, Value};
 pub use client::{ControlClient, ControlClientError};
 pub use error::ControlError;
 pub use help::{ArgumentHelp, VerbHelp};
+pub use status::{ClockKind, FunctionStatus};
 pub use verb::Verb;
 
 use crate::clock::Clock;

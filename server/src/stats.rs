@@ -1,9 +1,10 @@
 //! Counters of a function's connections.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counters of a function's socket since the server started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConnectionStats {
     /// A client is connected, or several are.
     pub connected: bool,

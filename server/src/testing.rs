@@ -6,6 +6,7 @@
 //! ```
 //! use std::time::Duration;
 //!
+//! use dormouse::models::host::RuntimePmStatus;
 //! use dormouse::testing::Function;
 //!
 //! let mut served = Function::profile("testdev")
@@ -14,9 +15,9 @@
 //!     .start()?;
 //! let mut client = served.client()?;
 //! client.low_power_entry()?;
-//! assert_eq!(served.status()?["runtime_status"], "active");
+//! assert_eq!(served.status()?.device.runtime_status, RuntimePmStatus::Active);
 //! served.advance(Duration::from_millis(10))?;
-//! assert_eq!(served.status()?["runtime_status"], "suspended");
+//! assert_eq!(served.status()?.device.runtime_status, RuntimePmStatus::Suspended);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -31,12 +32,12 @@ use std::time::Duration;
 
 use pci_device_models::model::Registry;
 use pci_device_models::profile::{Profile, ProfileError};
-use serde_json::Value;
+use pci_device_models::violation::ViolationReport;
 
 use crate::backend::{self, OpenError, Opened};
 use crate::client::{Client, ClientError};
 use crate::clock::Clock;
-use crate::control::{ControlClient, ControlClientError};
+use crate::control::{ControlClient, ControlClientError, FunctionStatus};
 use crate::listen::Access;
 use crate::served::{Endpoint, ServedFunction, ServedSlot};
 use crate::server::{Handle, Server, ServerError};
@@ -316,7 +317,7 @@ impl Served {
     ///
     /// # Errors
     /// See [`ControlClientError`].
-    pub fn status(&mut self) -> Result<Value, ControlClientError> {
+    pub fn status(&mut self) -> Result<FunctionStatus, ControlClientError> {
         self.connected()?.status()
     }
 
@@ -324,7 +325,7 @@ impl Served {
     ///
     /// # Errors
     /// See [`ControlClientError`].
-    pub fn violations(&mut self) -> Result<Value, ControlClientError> {
+    pub fn violations(&mut self) -> Result<ViolationReport, ControlClientError> {
         self.connected()?.violations()
     }
 

@@ -11,7 +11,7 @@ use pci_device_models::time::Time;
 use vfio_user_protocol::vfio::RegionIndex;
 
 use super::input::{Input, is_thorough};
-use super::subject::{Subject, differ, seen, usage};
+use super::subject::{Subject, differ, seen};
 
 const CONFIG: u32 = RegionIndex::Config.number();
 
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
         split,
         now: Time::ZERO,
     };
-    let unused = usage(&pair.whole.first().status(pair.now));
+    let unused = pair.whole.first().status(pair.now).runtime_usage;
     if !pair.open() {
         return;
     }
@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
         }
     });
     assert_eq!(
-        usage(&pair.whole.first().status(pair.now)),
+        pair.whole.first().status(pair.now).runtime_usage,
         unused,
         "references"
     );

@@ -4,10 +4,11 @@ use dormouse::clock::Clock;
 use dormouse::control::{self, ControlContext};
 use dormouse::state_file::Places;
 use dormouse::stats::ConnectionStats;
+use pci_device_models::host::PowerControl;
 use serde_json::Value;
 
 use super::input::Input;
-use super::subject::{Subject, usage};
+use super::subject::Subject;
 
 /// What an error may be called.
 const KINDS: [&str; 6] = [
@@ -28,7 +29,7 @@ pub fn run(data: &[u8]) {
     let mut devices = Subject::choose(&mut input, Subject::devices);
     let mut device = devices.first_mut();
     let mut clock = Clock::manual();
-    let held = usage(&device.status(clock.now()));
+    let held = device.status(clock.now()).runtime_usage;
     for line in input.rest().split(|byte| *byte == b'\n') {
         let parsed: Option<Value> = serde_json::from_slice(line).ok();
         let before = clock.now();
@@ -50,8 +51,8 @@ pub fn run(data: &[u8]) {
         device.idle(now);
     }
     let status = device.status(clock.now());
-    let kept = u64::from(status["control"] == "on");
-    assert_eq!(usage(&status), held + kept, "references");
+    let kept = u32::from(status.control == PowerControl::On);
+    assert_eq!(status.runtime_usage, held + kept, "references");
 }
 
 /// One line, with the id of the request, and either what was asked for or what is wrong.

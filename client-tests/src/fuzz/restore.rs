@@ -267,5 +267,5 @@ fn go_on(device: &mut DeviceMut<'_>) {
     while device.connected() > 0 {
         device.client_gone(now);
     }
-    assert!(device.status(now).is_object());
+    assert_eq!(device.status(now).opens, 0);
 }

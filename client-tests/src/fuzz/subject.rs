@@ -5,7 +5,7 @@ use pci_device_models::host::{DeviceRef, DeviceSet, View};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use pci_device_models::time::Time;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::input::Input;
 
@@ -83,7 +83,7 @@ pub fn seen(device: DeviceRef<'_>, now: Time) -> Seen {
     let config = device.function().config();
     let mut space = vec![0; config.size().into()];
     config.read(0, &mut space);
-    (device.status(now), space, device.next_deadline())
+    (json!(device.status(now)), space, device.next_deadline())
 }
 
 /// References to a device that are held, as sysfs tells.

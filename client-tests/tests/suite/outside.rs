@@ -62,6 +62,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn a_test_uses_the_harness_in_ten_lines() {
     let dependencies = r#"dormouse = { path = "{root}/server", default-features = false }"#;
     let test = r#"
+#[cfg(test)]
+use dormouse::models::power::PowerState;
+
 #[test]
 fn a_write_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
     let mut served = dormouse::testing::Function::profile("testdev")
@@ -72,7 +75,7 @@ fn a_write_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
     client.write_u32(0, 4, 0x5afe)?;
     client.low_power_entry()?;
     served.advance(std::time::Duration::from_millis(10))?;
-    assert_eq!(served.status()?["power_state"], "D3cold");
+    assert_eq!(served.status()?.device.power_state, PowerState::D3cold);
     Ok(())
 }
 "#;

@@ -201,7 +201,7 @@ fn functions_sleep_and_wake() {
         events.contains(&&FunctionEvent::Rail { on: false }),
         "{events:?}"
     );
-    assert_eq!(bench.violations()["counts"]["too-early"], 0);
+    assert_eq!(bench.violations().counts["too-early"], 0);
     assert_eq!(bench.config_read(0), 0x0001_1234);
     bench.clear_effects();
     assert!(bench.effects().is_empty());
@@ -255,9 +255,9 @@ fn what_a_model_notices_is_an_event_or_a_violation() {
             large(None),
         ]
     );
-    assert_eq!(bench.violations()["counts"]["model.read-only"], 1);
+    assert_eq!(bench.violations().counts["model.read-only"], 1);
     bench.restore(&bench.save()).unwrap();
-    assert_eq!(bench.violations()["counts"]["model.read-only"], 1);
+    assert_eq!(bench.violations().counts["model.read-only"], 1);
 }
 
 #[test]

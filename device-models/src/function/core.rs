@@ -18,7 +18,7 @@ use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, FunctionEvent};
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
-use crate::violation::{Violation, Violations};
+use crate::violation::{Violation, ViolationReport, Violations};
 
 /// Events and violations of a device model that can wait among the effects.
 const TOLD: u32 = 256;
@@ -198,8 +198,8 @@ impl Core {
         self.told <= TOLD
     }
 
-    pub(super) fn violations(&self) -> Value {
-        self.violations.inspect()
+    pub(super) fn violations(&self) -> ViolationReport {
+        self.violations.report()
     }
 
     /// Moves to another power state and accounts for the time spent in the last one.

@@ -16,7 +16,8 @@ mod mainline;
 mod v4;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use super::status::DialectStatus;
 
 pub(super) use mainline::Mainline;
 pub(super) use v4::{SavedV4, V4};
@@ -71,10 +72,10 @@ impl Dialect {
         }
     }
 
-    pub(super) fn inspect(&self) -> Value {
+    pub(super) fn status(&self) -> DialectStatus {
         match self {
-            Self::Mainline(mainline) => mainline.inspect(),
-            Self::V4(v4) => v4.inspect(),
+            Self::Mainline(mainline) => mainline.status(),
+            Self::V4(v4) => v4.status(),
         }
     }
 }

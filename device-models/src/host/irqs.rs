@@ -11,13 +11,13 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use vfio_user_protocol::messages::irq_info;
 use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
 use vfio_user_protocol::vfio::{IrqIndex, IrqInfoFlags};
 
 use super::Output;
 use super::error::HostError;
+use super::status::IrqStatus;
 use crate::effect::MessageKind;
 use crate::function::Function;
 
@@ -460,13 +460,18 @@ impl Irqs {
         }
     }
 
-    pub(super) fn inspect(&self) -> Value {
-        let bound: serde_json::Map<String, Value> = ["intx", "msi", "msix", "err", "req", "pme"]
+    pub(super) fn status(&self) -> IrqStatus {
+        let bound = ["intx", "msi", "msix", "err", "req", "pme"]
             .into_iter()
             .zip(&self.triggers)
             .take(self.rules.count as usize)
-            .map(|(name, triggers)| (name.to_owned(), triggers.vectors().count().into()))
+            .map(|(name, triggers)| (name.to_owned(), triggers.vectors().count()))
             .collect();
-        json!({ "bound": bound, "intx_level": self.level, "intx_masked": self.masked, "intx_disabled": self.disabled })
+        IrqStatus {
+            bound,
+            intx_level: self.level,
+            intx_masked: self.masked,
+            intx_disabled: self.disabled,
+        }
     }
 }

@@ -17,7 +17,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use vfio_user_protocol::Errno;
 
 use super::error::HostError;
@@ -50,6 +49,34 @@ impl RuntimeStatus {
                 | (Self::Suspended, Self::Resuming)
                 | (Self::Resuming, Self::Active | Self::Suspended)
         )
+    }
+}
+
+/// The values of `power/runtime_status` in Linux sysfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RuntimePmStatus {
+    /// Working.
+    Active,
+    /// Going to sleep.
+    Suspending,
+    /// Asleep.
+    Suspended,
+    /// Waking.
+    Resuming,
+    /// A callback failed, and the device is not tried again.
+    Error,
+}
+
+impl From<RuntimeStatus> for RuntimePmStatus {
+    fn from(status: RuntimeStatus) -> Self {
+        match status {
+            RuntimeStatus::Active => Self::Active,
+            RuntimeStatus::Suspending => Self::Suspending,
+            RuntimeStatus::Suspended => Self::Suspended,
+            RuntimeStatus::Resuming => Self::Resuming,
+        }
     }
 }
 
@@ -202,7 +229,7 @@ impl RuntimePm {
     }
 
     /// Time spent awake and asleep until `now`.
-    fn times(&self, now: Time) -> (Duration, Duration) {
+    pub(super) fn times(&self, now: Time) -> (Duration, Duration) {
         let current = now.since(self.since);
         match self.status {
             RuntimeStatus::Suspended => (self.active, self.suspended + current),
@@ -360,21 +387,13 @@ impl RuntimePm {
         Err(HostError::Resume { errno: fault.errno })
     }
 
-    pub(super) fn inspect(&self, now: Time) -> Value {
-        let (active, suspended) = self.times(now);
-        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        let status = if self.latched {
-            json!("error")
+    /// Returns the value of `runtime_status`.
+    pub(super) fn shown_status(&self) -> RuntimePmStatus {
+        if self.latched {
+            RuntimePmStatus::Error
         } else {
-            json!(self.status)
-        };
-        json!({
-            "runtime_status": status,
-            "runtime_usage": self.usage(),
-            "runtime_active_time": millis(active),
-            "runtime_suspended_time": millis(suspended),
-            "control": self.control(),
-        })
+            self.status.into()
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! order, which fields are whose, and what outlives sleep.
 
 use pci_device_models::effect::FunctionEvent;
-use pci_device_models::host::{AttachedFd, DeviceSet, Event, Output};
+use pci_device_models::host::{AttachedFd, DeviceSet, Event, Output, RuntimePmStatus};
 use pci_device_models::model::Registry;
 use pci_device_models::power::PowerState::{self, D0, D3cold, D3hot};
 use pci_device_models::profile::Profile;
@@ -376,7 +376,9 @@ fn the_poll_finds_a_wake_event_at_the_next_full_second_of_sleep() {
     bench.feature(4, [0; 8]);
     bench.outputs();
     bench.0.first_mut().pme(at(2300));
-    let asleep = |bench: &Bench| bench.0.first().status(at(3000))["runtime_status"] == "suspended";
+    let asleep = |bench: &Bench| {
+        bench.0.first().status(at(3000)).runtime_status == RuntimePmStatus::Suspended
+    };
     bench.0.first_mut().advance(at(2999));
     assert!(asleep(&bench));
     bench.0.first_mut().advance(at(3000));

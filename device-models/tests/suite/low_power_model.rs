@@ -56,7 +56,7 @@ impl Bench {
     }
 
     fn status(&self) -> Value {
-        self.devices.first().status(self.now)
+        serde_json::json!(self.devices.first().status(self.now))
     }
 
     fn config(&mut self, offset: u64) -> Answer {

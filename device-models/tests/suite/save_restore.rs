@@ -260,7 +260,7 @@ impl Bench {
 
     fn has_triggers(&self) -> bool {
         let status = self.devices.first().status(self.now);
-        let bound = status["irqs"]["bound"].as_object().expect("by index");
+        let bound = &status.irqs.bound;
         bound.values().any(|count| *count != 0)
     }
 

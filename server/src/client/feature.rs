@@ -14,13 +14,13 @@ impl<M: Memory> Client<M> {
     /// Allows the device to sleep (LOW_POWER_ENTRY). Any access wakes it for as long as it takes.
     ///
     /// ```
-    /// # use dormouse::testing::Function;
+    /// # use dormouse::{models::host::RuntimePmStatus, testing::Function};
     /// let mut served = Function::profile("testdev").start()?;
     /// let mut client = served.client()?;
     /// client.low_power_entry()?;
-    /// assert_eq!(served.status()?["runtime_status"], "suspended");
+    /// assert_eq!(served.status()?.device.runtime_status, RuntimePmStatus::Suspended);
     /// client.low_power_exit()?;
-    /// assert_eq!(served.status()?["runtime_status"], "active");
+    /// assert_eq!(served.status()?.device.runtime_status, RuntimePmStatus::Active);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -6,12 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use pci_device_models::violation::ViolationReport;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::Verb;
 use super::clock::{Action, Clock};
 use super::query::{Inspect, Status, Violations};
 use super::session::Subscribe;
+use super::{FunctionStatus, Verb};
 
 /// Longest time that a server may take to answer. It answers at once if it lives.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -105,16 +107,16 @@ impl ControlClient {
     ///
     /// # Errors
     /// See [`ControlClientError`].
-    pub fn status(&mut self) -> Result<Value, ControlClientError> {
-        self.ask(&Verb::Status(Status {}))
+    pub fn status(&mut self) -> Result<FunctionStatus, ControlClientError> {
+        read(self.ask(&Verb::Status(Status {}))?)
     }
 
     /// Returns the counts of violations and the last records.
     ///
     /// # Errors
     /// See [`ControlClientError`].
-    pub fn violations(&mut self) -> Result<Value, ControlClientError> {
-        self.ask(&Verb::Violations(Violations {}))
+    pub fn violations(&mut self) -> Result<ViolationReport, ControlClientError> {
+        read(self.ask(&Verb::Violations(Violations {}))?)
     }
 
     /// Returns the part of the function's state at `path`; an empty path is all of it.
@@ -159,6 +161,11 @@ impl ControlClient {
         serde_json::from_str(&line)
             .map_err(|error| ControlClientError::Malformed(error.to_string()))
     }
+}
+
+/// Reads the typed form of a value.
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, ControlClientError> {
+    T::deserialize(value).map_err(|error| ControlClientError::Malformed(error.to_string()))
 }
 
 /// Returns the value of a reply to the request `id`.

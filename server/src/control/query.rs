@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ControlContext, ControlError, Done};
+use super::{ClockKind, ControlContext, ControlError, Done, FunctionStatus};
 
 /// `status`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,20 +13,19 @@ pub struct Status {}
 
 impl Status {
     pub(super) fn apply(self, cx: &ControlContext<'_>) -> Done {
-        let now = cx.now;
-        let mut status = cx.device.status(now);
-        if let Value::Object(members) = &mut status {
-            members.insert("name".to_owned(), cx.name.into());
-            let clock = if cx.clock.is_manual() {
-                "manual"
-            } else {
-                "monotonic"
-            };
-            members.insert("clock".to_owned(), clock.into());
-            members.insert("nanos".to_owned(), now.as_nanos().into());
-            members.insert("connection".to_owned(), json!(cx.stats));
-        }
-        status.into()
+        let clock = if cx.clock.is_manual() {
+            ClockKind::Manual
+        } else {
+            ClockKind::Monotonic
+        };
+        json!(FunctionStatus {
+            name: cx.name.to_owned(),
+            clock,
+            nanos: cx.now.as_nanos(),
+            connection: *cx.stats,
+            device: cx.device.status(cx.now),
+        })
+        .into()
     }
 }
 
@@ -56,7 +55,7 @@ pub struct Violations {}
 
 impl Violations {
     pub(super) fn apply(self, cx: &ControlContext<'_>) -> Done {
-        cx.device.violations().into()
+        json!(cx.device.violations()).into()
     }
 }
 

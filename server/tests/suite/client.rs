@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dormouse::client::{Client, ClientError, Options, Ram};
+use dormouse::models::host::RuntimePmStatus;
 use dormouse::protocol::messages::dma_map;
 use dormouse::protocol::messages::region_access::ReadReply;
 use dormouse::protocol::messages::version::{self, MAJOR, MINOR};
@@ -204,7 +205,10 @@ fn low_power_is_entered_and_left() {
     client.write_u32(BAR0, 0x10, 50).unwrap();
     let wakeup = new_eventfd();
     client.low_power_entry_with_wakeup(wakeup.as_fd()).unwrap();
-    assert_eq!(served.status().unwrap()["runtime_status"], "suspended");
+    assert_eq!(
+        served.status().unwrap().device.runtime_status,
+        RuntimePmStatus::Suspended
+    );
     served.advance(Duration::from_millis(49)).unwrap();
     assert_eq!(count(&wakeup), 0);
     served.advance(Duration::from_millis(1)).unwrap();
@@ -223,7 +227,10 @@ fn the_other_dialect_has_one_feature() {
     client
         .set_power_management(PowerManagementFlags::ENTER)
         .unwrap();
-    assert_eq!(served.status().unwrap()["runtime_status"], "suspended");
+    assert_eq!(
+        served.status().unwrap().device.runtime_status,
+        RuntimePmStatus::Suspended
+    );
     client
         .set_power_management(PowerManagementFlags::EXIT)
         .unwrap();

@@ -139,7 +139,12 @@ impl Play {
                 .with_control(listener(|tools| &tools.control.0));
             ServedSlot::new(subject.devices()).with_function(function)
         });
-        let unused = usage(&slot.devices.first().status(Clock::manual().now()));
+        let unused = u64::from(
+            slot.devices
+                .first()
+                .status(Clock::manual().now())
+                .runtime_usage,
+        );
         server.add(slot).expect("a function");
         Self {
             server,

@@ -2,13 +2,13 @@
 //! `vfio_pci_core_pm_entry` and its neighbours).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::messages::device_feature::low_power_entry_with_wakeup::LowPowerEntryWithWakeup;
 use vfio_user_protocol::vfio::{Feature, Operation};
 
 use super::Dialect;
 use crate::host::error::HostError;
+use crate::host::status::DialectStatus;
 use crate::host::{AttachedFd, DeviceMut, FeatureReply, Output};
 use crate::time::Time;
 
@@ -21,8 +21,8 @@ pub(in crate::host) struct Mainline {
 }
 
 impl Mainline {
-    pub(in crate::host) fn inspect(&self) -> Value {
-        json!({ "pm_dialect": "mainline", "armed": self.armed })
+    pub(in crate::host) const fn status(&self) -> DialectStatus {
+        DialectStatus::Mainline { armed: self.armed }
     }
 }
 

@@ -2,7 +2,6 @@
 //! and a virtual PME.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::messages::device_feature::power_management::PowerManagement;
 use vfio_user_protocol::vfio::{IrqIndex, Operation, PowerManagementFlags};
@@ -10,6 +9,7 @@ use vfio_user_protocol::vfio::{IrqIndex, Operation, PowerManagementFlags};
 use super::Dialect;
 use crate::host::error::HostError;
 use crate::host::runtime_pm::Usage;
+use crate::host::status::DialectStatus;
 use crate::host::{DeviceMut, FeatureReply, Output};
 use crate::time::Time;
 
@@ -81,14 +81,13 @@ impl V4 {
         }
     }
 
-    pub(in crate::host) fn inspect(&self) -> Value {
-        json!({
-            "pm_dialect": "v4",
-            "reentry": self.reentry,
-            "woken": self.awake.is_some(),
-            "pme_en": self.pme_en,
-            "pme_status": self.pme_status,
-        })
+    pub(in crate::host) const fn status(&self) -> DialectStatus {
+        DialectStatus::V4 {
+            reentry: self.reentry,
+            woken: self.awake.is_some(),
+            pme_en: self.pme_en,
+            pme_status: self.pme_status,
+        }
     }
 
     /// The virtual PME bits: `PME_En` and `PME_Status`.

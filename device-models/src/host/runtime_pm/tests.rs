@@ -112,7 +112,7 @@ fn time_is_accounted_to_the_status_it_was_spent_in() {
     rpm.enter(at(10), RuntimeStatus::Suspended);
     rpm.enter(at(40), RuntimeStatus::Resuming);
     rpm.enter(at(40), RuntimeStatus::Active);
-    let shown = rpm.inspect(at(45));
-    assert_eq!(shown["runtime_active_time"], 15);
-    assert_eq!(shown["runtime_suspended_time"], 30);
+    let (active, suspended) = rpm.times(at(45));
+    assert_eq!(active.as_millis(), 15);
+    assert_eq!(suspended.as_millis(), 30);
 }

@@ -14,7 +14,7 @@ use super::PATIENCE;
 use super::stage::Stage;
 use super::table::{Row, Table, Who};
 use crate::control::host::HostAccess;
-use crate::control::{ControlClient, Verb};
+use crate::control::{ControlClient, FunctionStatus, Verb};
 use crate::{Client, ClientError};
 
 /// Regions by VFIO's index.
@@ -36,15 +36,6 @@ const VALUE: u32 = 0x5afe;
 const PME_DELAY: Duration = Duration::from_millis(50);
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// The part of `status` that the walk shows.
-#[derive(Debug, Deserialize)]
-struct Status {
-    nanos: u64,
-    power_state: String,
-    runtime_usage: u32,
-    opens: u32,
-}
 
 /// The events that the walk shows.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -195,13 +186,9 @@ impl Notes {
             table: Table::default(),
             state: String::new(),
         };
-        notes.state = notes.status()?.power_state;
+        notes.state = notes.control.status()?.device.power_state.to_string();
         notes.step(Who::Host, "has bound the device, nobody opened it")?;
         Ok(notes)
-    }
-
-    fn status(&mut self) -> anyhow::Result<Status> {
-        Ok(Status::deserialize(self.control.status()?)?)
     }
 
     /// The events since the last step, as of the last reply.
@@ -220,12 +207,9 @@ impl Notes {
 
     /// As [`Self::step`], but time stands still.
     fn step_now(&mut self, who: Who, what: &str) -> anyhow::Result<()> {
-        let Status {
-            nanos,
-            power_state,
-            runtime_usage: usage,
-            ..
-        } = self.status()?;
+        let FunctionStatus { nanos, device, .. } = self.control.status()?;
+        let usage = device.runtime_usage;
+        let power_state = device.power_state.to_string();
         let at = Duration::from_nanos(nanos);
         let mut states = vec![std::mem::replace(&mut self.state, power_state)];
         let mut notices = Vec::new();
@@ -265,7 +249,7 @@ impl Notes {
     /// Waits until the server has seen that the client is gone.
     fn wait_for_close(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while self.status()?.opens > 0 {
+        while self.control.status()?.device.opens > 0 {
             ensure!(
                 start.elapsed() < PATIENCE,
                 "the server does not see that its client is gone"
