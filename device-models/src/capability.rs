@@ -1,10 +1,12 @@
-//! Capabilities: one file each, every one a block of registers plus the effects of writing them.
+//! Capabilities: one file each. A capability is a block of registers and the effects of writing
+//! them.
 //!
-//! A capability never reaches into another. What a write causes beyond its own registers comes out
-//! as a [`ConfigEffect`], and the function acts on it.
+//! No capability calls into another. A consequence of a write beyond the capability's own registers
+//! is returned as a [`ConfigEffect`], and the function acts on it.
 
-/// Saves and restores a capability whose registers are its whole state. Its fields are `registers` and
-/// those that the profile fixes, which are named; with another it does not compile.
+/// Saves and restores a capability whose registers are its whole state. Its fields are `registers`
+/// and those that the profile fixes, which the macro names. A capability with other fields does not
+/// compile.
 macro_rules! registers_are_the_state {
     ($($fixed:ident),*) => {
         fn save(&self) -> serde_json::Value {
@@ -70,7 +72,7 @@ use crate::pci::{ConventionalId, ExtendedId};
 use crate::register::{Block, DwordWrite, ResetKind};
 use crate::snapshot::RestoreError;
 
-/// Which list a capability is in, and its id there.
+/// The list that a capability belongs to, and its id there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CapabilityId {
@@ -83,15 +85,15 @@ pub enum CapabilityId {
         /// Capability version, four bits.
         version: u8,
     },
-    /// No list: registers of the device's own, without a header.
+    /// Registers of the device's own, in no list and without a header.
     DeviceSpecific {
-        /// Whether they are at 100h and beyond.
+        /// The registers are at 100h or above.
         extended: bool,
     },
 }
 
 impl CapabilityId {
-    /// Whether the capability lives at 100h and beyond.
+    /// Returns whether the capability lies at 100h or above.
     #[must_use]
     pub const fn is_extended(self) -> bool {
         match self {
@@ -101,7 +103,7 @@ impl CapabilityId {
         }
     }
 
-    /// The bits of a header DWORD that hold id, version and next pointer.
+    /// Returns the bits of a header DWORD that hold id, version and next pointer.
     #[must_use]
     pub const fn header_mask(self) -> u32 {
         match self {
@@ -111,7 +113,7 @@ impl CapabilityId {
         }
     }
 
-    /// The header's bits with the next capability at `next` (0 ends the list).
+    /// Returns the header's bits with the next capability at `next` (0 ends the list).
     #[must_use]
     pub const fn header(self, next: u16) -> u32 {
         match self {
@@ -126,51 +128,51 @@ impl CapabilityId {
 
 /// A capability structure in config space.
 ///
-/// The bounds make sure that what cannot be inspected, reset or saved does not exist: registers are
-/// a [`Block`], everything else a capability holds must be visible in [`Capability::inspect`].
+/// Every capability can be inspected, reset and saved: its registers are a [`Block`], and
+/// [`Capability::inspect`] must show all other state.
 ///
-/// What the host driver saves of a capability and shows to its clients follows from its id: the
-/// tables in `host/config_image.rs` and `host/view/permissions.rs` answer for every id of
-/// [`crate::pci`].
+/// The registers that the host driver saves and those that it shows to its clients follow from the
+/// capability's id: the tables in `host/config_image.rs` and `host/view/permissions.rs` cover every
+/// id of [`crate::pci`].
 pub trait Capability: fmt::Debug + Send {
-    /// Id and list.
+    /// Returns the id and the list.
     fn id(&self) -> CapabilityId;
 
-    /// The specification's name in lower case with dashes: `"power-management"`.
+    /// Returns the specification's name in lower case with dashes: `"power-management"`.
     fn name(&self) -> &'static str;
 
-    /// The registers from the header on. The header's own bits (id, version, next) are zero here:
-    /// the list they form belongs to the config space.
+    /// Returns the registers, starting with the header. The header's own bits (id, version, next)
+    /// are zero here: their list belongs to the config space.
     fn registers(&self) -> &Block;
 
-    /// As [`Self::registers`].
+    /// Returns the registers for modification; see [`Self::registers`].
     fn registers_mut(&mut self) -> &mut Block;
 
-    /// The value of DWORD `index` as software reads it.
+    /// Returns the value of DWORD `index` as software reads it.
     fn read(&self, index: usize) -> u32 {
         self.registers().read(index)
     }
 
-    /// A write by software to DWORD `index`. Effects are appended in the order in which they happen.
+    /// Handles a write by software to DWORD `index`. Effects are appended in the order in which
+    /// they happen.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         let _ = effects;
         self.registers_mut().write(index, write);
     }
 
-    /// Loses what a reset of this kind loses.
+    /// Clears the state that a reset of this kind clears.
     fn reset(&mut self, kind: ResetKind) {
         self.registers_mut().reset(kind);
     }
 
-    /// The whole state. What is not in the registers has to be added.
+    /// Returns the whole state. An implementation adds the state that is not in the registers.
     fn save(&self) -> serde_json::Value;
 
-    /// Takes back what [`Self::save`] gave; `at` says where it stands in the tree. What follows for
-    /// the rest of the function is appended to `effects`: of those only [`ConfigEffect::BarSize`] is
-    /// acted on, since everything else is restored where it belongs.
-    ///
+    /// Restores the state that [`Self::save`] returned; `at` is its place in the tree. Consequences
+    /// for the rest of the function are appended to `effects`. The function acts on
+    /// [`ConfigEffect::BarSize`] only, since the rest of its state is restored separately.
     /// # Errors
-    /// The tree is not that of this capability.
+    /// The tree does not fit this capability.
     fn restore(
         &mut self,
         at: &str,
@@ -178,6 +180,6 @@ pub trait Capability: fmt::Debug + Send {
         effects: &mut Vec<ConfigEffect>,
     ) -> Result<(), RestoreError>;
 
-    /// The state field by field, for people.
+    /// Returns the state field by field, for people.
     fn inspect(&self) -> serde_json::Value;
 }

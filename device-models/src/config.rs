@@ -1,4 +1,4 @@
-//! Config space: the type 0 header, the capability lists and the way an access takes through them.
+//! Config space: the type 0 header, the capability lists and the path of an access through them.
 
 mod bar;
 mod header;
@@ -12,38 +12,38 @@ use serde::Serialize;
 
 use crate::power::{PowerState, Transition};
 
-/// What a config write causes beyond the registers it changes.
+/// A consequence of a config write beyond the registers that it changes.
 ///
 /// Effects come in the order in which hardware performs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigEffect {
-    /// Command changed: decoding, bus mastering or `Interrupt Disable` may be different.
+    /// Command changed, which may affect decoding, bus mastering or `Interrupt Disable`.
     Command,
     /// `PME_En` or `PME_Status` changed.
     Pme,
-    /// Software asked for another power state.
+    /// Software requested another power state.
     PowerState {
         /// State before.
         from: PowerState,
-        /// State asked for.
+        /// Requested state.
         to: PowerState,
-        /// Whether the function follows.
+        /// The function's answer to the request.
         transition: Transition,
     },
-    /// MSI or MSI-X was enabled, disabled, masked or unmasked: pending messages may go out and INTx
-    /// may be taken back or asserted.
+    /// MSI or MSI-X was enabled, disabled, masked or unmasked. The function may now send pending
+    /// messages, and may assert or release INTx.
     Messages,
-    /// Initiate Function Level Reset was written on a function that has it. The write itself is
+    /// Software wrote Initiate Function Level Reset on a function that has it. The write itself is
     /// complete before the reset begins (PCIe Base §6.6.2).
     FunctionLevelReset,
-    /// A Resizable BAR takes another size.
+    /// Software selected another size of a Resizable BAR.
     BarSize {
         /// BAR index, 0 to 5.
         bar: u8,
         /// New size in bytes, a power of two.
         size: u64,
     },
-    /// Another Dynamic Power Allocation substate was asked for.
+    /// Software requested another Dynamic Power Allocation substate.
     PowerAllocation,
 }

@@ -1,8 +1,8 @@
 //! The function: silicon.
 //!
-//! A [`Function`] is its config space, what its BARs decode, its power state, its interrupt and PME
-//! logic and a device model. It is told the time and what comes over the bus; what it does to the
-//! world comes out of [`Function::next_effect`].
+//! A [`Function`] is its config space, the contents behind its BARs, its power state, its interrupt
+//! and PME logic and a device model. Callers pass it the time and the accesses from the bus, and
+//! collect its actions from [`Function::next_effect`].
 //!
 //! # Lifecycle
 //!
@@ -13,8 +13,8 @@
 //!    └──── power_off ◀───────── any      resets inside
 //! ```
 //!
-//! Order of work when the function leaves D0 (PCIe Base §5.3.1, §5.3.2.1): the write completes, no
-//! new DMA starts and what is under way drains (Transactions Pending), decoding stops, INTx is
+//! When the function leaves D0, the steps are (PCIe Base §5.3.1, §5.3.2.1): the write completes, no
+//! new DMA starts and outstanding transfers drain (Transactions Pending), decoding stops, INTx is
 //! released. Back in D0 decoding comes first, then interrupts that still have a cause.
 
 mod access;
@@ -53,11 +53,11 @@ use crate::power::PowerState;
 use crate::time::Time;
 use crate::violation::ViolationReport;
 
-/// Timers of a device model that come due in one [`Function::advance`] at most; the rest follows in
+/// Timers of a device model that expire in one [`Function::advance`] at most. The rest follows in
 /// the next.
 const TIMERS_PER_ADVANCE: u32 = 1024;
 
-/// A place that an access goes to, other than config space.
+/// The destination of an access other than config space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// BAR 0 to 5.
@@ -66,22 +66,22 @@ pub enum Target {
     Rom,
 }
 
-/// What a function is made of.
+/// The parts of a function.
 #[derive(Debug)]
 pub struct FunctionParts {
     /// Config space in power-on state.
     pub config: ConfigSpace,
-    /// What answers behind each BAR.
+    /// The contents behind each BAR.
     pub contents: [BarContent; MAX_BARS],
-    /// The memory behind BARs that others may map.
+    /// The memory behind BARs that clients may map.
     pub mappable: Vec<MappableBar>,
     /// The image behind the expansion ROM BAR.
     pub rom: Vec<u8>,
-    /// What happens to accesses that come too early.
+    /// Handling of accesses that come too early.
     pub delays: Delays,
-    /// Registers that are doorbells, besides those of the model.
+    /// Doorbells besides those of the model.
     pub doorbells: Vec<Doorbell>,
-    /// The device.
+    /// The device model.
     pub model: Box<dyn Model>,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    /// A function that has just been powered on and is ready.
+    /// Creates a function that has just been powered on and is ready.
     #[must_use]
     pub fn new(parts: FunctionParts) -> Self {
         let FunctionParts {
@@ -122,66 +122,67 @@ impl Function {
         }
     }
 
-    /// Config space, to look at.
+    /// Returns config space, for reading.
     #[must_use]
     pub fn config(&self) -> &ConfigSpace {
         self.core.config()
     }
 
-    /// The power state, D3cold included.
+    /// Returns the power state, D3cold included.
     #[must_use]
     pub fn power_state(&self) -> PowerState {
         self.core.power_state()
     }
 
-    /// Whether the function has main power and lives.
+    /// Returns whether the function has main power and is not dead.
     #[must_use]
     pub const fn is_powered(&self) -> bool {
         self.core.powered
     }
 
-    /// Tells the function whether auxiliary power stays when main power goes off.
+    /// Sets whether auxiliary power stays on when main power goes off.
     pub(crate) const fn set_aux_power(&mut self, auxiliary: bool) {
         self.core.aux_power = auxiliary;
     }
 
-    /// Makes the function stay silent when power comes back, or no longer.
+    /// Sets whether the function stays silent when power comes back.
     pub(crate) const fn set_dead_after_cold(&mut self, dead: bool) {
         self.core.dead_after_cold = dead;
     }
 
-    /// Returns whether the function is going to stay silent after power was off.
+    /// Returns whether the function will stay silent after its power was off.
     #[must_use]
     pub const fn dead_after_cold(&self) -> bool {
         self.core.dead_after_cold
     }
 
-    /// What the function has counted since power-on.
+    /// Returns the counts since power-on.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.core.counters()
     }
 
-    /// What BAR `index` decodes now.
+    /// Returns the range that BAR `index` decodes now.
     #[must_use]
     pub fn bar(&self, index: usize) -> Option<&BarConfig> {
         self.core.config().header().bar(index)
     }
 
-    /// The registers for which an eventfd can stand.
+    /// Returns the registers that a client may write by signalling an eventfd.
     #[must_use]
     pub fn doorbells(&self) -> &[Doorbell] {
         &self.doorbells
     }
 
-    /// The memory behind BARs that others may map once it is shared ([`Self::set_bar_memory`]).
+    /// Returns the memory behind BARs that clients may map once it is shared
+    /// ([`Self::set_bar_memory`]).
     #[must_use]
     pub fn mappable_bars(&self) -> &[MappableBar] {
         &self.core.mappable
     }
 
-    /// Puts other memory behind a BAR that has some, to be shared for example. It takes over what
-    /// the BAR holds.
+    /// Replaces the memory behind a BAR that has some, for example to share it. The new memory
+    /// takes over the contents of the BAR.
     pub fn set_bar_memory(&mut self, bar: u8, mut memory: Box<dyn BarMemory>) {
         let index = usize::from(bar);
         if let (Some(size), Some(Some(ram))) =
@@ -193,32 +194,32 @@ impl Function {
         }
     }
 
-    /// Shows shared BAR memory to those who have it mapped, or takes it away from them.
+    /// Shows shared BAR memory to clients that have it mapped, or hides it from them.
     pub fn set_bars_visible(&mut self, visible: bool) {
         for ram in self.core.ram.iter_mut().flatten() {
             ram.set_visible(visible);
         }
     }
 
-    /// Whether memory BARs decode: D0, and Memory Space Enable.
+    /// Returns whether memory BARs decode: in D0 and with Memory Space Enable set.
     #[must_use]
     pub fn decodes_memory(&self) -> bool {
         self.core.state == PowerState::D0
             && self.core.config.header().command().memory_space_enable()
     }
 
-    /// The next effect, oldest first.
+    /// Removes and returns the oldest effect.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.core.next_effect()
     }
 
-    /// When [`Self::advance`] has something to do.
+    /// Returns the time at which [`Self::advance`] has work to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.core.next_deadline()
     }
 
-    /// Does everything that is due by `now`.
+    /// Performs all work that is due by `now`.
     pub fn advance(&mut self, now: Time) {
         self.core.advance(now);
         // A timer may set itself again; what it sets for now or earlier is done at once. The bound
@@ -231,18 +232,18 @@ impl Function {
         }
     }
 
-    /// A wake event of the device (PCIe Base §5.3.3.4).
+    /// Raises a wake event of the device (PCIe Base §5.3.3.4).
     pub fn pme_event(&mut self, now: Time) {
         self.core.pme_event(now);
     }
 
-    /// What [`Self::input`] knows.
+    /// Returns the names that [`Self::input`] knows.
     #[must_use]
     pub fn inputs(&self) -> &'static [&'static str] {
         self.model.inputs()
     }
 
-    /// The world around the device drives one of its inputs. Any other name does nothing.
+    /// Drives one of the device's inputs from outside. An unknown name has no effect.
     pub fn input(&mut self, now: Time, name: &str) {
         if self.model.inputs().contains(&name) {
             self.with_model(now, |model, cx| model.input(cx, name));
@@ -254,22 +255,24 @@ impl Function {
         self.core.set_intx_cause(asserted);
     }
 
-    /// Raises interrupt `vector` as the device would: a message, or INTx where none is enabled.
+    /// Raises interrupt `vector` as the device would: a message, or INTx where no message interrupt
+    /// is enabled.
     pub fn interrupt(&mut self, vector: u16) {
         self.core.interrupt(vector);
     }
 
-    /// Takes back an interrupt whose cause is gone before it was delivered.
+    /// Withdraws an interrupt whose cause has gone before its delivery.
     pub fn withdraw(&mut self, vector: u16) {
         self.core.withdraw(vector);
     }
 
-    /// Whoever drives the function has waited as long as the last transition or reset demands.
+    /// Tells the function that the caller has waited as long as the last transition or reset
+    /// demands.
     pub fn waited(&mut self) {
         self.core.ready_at = Time::ZERO;
     }
 
-    /// A host driver masks or unmasks an MSI-X vector in the table.
+    /// Masks or unmasks an MSI-X vector in the table, as a host driver does.
     pub fn set_msix_masked(&mut self, vector: u16, masked: bool) {
         if let Some(msix) = self.core.config_mut().msix_mut() {
             msix.set_vector_masked(vector, masked);
@@ -277,7 +280,7 @@ impl Function {
         self.core.deliver_messages();
     }
 
-    /// The slot's power limit message (PCIe Base §7.5.3.3): value and scale as in Device
+    /// Delivers the slot's power limit message (PCIe Base §7.5.3.3): value and scale as in Device
     /// Capabilities.
     pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
         if let Some(pcie) = self.core.config_mut().pcie_mut() {
@@ -285,14 +288,15 @@ impl Function {
         }
     }
 
-    /// Whether a transfer may still touch memory. One that may not ends as
-    /// [`DmaError::Aborted`], whatever outcome is given.
+    /// Returns whether a transfer may still touch memory. If not, it ends as [`DmaError::Aborted`],
+    /// whatever outcome the caller passes.
     #[must_use]
     pub fn dma_is_live(&self, id: DmaId) -> bool {
         self.core.dma.is_live(id)
     }
 
-    /// The outcome of a transfer. One that began in an earlier life of the function is dropped.
+    /// Delivers the outcome of a transfer. One that began before the function's last reset or power
+    /// loss is dropped.
     pub fn dma_done(&mut self, now: Time, id: DmaId, outcome: DmaOutcome<'_>) {
         let Some(counts) = self.core.finish_dma(id) else {
             return;
@@ -308,7 +312,7 @@ impl Function {
         self.with_model(now, |model, cx| model.dma_done(cx, id.tag, outcome));
     }
 
-    /// Something is done with the model, which settles then.
+    /// Runs a closure on the model and settles its effects.
     fn with_model<T>(
         &mut self,
         now: Time,
@@ -320,7 +324,7 @@ impl Function {
         result
     }
 
-    /// The whole state field by field.
+    /// Returns the whole state field by field.
     #[must_use]
     pub fn inspect(&self, now: Time) -> Value {
         json!({
@@ -330,13 +334,13 @@ impl Function {
         })
     }
 
-    /// Returns the violations: what software did wrong.
+    /// Returns the recorded violations of software.
     #[must_use]
     pub fn violations(&self) -> ViolationReport {
         self.core.violations()
     }
 
-    /// Time spent in `state` until `now`.
+    /// Returns the time spent in `state` until `now`.
     #[must_use]
     pub fn residency(&self, now: Time, state: PowerState) -> Duration {
         self.core.residency(now, state)

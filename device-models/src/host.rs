@@ -1,14 +1,14 @@
-//! The host layer: what stands between a client and the function, as Linux vfio-pci, the PCI core
-//! and the runtime power management core do.
+//! The host layer between a client and the function, modelled on Linux vfio-pci, the PCI core and
+//! the runtime power management core.
 //!
-//! A [`DeviceSet`] is a slot with a host driver on each of its functions. It gives a [`DeviceMut`] for
-//! one function: regions, interrupts, reset and device features in VFIO's terms. Every request that
-//! reaches the device holds a reference while it is served and wakes the device if it sleeps; the
+//! A [`DeviceSet`] is a slot with a host driver on each of its functions. It gives a [`DeviceMut`]
+//! for one function: regions, interrupts, reset and device features in VFIO's terms. Every request
+//! that reaches the device holds a reference while it is served and wakes a sleeping device. The
 //! device sleeps when its usage count is zero.
 //!
 //! | module | stands for |
 //! |---|---|
-//! | `view` | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: what a client sees |
+//! | `view` | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: the client's view of the function |
 //! | `dialect` | the device features for low power, in their two forms |
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
@@ -75,7 +75,8 @@ use power::LowPower;
 use runtime_pm::RuntimePm;
 use view::VirtualConfig;
 
-/// What a device does to its client and to those who watch, in order.
+/// An action that a device asks its caller to perform, for its client or for observers. Outputs
+/// come in order.
 #[derive(Debug)]
 pub enum Output {
     /// Signal the trigger bound to a vector, if one is bound.
@@ -85,28 +86,30 @@ pub enum Output {
         /// Vector.
         vector: u32,
     },
-    /// Take back the signal to the trigger of a vector if the client has not noticed it, and say so
-    /// with [`DeviceMut::intx_withdrawn`]. The vector is INTx.
+    /// Take back the signal to the trigger of a vector if the client has not noticed it, and report
+    /// success with [`DeviceMut::intx_withdrawn`]. The vector is INTx.
     Withdraw {
         /// VFIO irq index.
         index: IrqIndex,
         /// Vector.
         vector: u32,
     },
-    /// Low power ended for the client's wake-up eventfd: drop it, after signalling it if `signal`.
+    /// Low power ended for the client's wake-up eventfd: drop it, after signalling it if `signal`
+    /// is set.
     Wakeup {
         /// The device really slept and woke.
         signal: bool,
     },
-    /// Do a DMA transfer and give the outcome to [`DeviceMut::dma_done`].
+    /// Perform a DMA transfer and pass the outcome to [`DeviceMut::dma_done`].
     Dma(DmaRequest),
-    /// Something happened.
+    /// Report an event to observers.
     Event(Event),
 }
 
-/// The host layer's state of one function: what the driver and the PCI core know of it.
+/// The host layer's state of one function: the knowledge of the driver and of the PCI core.
 ///
-/// It reaches its function, and the slot that this shares with others, through a [`DeviceMut`].
+/// It reaches its function, and the slot that the function shares with others, through a
+/// [`DeviceMut`].
 #[derive(Debug)]
 struct Device {
     options: HostOptions,
@@ -119,15 +122,16 @@ struct Device {
     vconfig: Option<VirtualConfig>,
     /// Config space as it was when the device was opened.
     open_state: Option<ConfigImage>,
-    /// Config space as it was when the client put a function into D3hot that forgets it there.
+    /// Config space as it was when the client put a function into D3hot that loses its config space
+    /// there.
     user_state: Option<ConfigImage>,
     /// `No_Soft_Reset` was clear when the driver was bound.
     needs_pm_restore: bool,
-    /// A reset is going to fail because somebody else holds the device.
+    /// Resets fail because another user holds the device.
     reset_busy: bool,
-    /// Shared BARs can be touched by those who have them mapped.
+    /// Clients that have shared BARs mapped can touch them.
     bars_visible: bool,
-    /// Stopped for migration.
+    /// The device is stopped for migration.
     frozen: bool,
     /// Name of the profile, and the fingerprint of its config space.
     profile: String,
@@ -135,14 +139,14 @@ struct Device {
     outputs: VecDeque<Output>,
 }
 
-/// A function of a slot behind its host driver, to be used. A [`DeviceSet`] gives it.
+/// Exclusive access to a function of a slot behind its host driver. A [`DeviceSet`] gives it.
 #[derive(Debug)]
 pub struct DeviceMut<'a> {
     slot: FunctionSlot<'a>,
     state: &'a mut Device,
 }
 
-/// As [`DeviceMut`], to be looked at.
+/// Read-only access to a device; see [`DeviceMut`].
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceRef<'a> {
     number: FunctionNumber,
@@ -152,7 +156,7 @@ pub struct DeviceRef<'a> {
 }
 
 impl Device {
-    /// Binds the host driver to the function that is picked out in `slot`.
+    /// Binds the host driver to the function that `slot` selects.
     fn new(slot: &FunctionSlot<'_>, options: HostOptions, profile: &str) -> Self {
         let function = slot.function();
         let header = function.config().header();
@@ -186,7 +190,7 @@ impl Device {
 }
 
 impl DeviceMut<'_> {
-    /// Returns the same for a shorter time.
+    /// Reborrows the device for a shorter time.
     pub fn reborrow(&mut self) -> DeviceMut<'_> {
         DeviceMut {
             slot: self.slot.reborrow(),
@@ -200,30 +204,30 @@ impl DeviceMut<'_> {
         &self.slot
     }
 
-    /// What the driver was told to be.
+    /// Returns the options of the driver.
     #[must_use]
     pub const fn options(&self) -> &HostOptions {
         &self.state.options
     }
 
-    /// Whether [`Self::next_output`] has something.
+    /// Returns whether [`Self::next_output`] has an output.
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.state.outputs.is_empty()
     }
 
-    /// The next thing to do, oldest first.
+    /// Removes and returns the oldest output.
     pub fn next_output(&mut self) -> Option<Output> {
         self.state.outputs.pop_front()
     }
 
-    /// When [`Self::advance`] has something to do.
+    /// Returns the time at which [`Self::advance`] has work to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.as_ref().next_deadline()
     }
 
-    /// Does everything that is due by `now`.
+    /// Performs all work that is due by `now`.
     pub fn advance(&mut self, now: Time) {
         if self.state.frozen {
             return;
@@ -234,7 +238,8 @@ impl DeviceMut<'_> {
         self.idle(now);
     }
 
-    /// Size and access rights of a region ([`RegionIndex`]), without what a client may map of it.
+    /// Returns size and access rights of a region ([`RegionIndex`]), without the areas that a
+    /// client may map.
     ///
     /// # Errors
     /// [`HostError::NoSuchRegion`], [`HostError::NotAwake`].
@@ -249,7 +254,7 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// Returns what the device is and how many regions and interrupt types it has.
+    /// Returns the kind of the device and its numbers of regions and interrupt types.
     ///
     /// # Errors
     /// [`HostError::NotAwake`].
@@ -265,11 +270,11 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// Reads up to `data.len()` bytes of a region and says how many were read: fewer only in the
-    /// vfio-pci view, at the end of a region.
+    /// Reads up to `data.len()` bytes of a region and returns the number of bytes read. A short
+    /// count occurs only in the vfio-pci view, at the end of a region.
     ///
     /// # Errors
-    /// What the view refuses, and [`HostError::NotAwake`].
+    /// The errors of the view, and [`HostError::NotAwake`].
     pub fn region_read(
         &mut self,
         now: Time,
@@ -290,11 +295,11 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// Writes bytes to a region and says how many. What is read-only stays as it is, without an
-    /// error.
+    /// Writes bytes to a region and returns their number. Read-only bits keep their value, without
+    /// an error.
     ///
     /// # Errors
-    /// As [`Self::region_read`].
+    /// Those of [`Self::region_read`].
     pub fn region_write(
         &mut self,
         now: Time,
@@ -327,9 +332,10 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// A doorbell was rung: writes bytes to a BAR (`vfio_pci_ioeventfd_do_write`). Nobody waits for
-    /// it, so a write that is refused is lost, and so is one to a device that sleeps, which is not
-    /// woken. Engaged low power alone does not keep it from a device that is still awake.
+    /// Writes bytes to a BAR after a client has rung a doorbell (`vfio_pci_ioeventfd_do_write`).
+    /// The client does not wait for it, so a refused write is lost. A write to a sleeping device is
+    /// lost as well and does not wake it. A device that is still awake takes the write even if low
+    /// power is engaged.
     pub fn doorbell(&mut self, now: Time, bar: u8, offset: u64, data: &[u8]) {
         if !self.state.rpm.is_suspended()
             && let Ok(region) = region::find(bar.into())
@@ -339,7 +345,7 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// What an irq index can do.
+    /// Returns the properties of an irq index.
     ///
     /// # Errors
     /// [`HostError::NoSuchIrq`], [`HostError::NotAwake`].
@@ -347,8 +353,8 @@ impl DeviceMut<'_> {
         self.guarded(now, |device| device.state.irqs.info(index))
     }
 
-    /// Binds, unbinds, masks, unmasks or fires interrupts. The eventfds that came with the request stay
-    /// with the caller, who stores them when this has succeeded; without any, an eventfd request
+    /// Binds, unbinds, masks, unmasks or fires interrupts. The eventfds that came with the request
+    /// stay with the caller, which stores them after success. An eventfd request without any
     /// unbinds.
     ///
     /// # Errors
@@ -370,8 +376,8 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// The resample eventfd of INTx was signalled: the client has handled the interrupt. A sleeping
-    /// device is not woken for it; the request is kept until it wakes.
+    /// Handles the signal of INTx's resample eventfd: the client has handled the interrupt. The
+    /// signal does not wake a sleeping device. The request is kept until the device wakes.
     pub fn intx_resample(&mut self) {
         if self.state.rpm.is_suspended() {
             self.state.irqs.latch_resample();
@@ -380,13 +386,13 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// A device feature request. Its form is not checked yet: in mainline a request wakes the device
-    /// before anything in it is looked at.
+    /// Performs a device feature request. Its form is not checked yet: in mainline a request wakes
+    /// the device before the driver checks anything in it.
     ///
     /// # Errors
-    /// [`HostError::Message`], [`HostError::Feature`], [`HostError::NoSuchFeature`], [`HostError::MissingDescriptor`],
-    /// [`HostError::NotAwake`], [`HostError::Stopped`]; leaving low power in the v4 dialect,
-    /// [`HostError::Resume`].
+    /// [`HostError::Message`], [`HostError::Feature`], [`HostError::NoSuchFeature`],
+    /// [`HostError::MissingDescriptor`], [`HostError::NotAwake`], [`HostError::Stopped`]; leaving
+    /// low power in the v4 dialect, [`HostError::Resume`].
     pub fn feature(
         &mut self,
         now: Time,
@@ -404,18 +410,19 @@ impl DeviceMut<'_> {
         reply
     }
 
-    /// Whether a transfer may still touch memory; see [`crate::function::Function::dma_is_live`].
+    /// Returns whether a transfer may still touch memory; see
+    /// [`crate::function::Function::dma_is_live`].
     #[must_use]
     pub fn dma_is_live(&self, id: DmaId) -> bool {
         self.slot.function().dma_is_live(id)
     }
 
-    /// An [`Output::Withdraw`] came in time: the client never noticed INTx.
+    /// Confirms that an [`Output::Withdraw`] came in time: the client never noticed INTx.
     pub fn intx_withdrawn(&mut self) {
         self.state.irqs.intx_withdrawn(&mut self.state.outputs);
     }
 
-    /// The outcome of a transfer.
+    /// Delivers the outcome of a transfer.
     pub fn dma_done(&mut self, now: Time, id: DmaId, outcome: DmaOutcome<'_>) {
         self.slot.function_mut().dma_done(now, id, outcome);
         self.settle(now);
@@ -446,8 +453,8 @@ impl DeviceMut<'_> {
         self.watch_pme(now);
     }
 
-    /// Takes shared BARs away from those who have them mapped whenever vfio-pci would zap the
-    /// mappings, and gives them back when it would let them fault in again.
+    /// Hides shared BARs from clients that have them mapped whenever vfio-pci would zap the
+    /// mappings, and shows them again when it would let them fault in again.
     fn show_bars(&mut self) {
         let visible =
             self.memory_decodes() && self.slot.function().decodes_memory() && !self.is_engaged();
@@ -457,9 +464,9 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// Puts memory behind a BAR that others may map
-    /// ([`mappable_bars`](crate::function::Function::mappable_bars)). It is taken away from them
-    /// while the function sleeps, does not decode it, or low power is engaged.
+    /// Puts memory behind a BAR that clients may map
+    /// ([`mappable_bars`](crate::function::Function::mappable_bars)). It is hidden from them while
+    /// the function sleeps or does not decode it, and while low power is engaged.
     pub fn share_bar(&mut self, bar: u8, memory: Box<dyn BarMemory>) {
         self.slot.function_mut().set_bar_memory(bar, memory);
         self.slot

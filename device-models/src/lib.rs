@@ -1,7 +1,8 @@
-//! PCI Express functions as data: registers, capabilities, power states, PME, interrupts, resets;
-//! the slot they sit in, the host driver above them, and device models behind their BARs.
+//! PCI Express functions as data: registers, capabilities, power states, PME, interrupts and
+//! resets; their slot, the host driver above them, and device models behind their BARs.
 //!
-//! Nothing here knows sockets, file descriptors or clocks. Time goes in, effects come out.
+//! Nothing in this crate knows sockets, file descriptors or clocks. Callers pass the time in and
+//! collect effects.
 //!
 //! | layer | module | stands for |
 //! |---|---|---|
@@ -9,7 +10,7 @@
 //! | slot | [`slot`] | platform: power rail, auxiliary power |
 //! | host driver | [`host`] | Linux vfio-pci |
 //!
-//! All three name registers and capabilities by [`pci`].
+//! All three layers name registers and capabilities by [`pci`].
 #![forbid(unsafe_code)]
 
 pub mod bench;

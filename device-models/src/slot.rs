@@ -1,8 +1,8 @@
-//! The slot: what the platform gives the functions in it.
+//! The slot: the part of the platform that its functions share.
 //!
 //! A [`Slot`] owns main and auxiliary power, the resets that come from above, and up to eight
-//! [`Function`]s, which share all of it. A [`FunctionSlot`] is the same slot as one of its functions
-//! and the driver above that function see it.
+//! [`Function`]s, which share all of them. A [`FunctionSlot`] is the same slot as seen by one of
+//! its functions and by the driver above that function.
 
 mod function_number;
 mod function_slot;
@@ -52,7 +52,7 @@ pub struct Slot {
 struct Power {
     /// The main supply is on.
     rail_on: bool,
-    /// Auxiliary power stays when the main supply goes off.
+    /// Auxiliary power stays on when the main supply goes off.
     auxiliary: bool,
 }
 
@@ -64,7 +64,7 @@ struct SavedSlot {
 }
 
 impl SavedSlot {
-    /// Refuses a state that has other functions than these, which are in order.
+    /// Refuses a state whose functions are not those of `here`, which are in order.
     fn check_numbers(&self, here: &[FunctionNumber]) -> Result<(), RestoreError> {
         if self.functions.keys().eq(here) {
             return Ok(());
@@ -81,8 +81,8 @@ impl SavedSlot {
 }
 
 impl Slot {
-    /// Creates a slot whose main power is on, with its function 0, which has just been made.
-    /// `auxiliary` says whether auxiliary power stays when main power goes off.
+    /// Creates a slot whose main power is on, with a new function 0. `auxiliary` tells whether
+    /// auxiliary power stays on when main power goes off.
     #[must_use]
     pub fn new(mut first: Function, auxiliary: bool) -> Self {
         first.set_aux_power(auxiliary);
@@ -96,7 +96,7 @@ impl Slot {
         }
     }
 
-    /// Adds a function that has just been made, in place of one that had the same number.
+    /// Adds a new function, in place of one with the same number.
     #[must_use]
     pub fn with_function(mut self, number: FunctionNumber, mut function: Function) -> Self {
         function.set_aux_power(self.power.auxiliary);
@@ -162,7 +162,7 @@ impl Slot {
             .set_rail(now, on, all(&mut self.first, &mut self.others));
     }
 
-    /// Takes main and auxiliary power away from all functions and gives them back.
+    /// Removes main and auxiliary power from all functions and restores them.
     pub fn power_cycle(&mut self, now: Time) {
         self.power
             .cycle(now, all(&mut self.first, &mut self.others));
@@ -183,7 +183,7 @@ impl Slot {
     /// Restores the tree that [`Self::save`] returned.
     ///
     /// # Errors
-    /// The tree is not that of this slot and its functions, which may be restored in part.
+    /// The tree does not fit this slot and its functions, which may then be restored in part.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let saved: SavedSlot = snapshot::read("slot", saved)?;
         let here: Vec<_> = self.functions().map(|(number, _)| number).collect();
@@ -196,7 +196,7 @@ impl Slot {
         Ok(())
     }
 
-    /// Returns the state field by field, for people.
+    /// Returns the whole state field by field, for people.
     #[must_use]
     pub fn inspect(&self, now: Time) -> Value {
         let functions = self.functions();
@@ -207,7 +207,7 @@ impl Slot {
     }
 }
 
-/// The tree of a slot that has these functions.
+/// Returns the tree of a slot that has these functions.
 pub(crate) fn save<'f>(
     rail_on: bool,
     functions: impl Iterator<Item = (FunctionNumber, &'f Function)>,
@@ -220,7 +220,7 @@ pub(crate) fn save<'f>(
     })
 }
 
-/// The functions of a slot, in the order of their numbers.
+/// Returns the functions of a slot, in the order of their numbers.
 fn all<'f>(
     first: &'f mut Function,
     others: &'f mut [Option<Box<Function>>],
@@ -228,7 +228,7 @@ fn all<'f>(
     iter::once(first).chain(present(others))
 }
 
-/// The functions that are there, in the order of their numbers.
+/// Returns the functions that exist, in the order of their numbers.
 fn present(functions: &mut [Option<Box<Function>>]) -> impl Iterator<Item = &mut Function> {
     functions.iter_mut().flatten().map(Box::as_mut)
 }

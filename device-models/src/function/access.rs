@@ -9,12 +9,11 @@ use crate::register::split;
 use crate::time::Time;
 use crate::violation::Violation;
 
-/// What the requester reads where nothing answers.
+/// The value that the requester reads if no device answers.
 const ALL_ONES: u8 = 0xff;
 
 impl Function {
-    /// Reads config space. Without power, and where delays are enforced before they are over, all
-    /// bits read one.
+    /// Reads config space. All bits read one without power, and during delays that are enforced.
     pub fn config_read(&mut self, now: Time, offset: u64, data: &mut [u8]) {
         if self.core.answers(now) {
             self.core.config.read(offset, data);
@@ -23,7 +22,7 @@ impl Function {
         }
     }
 
-    /// Writes config space, DWORD by DWORD; each acts before the next is written.
+    /// Writes config space, DWORD by DWORD. Each write takes effect before the next.
     pub fn config_write(&mut self, now: Time, offset: u64, data: &[u8]) {
         if !self.core.answers(now) {
             return;
@@ -40,7 +39,7 @@ impl Function {
         }
     }
 
-    /// Reads from a BAR or the ROM. What does not decode the access reads all ones.
+    /// Reads from a BAR or the ROM. An access that nothing decodes reads all ones.
     pub fn read(&mut self, now: Time, target: Target, offset: u64, data: &mut [u8]) {
         if !self.core.decodes(now, target, false) {
             data.fill(ALL_ONES);
@@ -52,7 +51,7 @@ impl Function {
         }
     }
 
-    /// Writes to a BAR. What does not decode the access loses it, so does the ROM.
+    /// Writes to a BAR. A write that nothing decodes is lost, and so is a write to the ROM.
     pub fn write(&mut self, now: Time, target: Target, offset: u64, data: &[u8]) {
         if self.core.decodes(now, target, true)
             && let Target::Bar(bar) = target
@@ -61,7 +60,7 @@ impl Function {
         }
     }
 
-    /// As [`Self::config_read`], but leaves no trace.
+    /// Reads config space without side effects; see [`Self::config_read`].
     pub fn peek_config(&self, offset: u64, data: &mut [u8]) {
         if self.core.powered {
             self.core.config.read(offset, data);
@@ -70,8 +69,8 @@ impl Function {
         }
     }
 
-    /// As [`Self::read`], but leaves no trace: registers of the device, which a read may change, read
-    /// all ones.
+    /// Reads from a BAR or the ROM without side effects; see [`Self::read`]. Registers of the
+    /// device, which a read may change, read all ones.
     pub fn peek(&self, target: Target, offset: u64, data: &mut [u8]) {
         let core = &self.core;
         if core.state != PowerState::D0 || !core.decoding_enabled(target) {
@@ -131,7 +130,7 @@ impl Function {
 }
 
 impl Core {
-    /// Whether anything answers at all, and the record of who came too early.
+    /// Returns whether the function answers at all, and records early accesses.
     fn answers(&mut self, now: Time) -> bool {
         if !self.powered {
             return false;
@@ -144,8 +143,8 @@ impl Core {
         true
     }
 
-    /// Whether the function decodes an access to `target`. If not, it is an Unsupported Request and
-    /// is logged as one (PCIe Base §7.5.3.5, §7.8.4).
+    /// Returns whether the function decodes an access to `target`. If not, the access is an
+    /// Unsupported Request and is logged as one (PCIe Base §7.5.3.5, §7.8.4).
     fn decodes(&mut self, now: Time, target: Target, write: bool) -> bool {
         if self.state != PowerState::D0 {
             self.counters.outside_d0 = self.counters.outside_d0.saturating_add(1);
@@ -181,8 +180,8 @@ impl Core {
         }
     }
 
-    /// A non-posted request of non-fatal severity is an advisory non-fatal error, everything else
-    /// is reported with its severity.
+    /// Logs an Unsupported Request. A non-posted request of non-fatal severity is an advisory
+    /// non-fatal error. Any other is reported with its severity.
     fn log_unsupported_request(&mut self, posted: bool) {
         let fatal = self
             .config
@@ -204,7 +203,8 @@ impl Core {
             .unwrap_or_default()
     }
 
-    /// What a DWORD of a BAR holds that is not the model's: one of the MSI-X table and PBA, or memory.
+    /// Returns a DWORD of a BAR that is not the model's: one of the MSI-X table or PBA, or of
+    /// memory.
     fn stored(&self, bar: u8, offset: u64) -> Option<u32> {
         let msix = self.config.msix();
         msix.and_then(|msix| msix.value_at(bar, offset))
@@ -217,7 +217,7 @@ impl Core {
             })
     }
 
-    /// Whether memory answers there.
+    /// Returns whether memory answers at an offset.
     fn is_memory(&self, bar: u8, offset: u64) -> bool {
         let mut areas = self.areas(bar.into()).iter();
         self.content(bar) == BarContent::Ram || areas.any(|area| area.contains(offset))

@@ -1,4 +1,4 @@
-//! The back end of the device model. Nothing moves outside D0.
+//! The back end of the device model. It has no access outside D0.
 
 use super::Function;
 use crate::model::Context;
@@ -12,7 +12,8 @@ impl Function {
         self.model.backend().map(|backend| backend.kind())
     }
 
-    /// Lets a back end deal with the device. Outside D0, or without a back end, nothing is done.
+    /// Gives a back end access to the device. Nothing happens outside D0, or if the device has no
+    /// back end.
     pub fn with_backend<T: Default>(
         &mut self,
         now: Time,

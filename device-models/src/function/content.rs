@@ -1,8 +1,8 @@
-//! What is behind a BAR.
+//! The contents of BARs.
 
 use serde::{Deserialize, Serialize};
 
-/// What answers behind a BAR. An MSI-X table or PBA lies over either.
+/// The content of a BAR. An MSI-X table or PBA lies over either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BarContent {

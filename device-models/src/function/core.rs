@@ -20,14 +20,14 @@ use crate::power::PowerState;
 use crate::time::{Time, earliest};
 use crate::violation::{Violation, ViolationReport, Violations};
 
-/// Events and violations of a device model that can wait among the effects.
+/// Maximum number of a device model's events and violations among the effects that wait.
 const TOLD: u32 = 256;
 
-/// What a function counts since power-on.
+/// The counts of a function since power-on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counters {
-    /// BAR and ROM accesses that came while the function was not in D0.
+    /// BAR and ROM accesses that arrived while the function was not in D0.
     pub outside_d0: u32,
     /// Resets of any kind.
     pub resets: u32,
@@ -35,7 +35,7 @@ pub struct Counters {
     pub pm_pme: u32,
 }
 
-/// A function without its device model: config space and all the logic that hangs on it.
+/// A function without its device model: config space and all logic that depends on it.
 #[derive(Debug)]
 pub struct Core {
     pub(super) config: ConfigSpace,
@@ -45,29 +45,29 @@ pub struct Core {
     pub(super) ram: [Option<Box<dyn BarMemory>>; MAX_BARS],
     pub(super) rom: Vec<u8>,
     pub(super) delays: Delays,
-    /// Auxiliary power stays when main power goes off.
+    /// Auxiliary power stays on when main power goes off.
     pub(super) aux_power: bool,
-    /// The function does not come back when power does.
+    /// The function stays silent when power comes back.
     pub(super) dead_after_cold: bool,
     /// Main power is on.
     pub(super) powered: bool,
-    /// Cached from PMCSR and [`Self::powered`], since every access asks for it.
+    /// The power state, cached from PMCSR and [`Self::powered`] since every access needs it.
     pub(super) state: PowerState,
     pub(super) interrupts: Interrupts,
     pub(super) pme: Pme,
     pub(super) dma: DmaLedger,
-    /// When the recovery time of the last transition or reset is over.
+    /// Time at which the recovery time of the last transition or reset is over.
     pub(super) ready_at: Time,
-    /// When the last requested Dynamic Power Allocation substate is reached.
+    /// Time at which the last requested Dynamic Power Allocation substate is reached.
     pub(super) allocation_at: Option<Time>,
     /// Timers of the device model.
     pub(super) timers: Timers,
     pub(super) counters: Counters,
-    /// Config effects of the write at hand; kept for its capacity.
+    /// Config effects of the current write; kept for its capacity.
     pub(super) config_effects: Vec<ConfigEffect>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) violations: Violations,
-    /// Events and violations that the device model has told since the effects were taken.
+    /// Number of events and violations of the device model since the effects were taken.
     pub(super) told: u32,
     pub(super) residency: [Duration; PowerState::ALL.len()],
     pub(super) state_since: Time,
@@ -117,15 +117,15 @@ impl Core {
         core
     }
 
-    /// The areas of a BAR that are memory, whatever the rest of it is.
+    /// Returns the areas of a BAR that are memory, whatever its other content.
     pub(super) fn areas(&self, bar: usize) -> &[Area] {
         let mut mappable = self.mappable.iter();
         let found = mappable.find(|mappable| usize::from(mappable.bar) == bar);
         found.map_or(&[], MappableBar::areas)
     }
 
-    /// Bytes of memory behind a BAR, if it has any: all of the BAR, or up to the end of the last
-    /// area.
+    /// Returns the size of the memory behind a BAR, if it has any: all of the BAR, or up to the end
+    /// of the last area.
     pub(super) fn memory_size(&self, bar: usize) -> Option<u64> {
         match self.contents.get(bar)? {
             BarContent::Ram => Some(self.config.header().bar(bar)?.size),
@@ -141,13 +141,13 @@ impl Core {
         &mut self.config
     }
 
-    /// The power state, D3cold included.
+    /// Returns the power state, D3cold included.
     #[must_use]
     pub const fn power_state(&self) -> PowerState {
         self.state
     }
 
-    /// What the function has counted since power-on.
+    /// Returns the counts since power-on.
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
@@ -170,7 +170,7 @@ impl Core {
         self.emit(Effect::Event(FunctionEvent::Violation { violation }));
     }
 
-    /// Records what the device model noticed. It is always counted.
+    /// Records a violation that the device model noticed. It is always counted.
     pub(crate) fn model_violation(&mut self, now: Time, rule: &str, text: &str) {
         let violation = Violation::of_model(rule, text);
         if self.may_tell() {
@@ -187,7 +187,7 @@ impl Core {
         }
     }
 
-    /// Counts something that the device model tells. Returns whether it may still tell that much
+    /// Counts an event or a violation of the device model. Returns whether it may still be emitted
     /// before the effects are taken.
     fn may_tell(&mut self) -> bool {
         self.told = if self.effects.is_empty() {
@@ -202,7 +202,7 @@ impl Core {
         self.violations.report()
     }
 
-    /// Moves to another power state and accounts for the time spent in the last one.
+    /// Moves to another power state and accounts for the time spent in the previous one.
     pub(super) fn enter(&mut self, now: Time, to: PowerState) {
         let from = self.state;
         if from == to {
@@ -282,7 +282,7 @@ impl Core {
         }
     }
 
-    /// A request of the function ended as Unsupported Request (PCIe Base §7.5.1.1.4).
+    /// Records that a request of the function ended as Unsupported Request (PCIe Base §7.5.1.1.4).
     pub(super) fn received_master_abort(&mut self) {
         let status = self.config.header().status();
         self.config

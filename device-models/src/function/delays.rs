@@ -1,16 +1,17 @@
-//! Waiting times that software owes the function.
+//! Waiting times that the specification demands of software.
 
 use serde::{Deserialize, Serialize};
 
-/// What the function does about software that does not wait as long as PCIe Base §5.9 demands.
+/// The function's reaction to software that does not wait as long as PCIe Base §5.9 demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delays {
-    /// Nothing.
+    /// The function answers and records nothing.
     Off,
-    /// Answers, and records who came too early.
+    /// The function answers, and records early accesses.
     #[default]
     Report,
-    /// Is not ready: reads give all ones, writes are lost; records it as well.
+    /// The function is not ready: reads return all ones, writes are lost. It records early accesses
+    /// as well.
     Enforce,
 }

@@ -1,5 +1,5 @@
-//! Doorbells: registers of which only the fact that they are written matters, so that an eventfd can
-//! stand for the write.
+//! Doorbells: registers for which only the fact of a write matters, so that an eventfd can replace
+//! the write.
 
 /// A register that can be written by signalling an eventfd instead of sending a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,13 +10,13 @@ pub struct Doorbell {
     pub offset: u64,
     /// Bytes of the write: 1, 2, 4 or 8.
     pub size: u8,
-    /// The value whose write is meant. Without one every write of this size is, and what was written
-    /// does not arrive: the function is written zero.
+    /// The value whose write rings the doorbell. Without one, every write of this size rings it and
+    /// its value is lost: the function receives zero.
     pub datamatch: Option<u64>,
 }
 
 impl Doorbell {
-    /// The value that a signal writes.
+    /// Returns the value that a signal writes.
     #[must_use]
     pub const fn value(&self) -> [u8; 8] {
         match self.datamatch {
@@ -25,7 +25,7 @@ impl Doorbell {
         }
     }
 
-    /// Whether one write could mean both.
+    /// Returns whether one write could ring both doorbells.
     pub(crate) fn collides(&self, other: &Self) -> bool {
         let place = |doorbell: &Self| (doorbell.bar, doorbell.offset, doorbell.size);
         place(self) == place(other)

@@ -1,4 +1,4 @@
-//! The interrupt causes of a function that wait, and the level of its INTx wire.
+//! The waiting interrupt causes of a function, and the level of its INTx wire.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 pub(super) struct Interrupts {
     pub(super) cause: bool,
     pub(super) wire: bool,
-    /// Vectors raised outside D0, a bit each. They are causes inside the device, not pending
-    /// messages: the PBA does not show them, and going back to D0 raises each of them once.
+    /// Vectors raised outside D0, one bit each. They are causes inside the device, not pending
+    /// messages: the PBA does not show them, and a return to D0 raises each of them once.
     pub(super) held: Vec<u64>,
 }
 
@@ -23,7 +23,7 @@ impl Interrupts {
         }
     }
 
-    /// Whether both are of functions with as many vectors.
+    /// Returns whether both belong to functions with the same number of vectors.
     pub(super) fn has_vectors_of(&self, other: &Self) -> bool {
         self.held.len() == other.held.len()
     }

@@ -1,4 +1,4 @@
-//! Interrupts of a function: the INTx level, and messages on their way.
+//! Interrupts of a function: the INTx level, and message delivery.
 //!
 //! The wire is `cause AND D0 AND NOT Interrupt Disable AND NOT MSI AND NOT MSI-X` (PCIe Base §6.1.2;
 //! the D0 term is a choice, the specification leaves it open). `Interrupt Status` shows the cause
@@ -19,7 +19,7 @@ impl Core {
         }
     }
 
-    /// The device wants to interrupt: message `vector` if messages are enabled, else INTx.
+    /// Raises an interrupt of the device: message `vector` if messages are enabled, else INTx.
     pub(crate) fn interrupt(&mut self, vector: u16) {
         match self.message_kind() {
             None => self.set_intx_cause(true),
@@ -45,7 +45,7 @@ impl Core {
         }
     }
 
-    /// The cause of message `vector` is gone before it was sent.
+    /// Withdraws message `vector`, whose cause has gone before it was sent.
     pub(crate) fn withdraw(&mut self, vector: u16) {
         self.interrupts.hold(vector, false);
         if let Some(msix) = self.config.msix_mut() {
@@ -56,13 +56,13 @@ impl Core {
         }
     }
 
-    /// The device asserts or releases INTx.
+    /// Asserts or releases INTx for the device.
     pub(crate) fn set_intx_cause(&mut self, cause: bool) {
         self.interrupts.cause = cause;
         self.update_intx();
     }
 
-    /// Brings wire and `Interrupt Status` in line with what they depend on.
+    /// Updates wire and `Interrupt Status` from the state that they depend on.
     pub(super) fn update_intx(&mut self) {
         let cause = self.interrupts.cause && self.config.header().interrupt_pin() != 0;
         let shown = cause && self.message_kind().is_none();
@@ -79,7 +79,7 @@ impl Core {
         }
     }
 
-    /// Sends whatever was pending or held and can go now.
+    /// Sends pending and held messages that can go now.
     pub(super) fn deliver_messages(&mut self) {
         if self.state != PowerState::D0 {
             return;

@@ -1,4 +1,4 @@
-//! Memory behind a BAR.
+//! The memory behind a BAR.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::snapshot::{RestoreError, hex, unhex};
 
 /// The bytes behind a BAR that has memory.
 ///
-/// Accesses lie inside; whatever does not is cut off.
+/// Accesses lie inside. Bytes outside are cut off.
 pub trait BarMemory: fmt::Debug + Send {
     /// Copies bytes out.
     fn read(&self, offset: u64, data: &mut [u8]);
@@ -17,23 +17,23 @@ pub trait BarMemory: fmt::Debug + Send {
     /// Copies bytes in.
     fn write(&mut self, offset: u64, data: &[u8]);
 
-    /// The contents are lost and the size is this from now on: every byte reads zero.
+    /// Sets the size and clears all bytes to zero.
     fn reset(&mut self, size: u64);
 
-    /// Whether every byte is known to read zero without looking.
+    /// Returns whether every byte is known to read zero without a scan.
     fn is_blank(&self) -> bool {
         false
     }
 
-    /// Whether others who have the memory mapped may touch it. What [`Self::read`] and
-    /// [`Self::write`] see is the same either way.
+    /// Sets whether clients that have the memory mapped may touch it. [`Self::read`] and
+    /// [`Self::write`] reach the same bytes either way.
     fn set_visible(&mut self, visible: bool) {
         let _ = visible;
     }
 }
 
-/// Memory that nobody else sees. It is taken when something is stored, since many functions never
-/// touch theirs.
+/// Memory that no client can map. It is allocated when a byte is stored, since many functions never
+/// use theirs.
 #[derive(Debug, Default)]
 pub struct PrivateMemory {
     bytes: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct PrivateMemory {
 }
 
 impl PrivateMemory {
-    /// `size` bytes of zero.
+    /// Creates memory of `size` bytes that read zero.
     #[must_use]
     pub fn new(size: u64) -> Self {
         let mut memory = Self::default();
@@ -78,10 +78,10 @@ impl BarMemory for PrivateMemory {
     }
 }
 
-/// Bytes that are looked at together when memory is saved or copied.
+/// Number of bytes that are compared at once when memory is saved or copied.
 const PIECE: usize = PAGE as usize;
 
-/// Bytes of which the first and the last are not zero, and where they stand.
+/// A run of bytes whose first and last are not zero, and its offset.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Run {
@@ -89,7 +89,7 @@ pub(super) struct Run {
     bytes: String,
 }
 
-/// What of `size` bytes is not zero, in ascending order.
+/// Calls `each` for the runs of `size` bytes that are not zero, in ascending order.
 fn for_runs(memory: &dyn BarMemory, size: u64, mut each: impl FnMut(u64, &[u8])) {
     if memory.is_blank() {
         return;
@@ -122,7 +122,8 @@ pub(super) fn save_memory(memory: &dyn BarMemory, size: u64) -> Vec<Run> {
     runs
 }
 
-/// Makes `memory` hold `runs` and nothing else in `size` bytes. `at` says where the runs stand.
+/// Fills `memory` of `size` bytes with `runs`, and zeros elsewhere. `at` is the place of the runs
+/// in the tree.
 pub(super) fn restore_memory(
     at: &str,
     memory: &mut dyn BarMemory,
@@ -142,7 +143,7 @@ pub(super) fn restore_memory(
     Ok(())
 }
 
-/// Reads from `memory` at `offset`; what lies beyond its end reads zero.
+/// Reads from `memory` at `offset`. Bytes beyond its end read zero.
 pub(super) fn read_bytes(memory: &[u8], offset: u64, data: &mut [u8]) {
     let from = usize::try_from(offset)
         .ok()

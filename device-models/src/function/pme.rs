@@ -9,12 +9,12 @@ use crate::time::Time;
 /// The signalling side of PME; its context (`PME_En`, `PME_Status`) is in PMCSR.
 #[derive(Debug, Default)]
 pub(super) struct Pme {
-    /// `PM_PME` was sent; when to send it again.
+    /// Time at which to send `PM_PME` again, after one was sent.
     pub(super) again_at: Option<Time>,
     pub(super) wake: bool,
 }
 
-/// What is saved of [`Pme`].
+/// The saved state of [`Pme`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedPme {

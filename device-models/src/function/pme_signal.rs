@@ -13,13 +13,13 @@ use crate::effect::{Effect, FunctionEvent};
 use crate::power::PowerState;
 use crate::time::Time;
 
-/// Time after which `PM_PME` is sent again while nobody clears `PME_Status` (PCIe Base §5.3.3.4.1:
-/// 100 ms, +50 %, −5 %).
+/// Time after which `PM_PME` is sent again while software does not clear `PME_Status` (PCIe Base
+/// §5.3.3.4.1: 100 ms, +50 %, −5 %).
 const RETRY: Duration = Duration::from_millis(100);
 
 impl Core {
-    /// A wake event of the device. `PME_Status` is set whether or not `PME_En` is, but only in a
-    /// state from which PMC says that the function can signal it.
+    /// Raises a wake event of the device. `PME_Status` is set whether or not `PME_En` is, but only
+    /// in a state from which PMC says that the function can signal it.
     pub(crate) fn pme_event(&mut self, now: Time) {
         let state = self.state;
         let Some(pm) = self.config.pm_mut() else {

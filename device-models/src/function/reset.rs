@@ -16,7 +16,7 @@ use crate::violation::Violation;
 const RESET_RECOVERY: Duration = Duration::from_millis(100);
 
 impl Function {
-    /// Acts on what a config write caused.
+    /// Acts on a consequence of a config write.
     pub(super) fn apply(&mut self, now: Time, effect: ConfigEffect) {
         match effect {
             ConfigEffect::Command | ConfigEffect::Messages => {
@@ -55,7 +55,7 @@ impl Function {
         }
     }
 
-    /// PMCSR says `to` already; the rest of the function follows.
+    /// Makes the rest of the function follow a change of state that PMCSR shows already.
     fn change_state(&mut self, now: Time, from: PowerState, to: PowerState) {
         let pm = self.core.config.pm();
         let immediate = pm.is_some_and(|pm| pm.pmc().immediate_readiness_on_return_to_d0());
@@ -78,7 +78,7 @@ impl Function {
         }
     }
 
-    /// Resets the function. Whoever asked for it does the waiting, or starts it.
+    /// Resets the function. The caller either waits for the recovery time or starts it.
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
         // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
         self.core.interrupts.clear();
@@ -98,7 +98,7 @@ impl Function {
         self.core.emit(Effect::Reset(kind));
     }
 
-    /// Main power goes away after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
+    /// Switches main power off after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
     pub fn power_off(&mut self, now: Time) {
         if !self.core.powered {
             return;
@@ -117,8 +117,8 @@ impl Function {
         self.settle(now);
     }
 
-    /// Main power is back: fundamental reset, of everything if auxiliary power was missing. A function
-    /// that is dead after power was off stays silent.
+    /// Switches main power on: a fundamental reset, of everything if auxiliary power was missing. A
+    /// function that is dead after its power was off stays silent.
     pub fn power_on(&mut self, now: Time) {
         if self.core.dead_after_cold {
             return;
@@ -131,7 +131,8 @@ impl Function {
         self.start(now, kind);
     }
 
-    /// As [`Self::power_on`], after auxiliary power was gone as well: nothing is kept.
+    /// Switches power on after auxiliary power was off as well, so no state is kept; see
+    /// [`Self::power_on`].
     pub fn cold_start(&mut self, now: Time) {
         self.start(now, ResetKind::PowerOn);
     }
@@ -147,13 +148,14 @@ impl Function {
         self.core.start_reset_recovery(now);
     }
 
-    /// A conventional reset from above, by PERST# or in-band, after which software has to wait.
+    /// Performs a conventional reset from above, by PERST# or in-band, after which software has to
+    /// wait.
     pub fn conventional_reset(&mut self, now: Time, kind: ResetKind) {
         self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }
 
-    /// Brings all that depends on state and registers in line.
+    /// Updates everything that depends on state and registers.
     fn settle(&mut self, now: Time) {
         self.core.update_intx();
         self.core.update_pme(now);
@@ -168,7 +170,7 @@ impl Core {
         }
     }
 
-    /// What memory held is gone, and it has the size that its BAR asks for now.
+    /// Clears the memory and gives it the size of its BAR.
     fn clear_ram(&mut self) {
         for bar in 0..self.ram.len() {
             self.clear_bar(bar);
@@ -181,7 +183,7 @@ impl Core {
         }
     }
 
-    /// Another size for a BAR: what it held is gone (PCIe Base §7.8.6 leaves it undefined).
+    /// Resizes a BAR and clears its content (PCIe Base §7.8.6 leaves it undefined).
     fn resize_bar(&mut self, bar: u8, size: u64) {
         self.config.header_mut().resize_bar(usize::from(bar), size);
         self.clear_bar(bar.into());

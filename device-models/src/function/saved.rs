@@ -1,9 +1,8 @@
 //! Saving and restoring a function.
 //!
-//! The rest of it (config space, interrupts, memory, the device model) saves itself; this is what
-//! holds them together. Transfers under way are saved as they were asked for and put out again, from
-//! their beginning; of violations the counts are saved, not the records. Effects have been collected
-//! before.
+//! Config space, interrupts, memory and the device model save themselves; this module combines
+//! them. Transfers in progress are saved as requested and emitted again from their beginning. Of
+//! violations, the counts are saved and the records are not. Effects have been collected before.
 
 use std::time::Duration;
 
@@ -40,21 +39,21 @@ struct SavedCore {
     interrupts: Interrupts,
     pme: SavedPme,
     dma: SavedLedger,
-    /// Until the recovery time is over.
+    /// Time until the recovery time is over.
     ready_nanos: u64,
     allocation_nanos: Option<u64>,
-    /// By number, until the device model's timers are due.
+    /// Times until the device model's timers are due, by number.
     timers_nanos: SavedTimers,
     counters: Counters,
     violations: SavedViolations,
     /// Time spent in each state.
     residency_nanos: [u64; PowerState::ALL.len()],
-    /// For each BAR that has memory, what it holds.
+    /// The content of each BAR's memory, where it has some.
     ram: [Option<Vec<Run>>; MAX_BARS],
 }
 
 impl Function {
-    /// The whole state.
+    /// Returns the whole state.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let Self {
@@ -65,11 +64,11 @@ impl Function {
         json!({ "core": core.save(now), "model": model.save() })
     }
 
-    /// Takes back what [`Self::save`] gave, and puts out the transfers in it. Those under way are
-    /// forgotten.
+    /// Restores the state that [`Self::save`] returned, and emits its transfers. Transfers in
+    /// progress before are forgotten.
     ///
     /// # Errors
-    /// The tree is not that of this function, which may be restored in part.
+    /// The tree does not fit this function, which may then be restored in part.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let SavedFunction { core, model } = snapshot::read("function", saved)?;
         self.core.restore(now, &core)?;
@@ -154,7 +153,7 @@ impl Core {
         Ok(())
     }
 
-    /// Fills the memory behind BARs, which have the sizes that they had.
+    /// Fills the memory behind BARs, whose sizes stay the same.
     fn restore_ram(&mut self, saved: &[Option<Vec<Run>>; MAX_BARS]) -> Result<(), RestoreError> {
         let sizes: [_; MAX_BARS] = std::array::from_fn(|bar| self.memory_size(bar));
         for (bar, (ram, saved)) in self.ram.iter_mut().zip(saved).enumerate() {

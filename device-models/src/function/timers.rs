@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::snapshot::{due, left};
 use crate::time::Time;
 
-/// The timers that run. Both maps hold the same timers.
+/// The running timers. Both maps hold the same timers.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     by_number: BTreeMap<u16, Time>,
-    /// In the order in which they come due: by time, then by number.
+    /// The timers in the order in which they expire: by time, then by number.
     by_time: BTreeSet<(Time, u16)>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Timers {
 pub(super) type SavedTimers = BTreeMap<u16, u64>;
 
 impl Timers {
-    /// Starts timer `number` anew, or stops it.
+    /// Restarts timer `number`, or stops it.
     pub(super) fn set(&mut self, number: u16, due: Option<Time>) {
         if let Some(before) = self.by_number.remove(&number) {
             self.by_time.remove(&(before, number));
@@ -30,17 +30,17 @@ impl Timers {
         }
     }
 
-    /// Returns when timer `number` is due, if it runs.
+    /// Returns the time at which timer `number` is due, if it runs.
     pub(super) fn get(&self, number: u16) -> Option<Time> {
         self.by_number.get(&number).copied()
     }
 
-    /// Returns when the first of them is due.
+    /// Returns the time at which the first timer is due.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.by_time.first().map(|(due, _)| *due)
     }
 
-    /// Stops the first of those that are due by `now`, and returns its number and when it was due.
+    /// Stops the first of those that are due by `now`, and returns its number and due time.
     pub(super) fn take_due(&mut self, now: Time) -> Option<(u16, Time)> {
         let (due, number) = self.by_time.first().copied()?;
         (due <= now).then(|| {
@@ -49,7 +49,7 @@ impl Timers {
         })
     }
 
-    /// Returns the timers that run, by number.
+    /// Returns the running timers, by number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u16, Time)> {
         self.by_number.iter().map(|(number, due)| (*number, *due))
     }

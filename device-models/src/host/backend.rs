@@ -1,5 +1,5 @@
 //! The back end of the device model. The host driver has no part in it: a cable or a disk is on the
-//! far side of the device, and what moves there neither needs nor wakes the host.
+//! far side of the device, and its activity neither needs nor wakes the host.
 
 use super::DeviceMut;
 use crate::model::Context;
@@ -12,7 +12,8 @@ impl DeviceMut<'_> {
         self.slot.function_mut().backend_kind()
     }
 
-    /// Lets a back end deal with the device. Outside D0, or without a back end, nothing is done.
+    /// Gives a back end access to the device. Nothing happens outside D0, or if the device has no
+    /// back end.
     pub fn with_backend<T: Default>(
         &mut self,
         now: Time,

@@ -1,6 +1,7 @@
 //! `VFIO_DEVICE_FEATURE_BUS_MASTER`: a client switches bus mastering without a config write.
 //!
-//! Of Linux's drivers only `vfio-cdx` has it; `vfio-pci` answers ENOTTY, and so does its view.
+//! Of Linux's drivers only `vfio-cdx` has it. `vfio-pci` answers ENOTTY, and so does the vfio-pci
+//! view.
 
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::messages::device_feature::bus_master::BusMaster;
@@ -13,7 +14,7 @@ use crate::pci::header::COMMAND;
 use crate::time::Time;
 
 impl DeviceMut<'_> {
-    /// A feature that has nothing to do with low power.
+    /// Performs a feature request that does not concern low power.
     pub(super) fn other_feature(
         &mut self,
         now: Time,
@@ -30,7 +31,7 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// `vfio_cdx_bm_ctrl`.
+    /// Switches bus mastering (`vfio_cdx_bm_ctrl`).
     fn switch_bus_master(
         &mut self,
         now: Time,

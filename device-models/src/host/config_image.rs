@@ -1,8 +1,7 @@
-//! What the PCI core saves of a function's config space, and how it writes it back
-//! (`pci_save_state`, `pci_restore_state`).
+//! The PCI core's saved image of a function's config space (`pci_save_state`, `pci_restore_state`).
 //!
-//! The header and the standard capabilities come back. Vendor-specific registers, registers behind
-//! BARs and device memory do not, and neither does PMCSR.
+//! The header and the standard capabilities are restored. Vendor-specific registers, registers
+//! behind BARs, device memory and PMCSR are not.
 
 use crate::capability::CapabilityId;
 use crate::function::Function;
@@ -14,25 +13,26 @@ use crate::time::Time;
 #[derive(Clone, Debug)]
 pub(super) struct ConfigImage(Vec<u8>);
 
-/// When a capability is written back.
+/// The time at which a capability is written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     BeforeHeader,
     AfterHeader,
 }
 
-/// Which registers of a capability are written back.
+/// The registers of a capability that are written back.
 #[derive(Clone, Copy)]
 enum Registers {
     /// 16-bit registers at these offsets.
     Words(&'static [usize]),
     /// DWORDs at these offsets.
     Dwords(&'static [usize]),
-    /// Everything behind the header, from the end.
+    /// Everything after the header, from the end.
     Body,
 }
 
-/// What is written back of a capability, and when. `None`: nothing is.
+/// Returns the registers of a capability that are written back, and the time of it. `None` stands
+/// for no registers.
 const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
     use Order::{AfterHeader, BeforeHeader};
     use Registers::{Body, Dwords, Words};
@@ -98,13 +98,13 @@ impl ConfigImage {
         Self(image)
     }
 
-    /// The image as text.
+    /// Returns the image as hexadecimal text.
     pub(super) fn hex(&self) -> String {
         hex(&self.0)
     }
 
-    /// The image of a config space of `size` bytes that [`Self::hex`] gave. `at` says where it
-    /// stands.
+    /// Parses the text of [`Self::hex`] for a config space of `size` bytes. `at` is its place in
+    /// the tree.
     pub(super) fn of_hex(at: &str, text: &str, size: usize) -> Result<Self, RestoreError> {
         let image = unhex(at, text)?;
         if image.len() == size {
@@ -125,8 +125,8 @@ impl ConfigImage {
         self.restore_capabilities(function, now, Order::AfterHeader);
     }
 
-    /// The DWORDs that differ, from the last down to Command, so that nothing decodes before it has
-    /// its address.
+    /// Writes back the DWORDs that differ, from the last down to Command, so that nothing decodes
+    /// before it has its address.
     fn restore_header(&self, function: &mut Function, now: Time) {
         for offset in (0..header::SIZE).step_by(4).rev() {
             let mut present = [0; 4];
@@ -138,7 +138,7 @@ impl ConfigImage {
         }
     }
 
-    /// Writes the BARs back and nothing else (`pci_restore_bars`).
+    /// Writes back only the BARs (`pci_restore_bars`).
     pub(super) fn restore_bars(&self, function: &mut Function, now: Time) {
         for (offset, len) in [
             (header::BASE_ADDRESS_0, header::BASE_ADDRESSES_SIZE),

@@ -1,4 +1,4 @@
-//! A device to be looked at.
+//! Read-only access to a device.
 
 use super::{Device, DeviceMut, DeviceRef, HostOptions};
 use crate::dma::DmaId;
@@ -24,25 +24,26 @@ impl<'a> DeviceRef<'a> {
         &self.state.options
     }
 
-    /// As [`DeviceMut::is_frozen`].
+    /// Returns whether the device is stopped; see [`DeviceMut::is_frozen`].
     #[must_use]
     pub const fn is_frozen(&self) -> bool {
         self.state.frozen
     }
 
-    /// As [`DeviceMut::next_deadline`].
+    /// Returns the time of the next work; see [`DeviceMut::next_deadline`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         earliest(self.function.next_deadline(), self.state.power_deadline())
     }
 
-    /// Returns how many clients have the device open, without those that are yet to take their place.
+    /// Returns the number of clients that have the device open, without those of a saved state that
+    /// have not come back.
     #[must_use]
     pub const fn connected(&self) -> u32 {
         self.state.connected()
     }
 
-    /// As [`DeviceMut::dma_is_live`].
+    /// Returns whether a transfer may still touch memory; see [`DeviceMut::dma_is_live`].
     #[must_use]
     pub fn dma_is_live(&self, id: DmaId) -> bool {
         self.function.dma_is_live(id)
@@ -50,7 +51,8 @@ impl<'a> DeviceRef<'a> {
 }
 
 impl Device {
-    /// Clients that have the device open, without those that are yet to take their place.
+    /// Returns the number of clients that have the device open, without those of a saved state that
+    /// have not come back.
     pub(super) const fn connected(&self) -> u32 {
         let low_power = &self.low_power;
         low_power.opens.saturating_sub(low_power.awaited)
@@ -58,13 +60,13 @@ impl Device {
 }
 
 impl DeviceMut<'_> {
-    /// As [`DeviceRef::connected`].
+    /// Returns the number of clients that have the device open; see [`DeviceRef::connected`].
     #[must_use]
     pub const fn connected(&self) -> u32 {
         self.state.connected()
     }
 
-    /// Returns the device to be looked at.
+    /// Returns the device for reading.
     #[must_use]
     pub const fn as_ref(&self) -> DeviceRef<'_> {
         DeviceRef {

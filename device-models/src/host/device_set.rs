@@ -1,4 +1,4 @@
-//! The devices of a slot: what the kernel calls a `vfio_device_set`.
+//! The devices of a slot, as in the kernel's `vfio_device_set`.
 
 use std::iter;
 
@@ -7,9 +7,9 @@ use crate::register::ResetKind;
 use crate::slot::{FunctionNumber, MAX_FUNCTIONS, Slot};
 use crate::time::{Time, earliest};
 
-/// A slot with a host driver on each of its functions that has one.
+/// A slot with a host driver on each function that has one.
 ///
-/// What happens to the slot reaches all of its devices; what a client does reaches one, through
+/// Actions on the slot reach all of its devices. A client acts on one device, through
 /// [`Self::device_mut`].
 ///
 /// ```
@@ -33,15 +33,15 @@ use crate::time::{Time, earliest};
 #[derive(Debug)]
 pub struct DeviceSet {
     pub(super) slot: Slot,
-    /// That of function 0.
+    /// The device of function 0.
     first: Box<Device>,
-    /// Those of functions 1 to 7.
+    /// The devices of functions 1 to 7.
     others: [Option<Box<Device>>; MAX_FUNCTIONS - 1],
 }
 
 impl DeviceSet {
-    /// Takes a slot and binds the host driver to its function 0, which nobody has open yet. `profile`
-    /// is the name that is saved with it.
+    /// Creates the devices of a slot and binds the host driver to its function 0, which no client
+    /// has open yet. `profile` is the name that is saved with it.
     #[must_use]
     pub fn new(mut slot: Slot, options: HostOptions, profile: &str) -> Self {
         let first = Device::new(&slot.of_first(), options, profile);
@@ -54,8 +54,8 @@ impl DeviceSet {
         set
     }
 
-    /// Binds the host driver to another function, as [`Self::new`] does. Without a function of that
-    /// number nothing happens.
+    /// Binds the host driver to another function, as [`Self::new`] does. Nothing happens if no
+    /// function has that number.
     #[must_use]
     pub fn with_driver(
         mut self,
@@ -86,7 +86,7 @@ impl DeviceSet {
         iter::once(FunctionNumber::ZERO).chain(others)
     }
 
-    /// Returns the device of function 0, to be looked at.
+    /// Returns the device of function 0, for reading.
     #[must_use]
     pub fn first(&self) -> DeviceRef<'_> {
         DeviceRef {
@@ -97,7 +97,7 @@ impl DeviceSet {
         }
     }
 
-    /// Returns the device of function 0, to be used.
+    /// Returns the device of function 0.
     pub fn first_mut(&mut self) -> DeviceMut<'_> {
         DeviceMut {
             slot: self.slot.of_first(),
@@ -105,7 +105,7 @@ impl DeviceSet {
         }
     }
 
-    /// Returns the device of a function, to be looked at.
+    /// Returns the device of a function, for reading.
     #[must_use]
     pub fn device(&self, number: FunctionNumber) -> Option<DeviceRef<'_>> {
         Some(DeviceRef {
@@ -119,7 +119,7 @@ impl DeviceSet {
         })
     }
 
-    /// Returns the device of a function, to be used.
+    /// Returns the device of a function.
     pub fn device_mut(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
         Some(DeviceMut {
             slot: self.slot.of_function(number)?,
@@ -130,7 +130,7 @@ impl DeviceSet {
         })
     }
 
-    /// Returns when [`Self::advance`] has something to do.
+    /// Returns the time at which [`Self::advance`] has work to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let devices = self.numbers().filter_map(|number| self.device(number));
@@ -139,7 +139,7 @@ impl DeviceSet {
         })
     }
 
-    /// Does everything that is due by `now`.
+    /// Performs all work that is due by `now`.
     pub fn advance(&mut self, now: Time) {
         self.for_each(|mut device| device.advance(now));
     }
@@ -156,14 +156,14 @@ impl DeviceSet {
         self.settle(now);
     }
 
-    /// Takes main and auxiliary power away from all functions and gives them back.
+    /// Removes main and auxiliary power from all functions and restores them.
     pub fn power_cycle(&mut self, now: Time) {
         self.slot.power_cycle(now);
         self.settle(now);
     }
 
-    /// Turns what functions have put out into outputs of their devices: one device may have done
-    /// something to the slot that others share.
+    /// Turns effects of functions into outputs of their devices. It covers all devices, since one
+    /// of them may have changed the slot that they share.
     pub fn settle(&mut self, now: Time) {
         self.for_each(|mut device| device.settle(now));
     }

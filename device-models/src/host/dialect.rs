@@ -1,16 +1,16 @@
-//! The two forms that user-driven low power has had.
+//! The two forms of user-driven low power.
 //!
 //! | | [`mainline`] | [`v4`] |
 //! |---|---|---|
 //! | feature 3 | LOW_POWER_ENTRY, no data | POWER_MANAGEMENT, flags to enter and to leave |
 //! | features 4, 5 | ENTRY_WITH_WAKEUP, EXIT | do not exist |
-//! | a request for it | wakes the device | does not |
+//! | a request for it | wakes the device | does not wake it |
 //! | wake notice | an eventfd, once per entry | irq index 5, gated by `PME_En`, again and again |
-//! | after a wake with notice | low power is over | it goes on until the client leaves it |
+//! | after a wake with notice | low power ends | low power lasts until the client leaves it |
 //! | BARs while engaged | work, waking the device | EIO |
 //! | order on a wake | notice, then INTx | INTx, then notice |
 //!
-//! Which one a device speaks is fixed when it is made.
+//! A device's dialect is fixed when it is created.
 
 mod mainline;
 mod v4;
@@ -22,7 +22,7 @@ use super::status::DialectStatus;
 pub(super) use mainline::Mainline;
 pub(super) use v4::{SavedV4, V4};
 
-/// Which form a device speaks.
+/// The form of low power that a device speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PmDialect {
@@ -33,14 +33,14 @@ pub enum PmDialect {
     V4,
 }
 
-/// What a dialect remembers while low power is engaged, and of the virtual PME.
+/// The dialect's state: low power while engaged, and the virtual PME.
 #[derive(Debug)]
 pub(super) enum Dialect {
     Mainline(Mainline),
     V4(V4),
 }
 
-/// What is saved of a [`Dialect`].
+/// The saved state of a [`Dialect`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum SavedDialect {

@@ -1,4 +1,4 @@
-//! Why the host driver refuses a request.
+//! Reasons for which the host driver refuses a request.
 
 use thiserror::Error;
 use vfio_user_protocol::{Errno, MessageError};
@@ -11,13 +11,13 @@ pub enum HostError {
     /// No region has this index.
     #[error("region {index} does not exist; regions are 0 to 8")]
     NoSuchRegion {
-        /// Index asked for.
+        /// Requested index.
         index: u32,
     },
     /// The region has no bytes.
     #[error("region {index} is not implemented by this function")]
     EmptyRegion {
-        /// Index asked for.
+        /// Requested index.
         index: u32,
     },
     /// An access leaves its region.
@@ -57,12 +57,12 @@ pub enum HostError {
     /// No irq has this index.
     #[error("irq index {index} does not exist; there are {count}")]
     NoSuchIrq {
-        /// Index asked for.
+        /// Requested index.
         index: u32,
-        /// Indexes of this device.
+        /// Number of indexes of this device.
         count: u32,
     },
-    /// Vectors beyond what the index has.
+    /// The vectors exceed those of the index.
     #[error("vectors {start}+{count} of irq index {index}, which has {available}")]
     IrqRange {
         /// Irq index.
@@ -74,20 +74,20 @@ pub enum HostError {
         /// Vectors of the index.
         available: u32,
     },
-    /// An action that makes no sense now, or not in this form.
+    /// The action is impossible now, or not in this form.
     #[error("irq index {index}: {what}")]
     IrqForm {
         /// Irq index.
         index: u32,
-        /// What is wrong and what would be right.
+        /// The mistake and the correct form.
         what: &'static str,
     },
-    /// An action that the index does not have.
+    /// The index does not support the action.
     #[error("irq index {index}: {what}")]
     IrqUnsupported {
         /// Irq index.
         index: u32,
-        /// What is wrong and what would be right.
+        /// The mistake and the correct form.
         what: &'static str,
     },
     /// The device did not wake up, with the error that the runtime power management core gives.
@@ -96,13 +96,13 @@ pub enum HostError {
         /// The core's error.
         errno: Errno,
     },
-    /// The device did not wake up for a request: the driver hides why.
+    /// The device did not wake up for a request. The driver hides the reason.
     #[error("the device did not resume for this request")]
     NotAwake,
     /// The PCI core did not change the power state.
     #[error("the power state cannot become {to}")]
     PowerState {
-        /// State asked for.
+        /// Requested state.
         to: PowerState,
         /// The core's error.
         errno: Errno,
@@ -110,28 +110,28 @@ pub enum HostError {
     /// The function has no reset that works.
     #[error("the function has no reset that works")]
     NoReset,
-    /// Somebody else holds the device.
+    /// Another user holds the device.
     #[error("the device is locked by somebody else")]
     ResetBusy,
-    /// A device feature that does not exist in this dialect.
+    /// The device feature does not exist in this dialect.
     #[error("device feature {feature} does not exist here")]
     NoSuchFeature {
         /// Feature number.
         feature: u16,
     },
-    /// A malformed request.
+    /// The request is malformed.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// A device feature request that comes at the wrong time or with the wrong descriptor.
+    /// A device feature request came at the wrong time or with the wrong descriptor.
     #[error("device feature: {what}")]
     Feature {
-        /// What is wrong and what would be right.
+        /// The mistake and the correct form.
         what: &'static str,
     },
-    /// The device is stopped for migration, where this is not possible.
+    /// The device is stopped for migration, which does not allow this request.
     #[error("the device is stopped for migration")]
     Stopped,
-    /// A feature wants a file descriptor that did not come.
+    /// A feature requires a file descriptor that did not come.
     #[error("device feature: no eventfd came with the request")]
     MissingDescriptor,
 }

@@ -1,4 +1,4 @@
-//! What those who watch a device are told.
+//! Events for observers of a device.
 
 use serde::Serialize;
 
@@ -9,9 +9,9 @@ use crate::effect::FunctionEvent;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Event {
-    /// To the function.
+    /// An event of the function.
     Function(FunctionEvent),
-    /// In the host layer.
+    /// An event of the host layer.
     Host(HostEvent),
 }
 
@@ -24,6 +24,6 @@ pub enum HostEvent {
         /// Status now.
         status: RuntimeStatus,
     },
-    /// The client was told of a wake-up.
+    /// The host signalled a wake-up to the client.
     Wakeup,
 }

@@ -2,7 +2,7 @@
 
 use vfio_user_protocol::messages::device_feature::power_management::PowerManagement;
 
-/// The file descriptor that came with a request, as far as the device cares.
+/// The kind of file descriptor that came with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachedFd {
     /// None.
@@ -15,13 +15,13 @@ pub enum AttachedFd {
     Many,
 }
 
-/// What a feature request came to.
+/// The result of a feature request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeatureReply {
     /// Done; the reply repeats the request.
     Done,
-    /// Done, and the eventfd that came is the wake-up eventfd from now on. The caller performs
-    /// what the device has put out before it stores it.
+    /// Done. The eventfd that came is the wake-up eventfd from now on. The caller performs the
+    /// device's outputs before it stores the eventfd.
     Armed,
     /// The data of a GET of POWER_MANAGEMENT, the only feature of the device that can be read.
     PowerManagement(PowerManagement),

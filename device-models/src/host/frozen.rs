@@ -1,8 +1,8 @@
-//! A device that is stopped for migration: nothing happens to it, no time passes, and nothing leaves
-//! it but what a client does to interrupts of its own accord.
+//! A device that is stopped for migration: its state and its time stand still, and nothing leaves
+//! it except the results of a client's own requests for interrupts.
 //!
-//! Requests are served without waking it. Reads show what they can without changing anything, writes
-//! are lost, and features that would change something are refused. The server keeps its clock still,
+//! Requests are served without waking it. Reads return data where that changes nothing, writes are
+//! lost, and features that would change something are refused. The server stops the device's clock,
 //! and restores a saved state into it.
 
 use vfio_user_protocol::messages::device_feature::Request;
@@ -13,17 +13,17 @@ use super::error::HostError;
 use super::region;
 
 impl DeviceMut<'_> {
-    /// Stops the device. What is due and not done is done when it goes on.
+    /// Stops the device. Work that is due but not done is done when the device continues.
     pub fn freeze(&mut self) {
         self.state.frozen = true;
     }
 
-    /// Lets the device go on.
+    /// Lets the device continue.
     pub fn thaw(&mut self) {
         self.state.frozen = false;
     }
 
-    /// Whether the device is stopped.
+    /// Returns whether the device is stopped.
     #[must_use]
     pub const fn is_frozen(&self) -> bool {
         self.state.frozen
@@ -54,7 +54,7 @@ impl DeviceMut<'_> {
         Ok(data.len())
     }
 
-    /// A stopped device can only be asked what features it has.
+    /// Refuses a feature request on a stopped device, except a probe for the features that it has.
     pub(super) const fn check_frozen(&self, request: &Request<'_>) -> Result<(), HostError> {
         if self.state.frozen && !request.operation.contains(Operation::PROBE) {
             return Err(HostError::Stopped);

@@ -1,12 +1,12 @@
 //! VFIO interrupts: triggers, and the INTx masking that vfio-pci does on top of the wire.
 //!
 //! INTx is automasked (`vfio_pci_intrs.c`, `vfio_intx_handler`): when the wire rises while unmasked,
-//! the line is masked and its trigger signalled once. Unmasking, by request or by the resample
-//! eventfd, starts over: if the wire is still high it masks and signals again.
+//! it is masked and its trigger signalled once. Unmasking, by request or by the resample
+//! eventfd, starts over: if the wire is still high, INTx is masked and signalled again.
 //!
-//! On a bus INTx is a level. In the hardware view a signal that the client has not noticed when the
-//! wire falls is taken back: a client that notices it later would look for a cause that is gone, and
-//! QEMU would keep its guest's line asserted for as long as the guest does not access a BAR.
+//! On a bus INTx is a level. In the hardware view, when the wire falls, a signal that the client
+//! has not noticed is taken back. A client that notices it later would look for a cause that is
+//! gone, and QEMU would keep its guest's INTx asserted until the guest accesses a BAR.
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ use super::status::IrqStatus;
 use crate::effect::MessageKind;
 use crate::function::Function;
 
-/// The indexes of which a vfio-pci device uses one at a time.
+/// The indexes that exclude each other: a vfio-pci device uses one of them at a time.
 const KINDS: [IrqIndex; 3] = [IrqIndex::Intx, IrqIndex::Msi, IrqIndex::Msix];
 
 impl From<MessageKind> for IrqIndex {
@@ -33,7 +33,7 @@ impl From<MessageKind> for IrqIndex {
     }
 }
 
-/// The triggers of an index: which vectors have one.
+/// The vectors of an index that have a trigger.
 #[derive(Debug)]
 struct Triggers {
     count: u32,
@@ -75,14 +75,14 @@ impl Triggers {
 pub(super) struct Irqs {
     triggers: [Triggers; IrqIndex::ALL.len()],
     rules: Rules,
-    /// INTx, MSI or MSI-X, whichever the client has set up (`irq_type`). It stays in use when its
-    /// triggers are unbound and ends when the index is disabled.
+    /// The index that the client has set up: INTx, MSI or MSI-X (`irq_type`). It stays in use when
+    /// its triggers are unbound and ends when the index is disabled.
     kind: Option<IrqIndex>,
     /// Level of the INTx wire.
     level: bool,
     /// INTx is masked: by the client, by power management, or because it fired.
     masked: bool,
-    /// Nothing but the signal has masked INTx, and that may be taken back.
+    /// INTx is masked by its own signal only, and the signal may be taken back.
     fired: bool,
     /// The client set `Interrupt Disable` in its own view of Command (`virq_disabled`).
     disabled: bool,
@@ -90,17 +90,17 @@ pub(super) struct Irqs {
     resample_latched: bool,
 }
 
-/// How far a client may go.
+/// The limits of a client's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     /// Irq indexes that exist.
     pub(super) count: u32,
-    /// As in vfio-pci: one kind of interrupt at a time, and nothing can be done to a kind that is
-    /// not in use.
+    /// The rules of vfio-pci apply: one kind of interrupt at a time, and no operation on a kind
+    /// that is not in use.
     pub(super) strict: bool,
 }
 
-/// What is saved of [`Irqs`]: all but the triggers, which are their client's.
+/// The saved state of [`Irqs`]: all but the triggers, which belong to their client.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedIrqs {
@@ -133,7 +133,7 @@ impl Irqs {
         }
     }
 
-    /// Takes back what [`Self::save`] gave. Triggers stay bound as they are.
+    /// Restores the state that [`Self::save`] returned. Triggers stay bound.
     pub(super) fn restore(&mut self, saved: &SavedIrqs) {
         let SavedIrqs {
             kind,
@@ -202,7 +202,7 @@ impl Irqs {
         &mut self.triggers[index as usize]
     }
 
-    /// Applies a request that `eventfds` eventfds came with.
+    /// Applies a request that came with `eventfds` eventfds.
     pub(super) fn set(
         &mut self,
         request: &Request<'_>,
@@ -293,7 +293,7 @@ impl Irqs {
         Ok(index)
     }
 
-    /// The rules of vfio-pci about kinds of interrupt (`vfio_pci_set_irqs_ioctl` and below).
+    /// Checks the rules of vfio-pci about kinds of interrupt (`vfio_pci_set_irqs_ioctl` and below).
     fn check_strictly(&self, request: &Request<'_>, index: IrqIndex) -> Result<(), HostError> {
         let is_kind = KINDS.contains(&index);
         let in_use = if is_kind {
@@ -334,8 +334,8 @@ impl Irqs {
         }
     }
 
-    /// The client sets up this kind of interrupt, even if it has no trigger yet. INTx starts
-    /// unmasked; another trigger for it changes nothing else.
+    /// Sets up this kind of interrupt for the client, even if it has no trigger yet. INTx starts
+    /// unmasked. Another trigger for it changes nothing else.
     fn enable(&mut self, index: IrqIndex) {
         if !KINDS.contains(&index) || self.kind == Some(index) {
             return;
@@ -366,7 +366,7 @@ impl Irqs {
         self.resample_latched = false;
     }
 
-    /// After a reset: unmasks the MSI-X vectors that have a trigger, as the driver restores the
+    /// Unmasks the MSI-X vectors that have a trigger after a reset, as the driver restores the
     /// table.
     pub(super) fn reprogram(&self, function: &mut Function) {
         for vector in self.triggers[IrqIndex::Msix as usize].vectors() {
@@ -387,7 +387,7 @@ impl Irqs {
         self.deliver(outputs);
     }
 
-    /// The client had not noticed the signal for INTx, and never will.
+    /// Forgets a signal for INTx that was taken back before the client noticed it.
     pub(super) fn intx_withdrawn(&mut self, outputs: &mut VecDeque<Output>) {
         if std::mem::take(&mut self.fired) {
             self.masked = false;
@@ -395,14 +395,14 @@ impl Irqs {
         }
     }
 
-    /// Masks INTx and says whether that changed anything (`vfio_pci_intx_mask`).
+    /// Masks INTx and returns whether that changed anything (`vfio_pci_intx_mask`).
     pub(super) fn mask_intx(&mut self) -> bool {
         self.fired = false;
         !std::mem::replace(&mut self.masked, true)
     }
 
-    /// Unmasks INTx; if the wire is still high it masks and signals again. `Interrupt Disable` of
-    /// the client keeps it masked (`vfio_pci_intx_unmask_handler`).
+    /// Unmasks INTx. If the wire is still high, INTx is masked and signalled again. `Interrupt
+    /// Disable` of the client keeps it masked (`vfio_pci_intx_unmask_handler`).
     pub(super) fn unmask_intx(&mut self, outputs: &mut VecDeque<Output>) {
         if !self.disabled {
             (self.masked, self.fired) = (false, false);
@@ -410,7 +410,7 @@ impl Irqs {
         }
     }
 
-    /// The client's `Interrupt Disable`, where that is not the function's own.
+    /// Sets the client's `Interrupt Disable`, where that differs from the function's own.
     pub(super) fn set_disabled(&mut self, disabled: bool, outputs: &mut VecDeque<Output>) {
         if disabled == self.disabled {
             return;
@@ -423,28 +423,28 @@ impl Irqs {
         }
     }
 
-    /// Whether the client uses INTx.
+    /// Returns whether the client uses INTx.
     pub(super) fn uses_intx(&self) -> bool {
         self.kind == Some(IrqIndex::Intx)
     }
 
-    /// One more than the last vector of `index` that has a trigger.
+    /// Returns the last vector of `index` that has a trigger, plus one.
     pub(super) fn vectors_in_use(&self, index: IrqIndex) -> u32 {
         let vectors = self.triggers[index as usize].vectors();
         vectors.last().map_or(0, |last| last + 1)
     }
 
-    /// Whether a trigger is bound to the only vector of `index`.
+    /// Returns whether a trigger is bound to the only vector of `index`.
     pub(super) fn is_bound(&self, index: IrqIndex) -> bool {
         self.triggers[index as usize].is_bound(0)
     }
 
-    /// The resample eventfd fired while the device slept.
+    /// Records that the resample eventfd fired while the device slept.
     pub(super) fn latch_resample(&mut self) {
         self.resample_latched = true;
     }
 
-    /// Whether the resample eventfd fired while the device slept, asked once.
+    /// Returns whether the resample eventfd fired while the device slept, and clears the record.
     pub(super) fn take_latched_resample(&mut self) -> bool {
         std::mem::take(&mut self.resample_latched)
     }

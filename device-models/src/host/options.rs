@@ -1,4 +1,4 @@
-//! What a host driver is told to be.
+//! Options of a host driver.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,40 +7,40 @@ use super::pci_core::Platform;
 use super::runtime_pm::SuspendDelay;
 use super::view::View;
 
-/// What becomes of the function when its last client goes.
+/// The treatment of the function when its last client disconnects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDisconnect {
     /// As vfio-pci does on the last close: bus mastering off, D0, function reset.
     #[default]
     Reset,
-    /// The function stays as it is; interrupts and DMA maps are dropped all the same.
+    /// The function keeps its state. Interrupts and DMA maps are dropped all the same.
     Retain,
 }
 
 /// The choices of a host driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostOptions {
-    /// What clients see.
+    /// The view for clients.
     pub view: View,
     /// The form of user-driven low power.
     pub pm_dialect: PmDialect,
-    /// What the platform can do to a sleeping function.
+    /// The platform's abilities for a sleeping function.
     pub platform: Platform,
-    /// When an unused device goes to sleep.
+    /// Time at which an unused device goes to sleep.
     pub suspend_delay: SuspendDelay,
-    /// A device that nobody has open stays awake (module parameter `disable_idle_d3`).
+    /// The device stays awake while no client has it open (module parameter `disable_idle_d3`).
     pub disable_idle_d3: bool,
-    /// References that open takes beyond its own, as a variant driver does that opts out of low
+    /// Additional references taken by open, like those of a variant driver that opts out of low
     /// power.
     pub extra_open_gets: u32,
-    /// How many clients may have the device open at once.
+    /// Number of clients that may have the device open at once.
     pub max_clients: u32,
-    /// What becomes of the function when its last client goes.
+    /// Treatment of the function when its last client disconnects.
     pub on_disconnect: OnDisconnect,
-    /// Whether the function has a reset that works.
+    /// The function has a reset that works.
     pub reset_works: bool,
-    /// Requests take as long as the waits of the PCI core; else those cost no time.
+    /// Requests take as long as the waits of the PCI core. Otherwise the waits cost no time.
     pub real_delays: bool,
 }
 

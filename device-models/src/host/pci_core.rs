@@ -1,8 +1,8 @@
 //! The PCI core of the host: power states as `drivers/pci/pci.c` and `pci-driver.c` handle them.
 //!
-//! The core acts on the function through its config space, as on a real bus, and keeps its own idea
-//! of the power state (`pci_dev->current_state`), which need not be the function's. The times it
-//! waits are over at once for the function and are added up in [`PciCore::take_waited`].
+//! The core acts on the function through its config space, as on a real bus. It keeps its own
+//! record of the power state (`pci_dev->current_state`), which may differ from the function's. Its
+//! waits take no time of the function; [`PciCore::take_waited`] returns their sum.
 
 use std::time::Duration;
 
@@ -18,23 +18,23 @@ use crate::power::PowerState;
 use crate::slot::FunctionSlot;
 use crate::time::Time;
 
-/// What removes power in D3cold.
+/// The mechanism that removes power in D3cold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColdVia {
     /// The function's own power resource (ACPI `_PR3`).
     #[default]
     Device,
-    /// The port above, when it goes to D3cold itself.
+    /// The port above, when it enters D3cold itself.
     Port,
 }
 
-/// What the platform can do to a sleeping function.
+/// The platform's abilities for a sleeping function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// The deepest state that the platform brings the function to: D0, D3hot or D3cold.
+    /// The deepest state to which the platform brings the function: D0, D3hot or D3cold.
     pub deepest_state: PowerState,
-    /// How D3cold comes about.
+    /// The mechanism that removes power in D3cold.
     pub cold_via: ColdVia,
 }
 
@@ -47,13 +47,13 @@ impl Default for Platform {
     }
 }
 
-/// What `pcie_flr` sleeps.
+/// Time that `pcie_flr` sleeps.
 pub(super) const FLR_WAIT: Duration = Duration::from_millis(100);
 
-/// `PCI_PM_D3COLD_WAIT`: from power on to the first access.
+/// Time from power on to the first access (`PCI_PM_D3COLD_WAIT`).
 const D3COLD_WAIT: Duration = Duration::from_millis(100);
 
-/// The core's side of one function.
+/// The core's state for one function.
 #[derive(Debug)]
 pub(super) struct PciCore {
     pub(super) platform: Platform,
@@ -62,7 +62,7 @@ pub(super) struct PciCore {
     pub(super) current: PowerState,
     pub(super) d3cold_allowed: bool,
     pub(super) saved: Option<ConfigImage>,
-    /// The image is that of the present sleep (`state_saved`).
+    /// The image belongs to the present sleep (`state_saved`).
     pub(super) restore: bool,
     /// Wake-up is armed (`wakeup_prepared`).
     pub(super) armed: bool,
@@ -88,7 +88,7 @@ impl PciCore {
         }
     }
 
-    /// `pci_dev->current_state`.
+    /// Returns the recorded power state (`pci_dev->current_state`).
     pub(super) const fn current(&self) -> PowerState {
         self.current
     }
@@ -101,12 +101,12 @@ impl PciCore {
         self.d3cold_allowed = allowed;
     }
 
-    /// What the core has waited since it was asked last.
+    /// Returns and clears the time that the core has waited since the last call.
     pub(super) fn take_waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }
 
-    /// The driver has waited for a reset.
+    /// Records that the driver has waited for a reset.
     pub(super) fn note_wait(&mut self, span: Duration) {
         self.waited += span;
     }
@@ -130,11 +130,11 @@ impl PciCore {
         }
     }
 
-    /// `pci_set_power_state`.
+    /// Sets the power state (`pci_set_power_state`).
     ///
     /// # Errors
-    /// EINVAL for a shallower state other than D0, EIO for one that the function does not have or
-    /// when it does not answer.
+    /// EINVAL for a shallower state other than D0; EIO for a state that the function does not have,
+    /// and if the function does not answer.
     pub(super) fn set_power_state(
         &mut self,
         slot: &mut FunctionSlot<'_>,
@@ -150,7 +150,7 @@ impl PciCore {
         }
     }
 
-    /// `pci_set_low_power_state`.
+    /// Enters a low-power state (`pci_set_low_power_state`).
     fn power_down(
         &mut self,
         slot: &mut FunctionSlot<'_>,
@@ -194,7 +194,8 @@ impl PciCore {
         Ok(())
     }
 
-    /// `pci_power_up`, and `pci_restore_bars` where the function lost them.
+    /// Brings the function to D0 (`pci_power_up`), and restores its BARs if it lost them
+    /// (`pci_restore_bars`).
     fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
         if !slot.rail_on() {
             slot.set_rail(now, true);
@@ -226,26 +227,27 @@ impl PciCore {
         Ok(())
     }
 
-    /// What the last sleep saved, if it has not been restored since: the function was silent then.
+    /// Returns the image of the last sleep, if the function was silent at the resume and the image
+    /// is not restored yet.
     pub(super) fn take_saved(&mut self) -> Option<ConfigImage> {
         let unrestored = std::mem::take(&mut self.restore);
         self.saved.clone().filter(|_| unrestored)
     }
 
-    /// Config space was restored from another image: that of the present sleep is of no use.
+    /// Drops the image of the present sleep, since config space was restored from another one.
     pub(super) fn drop_saved(&mut self) {
         self.restore = false;
     }
 
-    /// The core learned that the function is in another state than it thought, by a reset for
-    /// instance.
+    /// Records that the function is in another state than the core assumed, for example after a
+    /// reset.
     pub(super) fn note_state(&mut self, state: PowerState) {
         self.current = state;
     }
 
-    /// `pci_target_state`: the state that an idle function is brought to. A platform that
-    /// manages its power decides alone; otherwise the deepest state counts from which it can wake
-    /// the system, or D3hot where there is none.
+    /// Returns the state to which an idle function is brought (`pci_target_state`). A platform that
+    /// manages the function's power decides alone. Otherwise it is the deepest state from which the
+    /// function can wake the system, or D3hot if no such state exists.
     fn target_state(&self, slot: &FunctionSlot<'_>) -> PowerState {
         if self.pmcsr.is_none() || self.platform.deepest_state == PowerState::D0 {
             return PowerState::D0;
@@ -264,13 +266,13 @@ impl PciCore {
         .unwrap_or(PowerState::D3hot)
     }
 
-    /// Whether power goes away once the function is in its target state.
+    /// Returns whether power is removed once the function is in its target state.
     fn goes_cold(&self) -> bool {
         self.platform.deepest_state == PowerState::D3cold && self.d3cold_allowed
     }
 
-    /// `pci_pm_runtime_suspend` after the driver's callback: saves config space, arms wake-up and
-    /// brings the function to its target state.
+    /// Suspends the function after the driver's callback (`pci_pm_runtime_suspend`): saves config
+    /// space, arms wake-up and brings the function to its target state.
     pub(super) fn suspend(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
         self.saved = Some(ConfigImage::take(slot.function()));
         self.restore = true;
@@ -293,8 +295,8 @@ impl PciCore {
         }
     }
 
-    /// `pci_pm_runtime_resume` before the driver's callback. A function that does not answer is no
-    /// failure: the core records it as D3cold and goes on.
+    /// Resumes the function before the driver's callback (`pci_pm_runtime_resume`). A function that
+    /// does not answer is not a failure: the core records it as D3cold and continues.
     pub(super) fn resume(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
         if self.power_up(slot, now).is_err() {
             return;
@@ -311,7 +313,8 @@ impl PciCore {
         }
     }
 
-    /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). A set `PME_Status` clears it.
+    /// Writes the PME bits of PMCSR and leaves the rest (`pci_pme_active`). A set `PME_Status`
+    /// clears it.
     fn write_pme(&self, slot: &mut FunctionSlot<'_>, now: Time, pme: Pmcsr) {
         let word = Pmcsr::from(self.read_pmcsr(slot, now).unwrap_or(0))
             .with_pme_en(pme.pme_en())
@@ -319,7 +322,8 @@ impl PciCore {
         self.write_pmcsr(slot, now, word.into());
     }
 
-    /// `pci_check_pme_status`: takes a wake event, and says whether it was an armed one.
+    /// Clears a pending wake event, and returns whether it was an armed one
+    /// (`pci_check_pme_status`).
     pub(super) fn take_pme(&self, slot: &mut FunctionSlot<'_>, now: Time) -> bool {
         let Some(word) = self.read_pmcsr(slot, now) else {
             return false;
@@ -333,7 +337,7 @@ impl PciCore {
     }
 }
 
-/// `pci_pme_capable`.
+/// Returns whether the function can signal PME from a state (`pci_pme_capable`).
 fn can_wake(slot: &FunctionSlot<'_>, from: PowerState) -> bool {
     let pm = slot.function().config().pm();
     pm.is_some_and(|pm| pm.supports_pme_from(from))

@@ -1,4 +1,4 @@
-//! What happens to the device from outside: its own events, the platform, and the host's user.
+//! Actions on the device from outside: its own events, the platform, and the host's user.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ use crate::register::ResetKind;
 use crate::time::Time;
 
 impl DeviceMut<'_> {
-    /// A wake event of the device, raised from outside.
+    /// Raises a wake event of the device from outside.
     pub fn pme(&mut self, now: Time) {
         self.slot.function_mut().pme_event(now);
         self.settle(now);
     }
 
-    /// The INTx cause, set from outside.
+    /// Sets the INTx cause from outside.
     pub fn set_intx(&mut self, now: Time, asserted: bool) {
         self.state.low_power.intx_while_asleep = asserted && self.state.rpm.is_suspended();
         self.slot.function_mut().set_intx(asserted);
@@ -29,7 +29,7 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// The world around the device drives one of the inputs of [`Function::inputs`].
+    /// Drives one of the inputs of [`Function::inputs`] from outside the device.
     ///
     /// [`Function::inputs`]: crate::function::Function::inputs
     pub fn input(&mut self, now: Time, name: &str) {
@@ -37,7 +37,7 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// Takes back interrupt `vector` if it has not gone out.
+    /// Withdraws interrupt `vector` if it has not gone out.
     pub fn withdraw(&mut self, now: Time, vector: u16) {
         self.slot.function_mut().withdraw(vector);
         self.settle(now);
@@ -49,7 +49,7 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// A reset from above the function, or its own.
+    /// Resets the device from above, or with its own function level reset.
     pub fn platform_reset(&mut self, now: Time, kind: ResetKind) {
         match kind {
             ResetKind::Flr => {
@@ -65,14 +65,14 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// The slot's power limit message.
+    /// Delivers the slot's power limit message.
     pub fn set_slot_power_limit(&mut self, now: Time, value: u8, scale: u8) {
         self.slot.set_power_limit(value, scale);
         self.settle(now);
     }
 
-    /// A tool on the host reads config space (`pci_read_config`): it wakes the device only from
-    /// D3cold, where config space does not answer, and not from D3hot.
+    /// Reads config space as a tool on the host does (`pci_read_config`). The access wakes the
+    /// device only from D3cold, where config space does not answer, and not from D3hot.
     pub fn host_access(&mut self, now: Time) -> Value {
         let usage = self.state.rpm.get();
         let woken =
@@ -98,7 +98,7 @@ impl DeviceMut<'_> {
         answer
     }
 
-    /// The host's user writes `power/control`.
+    /// Writes `power/control`, as the host's user does.
     pub fn set_control(&mut self, now: Time, control: PowerControl) {
         self.state.rpm.set_control(control);
         if control == PowerControl::On {
@@ -110,7 +110,7 @@ impl DeviceMut<'_> {
         self.idle(now);
     }
 
-    /// The host's user writes `d3cold_allowed`, which wakes the device.
+    /// Writes `d3cold_allowed`, as the host's user does. This wakes the device.
     pub fn set_d3cold_allowed(&mut self, now: Time, allowed: bool) {
         self.state.core.set_d3cold_allowed(allowed);
         self.resume(now).ok();
@@ -119,39 +119,40 @@ impl DeviceMut<'_> {
         self.idle(now);
     }
 
-    /// Puts the device to sleep now if nobody uses it, whatever the delay. Whether it sleeps.
+    /// Puts an unused device to sleep now, regardless of the delay, and returns whether it sleeps.
     pub fn suspend_now(&mut self, now: Time) -> bool {
         self.suspend(now);
         self.state.rpm.is_suspended()
     }
 
-    /// When an unused device goes to sleep from now on.
+    /// Sets the time at which an unused device goes to sleep from now on.
     pub fn set_suspend_delay(&mut self, now: Time, delay: SuspendDelay) {
         self.state.rpm.set_delay(delay);
         self.idle(now);
     }
 
-    /// Makes resumes fail, or heals them and clears a latched error.
+    /// Makes resumes fail, or ends the fault and clears a latched error.
     pub fn set_resume_fault(&mut self, fault: Option<ResumeFault>) {
         self.state.rpm.set_fault(fault);
     }
 
-    /// Makes resets fail because somebody else holds the device.
+    /// Makes resets fail as if another user held the device.
     pub const fn set_reset_busy(&mut self, busy: bool) {
         self.state.reset_busy = busy;
     }
 
-    /// Makes the function stay silent after its power was off, or heals it.
+    /// Makes the function stay silent after its power was off, or ends the fault.
     pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
         self.slot.set_dead_after_cold(now, dead);
         self.settle(now);
     }
 
-    /// Wakes the device for a request of any kind; it stays awake until what comes back is dropped. A
-    /// device that is stopped for migration stays as it is, and nothing comes back.
+    /// Wakes the device for a request of any kind and keeps it awake until the returned reference
+    /// is dropped. A device that is stopped for migration keeps its state, and the result is
+    /// `None`.
     ///
     /// # Errors
-    /// [`HostError::NotAwake`]: whatever the reason (`vfio_device_pm_runtime_get`).
+    /// [`HostError::NotAwake`] for every reason (`vfio_device_pm_runtime_get`).
     pub fn keep_awake(&mut self, now: Time) -> Result<Option<super::Usage>, HostError> {
         if self.is_frozen() {
             return Ok(None);

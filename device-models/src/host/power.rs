@@ -1,4 +1,5 @@
-//! Sleeping and waking: references, suspend and resume, and what wakes a sleeping device.
+//! Sleeping and waking: usage count, suspend and resume, and the events that wake a sleeping
+//! device.
 
 use std::time::Duration;
 
@@ -13,50 +14,50 @@ use super::{FeatureReply, dialect::Dialect};
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 
-/// How often the PCI core looks for `PME_Status` of sleeping functions (`PME_TIMEOUT`).
+/// Interval at which the PCI core polls `PME_Status` of sleeping functions (`PME_TIMEOUT`).
 const PME_POLL: Duration = Duration::from_millis(1000);
 
-/// A request whose answer is due later, since the PCI core had to wait for the function.
+/// A request whose reply is deferred because the PCI core had to wait for the function.
 #[derive(Debug)]
 pub struct Wait {
-    /// When the answer is due.
+    /// Time at which the reply is due.
     pub until: Time,
-    /// Keeps the device in use until then.
+    /// Reference that keeps the device in use until then.
     pub usage: Usage,
 }
 
-/// User-driven low power, whichever the dialect.
+/// State of user-driven low power that both dialects share.
 #[derive(Debug, Default)]
 pub(super) struct LowPower {
-    /// How many clients have the device open.
+    /// Number of clients that have the device open.
     pub(super) opens: u32,
-    /// How many of those are clients of a saved device that have not come back yet.
+    /// Number of those that are clients of a saved device and have not come back yet.
     pub(super) awaited: u32,
-    /// The reference of the open device. Low power is the client's giving it up.
+    /// The open device's own reference. The client gives it up to enter low power.
     pub(super) open: Option<Usage>,
-    /// References that open took besides.
+    /// Additional references taken by open.
     pub(super) extra: Vec<Usage>,
     /// The reference that keeps an unopened device awake.
     pub(super) bound: Option<Usage>,
     /// The client engaged low power.
     pub(super) engaged: bool,
-    /// INTx was masked for the time of sleep (`pm_intx_masked`).
+    /// INTx is masked for the duration of sleep (`pm_intx_masked`).
     pub(super) intx_masked: bool,
     /// INTx was asserted from outside while the device slept.
     pub(super) intx_while_asleep: bool,
     /// The platform reports a wake event.
     pub(super) woken_by_platform: bool,
-    /// When the next poll finds a wake event.
+    /// Time at which the next poll finds a wake event.
     pub(super) pme_found_at: Option<Time>,
-    /// A poll for wake events of the present sleep.
+    /// Time of one of the present sleep's polls for wake events.
     pub(super) poll_at: Time,
-    /// Sleeps and notices so far.
+    /// Numbers of sleeps and of wake-up notices so far.
     pub(super) suspends: u64,
     pub(super) wakeups: u64,
 }
 
 impl LowPower {
-    /// The first poll after `now`.
+    /// Returns the time of the first poll after `now`.
     pub(super) fn next_poll(&self, now: Time) -> Time {
         if now < self.poll_at {
             return self.poll_at;
@@ -109,8 +110,8 @@ impl DeviceMut<'_> {
         result
     }
 
-    /// Nothing else is to be done now: an unused device may go to sleep. A server calls this when
-    /// the reply to a request is on its way.
+    /// Tells the device that no other work is pending, so an unused device may go to sleep. A
+    /// server calls this after it has sent the reply to a request.
     pub fn idle(&mut self, now: Time) {
         if !self.state.frozen && self.state.rpm.idle(now) {
             self.suspend(now);
@@ -142,7 +143,7 @@ impl DeviceMut<'_> {
     }
 
     /// Puts an unused device to sleep (`rpm_suspend` with the callbacks of driver and bus). The
-    /// driver brings the function to D0 first, so that what is saved is worth saving.
+    /// driver brings the function to D0 first, so that the saved config space is valid.
     pub(super) fn suspend(&mut self, now: Time) {
         self.state.rpm.clear_suspend_request();
         if !self.state.rpm.may_suspend() {
@@ -169,8 +170,8 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// Undoes the masking of [`Self::suspend`], if it was that which masked INTx, and what a
-    /// resample eventfd asked for meanwhile: once for both, for each would signal a high line.
+    /// Undoes the masking of [`Self::suspend`], if that masked INTx, and handles a latched signal
+    /// of the resample eventfd. One unmasking serves both, since each would signal a high wire.
     pub(super) fn unmask_after_resume(&mut self) {
         let resample = self.state.irqs.take_latched_resample();
         if std::mem::take(&mut self.state.low_power.intx_masked) || resample {
@@ -193,12 +194,12 @@ impl DeviceMut<'_> {
             .push_back(Output::Event(Event::Host(HostEvent::Wakeup)));
     }
 
-    /// Whether the client has low power engaged.
+    /// Returns whether the client has engaged low power.
     pub(super) const fn is_engaged(&self) -> bool {
         self.state.low_power.engaged
     }
 
-    /// Low power begins: the client's reference goes.
+    /// Begins low power and drops the client's reference.
     pub(super) fn engage(&mut self) -> Result<(), HostError> {
         if self.state.low_power.engaged {
             return Err(HostError::Feature {
@@ -210,19 +211,20 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
-    /// Low power ends: the reference is back. The device is not woken by it.
+    /// Ends low power and takes the reference back. This does not wake the device.
     pub(super) fn disengage(&mut self) {
         if std::mem::take(&mut self.state.low_power.engaged) {
             self.state.low_power.open = Some(self.state.rpm.get());
         }
     }
 
-    /// Whether BARs are out of reach however awake the function is.
+    /// Returns whether clients cannot reach BARs even if the function is awake.
     pub(super) const fn blocks_memory(&self) -> bool {
         matches!(self.state.dialect, Dialect::V4(_)) && self.state.low_power.engaged
     }
 
-    /// In the v4 dialect a header that makes no sense wakes nothing, nor does its own feature.
+    /// Performs a request in the v4 dialect, where neither an invalid header nor the dialect's own
+    /// feature wakes the device.
     pub(super) fn v4_feature(
         &mut self,
         now: Time,
@@ -235,7 +237,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// `vfio_pci_set_power_state`: a function that forgets its config space in D3hot gets it back.
+    /// Changes the power state (`vfio_pci_set_power_state`). A function that loses its config space
+    /// in D3hot gets it back.
     pub(super) fn set_power_state(&mut self, now: Time, to: PowerState) -> Result<(), HostError> {
         let from = self.state.core.current();
         let image =
@@ -260,7 +263,7 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
-    /// The wait that the request just served has to be given, if waits take time here.
+    /// Returns the wait that the last request requires, if delays are enforced.
     pub fn take_wait(&mut self, now: Time) -> Option<Wait> {
         let waited = self.state.core.take_waited();
         (self.state.options.real_delays && !self.is_frozen() && !waited.is_zero()).then(|| Wait {
@@ -269,8 +272,8 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// A wake event that only polling finds: the poll runs once a second from the moment of sleep,
-    /// not for functions in D3cold (`pci_pme_list_scan`).
+    /// Watches for a wake event that only polling finds. The poll runs once a second from the start
+    /// of the sleep, but not for functions in D3cold (`pci_pme_list_scan`).
     pub(super) fn watch_pme(&mut self, now: Time) {
         if !self.state.rpm.is_suspended()
             || self.state.low_power.pme_found_at.is_some()

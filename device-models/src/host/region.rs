@@ -12,7 +12,7 @@ pub(super) fn find(index: u32) -> Result<RegionIndex, HostError> {
     RegionIndex::from_number(index).ok_or(HostError::NoSuchRegion { index })
 }
 
-/// Returns the size of a region in bytes, 0 where the region exists in name only.
+/// Returns the size of a region in bytes, 0 for a region without content.
 pub(super) fn size(function: &Function, region: RegionIndex) -> u64 {
     match target(region) {
         Some(Target::Bar(bar)) => function.bar(usize::from(bar)).map_or(0, |bar| bar.size),
@@ -37,7 +37,7 @@ pub(super) fn info(function: &Function, region: RegionIndex) -> RegionInfo {
     }
 }
 
-/// Whether an access lies inside its region. An access of no bytes does if the region exists.
+/// Checks that an access lies inside its region. An access of no bytes does if the region exists.
 pub(super) fn check(
     function: &Function,
     region: RegionIndex,
@@ -57,7 +57,7 @@ pub(super) fn check(
     }
 }
 
-/// The address space of the function that a region shows. Config space and legacy VGA ranges are none.
+/// Returns the BAR or ROM that a region shows. Config space and legacy VGA ranges have none.
 pub(super) const fn target(region: RegionIndex) -> Option<Target> {
     match region.bar() {
         Some(bar) => Some(Target::Bar(bar)),

@@ -13,7 +13,7 @@ use crate::register::{RegisterBits, ResetKind};
 use crate::time::Time;
 
 impl DeviceMut<'_> {
-    /// The driver is bound: the device may sleep unless it was told not to while unopened.
+    /// Binds the driver. The device may sleep unless an option keeps it awake while unopened.
     pub(super) fn bind(&mut self) {
         if self.state.options.disable_idle_d3 {
             self.state.low_power.bound = Some(self.state.rpm.get());
@@ -21,11 +21,11 @@ impl DeviceMut<'_> {
         self.idle(Time::ZERO);
     }
 
-    /// A client opens the device. Only the first open does anything to it, and that only if it was
-    /// not open when it was saved.
+    /// Opens the device for a client. Only the first open affects it, unless it was open when it
+    /// was saved.
     ///
     /// # Errors
-    /// [`HostError::Resume`] with the core's own errno: the device did not wake.
+    /// [`HostError::Resume`] with the core's own errno if the device did not wake.
     pub fn client_came(&mut self, now: Time) -> Result<(), HostError> {
         if self.state.low_power.awaited > 0 {
             self.state.low_power.awaited -= 1;
@@ -57,13 +57,13 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
-    /// Whether another client may open the device.
+    /// Returns whether another client may open the device.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.state.connected() < self.state.options.max_clients
     }
 
-    /// A client is gone. Only the last one's going does anything to the device.
+    /// Closes the device for a client. Only the last close affects the device.
     pub fn client_gone(&mut self, now: Time) {
         self.state.low_power.opens = self.state.low_power.opens.saturating_sub(1);
         self.state.low_power.awaited = self.state.low_power.awaited.min(self.state.low_power.opens);
@@ -89,7 +89,7 @@ impl DeviceMut<'_> {
         self.idle(now);
     }
 
-    /// Ends low power without a word to anybody.
+    /// Ends low power without a notice.
     fn leave_low_power(&mut self) {
         self.low_power_exit();
         if let Some(v4) = self.v4() {
@@ -115,7 +115,7 @@ impl DeviceMut<'_> {
         self.state.user_state = None;
     }
 
-    /// `pci_enable_device`: what the BARs need decodes from now on.
+    /// Enables decoding of the kinds of BARs that exist (`pci_enable_device`).
     fn enable_decoding(&mut self, now: Time) {
         let header = self.slot.function().config().header();
         let kinds = (0..MAX_BARS).filter_map(|index| Some(header.bar(index)?.kind));
@@ -133,7 +133,7 @@ impl DeviceMut<'_> {
             .config_write(now, COMMAND as u64, &word.to_le_bytes());
     }
 
-    /// `VFIO_DEVICE_RESET`: a function level reset after which the function is ready.
+    /// Performs `VFIO_DEVICE_RESET`: a function level reset after which the function is ready.
     ///
     /// # Errors
     /// [`HostError::NoReset`], [`HostError::ResetBusy`], [`HostError::NotAwake`].
@@ -149,7 +149,8 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// `pci_try_reset_function`. In the vfio-pci view config space is what it was before.
+    /// Resets the function (`pci_try_reset_function`). In the vfio-pci view config space then has
+    /// its earlier content.
     pub(super) fn try_reset(&mut self, now: Time) -> Result<(), HostError> {
         if self.state.reset_busy {
             return Err(HostError::ResetBusy);

@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | active | suspending | the usage count is zero, `control` is `auto`, no error is latched |
 //! | suspending | suspended | the driver and the bus have put the device to sleep |
-//! | suspended | resuming | somebody needs the device, or it wakes itself |
+//! | suspended | resuming | a user needs the device, or it wakes itself |
 //! | resuming | active | the bus and the driver have it working again |
-//! | resuming | suspended | it failed |
+//! | resuming | suspended | the resume failed |
 //!
-//! The usage count is held by [`Usage`] guards: an open device, a reply that is held back, a job of a
-//! device model. It can thus neither leak nor fall below zero. A request that is served at once is
-//! counted from its begin to its end, which are in one function.
+//! Each [`Usage`] guard counts as one reference: an open device, a deferred reply, a job of a
+//! device model. The usage count can thus neither leak nor fall below zero. A request that is
+//! served at once is counted from its begin to its end, which are in one function.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,16 +30,16 @@ pub enum RuntimeStatus {
     /// Working.
     #[default]
     Active,
-    /// On its way to sleep.
+    /// On the way to sleep.
     Suspending,
     /// Asleep.
     Suspended,
-    /// On its way back.
+    /// On the way back.
     Resuming,
 }
 
 impl RuntimeStatus {
-    /// Whether the table above has this edge.
+    /// Returns whether the table above has this edge.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         matches!(
@@ -80,24 +80,25 @@ impl From<RuntimeStatus> for RuntimePmStatus {
     }
 }
 
-/// `control` of Linux sysfs: whether the device may sleep at all.
+/// Linux sysfs' `control`, which permits or prevents sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PowerControl {
-    /// It may.
+    /// The device may sleep.
     #[default]
     Auto,
-    /// It is kept awake by a reference of its own.
+    /// A reference of its own keeps the device awake.
     On,
 }
 
-/// When an unused device goes to sleep.
+/// The time at which an unused device goes to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuspendDelay {
-    /// That long after its last use. Zero: right after the reply to the request that ended it.
+    /// After this time since its last use. Zero means right after the reply to the request that
+    /// ended it.
     After(Duration),
-    /// Only when told.
+    /// Only on request.
     Manual,
 }
 
@@ -107,25 +108,25 @@ impl Default for SuspendDelay {
     }
 }
 
-/// How long an injected resume failure lasts.
+/// The duration of an injected resume failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultSpan {
-    /// For that many resumes.
+    /// The failure lasts for this number of resumes.
     Times(u32),
-    /// Until another fault, or none, is set.
+    /// The failure lasts until another fault, or none, is set.
     Always,
-    /// Until the error latch is cleared as well: the failure is that of a callback, which the core
-    /// remembers (`runtime_error`).
+    /// The failure lasts until the error latch is cleared as well. It is the failure of a callback,
+    /// which the core remembers (`runtime_error`).
     Latch,
 }
 
-/// A resume that is going to fail.
+/// An injected failure of resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumeFault {
     /// The error.
     pub errno: Errno,
-    /// For how long.
+    /// The duration.
     pub span: FaultSpan,
 }
 
@@ -143,12 +144,12 @@ impl Drop for Usage {
 #[derive(Debug)]
 pub(super) struct RuntimePm {
     usage: Arc<AtomicU32>,
-    /// References of requests, of which each is given back before the next is taken up.
+    /// References of requests. Each is released before the next is taken.
     requests: u32,
     status: RuntimeStatus,
     control: Option<Usage>,
     delay: SuspendDelay,
-    /// When the queued suspend is due.
+    /// Time at which the queued suspend is due.
     suspend_at: Option<Time>,
     fault: Option<ResumeFault>,
     /// A callback failed for good: every resume fails from now on.
@@ -158,7 +159,8 @@ pub(super) struct RuntimePm {
     since: Time,
 }
 
-/// What is saved of [`RuntimePm`]. The usage count is not: who holds a reference saves that.
+/// The saved state of [`RuntimePm`]. It has no usage count: each holder of a reference saves its
+/// own.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SavedRuntimePm {
@@ -201,7 +203,7 @@ impl RuntimePm {
         }
     }
 
-    /// Takes back what [`Self::save`] gave.
+    /// Restores the state that [`Self::save`] returned.
     pub(super) fn restore(&mut self, now: Time, saved: &SavedRuntimePm) {
         let SavedRuntimePm {
             suspended,
@@ -228,7 +230,7 @@ impl RuntimePm {
         self.since = now;
     }
 
-    /// Time spent awake and asleep until `now`.
+    /// Returns the times spent awake and asleep until `now`.
     pub(super) fn times(&self, now: Time) -> (Duration, Duration) {
         let current = now.since(self.since);
         match self.status {
@@ -261,14 +263,14 @@ impl RuntimePm {
         Usage(Arc::clone(&self.usage))
     }
 
-    /// As [`Self::get`], for as long as a request is served: the same count without the cost of a
-    /// guard. [`Self::end_request`] gives it back.
+    /// Takes a reference for the time in which a request is served; see [`Self::get`]. It needs no
+    /// guard: [`Self::end_request`] releases it.
     pub(super) fn begin_request(&mut self) {
         self.suspend_at = None;
         self.requests += 1;
     }
 
-    /// Gives back what [`Self::begin_request`] took.
+    /// Releases the reference that [`Self::begin_request`] took.
     pub(super) fn end_request(&mut self) {
         self.requests = self.requests.saturating_sub(1);
     }
@@ -281,7 +283,7 @@ impl RuntimePm {
         self.status == RuntimeStatus::Suspended
     }
 
-    /// Moves along an edge of the table; anything else is a mistake of this crate.
+    /// Moves along an edge of the table. Any other transition is a mistake of this crate.
     pub(super) fn enter(&mut self, now: Time, next: RuntimeStatus) {
         debug_assert!(
             self.status.may_become(next),
@@ -309,7 +311,7 @@ impl RuntimePm {
         }
     }
 
-    /// Writes `control`. The caller wakes the device for [`Control::On`].
+    /// Writes `control`. The caller wakes the device for [`PowerControl::On`].
     pub(super) fn set_control(&mut self, control: PowerControl) {
         self.control = match control {
             PowerControl::Auto => None,
@@ -317,7 +319,7 @@ impl RuntimePm {
         };
     }
 
-    /// Queues a suspend if nobody uses the device, and says whether it is due already.
+    /// Queues a suspend if the device is unused, and returns whether it is due already.
     pub(super) fn idle(&mut self, now: Time) -> bool {
         if !self.may_suspend() {
             self.suspend_at = None;
@@ -330,7 +332,7 @@ impl RuntimePm {
         due <= now
     }
 
-    /// Whether nothing but time stands between the device and sleep.
+    /// Returns whether only time keeps the device from sleeping.
     pub(super) fn may_suspend(&self) -> bool {
         self.status == RuntimeStatus::Active && self.usage() == 0 && !self.latched
     }
@@ -356,9 +358,9 @@ impl RuntimePm {
         }
     }
 
-    /// Whether a resume may go ahead; an injected failure is used up by asking.
+    /// Checks that a resume may proceed. The check uses up one injected failure.
     ///
-    /// A latched error fails every resume with EINVAL, that of a device that is awake as well
+    /// A latched error fails every resume with EINVAL, even that of a device that is awake
     /// (`rpm_resume`).
     pub(super) fn check_resume(&mut self) -> Result<(), HostError> {
         if self.latched {

@@ -1,9 +1,9 @@
 //! Saving a device and restoring it.
 //!
-//! References come back as who held them, not as a number: those of requests under way and of the
-//! server's own jobs are not the device's. Triggers are file descriptors of a client and are not
-//! saved: clients bind them again. A wake-up notice that was armed ends low power as it would have,
-//! but there is nobody to tell.
+//! The saved state has the holders of references, not their number. References of requests in
+//! progress and of the server's own jobs do not belong to the device. Triggers are file descriptors
+//! of a client and are not saved: clients bind them again. A saved wake-up notice still ends low
+//! power, but no client receives it.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -25,7 +25,7 @@ use crate::slot::{self, FunctionNumber};
 use crate::snapshot::{self, FORMAT, RestoreError, due, left, nanos};
 use crate::time::Time;
 
-/// The whole of a saved state: the slot once, and what the host layer knows of each function.
+/// A complete saved state: the slot once, and the host layer's state of each function.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SavedSet {
@@ -82,7 +82,7 @@ struct SavedLowPower {
     intx_while_asleep: bool,
     woken_by_platform: bool,
     pme_found_nanos: Option<u64>,
-    /// Until the next poll for wake events, while the device sleeps.
+    /// Time until the next poll for wake events, while the device sleeps.
     poll_nanos: Option<u64>,
     suspends: u64,
     wakeups: u64,
@@ -95,7 +95,7 @@ struct ProfileTag {
     shape: String,
 }
 
-/// Another version may look like anything.
+/// Refuses a state of another version, whose content is unknown.
 fn check_format(saved: &Value) -> Result<(), RestoreError> {
     match saved.get("format") {
         Some(found) if *found != FORMAT => {
@@ -106,7 +106,7 @@ fn check_format(saved: &Value) -> Result<(), RestoreError> {
     }
 }
 
-/// What was read of a [`SavedHost`] and cannot fail any more.
+/// The parsed parts of a [`SavedHost`], which can be applied without an error.
 struct Images {
     saved: Option<ConfigImage>,
     open: Option<ConfigImage>,
@@ -114,29 +114,29 @@ struct Images {
     vconfig: Option<VirtualConfig>,
 }
 
-/// What the host layer knew of each function.
+/// The host layer's saved state of each function.
 type Hosts = BTreeMap<FunctionNumber, SavedHost>;
 
-/// Where the state of a function stands in the host layer's part of the tree.
+/// Returns the place of a function's state in the host layer's part of the tree.
 fn place(number: FunctionNumber) -> String {
     format!("devices.{number}")
 }
 
 /// Devices that are restored together.
 trait Restorable {
-    /// The tree of their present state.
+    /// Returns the tree of their present state.
     fn save_all(&self, now: Time) -> Value;
 
-    /// Restores the slot with these functions in it.
+    /// Restores the slot together with these functions.
     fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError>;
 
-    /// The device of a function, if it is one of them.
+    /// Returns the device of a function, if it is one of them.
     fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>>;
 
-    /// Their numbers, in order.
+    /// Returns their numbers, in order.
     fn members(&self) -> Vec<FunctionNumber>;
 
-    /// Restores all of them or none, but for transfers under way, which begin again.
+    /// Restores all of them or none. Transfers in progress begin again either way.
     fn restore_all(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let state = self.read(saved)?;
         let before = self.save_all(now);
@@ -158,13 +158,13 @@ trait Restorable {
             })
     }
 
-    /// How many outputs of a device wait to be collected.
+    /// Returns the number of a device's outputs that wait to be collected.
     fn outputs(&mut self, number: FunctionNumber) -> usize {
         self.member(number)
             .map_or(0, |device| device.state.outputs.len())
     }
 
-    /// Reads a saved state, if it is one of these devices.
+    /// Reads a saved state and checks that it fits these devices.
     fn read(&mut self, saved: &Value) -> Result<(Value, Hosts), RestoreError> {
         check_format(saved)?;
         let set: SavedSet = snapshot::read("the saved state", saved)?;
@@ -242,8 +242,8 @@ impl Restorable for DeviceMut<'_> {
 
 impl DeviceSet {
     /// Returns the whole state as a tree of its own version, the slot once and each function by its
-    /// number; see [`crate::snapshot`]. Bound triggers and outputs that nobody has collected are not
-    /// in it. Of a transfer it has the request, not the progress.
+    /// number; see [`crate::snapshot`]. The tree does not contain bound triggers or uncollected
+    /// outputs. It contains the request of a transfer, not its progress.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         let devices = self.numbers().filter_map(|number| {
@@ -254,18 +254,18 @@ impl DeviceSet {
     }
 
     /// Restores the tree that [`Self::save`] returned for devices of the same profiles. The next
-    /// clients that come take the places of those that had a device open when it was saved; those
-    /// that have it open already have taken theirs.
+    /// clients take the places of those that had a device open at the time of saving. Clients that
+    /// have the device open already have taken their places.
     ///
     /// # Errors
-    /// The tree does not fit. The devices are what they were before then, but for transfers under
-    /// way, which begin again.
+    /// The tree does not fit. The devices then keep their earlier state, but transfers in progress
+    /// begin again.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         self.restore_all(now, saved)
     }
 }
 
-/// The tree of a [`SavedSet`], without a copy of what the slot holds.
+/// Returns the tree of a [`SavedSet`], without a copy of the slot's state.
 fn saved_set(slot: Value, devices: BTreeMap<FunctionNumber, SavedDevice>) -> Value {
     snapshot::object([
         ("format", FORMAT.into()),
@@ -289,7 +289,7 @@ impl DeviceRef<'_> {
         json!({ "format": FORMAT, "profile": self.state.profile_tag() })
     }
 
-    /// Refuses a state that begins with a label of another device or version.
+    /// Checks the label at the beginning of a state and refuses one of another device or version.
     ///
     /// # Errors
     /// [`RestoreError::Format`], [`RestoreError::Profile`], [`RestoreError::Shape`].
@@ -307,16 +307,17 @@ impl DeviceRef<'_> {
 }
 
 impl DeviceMut<'_> {
-    /// As [`DeviceRef::save`].
+    /// Returns the state of this device alone; see [`DeviceRef::save`].
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
         self.as_ref().save(now)
     }
 
-    /// As [`DeviceSet::restore`], of this device alone.
+    /// Restores this device alone; see [`DeviceSet::restore`].
     ///
     /// # Errors
-    /// As [`DeviceSet::restore`], and if power of other functions in the slot would change.
+    /// Those of [`DeviceSet::restore`]. A state that would change the power of other functions in
+    /// the slot is refused as well.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         self.restore_all(now, saved)
     }
@@ -455,7 +456,7 @@ impl Device {
         Ok(())
     }
 
-    /// What would make another device of this one, or lead it where no device gets.
+    /// Refuses a state of a different device, and one that no device can reach.
     fn check_host(&self, at: &str, host: &SavedHost) -> Result<(), RestoreError> {
         let config = &self.options;
         let refuse = |key: &str, reason: String| {
@@ -574,7 +575,7 @@ impl Dialect {
         }
     }
 
-    /// A saved state of the other dialect changes nothing.
+    /// Restores a saved state of the same dialect. One of the other dialect changes nothing.
     fn restore(&mut self, saved: &SavedDialect, usage: impl FnOnce() -> super::Usage) {
         match (self, saved) {
             (Self::Mainline(mainline), SavedDialect::Mainline(saved)) => mainline.clone_from(saved),

@@ -1,4 +1,4 @@
-//! The figures that a person or a CI job asks for. Asking changes nothing.
+//! Reports for people and CI jobs. They change nothing.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct Status {
     /// The D-state of the function.
     #[serde(deserialize_with = "power::deserialize_shown")]
     pub power_state: PowerState,
-    /// Whether the slot's main power is on.
+    /// The slot's main power is on.
     pub rail: bool,
     /// Interrupts.
     pub irqs: IrqStatus,
@@ -52,7 +52,7 @@ pub struct Status {
     pub runtime_suspended_time: u64,
     /// `power/control`.
     pub control: PowerControl,
-    /// Whether a client has entered low power and not left it.
+    /// A client has entered low power and not left it.
     pub engaged: bool,
     /// Clients that have the device open.
     pub opens: u32,
@@ -65,7 +65,7 @@ pub struct Status {
     pub recorded_power_state: PowerState,
     /// `d3cold_allowed`.
     pub d3cold_allowed: bool,
-    /// Whether the function stays silent once its power was off.
+    /// The function stays silent once its power was off.
     pub dead_after_cold: bool,
     /// The low-power features of the dialect that the device has.
     #[serde(flatten)]
@@ -78,11 +78,11 @@ pub struct Status {
 pub struct IrqStatus {
     /// Eventfds by the name of their irq index.
     pub bound: BTreeMap<String, usize>,
-    /// Whether the function asserts INTx.
+    /// The function asserts INTx.
     pub intx_level: bool,
-    /// Whether the client has masked INTx, or the host after an interrupt.
+    /// The client has masked INTx, or the host after an interrupt.
     pub intx_masked: bool,
-    /// Whether the host has set INTx Disable.
+    /// The host has set INTx Disable.
     pub intx_disabled: bool,
 }
 
@@ -108,15 +108,15 @@ pub enum DialectStatus {
     /// Features 3 to 5 of Linux.
     #[non_exhaustive]
     Mainline {
-        /// Whether a wake-up eventfd waits to be signalled.
+        /// A wake-up eventfd waits to be signalled.
         armed: bool,
     },
     /// The one feature of the series of July 2022.
     #[non_exhaustive]
     V4 {
-        /// Whether the device may sleep again after it was woken.
+        /// The device may sleep again after it was woken.
         reentry: bool,
-        /// Whether the device was woken and stays awake.
+        /// The device was woken and stays awake.
         woken: bool,
         /// `PME_En`, virtual.
         pme_en: bool,
@@ -174,7 +174,7 @@ impl DeviceRef<'_> {
         json!({ "host": host, "slot": { "rail": self.rail_on, "function": self.function.inspect(now) } })
     }
 
-    /// Returns the violations: what software did wrong.
+    /// Returns the recorded violations of software.
     #[must_use]
     pub fn violations(&self) -> ViolationReport {
         self.function.violations()
@@ -182,19 +182,19 @@ impl DeviceRef<'_> {
 }
 
 impl DeviceMut<'_> {
-    /// As [`DeviceRef::status`].
+    /// Returns figures; see [`DeviceRef::status`].
     #[must_use]
     pub fn status(&self, now: Time) -> Status {
         self.as_ref().status(now)
     }
 
-    /// As [`DeviceRef::inspect`].
+    /// Returns the whole state; see [`DeviceRef::inspect`].
     #[must_use]
     pub fn inspect(&self, now: Time) -> Value {
         self.as_ref().inspect(now)
     }
 
-    /// As [`DeviceRef::violations`].
+    /// Returns the recorded violations; see [`DeviceRef::violations`].
     #[must_use]
     pub fn violations(&self) -> ViolationReport {
         self.as_ref().violations()

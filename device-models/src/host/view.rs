@@ -1,4 +1,4 @@
-//! What a client sees of the function.
+//! The client's view of the function.
 //!
 //! | | [`hardware`] | [`vfio_pci`] |
 //! |---|---|---|
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use vfio_pci::{SavedVirtualConfig, VirtualConfig};
 
-/// Which view a device gives.
+/// The view that a device gives to its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum View {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Functions that a slot can have.
+/// Number of functions that a slot can have.
 pub const MAX_FUNCTIONS: usize = 8;
 
 /// The number of a function in its slot, 0 to 7.
@@ -35,13 +35,14 @@ impl FunctionNumber {
         all
     };
 
-    /// All numbers but 0, in their order.
+    /// All numbers except 0, in their order.
     pub(crate) const OTHERS: [Self; MAX_FUNCTIONS - 1] = {
         let [_, others @ ..] = Self::ALL;
         others
     };
 
-    /// The number as an index of an array of all functions but function 0, which is not in it.
+    /// Returns the number as an index of an array of all functions except function 0, or `None` for
+    /// function 0.
     pub(crate) const fn among_others(self) -> Option<usize> {
         (self.0 as usize).checked_sub(1)
     }

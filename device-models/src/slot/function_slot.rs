@@ -1,4 +1,4 @@
-//! A slot as one of its functions sees it.
+//! A slot as seen by one of its functions.
 
 use std::iter;
 
@@ -10,17 +10,17 @@ use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
 
-/// A slot with one of its functions picked out.
+/// A slot with one of its functions selected.
 ///
-/// The function is there by construction, and whoever drives it reaches the power and the resets
-/// that it shares with the others.
+/// The function exists by construction. Its driver also reaches the power and the resets that the
+/// function shares with the others.
 #[derive(Debug)]
 pub struct FunctionSlot<'a> {
     number: FunctionNumber,
     power: &'a mut Power,
     function: &'a mut Function,
-    /// Function 0 if it is another one, the functions with lower numbers besides, and those with
-    /// higher ones.
+    /// Function 0 if another function is selected, the other functions with lower numbers, and
+    /// those with higher numbers.
     first: Option<&'a mut Function>,
     lower: &'a mut [Option<Box<Function>>],
     higher: &'a mut [Option<Box<Function>>],
@@ -63,7 +63,7 @@ impl<'a> FunctionSlot<'a> {
         })
     }
 
-    /// Returns the same for a shorter time.
+    /// Reborrows the slot for a shorter time.
     pub fn reborrow(&mut self) -> FunctionSlot<'_> {
         FunctionSlot {
             number: self.number,
@@ -104,33 +104,33 @@ impl<'a> FunctionSlot<'a> {
         self.function.dead_after_cold() && self.power.rail_on && !self.function.is_powered()
     }
 
-    /// As [`Slot::set_rail`](super::Slot::set_rail).
+    /// Switches main power; see [`Slot::set_rail`](super::Slot::set_rail).
     pub fn set_rail(&mut self, now: Time, on: bool) {
         let (power, functions) = self.shared();
         power.set_rail(now, on, functions);
     }
 
-    /// As [`Slot::power_cycle`](super::Slot::power_cycle).
+    /// Removes and restores all power; see [`Slot::power_cycle`](super::Slot::power_cycle).
     pub fn power_cycle(&mut self, now: Time) {
         let (power, functions) = self.shared();
         power.cycle(now, functions);
     }
 
-    /// As [`Slot::reset`](super::Slot::reset).
+    /// Resets all functions from above; see [`Slot::reset`](super::Slot::reset).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
         let (power, functions) = self.shared();
         power.reset(now, kind, functions);
     }
 
-    /// Sends the message with the slot's power limit (PCIe Base §7.5.3.3), which all functions
-    /// take: value and scale as in Device Capabilities.
+    /// Sends the message with the slot's power limit (PCIe Base §7.5.3.3) to all functions: value
+    /// and scale as in Device Capabilities.
     pub fn set_power_limit(&mut self, value: u8, scale: u8) {
         let (_, functions) = self.shared();
         functions.for_each(|function| function.set_slot_power_limit(value, scale));
     }
 
-    /// Makes the function stay silent when power comes back, or heals it: a function that should
-    /// have power then has it.
+    /// Makes the function stay silent when power comes back, or ends this fault. A function that
+    /// should have power then has it.
     pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
         self.function.set_dead_after_cold(dead);
         if !dead && self.power.rail_on {
@@ -138,11 +138,11 @@ impl<'a> FunctionSlot<'a> {
         }
     }
 
-    /// Restores the tree of a slot that has this function alone.
+    /// Restores the tree of a slot that contains only this function.
     ///
     /// # Errors
-    /// The tree is not that of this function, which may be restored in part, or it would change the
-    /// power of others.
+    /// The tree does not fit this function, which may then be restored in part, or it would change
+    /// the power of others.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
         let saved: SavedSlot = snapshot::read("slot", saved)?;
         saved.check_numbers(&[self.number])?;
@@ -165,7 +165,7 @@ impl<'a> FunctionSlot<'a> {
         json!({ "rail": self.power.rail_on, "function": self.function.inspect(now) })
     }
 
-    /// The power, and all functions that share it.
+    /// Returns the power, and all functions that share it.
     fn shared(&mut self) -> (&mut Power, impl Iterator<Item = &mut Function>) {
         let first = self.first.as_deref_mut().into_iter();
         let lower = first.chain(present(self.lower));

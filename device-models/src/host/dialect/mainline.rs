@@ -12,7 +12,7 @@ use crate::host::status::DialectStatus;
 use crate::host::{AttachedFd, DeviceMut, FeatureReply, Output};
 use crate::time::Time;
 
-/// What the dialect remembers.
+/// The dialect's state.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::host) struct Mainline {
@@ -34,7 +34,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// A feature request. The device is awake: every request wakes it before it is looked at.
+    /// Performs a feature request. The device is awake: every request wakes it before the driver
+    /// checks it.
     pub(in crate::host) fn mainline_feature(
         &mut self,
         now: Time,
@@ -67,7 +68,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// Gives up the client's own reference. Mappings go even where low power is engaged already.
+    /// Gives up the client's own reference. Mappings are removed even if low power is engaged
+    /// already.
     fn low_power_entry(&mut self, armed: bool) -> Result<(), HostError> {
         self.engage()?;
         if let Some(mainline) = self.mainline() {
@@ -76,7 +78,7 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
-    /// Takes the reference back; an eventfd that has not fired is dropped.
+    /// Takes the reference back. An eventfd that has not fired is dropped.
     pub(in crate::host) fn low_power_exit(&mut self) {
         self.disengage();
         if let Some(mainline) = self.mainline()
@@ -88,8 +90,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// The driver's part of a resume: an armed eventfd is signalled and ends low power, then INTx
-    /// is unmasked.
+    /// Performs the driver's part of a resume. It signals an armed eventfd and ends low power, then
+    /// it unmasks INTx.
     pub(in crate::host) fn mainline_resumed(&mut self, now: Time) {
         if let Some(mainline) = self.mainline()
             && std::mem::take(&mut mainline.armed)
@@ -104,8 +106,8 @@ impl DeviceMut<'_> {
     }
 }
 
-/// `eventfd_ctx_fdget`: the number in the message says only whether there is one; the descriptor
-/// itself comes beside it.
+/// Checks the eventfd of a request (`eventfd_ctx_fdget`). The number in the message tells only
+/// whether there is one; the descriptor itself comes beside the message.
 const fn check_eventfd(data: &LowPowerEntryWithWakeup, fd: AttachedFd) -> Result<(), HostError> {
     if data.wakeup_eventfd < 0 {
         return Err(HostError::Feature {

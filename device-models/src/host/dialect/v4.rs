@@ -13,12 +13,12 @@ use crate::host::status::DialectStatus;
 use crate::host::{DeviceMut, FeatureReply, Output};
 use crate::time::Time;
 
-/// What the dialect remembers.
+/// The dialect's state.
 #[derive(Debug)]
 pub(in crate::host) struct V4 {
-    /// The driver itself lets this device sleep again after somebody else woke it.
+    /// The driver itself lets this device sleep again after another user woke it.
     builtin_reentry: bool,
-    /// So does the client, in the present engagement.
+    /// The client lets the device sleep again, for the present engagement.
     reentry: bool,
     /// The device was woken and stays awake until the client leaves low power
     /// (`pm_runtime_resumed`).
@@ -27,7 +27,7 @@ pub(in crate::host) struct V4 {
     pme_status: bool,
 }
 
-/// What is saved of [`V4`].
+/// The saved state of [`V4`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::host) struct SavedV4 {
@@ -54,7 +54,8 @@ impl V4 {
         }
     }
 
-    /// Takes back what [`Self::save`] gave; `usage` makes the reference of a woken device.
+    /// Restores the state that [`Self::save`] returned; `usage` creates the reference of a woken
+    /// device.
     pub(in crate::host) fn restore(&mut self, saved: &SavedV4, usage: impl FnOnce() -> Usage) {
         let SavedV4 {
             reentry,
@@ -90,18 +91,18 @@ impl V4 {
         }
     }
 
-    /// The virtual PME bits: `PME_En` and `PME_Status`.
+    /// Returns the virtual PME bits: `PME_En` and `PME_Status`.
     pub(in crate::host) const fn pme(&self) -> (bool, bool) {
         (self.pme_en, self.pme_status)
     }
 
-    /// A write of the byte that holds the virtual PME bits.
+    /// Writes the byte that holds the virtual PME bits.
     pub(in crate::host) fn write_pme(&mut self, enable: bool, clear_status: bool) {
         self.pme_en = enable;
         self.pme_status &= !clear_status;
     }
 
-    /// As after the open of a device.
+    /// Resets the state to that after the open of a device.
     pub(in crate::host) fn reset(&mut self) {
         *self = Self::new(self.builtin_reentry);
     }
@@ -115,7 +116,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// The POWER_MANAGEMENT feature. The device is not woken for it; leaving low power wakes it.
+    /// Performs a request for the POWER_MANAGEMENT feature. It does not wake the device, but
+    /// leaving low power does.
     pub(in crate::host) fn v4_power_management(
         &mut self,
         now: Time,
@@ -155,7 +157,8 @@ impl DeviceMut<'_> {
         PowerManagement { flags, reserved: 0 }
     }
 
-    /// A device that does not wake stays engaged, and the error is the core's own.
+    /// Leaves low power. A device that does not wake stays engaged, and the error is the core's
+    /// own.
     fn v4_leave(&mut self, now: Time) -> Result<(), HostError> {
         if !self.is_engaged() {
             return Err(HostError::Feature {
@@ -173,8 +176,8 @@ impl DeviceMut<'_> {
         })
     }
 
-    /// The driver's part of a resume: INTx first, then the wake event. Leaving low power and closing
-    /// the device disengage before they resume it, so they raise none.
+    /// Performs the driver's part of a resume: INTx first, then the wake event. Leaving low power
+    /// and closing the device disengage before they resume the device, so they raise no wake event.
     pub(in crate::host) fn v4_resumed(&mut self, now: Time) {
         self.unmask_after_resume();
         if !self.is_engaged() {

@@ -1,4 +1,4 @@
-//! Accesses reach the function as on a bus: what lies inside a region always gets data.
+//! Accesses reach the function as on a bus: every access inside a region returns data.
 
 use vfio_user_protocol::vfio::RegionIndex;
 

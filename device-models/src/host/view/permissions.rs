@@ -1,4 +1,4 @@
-//! Which bits of config space vfio-pci keeps to itself, and which a client may write
+//! The bits of config space that vfio-pci keeps to itself, and those that a client may write
 //! (`vfio_pci_config.c`, the `init_pci_cap_*_perm` functions).
 
 use crate::capability::{CapabilityId, DeviceControl, DeviceControl2, Pmc, Pmcsr};
@@ -13,17 +13,17 @@ use crate::register::RegisterBits;
 
 const ALL: u64 = u64::MAX;
 
-/// Permissions of every byte of config space.
+/// The permissions of every byte of config space.
 #[derive(Debug)]
 pub(super) struct Permissions {
-    /// Bits that are read from, and written to, the driver's copy.
+    /// Bits that clients read from, and write to, the driver's copy.
     pub(super) virt: Vec<u8>,
-    /// Bits that can be written at all.
+    /// Bits that clients can write at all.
     pub(super) write: Vec<u8>,
 }
 
 impl Permissions {
-    /// The permissions for a function: what no table names can be read but not written.
+    /// Creates the permissions for a function. Registers that no table names are read-only.
     pub(super) fn new(function: &Function, dialect: PmDialect) -> Self {
         let size = usize::from(function.config().size());
         let mut permissions = Self {
@@ -71,7 +71,7 @@ impl Permissions {
         self.set(header::INTERRUPT_PIN, 1, ALL, 0);
     }
 
-    /// Address bits of a BAR register that a client can set.
+    /// Returns the address bits of a BAR register that a client can set.
     fn bar_mask(&self, function: &Function, index: usize) -> u32 {
         let high_of = index.checked_sub(1).and_then(|low| function.bar(low));
         match (function.bar(index), high_of) {
@@ -129,7 +129,7 @@ impl Permissions {
         }
     }
 
-    /// PME belongs to the host. In the v4 dialect the client has a virtual one instead.
+    /// Keeps PME for the host. In the v4 dialect the client has a virtual one instead.
     fn power_management(&mut self, at: usize, dialect: PmDialect) {
         let pme_support = Pmc::new().with_pme_support(0x1f);
         let pme = Pmcsr::new().with_pme_en(true).with_pme_status(true);
@@ -143,8 +143,8 @@ impl Permissions {
         self.set(at + power_management::PMCSR, 4, pme.to_bits(), write);
     }
 
-    /// Message and enable bits are the driver's: the client sets MSI up with SET_IRQS. Mask bits are
-    /// the function's own.
+    /// Keeps message and enable bits for the driver, since the client sets MSI up with SET_IRQS.
+    /// Mask bits are the function's own.
     fn msi(&mut self, at: usize, len: usize) {
         // With 64-bit addresses the structure has one DWORD more, with mask bits two.
         let (wide, maskable) = (matches!(len, 16 | 24), len >= 20);

@@ -19,26 +19,26 @@ use crate::register::RegisterBits;
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
-/// The driver's copy of config space (`vdev->vconfig`) and who may do what to it.
+/// The driver's copy of config space (`vdev->vconfig`) and its permissions.
 #[derive(Debug)]
 pub(in crate::host) struct VirtualConfig {
     bytes: Vec<u8>,
     permissions: Permissions,
-    /// Where the PM capability is.
+    /// Offset of the PM capability.
     pm: Option<u16>,
-    /// Where the PCI Express capability is.
+    /// Offset of the PCI Express capability.
     pcie: Option<u16>,
-    /// Whether the function has FLR.
+    /// The function has FLR.
     has_flr: bool,
-    /// Where the MSI capability is.
+    /// Offset of the MSI capability.
     msi: Option<u16>,
     /// MSI is in use.
     msi_in_use: bool,
-    /// The most vectors that MSI was ever in use with, as a power of two (`msi_qmax`).
+    /// The largest number of vectors that MSI was ever in use with, as a power of two (`msi_qmax`).
     msi_allocated: u8,
 }
 
-/// At most a DWORD that lies within one: how vfio-pci cuts config accesses.
+/// A part of an access that lies within one DWORD, as vfio-pci divides config accesses.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     offset: u64,
@@ -52,7 +52,7 @@ impl Chunk {
     }
 }
 
-/// Naturally aligned pieces of four, two or one bytes.
+/// Divides an access into naturally aligned pieces of four, two or one bytes.
 fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -70,7 +70,7 @@ fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
     })
 }
 
-/// Where a conventional capability is.
+/// Returns the offset of a conventional capability.
 fn find(function: &Function, id: ConventionalId) -> Option<u16> {
     let mut placed = function.config().capabilities();
     placed
@@ -78,7 +78,7 @@ fn find(function: &Function, id: ConventionalId) -> Option<u16> {
         .map(|placed| placed.offset)
 }
 
-/// The 16-bit register at `offset` of an image of config space.
+/// Returns the 16-bit register at `offset` of an image of config space.
 fn word<T: RegisterBits>(bytes: &[u8], offset: usize) -> T {
     let word = bytes.get(offset..).and_then(|rest| rest.first_chunk());
     T::of_bits(word.map_or(0, |word| u16::from_le_bytes(*word)).into())
@@ -95,13 +95,14 @@ fn change<T: RegisterBits>(bytes: &mut [u8], offset: usize, change: impl FnOnce(
     }
 }
 
-/// The high byte of a 16-bit register at `register`, if `data`, which begins at `offset`, has it.
+/// Returns the index in an access of the high byte of a 16-bit register, if the access covers it.
+/// The access has `len` bytes from `offset`.
 fn high_byte(register: u64, offset: u64, len: usize) -> Option<usize> {
     let at = usize::try_from((register + 1).checked_sub(offset)?).ok()?;
     (at < len).then_some(at)
 }
 
-/// What is saved of a [`VirtualConfig`].
+/// The saved state of a [`VirtualConfig`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::host) struct SavedVirtualConfig {
@@ -129,7 +130,8 @@ impl VirtualConfig {
         }
     }
 
-    /// What [`Self::save`] gave, over `function`. `at` says where it stands.
+    /// Restores the state that [`Self::save`] returned, over `function`. `at` is its place in the
+    /// tree.
     pub(in crate::host) fn restored(
         at: &str,
         saved: &SavedVirtualConfig,
@@ -156,7 +158,7 @@ impl VirtualConfig {
         })
     }
 
-    /// The copy as it is when the device is opened.
+    /// Creates the copy that a device has when it is opened.
     pub(in crate::host) fn new(function: &Function, dialect: PmDialect) -> Self {
         let config = function.config();
         let mut bytes = vec![0; usize::from(config.size())];
@@ -187,7 +189,7 @@ impl VirtualConfig {
         }
     }
 
-    /// The virtual Message Control claims no more than what SET_IRQS brought about
+    /// Limits the virtual Message Control to the state that SET_IRQS has set up
     /// (`vfio_msi_config_write`).
     fn restrain_msi(&mut self) {
         let (in_use, allocated) = (self.msi_in_use, self.msi_allocated);
@@ -205,12 +207,12 @@ impl VirtualConfig {
         word(&self.bytes, COMMAND)
     }
 
-    /// Memory Space Enable as the client set it.
+    /// Returns Memory Space Enable as the client set it.
     fn memory_enabled(&self) -> bool {
         self.command().memory_space_enable()
     }
 
-    /// Mixes the driver's copy into what the function reads.
+    /// Overlays the driver's copy on the data that the function returned.
     fn overlay(&self, offset: u64, data: &mut [u8]) {
         let start = offset as usize;
         let virt = self.permissions.virt.iter().skip(start);
@@ -220,8 +222,8 @@ impl VirtualConfig {
         }
     }
 
-    /// Stores the virtual bits of a write, and turns `present`, what the function holds, into what
-    /// is to be written to it. `false`: nothing is.
+    /// Stores the virtual bits of a write. `present` holds the function's bytes and becomes the
+    /// bytes to write to it. Returns `false` if there are none.
     fn store(&mut self, offset: u64, data: &[u8], present: &mut [u8]) -> bool {
         let start = offset as usize;
         let virt = self.permissions.virt.iter().skip(start);
@@ -239,7 +241,7 @@ impl VirtualConfig {
         physical
     }
 
-    /// Whether a write sets Initiate Function Level Reset. The bit itself reads zero.
+    /// Returns whether a write sets Initiate Function Level Reset. The bit itself reads zero.
     fn takes_flr(&self, offset: u64, data: &[u8]) -> bool {
         let Some(pcie) = self.pcie else { return false };
         let control = u64::from(pcie) + express::DEVICE_CONTROL as u64;
@@ -248,8 +250,8 @@ impl VirtualConfig {
         self.has_flr && control.initiate_flr()
     }
 
-    /// Keeps I/O and Memory Space Enable of the virtual Command in step: they reach the function as
-    /// well, but the driver goes by its copy.
+    /// Updates I/O and Memory Space Enable of the virtual Command. They reach the function as well,
+    /// but the driver relies on its copy.
     fn note_command(&mut self, offset: u64, data: &[u8]) {
         let at = (COMMAND as u64).checked_sub(offset).map(|at| at as usize);
         if let Some(byte) = at.and_then(|at| data.get(at)) {
@@ -264,7 +266,8 @@ impl VirtualConfig {
 }
 
 impl DeviceMut<'_> {
-    /// Whether BARs and ROM decode as far as the driver knows (`__vfio_pci_memory_enabled`).
+    /// Returns whether BARs and ROM decode as far as the driver knows
+    /// (`__vfio_pci_memory_enabled`).
     pub(in crate::host) fn memory_decodes(&self) -> bool {
         let virtual_enable = self
             .state
@@ -301,8 +304,8 @@ impl DeviceMut<'_> {
         Ok(len)
     }
 
-    /// The driver enables the kind of message that the client bound triggers of, and no other
-    /// (`vfio_msi_enable`); the client cannot do so itself.
+    /// Enables the kind of message whose triggers the client has bound, and no other
+    /// (`vfio_msi_enable`). The client cannot enable it itself.
     pub(in crate::host) fn program_messages(&mut self, now: Time) {
         let vectors = self.state.irqs.vectors_in_use(IrqIndex::Msi);
         // Vectors as a power of two.
@@ -332,8 +335,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// The driver enables the ROM for the time of the access (`pci_map_rom`); the client's own
-    /// enable bit is virtual.
+    /// Reads the ROM, which the driver enables for the time of the access (`pci_map_rom`). The
+    /// client's own enable bit is virtual.
     fn read_rom(&mut self, now: Time, offset: u64, data: &mut [u8]) {
         const ROM_BAR: u64 = ROM_ADDRESS as u64;
         const ENABLE: u8 = 1;
@@ -376,7 +379,7 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// How much of an access lies inside its region.
+    /// Returns the number of bytes of an access that lie inside its region.
     fn room(&self, region: RegionIndex, offset: u64, len: usize) -> Result<usize, HostError> {
         let size = region::size(self.slot.function(), region);
         let index = region.number();
@@ -393,7 +396,7 @@ impl DeviceMut<'_> {
         Ok(usize::try_from(left).map_or(len, |left| left.min(len)))
     }
 
-    /// Memory regions are refused where they do not decode; I/O regions never are.
+    /// Refuses access to a memory region that does not decode. I/O regions are never refused.
     fn check_memory(&self, region: RegionIndex) -> Result<(), HostError> {
         let bar = region
             .bar()
@@ -414,8 +417,8 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
-    /// Whether an access lies wholly inside the MSI-X table of its BAR, which belongs to the
-    /// driver.
+    /// Returns whether an access lies wholly inside the MSI-X table of its BAR, which belongs to
+    /// the driver.
     fn is_msix_window(&self, region: RegionIndex, offset: u64, len: usize) -> bool {
         self.slot.function().config().msix().is_some_and(|msix| {
             let table = msix.table_extent();
@@ -440,8 +443,8 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// One piece: stores and passes on what the permissions say, and then does what the driver does
-    /// beyond that for Command, PMCSR and Device Control.
+    /// Writes one piece: stores and forwards the bits that the permissions allow, then performs the
+    /// driver's own actions for Command, PMCSR and Device Control.
     fn vfio_config_chunk(&mut self, now: Time, offset: u64, data: &[u8]) {
         let mut word = [0; 4];
         let present = &mut word[..data.len()];
@@ -475,7 +478,7 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// In the v4 dialect the PME bits of PMCSR are the driver's own.
+    /// Overlays the PME bits of PMCSR, which are the driver's own in the v4 dialect.
     fn overlay_v4_pme(&mut self, offset: u64, data: &mut [u8]) {
         let Some(pm) = self.state.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
             return;
