@@ -1,4 +1,4 @@
-//! DMA as requests: a function asks, whoever holds the memory answers.
+//! DMA as requests: a function requests a transfer, and the owner of the memory performs it.
 
 use std::collections::VecDeque;
 
@@ -7,19 +7,19 @@ use thiserror::Error;
 
 use crate::snapshot::{self, RestoreError};
 
-/// Bytes of the largest read that is restored: more than any model asks for at once, since they all
-/// are in memory together.
+/// Maximum size in bytes of a read that is restored. No model requests more at once, since all data
+/// is in memory together.
 const MAX_RESTORED_READ: u32 = 64 << 20;
 
-/// A transfer that a device model wants.
+/// A transfer that a device model requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DmaOp {
-    /// Read memory; the outcome carries the data.
+    /// Read memory. The outcome carries the data.
     Read {
         /// Bus address.
         address: u64,
-        /// Bytes.
+        /// Number of bytes.
         len: u32,
     },
     /// Write memory.
@@ -36,36 +36,37 @@ pub enum DmaOp {
         from: u64,
         /// Bus address of the destination.
         to: u64,
-        /// Bytes.
+        /// Number of bytes.
         len: u32,
     },
 }
 
-/// A transfer on its way.
+/// A transfer in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DmaRequest {
-    /// Goes back with the outcome.
+    /// Identifier that the outcome carries back.
     pub id: DmaId,
-    /// What is to be done.
+    /// The requested operation.
     pub op: DmaOp,
 }
 
-/// Names a transfer: the model's own tag and the life of the function in which it began. An outcome
-/// that arrives after a reset belongs to an earlier life and is dropped.
+/// Identifies a transfer: the model's own tag and the epoch of the function in which it began. A
+/// reset begins a new epoch. An outcome that arrives later belongs to an earlier epoch and is
+/// dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DmaId {
     pub(crate) epoch: u32,
     pub(crate) tag: u32,
 }
 
-/// What came of a transfer: the data of a [`DmaOp::Read`], nothing for the others.
+/// The outcome of a transfer: the data of a [`DmaOp::Read`], nothing for the others.
 pub type DmaOutcome<'a> = Result<&'a [u8], DmaError>;
 
-/// Why a transfer did not happen, or not wholly.
+/// Reasons for which a transfer did not happen, or not completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DmaError {
-    /// Nothing is mapped at an address, or what is mapped there is gone.
+    /// Nothing is mapped at an address, or the mapped memory has gone.
     #[error("address {address:#x} is not mapped for DMA")]
     Unmapped {
         /// First such bus address.
@@ -87,17 +88,17 @@ pub enum DmaError {
     Aborted,
 }
 
-/// The transfers of a function that are under way.
+/// The transfers of a function that are in progress.
 #[derive(Debug, Default)]
 pub(crate) struct DmaLedger {
     epoch: u32,
-    /// In the order in which they began.
+    /// The transfers in the order in which they began.
     outstanding: VecDeque<DmaRequest>,
-    /// The function left D0: outcomes of what is under way become [`DmaError::Aborted`].
+    /// The function has left D0: outcomes of transfers in progress become [`DmaError::Aborted`].
     aborting: bool,
 }
 
-/// What is saved of [`DmaLedger`].
+/// The saved state of [`DmaLedger`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedLedger {
@@ -113,7 +114,7 @@ struct SavedTransfer {
 }
 
 impl DmaLedger {
-    /// A transfer begins. It is to be put out.
+    /// Begins a transfer and returns the request to emit.
     pub(crate) fn start(&mut self, tag: u32, op: DmaOp) -> DmaRequest {
         let epoch = self.epoch;
         let request = DmaRequest {
@@ -124,7 +125,8 @@ impl DmaLedger {
         request
     }
 
-    /// Takes an outcome in. `None`: it belongs to an earlier life. Else whether it still counts.
+    /// Ends a transfer. Returns `None` for one of an earlier epoch, else whether its outcome still
+    /// counts.
     pub(crate) fn finish(&mut self, id: DmaId) -> Option<bool> {
         let at = self.outstanding.iter().position(|one| one.id == id)?;
         self.outstanding.remove(at);
@@ -143,17 +145,17 @@ impl DmaLedger {
         self.aborting
     }
 
-    /// Whether a transfer may still touch memory.
+    /// Returns whether a transfer may still touch memory.
     pub(crate) fn is_live(&self, id: DmaId) -> bool {
         id.epoch == self.epoch && self.pending() && !self.aborting
     }
 
-    /// Nothing new counts until what is under way has drained.
+    /// Aborts the transfers in progress: until they have drained, no outcome counts.
     pub(crate) fn abort(&mut self) {
         self.aborting = self.pending();
     }
 
-    /// Forgets everything: outcomes still to come are dropped.
+    /// Forgets all transfers: their outcomes are dropped.
     pub(crate) fn forget(&mut self) {
         *self = Self {
             epoch: self.epoch.wrapping_add(1),
@@ -177,8 +179,8 @@ impl DmaLedger {
         }
     }
 
-    /// Takes back what [`Self::save`] gave, in a new life, and forgets what is under way. What is
-    /// returned is to be put out again. `at` says where the ledger stands.
+    /// Restores the state that [`Self::save`] returned, in a new epoch, and forgets the transfers
+    /// in progress. Returns the requests to emit again. `at` is the ledger's place in the tree.
     pub(crate) fn restore(
         &mut self,
         at: &str,

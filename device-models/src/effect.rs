@@ -1,4 +1,4 @@
-//! What a function does to the world around it.
+//! The effects of a function on its environment.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::violation::{Violation, cut};
 
-/// Which capability a message came from.
+/// The capability that sent a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageKind {
@@ -18,7 +18,7 @@ pub enum MessageKind {
     Msix,
 }
 
-/// Something that leaves the function, in the order in which it left.
+/// An effect of the function, in the order in which it happened.
 #[derive(Debug)]
 pub enum Effect {
     /// The INTx wire changed level.
@@ -30,15 +30,15 @@ pub enum Effect {
         /// Vector.
         vector: u16,
     },
-    /// A DMA transfer was started; its outcome goes to [`crate::function::Function::dma_done`].
+    /// A DMA transfer was started. Its outcome goes to [`crate::function::Function::dma_done`].
     Dma(DmaRequest),
-    /// The function lost state. Whoever programmed it may have to do so again.
+    /// The function lost state. Its driver may have to program it again.
     Reset(ResetKind),
-    /// Something worth telling those who watch.
+    /// An event for observers.
     Event(FunctionEvent),
 }
 
-/// Bytes of the name of a model's event, and of its data as JSON.
+/// Maximum length in bytes of the name of a model's event, and of its data as JSON.
 const NAME_LENGTH: usize = 64;
 const DATA_LENGTH: usize = 1024;
 
@@ -55,17 +55,17 @@ pub enum FunctionEvent {
     },
     /// The function was reset.
     Reset {
-        /// Which reset.
+        /// The kind of reset.
         kind: ResetKind,
     },
     /// Main power was switched.
     Rail {
-        /// Whether it is on now.
+        /// Main power is on now.
         on: bool,
     },
     /// The INTx wire changed level.
     Intx {
-        /// Whether it is asserted now.
+        /// INTx is asserted now.
         asserted: bool,
     },
     /// A `PM_PME` message went to the root (PCIe Base §5.3.3.4).
@@ -74,26 +74,27 @@ pub enum FunctionEvent {
     PmeToAck,
     /// The wake signal (WAKE# or beacon) changed.
     Wake {
-        /// Whether it is asserted now.
+        /// The wake signal is asserted now.
         asserted: bool,
     },
-    /// Software did what hardware leaves undefined or forbids.
+    /// Software did something that hardware leaves undefined or forbids.
     Violation {
-        /// What it did.
+        /// The violation.
         #[serde(flatten)]
         violation: Violation,
     },
-    /// The device model told of something ([`crate::model::Context::event`]).
+    /// The device model reported an event ([`crate::model::Context::event`]).
     Model {
-        /// What, in a word of the model's own.
+        /// The event's name, which is the model's own.
         name: String,
-        /// More about it.
+        /// The event's data.
         data: Value,
     },
 }
 
 impl FunctionEvent {
-    /// An event of the device model. The name is cut to its limit; data beyond its own is left out.
+    /// Creates an event of the device model. The name is cut to its limit; data beyond its own
+    /// limit is left out.
     pub(crate) fn model(name: &str, data: Value) -> Self {
         let fits = data.to_string().len() <= DATA_LENGTH;
         Self::Model {

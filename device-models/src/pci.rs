@@ -1,5 +1,5 @@
-//! Identifiers of PCI: capability ids and the offsets of registers, each defined here and nowhere
-//! else. Silicon, host driver, profiles and tests share them.
+//! Identifiers of PCI: capability ids and the offsets of registers. Each is defined only here.
+//! Silicon, host driver, profiles and tests share them.
 //!
 //! Linux has them in `<linux/pci_regs.h>`; the comments give its names. The fields inside a register
 //! are types of their own beside the structure they belong to, such as
@@ -15,11 +15,11 @@
 
 use serde::Serialize;
 
-/// Bytes of config space that conventional PCI has (`PCI_CFG_SPACE_SIZE`); the extended list begins
-/// here.
+/// Size in bytes of conventional PCI's config space (`PCI_CFG_SPACE_SIZE`), and the offset of the
+/// extended list.
 pub const CONVENTIONAL_SIZE: usize = 0x100;
 
-/// Bytes of config space of a PCI Express function (`PCI_CFG_SPACE_EXP_SIZE`).
+/// Size in bytes of the config space of a PCI Express function (`PCI_CFG_SPACE_EXP_SIZE`).
 pub const EXTENDED_SIZE: usize = 0x1000;
 
 /// Offsets in the type 0 header (PCIe Base §7.5.1.1, §7.5.1.2).
@@ -40,7 +40,7 @@ pub mod header {
     pub const BIST: usize = 0x0f;
     /// The first base address register (`PCI_BASE_ADDRESS_0`).
     pub const BASE_ADDRESS_0: usize = 0x10;
-    /// Bytes of the six base address registers.
+    /// Size in bytes of the six base address registers.
     pub const BASE_ADDRESSES_SIZE: usize = 0x18;
     /// Subsystem Vendor ID, with the Subsystem ID behind it (`PCI_SUBSYSTEM_VENDOR_ID`).
     pub const SUBSYSTEM_VENDOR_ID: usize = 0x2c;
@@ -52,7 +52,7 @@ pub mod header {
     pub const INTERRUPT_LINE: usize = 0x3c;
     /// Interrupt Pin (`PCI_INTERRUPT_PIN`).
     pub const INTERRUPT_PIN: usize = 0x3d;
-    /// Bytes of the header (`PCI_STD_HEADER_SIZEOF`).
+    /// Size in bytes of the header (`PCI_STD_HEADER_SIZEOF`).
     pub const SIZE: usize = 0x40;
 }
 
@@ -66,8 +66,8 @@ pub mod power_management {
     pub const DATA: usize = 7;
 }
 
-/// Offsets in the MSI capability (PCIe Base §7.7.1). Where Message Data and the mask are depends on
-/// the width of the address.
+/// Offsets in the MSI capability (PCIe Base §7.7.1). The places of Message Data and the mask depend
+/// on the width of the address.
 pub mod msi {
     /// Message Control (`PCI_MSI_FLAGS`).
     pub const CONTROL: usize = 2;
@@ -75,9 +75,9 @@ pub mod msi {
     pub const ADDRESS: usize = 4;
     /// Upper half of Message Address, if there is one (`PCI_MSI_ADDRESS_HI`).
     pub const ADDRESS_HIGH: usize = 8;
-    /// Message Data behind an address of 32 bits (`PCI_MSI_DATA_32`).
+    /// Message Data after an address of 32 bits (`PCI_MSI_DATA_32`).
     pub const DATA_32: usize = 8;
-    /// Message Data behind an address of 64 bits (`PCI_MSI_DATA_64`).
+    /// Message Data after an address of 64 bits (`PCI_MSI_DATA_64`).
     pub const DATA_64: usize = 12;
 }
 
@@ -85,7 +85,7 @@ pub mod msi {
 pub mod vendor_specific {
     /// Length of the whole capability in bytes (`PCI_VNDR_HEADER` is the extended relative).
     pub const LENGTH: usize = 2;
-    /// The vendor's own.
+    /// First byte of the vendor's own registers.
     pub const BODY: usize = 3;
 }
 
@@ -139,7 +139,7 @@ pub mod power_budgeting {
 
 /// Offsets in the extended Vendor-Specific capability (PCIe Base §7.9.5).
 pub mod extended_vendor_specific {
-    /// The vendor's own, behind the two headers.
+    /// First byte of the vendor's own registers, after the two headers.
     pub const BODY: usize = 8;
 }
 
@@ -173,8 +173,7 @@ pub mod l1_pm_substates {
     pub const CONTROL_2: usize = 12;
 }
 
-/// Defines the ids of a list. A number is always one and the same value: that of its name where it
-/// has one.
+/// Defines the ids of a list. Each number has exactly one value: the named one if it has a name.
 macro_rules! ids {
     (
         $(#[$meta:meta])*
@@ -187,12 +186,13 @@ macro_rules! ids {
         #[serde(into = "u16")]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)*
-            /// Any other number: nothing in this crate knows more about it. [`Self::of`] makes it.
+            /// Any other number, about which this crate knows nothing more. [`Self::of`] creates
+            /// it.
             Other($number),
         }
 
         impl $name {
-            /// All ids that have a name here.
+            /// All ids that have a name.
             pub const NAMED: &[Self] = &[$(Self::$variant),*];
 
             /// Returns the id with this number.
@@ -224,7 +224,7 @@ macro_rules! ids {
 
 ids! {
     /// Ids of the list that starts at the Capabilities Pointer (`PCI_CAP_ID_*`). Every table about
-    /// capabilities in the host driver is a `match` on this without a wildcard.
+    /// capabilities in the host driver is a `match` on this type without a wildcard.
     pub enum ConventionalId: u8 {
         /// PCI Power Management (`PCI_CAP_ID_PM`).
         PowerManagement = 0x01,
@@ -241,7 +241,7 @@ ids! {
 
 ids! {
     /// Ids of the list that starts at 100h (`PCI_EXT_CAP_ID_*`). Every table about capabilities in
-    /// the host driver is a `match` on this without a wildcard.
+    /// the host driver is a `match` on this type without a wildcard.
     pub enum ExtendedId: u16 {
         /// Advanced error reporting (`PCI_EXT_CAP_ID_ERR`).
         AdvancedErrorReporting = 0x0001,

@@ -1,4 +1,4 @@
-//! Power states of a function and the legal ways between them.
+//! Power states of a function and the legal transitions between them.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
-/// A device power state (PCIe Base §5.3.1). It is shown as Linux sysfs does (`D3hot`) and written in
-/// profiles in lower case (`d3hot`).
+/// A device power state (PCIe Base §5.3.1). It is displayed as Linux sysfs does (`D3hot`) and
+/// written in profiles in lower case (`d3hot`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all(deserialize = "kebab-case"))]
 pub enum PowerState {
-    /// Working.
+    /// The working state.
     #[default]
     D0,
     /// Light sleep, optional.
     D1,
     /// Deeper sleep, optional.
     D2,
-    /// Software-controlled off with main power present.
+    /// Software-controlled off state with main power present.
     D3hot,
     /// Main power is off.
     D3cold,
@@ -30,7 +30,7 @@ impl PowerState {
     /// All states from awake to off.
     pub const ALL: [Self; 5] = [Self::D0, Self::D1, Self::D2, Self::D3hot, Self::D3cold];
 
-    /// The state with this PMCSR `PowerState` encoding (the low two bits count).
+    /// Returns the state with this PMCSR `PowerState` encoding (the low two bits count).
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 3 {
@@ -41,7 +41,8 @@ impl PowerState {
         }
     }
 
-    /// The PMCSR `PowerState` encoding; D3cold has none of its own and shares that of D3hot.
+    /// Returns the PMCSR `PowerState` encoding. D3cold has none of its own and shares that of
+    /// D3hot.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -52,14 +53,14 @@ impl PowerState {
         }
     }
 
-    /// The state's bit in PMC `PME_Support`.
+    /// Returns the state's bit in PMC `PME_Support`.
     #[must_use]
     pub const fn pme_support_bit(self) -> u8 {
         1 << self as u8
     }
 
-    /// What a PMCSR write that asks for `to` does in this state, as far as legality goes
-    /// (PCIe Base §5.8). Whether `to` is implemented is the function's own matter.
+    /// Returns the result of a PMCSR write that requests `to` in this state, as far as legality
+    /// goes (PCIe Base §5.8). The function itself checks whether it implements `to`.
     ///
     /// | from \ to | D0 | D1 | D2 | D3hot |
     /// |---|---|---|---|---|
@@ -80,8 +81,8 @@ impl PowerState {
         }
     }
 
-    /// How long software has to wait after asking for `to` before the next access of any kind
-    /// (PCIe Base §5.9; Linux `PCI_PM_D3HOT_WAIT`, `PCI_PM_D2_DELAY`).
+    /// Returns the time that software has to wait after requesting `to`, before the next access of
+    /// any kind (PCIe Base §5.9; Linux `PCI_PM_D3HOT_WAIT`, `PCI_PM_D2_DELAY`).
     #[must_use]
     pub const fn recovery_time(self, to: Self) -> Duration {
         match (self, to) {
@@ -115,22 +116,22 @@ pub(crate) fn deserialize_shown<'de, D: Deserializer<'de>>(
         .ok_or_else(|| D::Error::custom(format!("there is no power state {shown:?}")))
 }
 
-/// What became of a request to change the power state.
+/// The result of a request to change the power state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transition {
-    /// The function is there already.
+    /// The function is in that state already.
     Same,
     /// The function changes state.
     Legal,
     /// PMC does not advertise the state: the write completes and its `PowerState` is discarded.
     Unsupported,
-    /// No edge of the state diagram leads there: discarded likewise.
+    /// The state diagram has no such edge: the `PowerState` is discarded as well.
     Illegal,
 }
 
 impl Transition {
-    /// Whether the function is in the state asked for afterwards.
+    /// Returns whether the function is in the requested state afterwards.
     #[must_use]
     pub const fn happens(self) -> bool {
         matches!(self, Self::Same | Self::Legal)

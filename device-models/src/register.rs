@@ -15,10 +15,10 @@
 //! | not touched by FLR | [`Attributes::kept_by_flr`] besides |
 //! | backed by auxiliary power | [`Attributes::aux_backed`] besides |
 //!
-//! Device models declare their registers with [`registers!`](crate::registers), and the bits of registers with
-//! [`register_bits!`](crate::register_bits). Capabilities, whose attributes depend on the profile, make [`Register`]s
-//! at run time. A [`BankDescription`] has the names of registers besides: of those that a model declares, and of those
-//! that are described in TOML.
+//! Device models declare their registers with [`registers!`](crate::registers), and the bits of
+//! registers with [`register_bits!`](crate::register_bits). The attributes of capabilities depend
+//! on the profile, so they create [`Register`]s at run time. A [`BankDescription`] also has the
+//! names of registers: those that a model declares, or those that TOML describes.
 
 mod attributes;
 mod description;
@@ -42,7 +42,7 @@ pub use typed::{Register, RegisterBits};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetKind {
-    /// Main and auxiliary power were lost: nothing is kept.
+    /// Main and auxiliary power were lost, so no state is kept.
     PowerOn,
     /// Fundamental reset (PERST#, or main power back while auxiliary power stayed).
     Fundamental,

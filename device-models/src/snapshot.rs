@@ -1,13 +1,14 @@
-//! Saving a device and restoring it: the versioned tree, and what is wrong with one that does not fit.
+//! Saving a device and restoring it: the versioned tree, and the reasons for which one does not
+//! fit.
 //!
 //! ```text
 //! {"format": 3, "profile": {"name": …, "shape": …}, "device": {…}}
 //! ```
 //!
-//! The shape is a fingerprint of config space: which registers there are and what software may do to
-//! them. Points in time are saved as the nanoseconds that are left until then, memory as the runs of
-//! it that are not zero. What is restored is exactly what was saved: a key too many or too few is an
-//! error, nothing has a default.
+//! The shape is a fingerprint of config space: its registers and the changes that software may make
+//! to them. Points in time are saved as the nanoseconds that are left until then, and memory as its
+//! runs that are not zero. The restored state is exactly the saved one: a key too many or too few
+//! is an error, and no key has a default.
 
 pub mod memory;
 
@@ -23,19 +24,19 @@ use crate::time::Time;
 /// The version of the tree that this crate writes and reads.
 pub const FORMAT: u64 = 3;
 
-/// Where in the tree a device model's state is, for messages.
+/// The place of a device model's state in the tree, for messages.
 pub const MODEL: &str = "function.model";
 
-/// Why a tree cannot be restored. The device is what it was before.
+/// Reasons for which a tree cannot be restored. The device keeps its earlier state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RestoreError {
     /// The tree has another version.
     #[error("the saved state has format {found}; this program reads format {FORMAT}")]
     Format {
-        /// What it says.
+        /// The version in the tree.
         found: Value,
     },
-    /// It was saved from a device of another profile.
+    /// The tree was saved from a device of another profile.
     #[error("the state was saved from profile {saved:?}, but the device has profile {here:?}")]
     Profile {
         /// Profile of the saved device.
@@ -53,12 +54,12 @@ pub enum RestoreError {
         /// Shape of this device.
         here: String,
     },
-    /// A part of the tree is not what this device saves there.
+    /// A part of the tree does not fit this device.
     #[error("{at}: {reason}")]
     Part {
-        /// Where in the tree, keys with dots between.
+        /// Place in the tree: keys with dots between.
         at: String,
-        /// What is wrong.
+        /// Reason for which the part does not fit.
         reason: String,
     },
     /// More clients are connected than the saved device had.
@@ -72,7 +73,7 @@ pub enum RestoreError {
 }
 
 impl RestoreError {
-    /// The part at `at` is wrong.
+    /// Creates the error of a wrong part at `at`.
     #[must_use]
     pub fn part(at: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Part {
@@ -82,22 +83,24 @@ impl RestoreError {
     }
 }
 
-/// The tree of plain data: numbers, strings, lists and structs of them, which always have one.
+/// Returns the tree of plain data: numbers, strings, lists and structs of them, which always have
+/// one.
 #[must_use]
 pub fn tree<T: Serialize + ?Sized>(state: &T) -> Value {
     serde_json::to_value(state).unwrap_or_default()
 }
 
-/// The tree of these members, which [`tree`] would copy.
+/// Returns the tree of these members, which [`tree`] would copy.
 pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     let members = members.map(|(key, member)| (key.to_owned(), member));
     Value::Object(members.into_iter().collect())
 }
 
-/// Reads what [`tree`] made. `at` says where it stands, for messages.
+/// Reads the result of [`tree`]. `at` is its place in the whole tree, for messages.
 ///
 /// # Errors
-/// It is not what [`tree`] makes of any `T`: a key is missing or surplus, or a value is no such value.
+/// The tree is not the result of [`tree`] for any `T`: a key is missing or surplus, or a value has
+/// the wrong type.
 pub fn read<T: Serialize + DeserializeOwned>(at: &str, saved: &Value) -> Result<T, RestoreError> {
     let state = T::deserialize(saved).map_err(|error| RestoreError::part(at, error.to_string()))?;
     // Options may be absent as far as serde is concerned, and unknown keys be ignored.
@@ -105,7 +108,7 @@ pub fn read<T: Serialize + DeserializeOwned>(at: &str, saved: &Value) -> Result<
     Ok(state)
 }
 
-/// Refuses a tree that is not what comes back when it is saved again.
+/// Refuses a tree that differs from `back`, the tree that the restored state saves again.
 pub(crate) fn same(at: &str, saved: &Value, back: &Value) -> Result<(), RestoreError> {
     if saved == back {
         Ok(())
@@ -114,7 +117,7 @@ pub(crate) fn same(at: &str, saved: &Value, back: &Value) -> Result<(), RestoreE
     }
 }
 
-/// The first place below `at` where a tree differs from what it was read as.
+/// Returns the error of the first place below `at` where a tree differs from `expected`.
 fn difference(at: &str, saved: &Value, expected: &Value) -> RestoreError {
     if let (Value::Object(saved), Value::Object(expected)) = (saved, expected) {
         if let Some(key) = expected.keys().find(|key| !saved.contains_key(*key)) {
@@ -133,13 +136,13 @@ fn difference(at: &str, saved: &Value, expected: &Value) -> RestoreError {
     RestoreError::part(at, "this is not in the form in which it is saved")
 }
 
-/// Nanoseconds from `now` to `deadline`, zero if it has passed.
+/// Returns the nanoseconds from `now` to `deadline`, zero if it has passed.
 #[must_use]
 pub fn left(now: Time, deadline: Time) -> u64 {
     nanos(deadline.since(now))
 }
 
-/// The point in time that is `left` nanoseconds from `now`.
+/// Returns the point in time `left` nanoseconds after `now`.
 #[must_use]
 pub fn due(now: Time, left: u64) -> Time {
     now.after(Duration::from_nanos(left))
@@ -149,7 +152,7 @@ pub(crate) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Bytes as two hexadecimal digits each.
+/// Returns bytes as two hexadecimal digits each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     // Without a table, for the compiler to do many at once.
     let digit = |digit: u8| digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 });
@@ -160,7 +163,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     String::from_utf8(pairs.into_flattened()).unwrap_or_default()
 }
 
-/// Bytes in the form of [`hex`].
+/// Serialises bytes in the form of [`hex`].
 pub(crate) mod bytes {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -174,7 +177,7 @@ pub(crate) mod bytes {
     }
 }
 
-/// The bytes of what [`hex`] made.
+/// Returns the bytes of a text in the form of [`hex`].
 pub(crate) fn unhex(at: &str, text: &str) -> Result<Vec<u8>, RestoreError> {
     let digit = |c: u8| char::from(c).to_digit(16).map(|digit| digit as u8);
     let pairs = text.as_bytes().chunks(2);
@@ -207,7 +210,7 @@ impl Fingerprint {
     }
 }
 
-/// Power states under the names they are shown with.
+/// Serialises power states under the names that are displayed.
 pub(crate) mod power_state {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,12 +1,12 @@
-//! Virtual time: the core is told what time it is and answers with deadlines.
+//! Virtual time: callers tell the core the time, and the core returns deadlines.
 
 use std::fmt;
 use std::time::Duration;
 
 /// A point in time, in nanoseconds since an origin of the caller's choice.
 ///
-/// The daemon counts from its start on the monotonic clock, a test from wherever it likes. Nothing
-/// in this crate reads a clock.
+/// The daemon counts from its start on the monotonic clock, and a test from any origin. Nothing in
+/// this crate reads a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -14,25 +14,26 @@ impl Time {
     /// The origin.
     pub const ZERO: Self = Self(0);
 
-    /// The point `nanos` nanoseconds after the origin.
+    /// Creates the point `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since the origin.
+    /// Returns the nanoseconds since the origin.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Time passed since `earlier`, zero if that lies in the future.
+    /// Returns the time passed since `earlier`, zero if that lies in the future.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The point `span` later. Saturates at the end of time, about 584 years after the origin.
+    /// Returns the point `span` later. It saturates at the end of time, about 584 years after the
+    /// origin.
     #[must_use]
     pub const fn after(self, span: Duration) -> Self {
         let nanos = span.as_secs().saturating_mul(1_000_000_000);
@@ -47,7 +48,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// The earlier of two deadlines, where `None` means never.
+/// Returns the earlier of two deadlines, where `None` means never.
 #[must_use]
 pub fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
     match (a, b) {

@@ -1,4 +1,4 @@
-//! What software did that hardware leaves undefined, forbids or silently drops.
+//! Actions of software that hardware leaves undefined, forbids or silently drops.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,16 +8,16 @@ use crate::power::{self, PowerState};
 use crate::snapshot::RestoreError;
 use crate::time::Time;
 
-/// Records kept for inspection; older ones are only counted.
+/// Number of records kept for inspection. Older ones are only counted.
 const KEPT: usize = 64;
-/// Rules of device models that are counted by name; violations of further ones count in
+/// Number of a model's rules that are counted by name. Violations of further rules are counted in
 /// [`OTHER_RULES`].
 const RULES: usize = 64;
-/// Stands for the rules past the first [`RULES`].
+/// Name for all rules past the first [`RULES`].
 const OTHER_RULES: &str = "other";
-/// Stands before the rule in the name of a model's violation.
+/// Prefix of the rule in the name of a model's violation.
 const MODEL: &str = "model.";
-/// Bytes of a rule's name, and of the text of one violation.
+/// Maximum length in bytes of a rule's name, and of the text of one violation.
 const RULE_LENGTH: usize = 64;
 const TEXT_LENGTH: usize = 256;
 
@@ -28,21 +28,21 @@ const TEXT_LENGTH: usize = 256;
 pub enum Violation {
     /// An access before the recovery time of a transition or reset was over (PCIe Base §5.9).
     TooEarly {
-        /// How much too early, in nanoseconds.
+        /// Time by which the access was too early, in nanoseconds.
         early_nanos: u64,
     },
-    /// PMCSR was asked for a state that no edge of the state diagram reaches.
+    /// Software requested in PMCSR a state that no edge of the state diagram reaches.
     IllegalTransition {
         /// State at the time.
         #[serde(deserialize_with = "power::deserialize_shown")]
         from: PowerState,
-        /// State asked for.
+        /// Requested state.
         #[serde(deserialize_with = "power::deserialize_shown")]
         to: PowerState,
     },
-    /// PMCSR was asked for a state that PMC does not advertise.
+    /// Software requested in PMCSR a state that PMC does not advertise.
     UnsupportedState {
-        /// State asked for.
+        /// Requested state.
         #[serde(deserialize_with = "power::deserialize_shown")]
         to: PowerState,
     },
@@ -56,17 +56,17 @@ pub enum Violation {
     DecodeOff,
     /// The function went to sleep with transactions pending (PCIe Base §5.3.1.4).
     TransactionsPending,
-    /// Something that the device model noticed.
+    /// The device model noticed a violation.
     Model {
         /// Name of the rule, which is the model's own.
         rule: String,
-        /// What software did.
+        /// The action of software.
         text: String,
     },
 }
 
 impl Violation {
-    /// A violation of a rule of the device model. Both strings are cut to their limits.
+    /// Creates a violation of a rule of the device model. Both strings are cut to their limits.
     pub(crate) fn of_model(rule: &str, text: &str) -> Self {
         Self::Model {
             rule: cut(rule, RULE_LENGTH).to_owned(),
@@ -75,7 +75,7 @@ impl Violation {
     }
 }
 
-/// The first `most` bytes of a text, or a few less so that its last character is whole.
+/// Returns the first `most` bytes of a text, or a few less so that its last character is whole.
 pub(crate) fn cut(text: &str, most: usize) -> &str {
     let ends = (0..=most.min(text.len())).rev();
     let mut pieces = ends.filter_map(|end| text.get(..end));
@@ -91,16 +91,16 @@ const KINDS: [&str; 6] = [
     "transactions-pending",
 ];
 
-/// The violations seen: counted by kind, the last ones kept with their time.
+/// The recorded violations: all are counted by kind, and the last ones are kept with their time.
 #[derive(Debug, Default)]
 pub struct Violations {
     counts: [u64; KINDS.len()],
-    /// By name, those of the device model.
+    /// Counts of the device model's rules, by name.
     rules: BTreeMap<String, u64>,
     last: VecDeque<(Time, Violation)>,
 }
 
-/// What is saved of [`Violations`]: the records are of another clock.
+/// The saved state of [`Violations`]: counts only, since the records have times of another clock.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedViolations {
@@ -121,7 +121,7 @@ impl Violations {
         }
     }
 
-    /// Makes violations of what was saved; `at` says where in the tree that stands.
+    /// Restores violations from a saved state. `at` is its place in the tree.
     pub(crate) fn restored(at: &str, saved: SavedViolations) -> Result<Self, RestoreError> {
         let SavedViolations { counts, rules } = saved;
         // The one that stands for all further rules comes on top.
@@ -136,7 +136,7 @@ impl Violations {
         })
     }
 
-    /// Counts and keeps one.
+    /// Counts and keeps a violation.
     pub fn record(&mut self, now: Time, violation: Violation) {
         let count = self.count_of(&violation);
         *count = count.saturating_add(1);
@@ -163,7 +163,7 @@ impl Violations {
         }
     }
 
-    /// All counts together.
+    /// Returns the sum of all counts.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts
@@ -197,7 +197,7 @@ impl Violations {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ViolationReport {
-    /// All counts together.
+    /// Sum of all counts.
     pub total: u64,
     /// Counts by kind, with 0 for kinds that did not occur; those of a model's rules are
     /// `model.RULE`.

@@ -90,16 +90,16 @@ impl Default for AerConfig {
     }
 }
 
-/// What is wrong with an [`AerConfig`].
+/// The mistake in an [`AerConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AerConfigError {
-    /// There are two versions.
+    /// The version is neither 1 nor 2.
     #[error("version {0}: AER has versions 1 and 2")]
     Version(u8),
 }
 
 impl AerConfigError {
-    /// The key at fault.
+    /// Returns the key at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -116,10 +116,10 @@ pub struct AdvancedErrorReporting {
 }
 
 impl AdvancedErrorReporting {
-    /// Makes the capability, no error logged.
+    /// Creates the capability without a logged error.
     ///
     /// # Errors
-    /// [`AerConfigError`] says which key is wrong.
+    /// [`AerConfigError`] with the wrong key.
     pub fn new(config: &AerConfig) -> Result<Self, AerConfigError> {
         let AerConfig {
             offset: _,
@@ -173,14 +173,14 @@ impl AdvancedErrorReporting {
         })
     }
 
-    /// Whether an Unsupported Request is a fatal error here.
+    /// Returns whether the severity of an Unsupported Request is fatal.
     #[must_use]
     pub fn unsupported_request_is_fatal(&self) -> bool {
         self.registers.get::<u32>(UNCORRECTABLE_SEVERITY) & UNSUPPORTED_REQUEST != 0
     }
 
-    /// Logs an Unsupported Request that the function received (PCIe Base §6.2.3.2.4): an advisory
-    /// one as correctable, and as uncorrectable only where advisory errors are not masked.
+    /// Logs an Unsupported Request that the function received (PCIe Base §6.2.3.2.4). An advisory
+    /// one is logged as correctable, and as uncorrectable only if advisory errors are not masked.
     pub fn record_unsupported_request(&mut self, advisory: bool) {
         if advisory {
             let status: u32 = self.registers.get(CORRECTABLE_STATUS);

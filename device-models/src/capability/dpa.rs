@@ -5,7 +5,7 @@
 //! | +4 | Capability: `Substate_Max`, latency unit, power scale, transition latencies | RO |
 //! | +8 | Latency Indicator: which of the two latencies a substate has | RO |
 //! | +C | Status: substate RO, Substate Control Enabled RW1C, set by reset | |
-//! | +E | Control: substate asked for | RW |
+//! | +E | Control: requested substate | RW |
 //! | +10 | power allocated to each substate, a byte each | RO |
 
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub struct DpaConfig {
     /// The two transition latencies, in that unit.
     #[serde(default)]
     pub latency: [u8; 2],
-    /// Bit n: substate n has the second latency.
+    /// Bit n set: substate n has the second latency.
     #[serde(default)]
     pub latency_indicator: u32,
 }
@@ -89,7 +89,7 @@ const fn watts() -> u8 {
     1
 }
 
-/// What is wrong with a [`DpaConfig`].
+/// The mistake in a [`DpaConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DpaConfigError {
     /// A function has 1 to 32 substates.
@@ -111,7 +111,7 @@ pub enum DpaConfigError {
 }
 
 impl DpaConfigError {
-    /// The key at fault.
+    /// Returns the key at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -125,15 +125,15 @@ impl DpaConfigError {
 #[derive(Debug)]
 pub struct DynamicPowerAllocation {
     registers: Block,
-    /// Where the transition under way leads.
+    /// The substate to which the transition in progress leads.
     target: u8,
 }
 
 impl DynamicPowerAllocation {
-    /// Makes the capability in substate 0.
+    /// Creates the capability in substate 0.
     ///
     /// # Errors
-    /// [`DpaConfigError`] says which key is wrong.
+    /// [`DpaConfigError`] with the wrong key.
     pub fn new(config: &DpaConfig) -> Result<Self, DpaConfigError> {
         let DpaConfig {
             offset: _,
@@ -193,7 +193,7 @@ impl DynamicPowerAllocation {
         self.registers.get(STATUS)
     }
 
-    /// How long the transition under way takes; `None` if there is none.
+    /// Returns the duration of the transition in progress, if there is one.
     #[must_use]
     pub fn transition_latency(&self) -> Option<Duration> {
         if self.target == self.status().substate() {
@@ -214,7 +214,7 @@ impl DynamicPowerAllocation {
         Some(Duration::from_millis(unit * u64::from(latency)))
     }
 
-    /// The transition under way is over.
+    /// Ends the transition in progress.
     pub fn settle(&mut self) {
         self.show(self.target);
     }
@@ -252,8 +252,9 @@ impl Capability for DynamicPowerAllocation {
         &mut self.registers
     }
 
-    /// During a transition Status shows the one of the two substates that draws more, the lower
-    /// number. Substates that do not exist are ignored, which the specification leaves undefined.
+    /// Handles a write. During a transition Status shows the substate of the two that draws more
+    /// power, the lower number. Substates that do not exist are ignored, which the specification
+    /// leaves undefined.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         self.registers.write(index, write);
         let asked = self.registers.get::<u16>(CONTROL) as u8;

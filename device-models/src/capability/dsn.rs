@@ -23,16 +23,16 @@ pub struct DsnConfig {
     pub serial: String,
 }
 
-/// Why a text is not a serial number.
+/// The text is not a serial number.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("\"{serial}\" is not a serial number; write eight bytes as \"00-1b-21-ff-ff-aa-bb-cc\"")]
 pub struct DsnConfigError {
-    /// What was given.
+    /// The text.
     pub serial: String,
 }
 
 impl DsnConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         "serial"
@@ -46,7 +46,7 @@ pub struct DeviceSerialNumber {
 }
 
 impl DeviceSerialNumber {
-    /// Makes the capability.
+    /// Creates the capability.
     ///
     /// # Errors
     /// The serial number is not eight hexadecimal bytes joined by dashes.
@@ -63,7 +63,7 @@ impl DeviceSerialNumber {
         })
     }
 
-    /// The EUI-64.
+    /// Returns the EUI-64.
     #[must_use]
     pub fn serial(&self) -> u64 {
         u64::from(self.registers.read(2)) << 32 | u64::from(self.registers.read(1))

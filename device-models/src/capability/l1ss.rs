@@ -6,8 +6,8 @@
 //! | +8 | L1 PM Substates Control 1 | enables and `LTR_L1.2_THRESHOLD` RW, kept by FLR |
 //! | +C | L1 PM Substates Control 2 | `T_POWER_ON` RW, kept by FLR |
 //!
-//! There is no link below the function whose power the substates could save: the registers are
-//! storage. Fields of a substate that the function does not have are read-only zero.
+//! The model has no link whose power the substates could save, so the registers are storage. Fields
+//! of a substate that the function does not have are read-only zero.
 
 use bitfield_struct::bitfield;
 use serde::Deserialize;
@@ -120,27 +120,27 @@ impl Default for L1ssConfig {
     }
 }
 
-/// Why substates cannot be as described.
+/// Reasons for which the substates are impossible.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum L1ssConfigError {
-    /// Not one of the three units.
+    /// The unit is not one of the three.
     #[error("no encoding for a unit of {scale_us} µs; the choice is {POWER_ON_SCALE_US:?}")]
     PowerOnScale {
-        /// Unit asked for.
+        /// Requested unit.
         scale_us: u16,
     },
-    /// Five bits.
+    /// The value does not fit five bits.
     #[error(
         "{value} is more than the five bits of T_POWER_ON hold; at most 31, or take a larger power-on-scale-us"
     )]
     PowerOnValue {
-        /// Value asked for.
+        /// Requested value.
         value: u8,
     },
 }
 
 impl L1ssConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -157,7 +157,7 @@ pub struct L1PmSubstates {
 }
 
 impl L1PmSubstates {
-    /// Makes the capability.
+    /// Creates the capability.
     ///
     /// # Errors
     /// `T_POWER_ON` has no encoding.

@@ -21,7 +21,7 @@ pub struct MaxLatency {
     /// Latency in units of the scale.
     #[bits(10)]
     pub value: u16,
-    /// Unit: 32 to the power of this in ns; 6 and 7 are not permitted.
+    /// Unit: 32 to the power of this value, in ns. The values 6 and 7 are not permitted.
     #[bits(3)]
     pub scale: u8,
     #[bits(3)]
@@ -31,7 +31,7 @@ pub struct MaxLatency {
 register_bits!(MaxLatency: u16);
 
 impl MaxLatency {
-    /// The latency in ns, `None` with a scale that is not permitted.
+    /// Returns the latency in ns, or `None` with a scale that is not permitted.
     #[must_use]
     pub fn nanoseconds(self) -> Option<u64> {
         (self.scale() < 6).then(|| u64::from(self.value()) << (5 * self.scale()))
@@ -53,7 +53,7 @@ pub struct LatencyToleranceReporting {
 }
 
 impl LatencyToleranceReporting {
-    /// Makes the capability.
+    /// Creates the capability.
     #[must_use]
     pub fn new(_config: &LtrConfig) -> Self {
         let fields = MaxLatency::new().with_value(0x3ff).with_scale(0x7);

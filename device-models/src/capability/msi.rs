@@ -26,10 +26,10 @@ use crate::snapshot::{self, RestoreError};
 #[derive(PartialEq, Eq)]
 pub struct MsiControl {
     pub enable: bool,
-    /// Vectors the function can use, as a power of two.
+    /// Number of vectors that the function can use, as a power of two.
     #[bits(3)]
     pub multiple_message_capable: u8,
-    /// Vectors software allocated, as a power of two.
+    /// Number of vectors that software allocated, as a power of two.
     #[bits(3)]
     pub multiple_message_enable: u8,
     pub address_64: bool,
@@ -48,11 +48,12 @@ const CONTROL_DWORD: usize = 0;
 pub struct MsiConfig {
     /// Offset in config space.
     pub offset: Option<u16>,
-    /// Vectors: 1, 2, 4, 8, 16 or 32.
+    /// Number of vectors: 1, 2, 4, 8, 16 or 32.
     pub vectors: u16,
-    /// 64-bit address; mandatory for a PCI Express endpoint that is not a legacy one.
+    /// The address has 64 bits, which is mandatory for a PCI Express endpoint that is not a legacy
+    /// one.
     pub address_64: bool,
-    /// Mask and pending bits.
+    /// The capability has mask and pending bits.
     pub per_vector_mask: bool,
 }
 
@@ -67,16 +68,16 @@ impl Default for MsiConfig {
     }
 }
 
-/// What is wrong with an [`MsiConfig`].
+/// The mistake in an [`MsiConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MsiConfigError {
-    /// Vectors come in powers of two.
+    /// The number of vectors is not a permitted power of two.
     #[error("{0} vectors: MSI has 1, 2, 4, 8, 16 or 32")]
     Vectors(u16),
 }
 
 impl MsiConfigError {
-    /// The key at fault.
+    /// Returns the key at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -94,10 +95,10 @@ pub struct Msi {
 }
 
 impl Msi {
-    /// Makes the capability, disabled.
+    /// Creates the capability, disabled.
     ///
     /// # Errors
-    /// [`MsiConfigError`] says which key is wrong.
+    /// [`MsiConfigError`] with the wrong key.
     pub fn new(config: &MsiConfig) -> Result<Self, MsiConfigError> {
         let MsiConfig {
             offset: _,
@@ -142,19 +143,19 @@ impl Msi {
         self.registers.get(CONTROL)
     }
 
-    /// MSI Enable.
+    /// Returns MSI Enable.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.control().enable()
     }
 
-    /// Vectors that the function can use.
+    /// Returns the number of vectors that the function can use.
     #[must_use]
     pub fn vectors(&self) -> u16 {
         1 << self.control().multiple_message_capable()
     }
 
-    /// Vectors that software allocated.
+    /// Returns the number of vectors that software allocated.
     #[must_use]
     pub fn allocated(&self) -> u16 {
         1 << self.control().multiple_message_enable()
@@ -174,9 +175,9 @@ impl Msi {
         }
     }
 
-    /// The function raises `vector`. Returns the vector whose message goes out now; vectors beyond
-    /// the allocated ones share those. A masked one becomes pending, as does one that may not be
-    /// sent for want of bus mastering; without pending bits the latter is lost.
+    /// Raises `vector` and returns the vector whose message goes out now. Vectors beyond the
+    /// allocated ones share those. A masked vector becomes pending. A vector that cannot be sent
+    /// without bus mastering becomes pending too, or is lost if there are no pending bits.
     pub fn raise(&mut self, vector: u16, bus_master: bool) -> Option<u16> {
         if !self.enabled() {
             return None;
@@ -198,13 +199,13 @@ impl Msi {
         }
     }
 
-    /// The cause of `vector` is gone: a message not yet sent is not sent any more.
+    /// Withdraws `vector`, whose cause has gone: a message that is not sent yet will not be sent.
     pub fn withdraw(&mut self, vector: u16) {
         let bit = 1_u32 << (vector % self.allocated());
         self.set_pending(self.pending() & !bit);
     }
 
-    /// Takes one pending vector whose message can go now.
+    /// Removes and returns a pending vector whose message can go now.
     pub fn next_pending(&mut self, bus_master: bool) -> Option<u16> {
         if !self.enabled() || !bus_master {
             return None;
@@ -236,8 +237,8 @@ impl Capability for Msi {
         &mut self.registers
     }
 
-    /// More vectors than the function has cannot be allocated: Multiple Message Enable is clamped,
-    /// which the specification leaves undefined.
+    /// Handles a write. Software cannot allocate more vectors than the function has: Multiple
+    /// Message Enable is clamped, which the specification leaves undefined.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         let changed = self.registers.write(index, write).changed();
         self.clamp_allocation();

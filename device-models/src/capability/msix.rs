@@ -1,5 +1,4 @@
-//! MSI-X, id 11h (PCIe Base §7.7.2, §6.1.4): the capability, and the table and Pending Bit Array it
-//! points to.
+//! MSI-X, id 11h (PCIe Base §7.7.2, §6.1.4): the capability, and its table and Pending Bit Array.
 //!
 //! | offset | register | attributes |
 //! |---|---|---|
@@ -7,8 +6,8 @@
 //! | +4 | Table Offset and BIR | RO |
 //! | +8 | PBA Offset and BIR | RO |
 //!
-//! A table entry is address low, address high, data, vector control; of the last only the mask bit
-//! exists, and it resets to one.
+//! A table entry is address low, address high, data, vector control. Of vector control only the
+//! mask bit exists, and it resets to one.
 
 use bitfield_struct::bitfield;
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,7 @@ use crate::snapshot::{self, RestoreError};
 #[bitfield(u16)]
 #[derive(PartialEq, Eq)]
 pub struct MsixControl {
-    /// Number of vectors less one.
+    /// Number of vectors minus one.
     #[bits(11)]
     pub table_size: u16,
     #[bits(3)]
@@ -48,15 +47,16 @@ const MASK: u32 = 1;
 pub struct MsixConfig {
     /// Offset in config space.
     pub offset: Option<u16>,
-    /// Vectors, 1 to 2048.
+    /// Number of vectors, 1 to 2048.
     pub vectors: u16,
     /// BAR that holds the table.
     pub table_bar: u8,
-    /// Where in that BAR, a multiple of 8.
+    /// Offset of the table in that BAR, a multiple of 8.
     pub table_offset: u32,
-    /// BAR that holds the Pending Bit Array; left out: that of the table.
+    /// BAR that holds the Pending Bit Array. If absent, the BAR of the table.
     pub pba_bar: Option<u8>,
-    /// Where in that BAR, a multiple of 8; left out: behind the table, at a multiple of 2 KiB.
+    /// Offset of the Pending Bit Array in its BAR, a multiple of 8. If absent, after the table, at
+    /// a multiple of 2 KiB.
     pub pba_offset: Option<u32>,
 }
 
@@ -73,29 +73,29 @@ impl Default for MsixConfig {
     }
 }
 
-/// What is wrong with an [`MsixConfig`].
+/// The mistake in an [`MsixConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MsixConfigError {
-    /// The table has 1 to 2048 entries.
+    /// The number of vectors is not in 1 to 2048.
     #[error("{0} vectors: MSI-X has 1 to 2048")]
     Vectors(u16),
-    /// Table and PBA are in a BAR.
+    /// The BAR of the table or PBA does not exist.
     #[error("BAR {bar} does not exist; {key} is 0 to 5")]
     Bar {
         /// Key at fault.
         key: &'static str,
-        /// BAR asked for.
+        /// Requested BAR.
         bar: u8,
     },
-    /// The low three bits of an offset hold the BAR.
+    /// The offset is not a multiple of 8. Its low three bits hold the BAR.
     #[error("{offset:#x} is not a multiple of 8")]
     Unaligned {
         /// Key at fault.
         key: &'static str,
-        /// Offset asked for.
+        /// Requested offset.
         offset: u32,
     },
-    /// Table and PBA may share pages but not bytes.
+    /// Table and PBA overlap. They may share pages but not bytes.
     #[error(
         "the Pending Bit Array at {pba:#x} overlaps the table, which ends at {table_end:#x}; move it behind"
     )]
@@ -108,7 +108,7 @@ pub enum MsixConfigError {
 }
 
 impl MsixConfigError {
-    /// The key at fault.
+    /// Returns the key at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -152,16 +152,16 @@ pub struct Msix {
     registers: Block,
     table: Extent,
     pba: Extent,
-    /// Four DWORDs an entry.
+    /// The table, four DWORDs per entry.
     entries: Vec<u32>,
     pending: Vec<u64>,
 }
 
 impl Msix {
-    /// Makes the capability, disabled, every vector masked.
+    /// Creates the capability, disabled and with every vector masked.
     ///
     /// # Errors
-    /// [`MsixConfigError`] says which key is wrong.
+    /// [`MsixConfigError`] with the wrong key.
     pub fn new(config: &MsixConfig) -> Result<Self, MsixConfigError> {
         let MsixConfig {
             offset: _,
@@ -234,43 +234,43 @@ impl Msix {
         }
     }
 
-    /// MSI-X Enable.
+    /// Returns MSI-X Enable.
     #[must_use]
     pub fn enabled(&self) -> bool {
         self.control().enable()
     }
 
-    /// Function Mask.
+    /// Returns Function Mask.
     #[must_use]
     pub fn function_masked(&self) -> bool {
         self.control().function_mask()
     }
 
-    /// Vectors in the table.
+    /// Returns the number of vectors in the table.
     #[must_use]
     pub fn vectors(&self) -> u16 {
         self.control().table_size() + 1
     }
 
-    /// The table's place.
+    /// Returns the range of the table.
     #[must_use]
     pub const fn table_extent(&self) -> Extent {
         self.table
     }
 
-    /// The Pending Bit Array's place.
+    /// Returns the range of the Pending Bit Array.
     #[must_use]
     pub const fn pba_extent(&self) -> Extent {
         self.pba
     }
 
-    /// Whether table or PBA lie in `bar`.
+    /// Returns whether table or PBA lie in `bar`.
     #[must_use]
     pub const fn uses_bar(&self, bar: u8) -> bool {
         self.table.bar == bar || self.pba.bar == bar
     }
 
-    /// The register at the DWORD-aligned `offset` of `bar`, if table or PBA lie there.
+    /// Returns the register at the DWORD-aligned `offset` of `bar`, if table or PBA lie there.
     #[must_use]
     pub fn window(&self, bar: u8, offset: u64) -> Option<MsixRegister> {
         self.table
@@ -279,7 +279,7 @@ impl Msix {
             .or_else(|| self.pba.dword(bar, offset).map(MsixRegister::Pba))
     }
 
-    /// The DWORD at `offset` of a BAR, if it is one of the table or the PBA.
+    /// Returns the DWORD at `offset` of a BAR, if it belongs to the table or the PBA.
     #[must_use]
     pub fn value_at(&self, bar: u8, offset: u64) -> Option<u32> {
         self.window(bar, offset)
@@ -298,7 +298,7 @@ impl Msix {
         }
     }
 
-    /// Writes a DWORD of the table; the PBA ignores writes. Returns whether a mask bit changed.
+    /// Writes a DWORD of the table. The PBA ignores writes. Returns whether a mask bit changed.
     pub fn table_write(&mut self, register: MsixRegister, write: DwordWrite) -> bool {
         let MsixRegister::Table(index) = register else {
             return false;
@@ -316,7 +316,7 @@ impl Msix {
         index % 4 == VECTOR_CONTROL && *dword != before
     }
 
-    /// Whether the table masks `vector`; one that does not exist is masked.
+    /// Returns whether the table masks `vector`. A vector that does not exist is masked.
     #[must_use]
     pub fn vector_masked(&self, vector: u16) -> bool {
         self.entries
@@ -341,8 +341,8 @@ impl Msix {
         }
     }
 
-    /// The function raises `vector`. Returns it if its message goes out now; a masked one, or one
-    /// that may not be sent for want of bus mastering, becomes pending.
+    /// Raises `vector` and returns it if its message goes out now. A masked vector becomes pending,
+    /// and so does one that cannot be sent without bus mastering.
     pub fn raise(&mut self, vector: u16, bus_master: bool) -> Option<u16> {
         if !self.enabled() || vector >= self.vectors() {
             return None;
@@ -354,12 +354,12 @@ impl Msix {
         None
     }
 
-    /// The cause of `vector` is gone: a message not yet sent is not sent any more.
+    /// Withdraws `vector`, whose cause has gone: a message that is not sent yet will not be sent.
     pub fn withdraw(&mut self, vector: u16) {
         self.set_pending(vector, false);
     }
 
-    /// Takes one pending vector whose message can go now.
+    /// Removes and returns a pending vector whose message can go now.
     pub fn next_pending(&mut self, bus_master: bool) -> Option<u16> {
         if !self.enabled() || !bus_master || self.function_masked() {
             return None;
@@ -374,7 +374,7 @@ impl Msix {
     }
 }
 
-/// What is saved of the capability: the places of table and PBA are the profile's.
+/// The saved state of the capability. The places of table and PBA are in the profile.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SavedMsix {

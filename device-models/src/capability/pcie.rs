@@ -41,7 +41,7 @@ pub enum PcieType {
     Endpoint,
     /// Legacy PCI Express Endpoint.
     LegacyEndpoint,
-    /// Root Complex Integrated Endpoint: it has no link.
+    /// Root Complex Integrated Endpoint, which has no link.
     RootComplexIntegratedEndpoint,
 }
 
@@ -55,8 +55,8 @@ impl PcieType {
     }
 }
 
-/// The `[capabilities.pcie]` table of a profile. A register given as such replaces what the other
-/// keys would make of it.
+/// The `[capabilities.pcie]` table of a profile. A register given as a number replaces the value
+/// that the other keys would give it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct PcieConfig {
@@ -123,22 +123,22 @@ impl Default for PcieConfig {
     }
 }
 
-/// What is wrong with a [`PcieConfig`].
+/// The mistake in a [`PcieConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PcieConfigError {
-    /// Link speeds are numbered.
+    /// The link speed has no number.
     #[error("link speed {0}: speeds are 1 (2.5 GT/s) to 6 (64 GT/s)")]
     LinkSpeed(u8),
-    /// Not every number of lanes exists.
+    /// The number of lanes does not exist.
     #[error("{0} lanes: a link has 1, 2, 4, 8, 12, 16 or 32")]
     LinkWidth(u8),
-    /// Payload sizes are powers of two.
+    /// The payload size is not a permitted power of two.
     #[error("a payload of {0} bytes: sizes are 128, 256, 512, 1024, 2048 and 4096")]
     MaxPayload(u16),
 }
 
 impl PcieConfigError {
-    /// The key at fault.
+    /// Returns the key at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -156,11 +156,11 @@ pub struct PciExpress {
 }
 
 impl PciExpress {
-    /// Makes the capability. `aux_power` shows in Device Status and keeps `Aux Power PM Enable` over
-    /// fundamental resets.
+    /// Creates the capability. `aux_power` is shown in Device Status and keeps `Aux Power PM
+    /// Enable` over fundamental resets.
     ///
     /// # Errors
-    /// [`PcieConfigError`] says which key is wrong.
+    /// [`PcieConfigError`] with the wrong key.
     pub fn new(config: &PcieConfig, aux_power: bool) -> Result<Self, PcieConfigError> {
         if !(1..=6).contains(&config.link_speed) {
             return Err(PcieConfigError::LinkSpeed(config.link_speed));
@@ -216,20 +216,20 @@ impl PciExpress {
         self.registers.set(DEVICE_STATUS, status);
     }
 
-    /// Function Level Reset Capability.
+    /// Returns whether the function has FLR.
     #[must_use]
     pub fn has_flr(&self) -> bool {
         self.device_capabilities().function_level_reset()
     }
 
-    /// Transactions Pending follows the function's DMA.
+    /// Sets Transactions Pending, which follows the function's DMA.
     pub fn set_transactions_pending(&mut self, pending: bool) {
         let status = self.device_status().with_transactions_pending(pending);
         self.set_device_status(status);
     }
 
-    /// Logs an Unsupported Request that the function received (PCIe Base §7.5.3.5): besides its own
-    /// bit it sets that of its severity, or Correctable if it is advisory.
+    /// Logs an Unsupported Request that the function received (PCIe Base §7.5.3.5). It sets the bit
+    /// of the request and that of its severity, or Correctable if the request is advisory.
     pub fn record_unsupported_request(&mut self, fatal: bool, advisory: bool) {
         let status = self.device_status().with_unsupported_request(true);
         self.set_device_status(if fatal {
@@ -241,8 +241,8 @@ impl PciExpress {
         });
     }
 
-    /// The slot's power limit message (PCIe Base §2.2.8.5): the limit is value times 1, 0.1, 0.01 or
-    /// 0.001 W for scale 0 to 3.
+    /// Handles the slot's power limit message (PCIe Base §2.2.8.5). The limit is the value times 1,
+    /// 0.1, 0.01 or 0.001 W for scale 0 to 3.
     pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {
         let capabilities = self
             .device_capabilities()
@@ -275,7 +275,7 @@ fn device_capabilities(config: &PcieConfig) -> Dword {
     Dword::new().with(0, register)
 }
 
-/// Encoding of a payload size: 0 for 128 bytes, one more for each doubling.
+/// Returns the encoding of a payload size: 0 for 128 bytes, one more for each doubling.
 fn payload_bits(bytes: u16) -> u8 {
     (bytes / 128).trailing_zeros() as u8
 }
@@ -377,7 +377,7 @@ fn device_control_2(config: &PcieConfig) -> Dword {
     Dword::new().with(0, control)
 }
 
-/// Supported Link Speeds Vector in bits 7:1: every speed up to the fastest.
+/// Returns the Supported Link Speeds Vector in bits 7:1: every speed up to the fastest.
 fn link_capabilities_2(config: &PcieConfig) -> u32 {
     let fastest = link_capabilities(config).max_link_speed();
     config
@@ -422,7 +422,8 @@ impl Capability for PciExpress {
         &mut self.registers
     }
 
-    /// `Initiate Function Level Reset` always reads zero. Without the capability it is reserved.
+    /// Handles a write. `Initiate Function Level Reset` always reads zero. Without the capability
+    /// it is reserved.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         self.registers.write(index, write);
         let initiate = DeviceControl::from(write.value() as u16).initiate_flr();
@@ -431,7 +432,8 @@ impl Capability for PciExpress {
         }
     }
 
-    /// Transfers under way are not saved.
+    /// Saves the registers without Transactions Pending, since transfers in progress are saved
+    /// elsewhere.
     fn save(&self) -> Value {
         let Self { registers } = self;
         let mut registers = registers.clone();

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | +2 | PMC | read-only |
 //! | +4 | PMCSR | `PowerState`, `PME_En`, `Data_Select` RW; `PME_Status` RW1C; `No_Soft_Reset`, `Data_Scale` RO |
-//! | +6 | PMCSR_BSE | read-only zero: an endpoint is no bridge |
+//! | +6 | PMCSR_BSE | read-only zero, since an endpoint is not a bridge |
 //! | +7 | Data | read-only, follows `Data_Select` |
 
 use bitfield_struct::bitfield;
@@ -60,7 +60,7 @@ register_bits!(Pmc: u16, Pmcsr: u16);
 
 const PMCSR_DWORD: usize = PMCSR / 4;
 
-/// What the Data register shows for one `Data_Select` value (PCIe Base §7.5.2.3): 0 to 3 power
+/// The content of the Data register for one `Data_Select` value (PCIe Base §7.5.2.3): 0 to 3 power
 /// consumed in D0 to D3, 4 to 7 power dissipated, 8 common logic of a multi-function device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -73,7 +73,7 @@ pub struct DataRegister {
     pub value: u8,
 }
 
-/// What a power management capability can do: the table `[capabilities.pm]` of a profile.
+/// The properties of a power management capability: the table `[capabilities.pm]` of a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PmConfig {
@@ -83,20 +83,20 @@ pub struct PmConfig {
     pub version: u8,
     /// The states from which the function can signal PME.
     pub pme_from: Vec<PowerState>,
-    /// Whether D1 exists.
+    /// D1 exists.
     pub d1: bool,
-    /// Whether D2 exists.
+    /// D2 exists.
     pub d2: bool,
-    /// Whether D3hot→D0 keeps all state.
+    /// D3hot→D0 keeps all state.
     pub no_soft_reset: bool,
     /// Current drawn from 3.3 V auxiliary power while PME is armed in D3cold, in mA: one of
     /// [`AUX_CURRENT_MA`].
     pub aux_current_ma: u16,
-    /// Whether the function needs initialisation of its own kind after a reset.
+    /// The function needs device-specific initialisation after a reset.
     pub dsi: bool,
-    /// Whether the function is ready at once after a return to D0.
+    /// The function is ready at once after a return to D0.
     pub immediate_readiness: bool,
-    /// Operating points of the Data register; none: no Data register.
+    /// Operating points of the Data register. If there are none, the Data register does not exist.
     pub data: Vec<DataRegister>,
 }
 
@@ -120,13 +120,13 @@ impl Default for PmConfig {
 /// The auxiliary currents in mA that PMC can express, by their encoding (PCIe Base §7.5.2.1).
 pub const AUX_CURRENT_MA: [u16; 8] = [0, 55, 100, 160, 220, 270, 320, 375];
 
-/// Why a power management capability cannot be as described (PCIe Base §7.5.2).
+/// Reasons for which a power management capability is impossible (PCIe Base §7.5.2).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PmConfigError {
     /// Versions in use are 1 to 3.
     #[error("version {version} does not exist; PCI Express functions have 3, older ones 1 or 2")]
     Version {
-        /// Version asked for.
+        /// Requested version.
         version: u8,
     },
     /// PME from a state that the function does not have.
@@ -139,30 +139,30 @@ pub enum PmConfigError {
         /// The key that gives the function this state.
         key: &'static str,
     },
-    /// Not one of the eight currents.
+    /// The current is not one of the eight that PMC can express.
     #[error("no encoding for {ma} mA; the choice is {AUX_CURRENT_MA:?}")]
     AuxCurrent {
-        /// Current asked for.
+        /// Requested current.
         ma: u16,
     },
-    /// Auxiliary current is what wake-up from D3cold draws.
+    /// Auxiliary current needs PME from D3cold, since wake-up draws it.
     #[error(
         "{ma} mA of auxiliary current serve nothing without PME from D3cold; add \"d3cold\" to pme-from or set 0"
     )]
     AuxCurrentWithoutD3cold {
-        /// Current asked for.
+        /// Requested current.
         ma: u16,
     },
     /// With a Data register `Aux_Current` is zero.
     #[error("{ma} mA of auxiliary current exclude a Data register; set 0 or remove data")]
     AuxCurrentWithData {
-        /// Current asked for.
+        /// Requested current.
         ma: u16,
     },
     /// Selects 9 to 15 are reserved.
     #[error("data select {select} is reserved; selects are 0 to 8")]
     DataSelect {
-        /// Select asked for.
+        /// Requested select.
         select: u8,
     },
     /// `Data_Scale` has two bits.
@@ -170,10 +170,10 @@ pub enum PmConfigError {
         "data scale {scale} does not exist; 0 is unknown, 1 is 0.1 W, 2 is 0.01 W, 3 is 0.001 W"
     )]
     DataScale {
-        /// Scale asked for.
+        /// Requested scale.
         scale: u8,
     },
-    /// Two values for one select.
+    /// Two values have the same select.
     #[error("data select {select} is given twice; remove one")]
     DataDuplicate {
         /// The select.
@@ -182,7 +182,7 @@ pub enum PmConfigError {
 }
 
 impl PmConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -197,7 +197,7 @@ impl PmConfigError {
 }
 
 impl PmConfig {
-    /// PMC as a slot with auxiliary power shows it.
+    /// Returns PMC as it is in a slot with auxiliary power.
     fn pmc(&self) -> Result<Pmc, PmConfigError> {
         let ma = self.aux_current_ma;
         let aux_current = (0..)
@@ -263,11 +263,11 @@ pub struct PowerManagement {
 }
 
 impl PowerManagement {
-    /// Makes the capability in D0. Without auxiliary power in the slot PMC offers no PME from
-    /// D3cold and no auxiliary current, as silicon does that samples an `AUX_PWR` pin.
+    /// Creates the capability in D0. Without auxiliary power in the slot, PMC offers no PME from
+    /// D3cold and no auxiliary current, like silicon that samples an `AUX_PWR` pin.
     ///
     /// # Errors
-    /// Says which rule of PCIe Base §7.5.2 the table breaks.
+    /// The rule of PCIe Base §7.5.2 that the table breaks.
     pub fn new(config: &PmConfig, aux_power: bool) -> Result<Self, PmConfigError> {
         let mut pmc = config.pmc()?;
         config.validate()?;
@@ -300,37 +300,37 @@ impl PowerManagement {
         Ok(pm)
     }
 
-    /// PMC.
+    /// Returns PMC.
     #[must_use]
     pub fn pmc(&self) -> Pmc {
         self.registers.get(PMC)
     }
 
-    /// PMCSR.
+    /// Returns PMCSR.
     #[must_use]
     pub fn pmcsr(&self) -> Pmcsr {
         self.registers.get(PMCSR)
     }
 
-    /// The state in PMCSR: D0, D1, D2 or D3hot.
+    /// Returns the state in PMCSR: D0, D1, D2 or D3hot.
     #[must_use]
     pub fn power_state(&self) -> PowerState {
         PowerState::from_bits(self.pmcsr().power_state())
     }
 
-    /// Whether the function can signal PME from `state`.
+    /// Returns whether the function can signal PME from `state`.
     #[must_use]
     pub fn supports_pme_from(&self, state: PowerState) -> bool {
         self.pmc().pme_support() & state.pme_support_bit() != 0
     }
 
-    /// Hardware's side of a wake event: `PME_Status` is set whether or not `PME_En` is.
+    /// Sets `PME_Status` for a wake event, whether or not `PME_En` is set.
     pub fn set_pme_status(&mut self) {
         let pmcsr = self.pmcsr().with_pme_status(true);
         self.registers.set(PMCSR, pmcsr);
     }
 
-    /// Whether PMC advertises `state`.
+    /// Returns whether PMC advertises `state`.
     fn supports(&self, state: PowerState) -> bool {
         match state {
             PowerState::D1 => self.pmc().d1_support(),
@@ -340,7 +340,7 @@ impl PowerManagement {
         }
     }
 
-    /// Shows the operating point that `Data_Select` names.
+    /// Shows the operating point that `Data_Select` selects.
     fn show_data(&mut self) {
         let pmcsr = self.pmcsr();
         let point = self
@@ -372,9 +372,9 @@ impl Capability for PowerManagement {
         &mut self.registers
     }
 
-    /// An unsupported or illegal `PowerState` is discarded; the other fields of the same write take
-    /// effect. PME bits change before the state does, so that one write can arm wake-up with a
-    /// clean status and go to sleep.
+    /// Handles a write. An unsupported or illegal `PowerState` is discarded, but the other fields
+    /// of the same write take effect. PME bits change before the state does, so that one write can
+    /// arm wake-up with a clean status and go to sleep.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         if index != PMCSR_DWORD {
             self.registers.write(index, write);

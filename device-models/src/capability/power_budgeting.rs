@@ -21,7 +21,7 @@ use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bi
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
 pub struct PowerBudget {
-    /// Base power in units of the scale; F0h and above are codes for more than 239 W.
+    /// Base power in units of the scale. Values from F0h are codes for more than 239 W.
     pub base_power: u8,
     /// Unit: 1, 0.1, 0.01 or 0.001 W.
     #[bits(2)]
@@ -43,7 +43,7 @@ pub struct PowerBudget {
 
 register_bits!(PowerBudget: u32);
 
-/// Entries that Data Select can name while one value is left to read zero.
+/// Maximum number of entries, which leaves Data Select one value that reads zero.
 const MAX_ENTRIES: usize = 255;
 
 /// A power budget: the table `[capabilities.power-budgeting]` of a profile.
@@ -52,22 +52,22 @@ const MAX_ENTRIES: usize = 255;
 pub struct PowerBudgetingConfig {
     /// Byte offset in config space.
     pub offset: Option<u16>,
-    /// Whether the system's power budget contains this device already.
+    /// The system's power budget contains this device already.
     pub system_allocated: bool,
-    /// What Data shows for Data Select 0, 1, 2 and so on, in the layout of [`PowerBudget`].
+    /// Values of Data for Data Select 0, 1, 2 and so on, in the layout of [`PowerBudget`].
     pub entries: Vec<u32>,
 }
 
-/// Why a table is no power budget.
+/// Reasons for which a table does not form a power budget.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PowerBudgetingConfigError {
-    /// Data Select has eight bits.
+    /// There are more entries than the eight bits of Data Select can select.
     #[error("{len} entries are more than Data Select can name; at most {MAX_ENTRIES}")]
     TooMany {
         /// Entries given.
         len: usize,
     },
-    /// A zero ends the table.
+    /// An entry is zero, which ends the table.
     #[error("entry {index} is 0, which ends the table for software; remove it or give its power")]
     Zero {
         /// Index of the entry.
@@ -76,7 +76,7 @@ pub enum PowerBudgetingConfigError {
 }
 
 impl PowerBudgetingConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         "entries"
@@ -91,7 +91,7 @@ pub struct PowerBudgeting {
 }
 
 impl PowerBudgeting {
-    /// Makes the capability.
+    /// Creates the capability.
     ///
     /// # Errors
     /// Software could not read the table to its end.
@@ -121,7 +121,7 @@ impl PowerBudgeting {
         self.registers.get(DATA_SELECT)
     }
 
-    /// Shows the entry that Data Select names.
+    /// Shows the entry that Data Select selects.
     fn show_data(&mut self) {
         let select = usize::from(self.data_select());
         let entry = self.entries.get(select).copied().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! A structure given as bytes: what this crate has no model of, and what real functions keep in
-//! config space without a pointer to it.
+//! A structure given as bytes: one for which this crate has no model, or one that real functions
+//! have in config space without a pointer to it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,20 +16,20 @@ use crate::register::{Block, Dword, Register};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawConfig {
-    /// What people call the structure.
+    /// The structure's name, for people.
     pub name: String,
     /// Capability id; at most 0xff in the conventional list.
     pub id: u16,
-    /// Whether it belongs to the extended list.
+    /// The structure belongs to the extended list.
     pub extended: bool,
     /// Version of an extended capability, 0 to 15.
     pub version: u8,
     /// Byte offset in config space.
     pub offset: Option<u16>,
-    /// Whether the list leads to it.
+    /// The list leads to the structure.
     pub linked: bool,
-    /// Whether it starts with a list header. What does not is registers of the device's own, to
-    /// which no list leads.
+    /// The structure starts with a list header. One without a header is registers of the device's
+    /// own, to which no list leads.
     pub header: bool,
     /// Reset values.
     pub bytes: Vec<u8>,
@@ -37,9 +37,9 @@ pub struct RawConfig {
     pub rw: Vec<u8>,
     /// Bits that software clears by writing one.
     pub rw1c: Vec<u8>,
-    /// Bits that only a fundamental reset touches.
+    /// Bits that only a fundamental reset changes.
     pub sticky: Vec<u8>,
-    /// Bits that FLR leaves alone though they are not sticky.
+    /// Bits that FLR keeps although they are not sticky.
     pub kept_by_flr: Vec<u8>,
 }
 
@@ -62,27 +62,27 @@ impl Default for RawConfig {
     }
 }
 
-/// Why bytes are no capability.
+/// Reasons for which bytes do not form a capability.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RawConfigError {
-    /// Ids of the conventional list have eight bits.
+    /// The id does not fit the eight bits of the conventional list.
     #[error(
         "id {id:#x} does not fit the conventional list; set extended = true or an id up to 0xff"
     )]
     Id {
-        /// Id asked for.
+        /// Requested id.
         id: u16,
     },
-    /// An id stands in a list header.
+    /// The structure has an id but no header to hold it.
     #[error("id {id:#x} has no place without a list header; leave id or header = false out")]
     NoHeader {
-        /// Id asked for.
+        /// Requested id.
         id: u16,
     },
-    /// Versions have four bits.
+    /// The version does not fit four bits.
     #[error("version {version} does not fit four bits; at most 15")]
     Version {
-        /// Version asked for.
+        /// Requested version.
         version: u8,
     },
     /// A mask reaches beyond the bytes.
@@ -95,7 +95,7 @@ pub enum RawConfigError {
         /// Length of the structure.
         bytes: usize,
     },
-    /// A bit is either stored or cleared by writing one.
+    /// A bit is both storage and cleared by writing one.
     #[error(
         "byte {at} is both RW and RW1C in the bits {bits:#04x}; clear them in one of the masks"
     )]
@@ -108,7 +108,7 @@ pub enum RawConfigError {
 }
 
 impl RawConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -129,7 +129,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Makes the structure.
+    /// Creates the structure.
     ///
     /// # Errors
     /// Id, version or a mask does not fit.
@@ -201,7 +201,7 @@ fn id(config: &RawConfig) -> Result<CapabilityId, RawConfigError> {
     }
 }
 
-/// A block of single bytes behind a list header of `header` bytes.
+/// Creates a block of single bytes after a list header of `header` bytes.
 pub(super) fn byte_block(
     header: usize,
     registers: impl IntoIterator<Item = Register<u8>>,
@@ -218,7 +218,7 @@ pub(super) fn byte_block(
     Block::new(dwords)
 }
 
-/// The registers of `block` as hexadecimal DWORDs, for structures without a finer view.
+/// Returns the registers of `block` as hexadecimal DWORDs, for structures without a finer view.
 pub(super) fn hex_dwords(block: &Block) -> Vec<String> {
     block
         .iter()
@@ -231,7 +231,7 @@ impl Capability for Raw {
         self.id
     }
 
-    /// The same for all: the name a profile gives is in [`Self::inspect`].
+    /// Returns the same name for all. The profile's name is in [`Self::inspect`].
     fn name(&self) -> &'static str {
         "raw"
     }

@@ -56,26 +56,27 @@ register_bits!(ResizableBarCapability: u32, ResizableBarControl: u32);
 /// First exponent whose support shows in the control register.
 const LARGE: u32 = 28;
 
-/// Largest exponent a BAR can have at power-on.
+/// Largest exponent that a BAR can have at power-on.
 const MAX_POWER_ON: u32 = 19;
 
 const MIB: u64 = 1 << 20;
 
-/// Sizes from 4 GiB on need a 64-bit BAR.
+/// Size from which a BAR must have 64 bits.
 const FOUR_GIB: u64 = 1 << 32;
 
-/// The sizes that one BAR can take.
+/// The sizes that one BAR supports.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResizableBarSizes {
     /// BAR index, 0 to 5.
     pub bar: u8,
-    /// Sizes in bytes, powers of two from 1 MiB on. The size that the BAR itself has is the one it
-    /// starts with and must be among them.
+    /// Sizes in bytes, powers of two from 1 MiB up. The BAR starts with the size in its own table,
+    /// which must be among them.
     pub sizes: Vec<u64>,
 }
 
-/// Which BARs can take which sizes: the table `[capabilities.resizable-bar]` of a profile.
+/// The BARs that support several sizes, and these sizes: the table `[capabilities.resizable-bar]`
+/// of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResizableBarConfig {
@@ -85,25 +86,25 @@ pub struct ResizableBarConfig {
     pub bars: Vec<ResizableBarSizes>,
 }
 
-/// Why BARs cannot be resized as described.
+/// Reasons for which BARs cannot be resized as described.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResizableBarConfigError {
-    /// A capability without BARs has no encoding.
+    /// The capability has no BARs, for which there is no encoding.
     #[error("no BAR is named; name at least one or remove the capability")]
     Empty,
-    /// Only memory BARs can be resized.
+    /// The BAR is not a memory BAR, which alone can be resized.
     #[error("BAR {bar} is not a memory BAR of this function; name one that is")]
     NoMemoryBar {
         /// BAR index.
         bar: u8,
     },
-    /// Two entries for one BAR.
+    /// Two entries have the same BAR.
     #[error("BAR {bar} is named twice; leave one entry with all its sizes")]
     Duplicate {
         /// BAR index.
         bar: u8,
     },
-    /// A size without encoding.
+    /// The size has no encoding.
     #[error(
         "BAR {bar} cannot have {size:#x} bytes; sizes are powers of two from 0x100000 on, from 0x100000000 on with 64-bit BARs only"
     )]
@@ -113,7 +114,7 @@ pub enum ResizableBarConfigError {
         /// Size in bytes.
         size: u64,
     },
-    /// The BAR's own size must be one that software can return to.
+    /// The BAR's own size is not among its sizes, so software could not return to it.
     #[error(
         "BAR {bar} starts with {size:#x} bytes, which is not among its sizes; add it (0x100000 to 0x8000000000 can be) or change the BAR"
     )]
@@ -126,7 +127,7 @@ pub enum ResizableBarConfigError {
 }
 
 impl ResizableBarConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         "bars"
@@ -140,10 +141,10 @@ pub struct ResizableBar {
 }
 
 impl ResizableBar {
-    /// Makes the capability for a function with these BARs.
+    /// Creates the capability for a function with these BARs.
     ///
     /// # Errors
-    /// Says which BAR cannot have which size.
+    /// The BAR and the size that it cannot have.
     pub fn new(
         config: &ResizableBarConfig,
         bars: &[Option<BarConfig>; MAX_BARS],
@@ -175,14 +176,15 @@ impl ResizableBar {
         Ok(Self { registers })
     }
 
-    /// The control registers with their DWORD's index.
+    /// Returns the control registers with the indexes of their DWORDs.
     fn controls(&self) -> impl Iterator<Item = (usize, ResizableBarControl)> + '_ {
         (2..self.registers.len())
             .step_by(2)
             .map(|index| (index, self.registers.get(4 * index)))
     }
 
-    /// The supported sizes of the BAR whose control register is DWORD `index`: bit n for 2ⁿ MiB.
+    /// Returns the supported sizes of the BAR whose control register is DWORD `index`: bit n for 2ⁿ
+    /// MiB.
     fn supported(&self, index: usize) -> u64 {
         let capability: ResizableBarCapability = self.registers.get(4 * (index - 1));
         let control: ResizableBarControl = self.registers.get(4 * index);
@@ -190,7 +192,7 @@ impl ResizableBar {
     }
 }
 
-/// Capability and control of one BAR.
+/// Returns capability and control of one BAR.
 fn entry(
     bar: u8,
     sizes: &[u64],
@@ -221,7 +223,8 @@ fn entry(
     ])
 }
 
-/// n of the 2ⁿ MiB that make `size` bytes; `None` if there is none up to 2⁶² bytes, the largest BAR.
+/// Returns the n for which 2ⁿ MiB are `size` bytes, or `None` if there is none up to 2⁶² bytes, the
+/// largest BAR.
 fn exponent(size: u64) -> Option<u32> {
     (size.is_power_of_two() && (MIB..=1 << 62).contains(&size))
         .then(|| size.trailing_zeros() - MIB.trailing_zeros())
@@ -247,7 +250,8 @@ impl Capability for ResizableBar {
         &mut self.registers
     }
 
-    /// A size that the BAR does not support is ignored; the specification leaves the result open.
+    /// Handles a write. A size that the BAR does not support is ignored; the specification leaves
+    /// the result open.
     fn write(&mut self, index: usize, write: DwordWrite, effects: &mut Vec<ConfigEffect>) {
         let before: ResizableBarControl = self.registers.get(4 * index);
         if self.registers.write(index, write).changed() == 0 {

@@ -1,4 +1,4 @@
-//! What the tests of all capabilities share.
+//! Helpers for the tests of all capabilities.
 
 use proptest::prelude::*;
 
@@ -19,19 +19,19 @@ pub(crate) fn write(
     effects
 }
 
-/// The capability from its header on, as software reads it.
+/// Returns the DWORDs of the capability, starting with its header, as software reads them.
 pub(crate) fn dwords(capability: &dyn Capability) -> Vec<u32> {
     (0..capability.registers().len())
         .map(|index| capability.read(index))
         .collect()
 }
 
-/// The DWORD at byte `offset`, which is a multiple of four.
+/// Returns the DWORD at byte `offset`, which is a multiple of four.
 pub(crate) fn read(capability: &dyn Capability, offset: usize) -> u32 {
     capability.read(offset / 4)
 }
 
-/// Ones to every bit, then zeros: nothing may change.
+/// Writes ones and then zeros to every bit, and asserts that nothing changes.
 pub(crate) fn assert_read_only(capability: &mut dyn Capability) {
     let before = dwords(capability);
     for byte in [0xff, 0x00] {
@@ -41,7 +41,8 @@ pub(crate) fn assert_read_only(capability: &mut dyn Capability) {
     }
 }
 
-/// A few writes of one to eight bytes within the first `size` bytes of something.
+/// Returns a strategy for a few writes of one to eight bytes within the first `size` bytes of a
+/// structure.
 pub(crate) fn any_writes(size: u64) -> impl Strategy<Value = Vec<(u64, Vec<u8>)>> {
     let write = (0..size, prop::collection::vec(any::<u8>(), 1..=8));
     prop::collection::vec(write, 1..40)

@@ -27,7 +27,7 @@ pub struct VendorConfig {
     pub rw: Vec<u8>,
 }
 
-/// Why a vendor's bytes are no capability.
+/// Reasons for which a vendor's bytes do not form a capability.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VendorConfigError {
     /// The length does not fit its byte.
@@ -47,7 +47,7 @@ pub enum VendorConfigError {
 }
 
 impl VendorConfigError {
-    /// The key of the table at fault.
+    /// Returns the key of the table at fault.
     #[must_use]
     pub const fn key(&self) -> &'static str {
         match self {
@@ -64,10 +64,10 @@ pub struct VendorSpecific {
 }
 
 impl VendorSpecific {
-    /// Makes the capability.
+    /// Creates the capability.
     ///
     /// # Errors
-    /// There are more bytes than the length can tell, or more mask than bytes.
+    /// There are more bytes than the length register can express, or more mask bytes than bytes.
     pub fn new(config: &VendorConfig) -> Result<Self, VendorConfigError> {
         let (len, mask) = (config.bytes.len(), config.rw.len());
         let length = u8::try_from(BODY + len).map_err(|_| VendorConfigError::TooLong { len })?;

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::register::{Dword, Register};
 
-/// BARs of a type 0 header.
+/// Number of BARs of a type 0 header.
 pub const MAX_BARS: usize = 6;
 
 /// The address space and width a BAR decodes.
@@ -14,13 +14,13 @@ pub const MAX_BARS: usize = 6;
 pub enum BarKind {
     /// 32-bit memory.
     Memory32,
-    /// 64-bit memory; takes the next register as well.
+    /// 64-bit memory, which occupies the next register as well.
     Memory64,
     /// I/O ports.
     Io,
 }
 
-/// What a BAR decodes.
+/// The range that a BAR decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct BarConfig {
@@ -32,37 +32,38 @@ pub struct BarConfig {
     pub size: u64,
 }
 
-/// Why a BAR cannot exist.
+/// Reasons for which a BAR cannot exist.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BarError {
-    /// Sizes are powers of two.
+    /// The size is not a power of two.
     #[error("size {size:#x} is not a power of two; the next one is {:#x}", .size.checked_next_power_of_two().unwrap_or(1 << 63))]
     NotPowerOfTwo {
-        /// Size asked for.
+        /// Requested size.
         size: u64,
     },
-    /// Too small or too large for its kind.
+    /// The size is too small or too large for the kind.
     #[error("size {size:#x} is outside {min:#x} to {max:#x}, the limits of a BAR of this kind")]
     OutOfRange {
-        /// Size asked for.
+        /// Requested size.
         size: u64,
         /// Smallest size.
         min: u64,
         /// Largest size.
         max: u64,
     },
-    /// Only memory BARs have the Prefetchable bit.
+    /// An I/O BAR has the Prefetchable bit, which only memory BARs have.
     #[error("an I/O BAR cannot be prefetchable")]
     PrefetchableIo,
 }
 
 impl BarConfig {
-    /// Checks the limits of PCIe Base §7.5.1.2.1: memory from 128 bytes (16 are tolerated, since
-    /// real conventional functions have them) to 2 GiB, beyond that with 64 bits only; I/O from 4 to
+    /// Checks the limits of PCIe Base §7.5.1.2.1. Memory BARs have from 128 bytes (16 are
+    /// tolerated, since real conventional functions have them) to 2 GiB, and more only with 64
+    /// bits. I/O BARs have from 4 to 256 bytes.
     /// 256 bytes.
     ///
     /// # Errors
-    /// Says which limit the BAR breaks.
+    /// The limit that the BAR breaks.
     pub fn validate(&self) -> Result<(), BarError> {
         let size = self.size;
         if !size.is_power_of_two() {
@@ -82,7 +83,7 @@ impl BarConfig {
         Ok(())
     }
 
-    /// The read-only low bits that tell software what the BAR is.
+    /// Returns the read-only low bits that tell software the kind of the BAR.
     const fn type_bits(&self) -> u32 {
         match self.kind {
             BarKind::Io => 1,
@@ -91,7 +92,7 @@ impl BarConfig {
         }
     }
 
-    /// Address bits that software may set: all above the size.
+    /// Returns the address bits that software may set: all above the size.
     const fn address_mask(&self) -> u64 {
         let low = match self.kind {
             BarKind::Io => 0x3,
@@ -100,31 +101,31 @@ impl BarConfig {
         !(self.size.wrapping_sub(1)) & !low
     }
 
-    /// The low (or only) register.
+    /// Returns the low (or only) register.
     pub(super) fn low(&self) -> Dword {
         let register = Register::new(self.type_bits()).rw(self.address_mask() as u32);
         Dword::new().with(0, register)
     }
 
-    /// The high register of a 64-bit BAR.
+    /// Returns the high register of a 64-bit BAR.
     pub(super) fn high(&self) -> Dword {
         let register = Register::new(0).rw((self.address_mask() >> 32) as u32);
         Dword::new().with(0, register)
     }
 
-    /// Moves the boundary between read-only and writable address bits to another size.
+    /// Moves the boundary between read-only and writable address bits for another size.
     pub(super) fn resize(&mut self, size: u64, low: &mut Dword) {
         self.size = size;
         low.set_writable(0xffff_fff0, self.address_mask() as u32);
     }
 
-    /// As [`Self::resize`] for the high register of a 64-bit BAR.
+    /// Moves the boundary in the high register of a 64-bit BAR; see [`Self::resize`].
     pub(super) fn resize_high(&self, high: &mut Dword) {
         high.set_writable(u32::MAX, (self.address_mask() >> 32) as u32);
     }
 }
 
-/// The Expansion ROM BAR of a ROM of `size` bytes (a power of two from 2 KiB to 16 MiB).
+/// Returns the Expansion ROM BAR of a ROM of `size` bytes (a power of two from 2 KiB to 16 MiB).
 pub(super) fn rom(size: u32) -> Dword {
     let enable = 1;
     let address = !(size.wrapping_sub(1)) & 0xffff_f800;

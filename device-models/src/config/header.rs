@@ -59,10 +59,10 @@ const COMMAND_DWORD: usize = COMMAND / 4;
 const BAR0_DWORD: usize = BASE_ADDRESS_0 / 4;
 const ROM_DWORD: usize = ROM_ADDRESS / 4;
 
-/// DWORDs of the header.
+/// Number of DWORDs of the header.
 pub(super) const DWORDS: usize = SIZE / 4;
 
-/// What a header says of its function.
+/// The properties of a function that its header shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderConfig {
     /// Vendor ID.
@@ -85,7 +85,8 @@ pub struct HeaderConfig {
     pub interrupt_line: u8,
     /// Status bit 0: no reset of this function needs a wait.
     pub immediate_readiness: bool,
-    /// What each BAR decodes. The register after a 64-bit BAR is its high half and has `None`.
+    /// The range that each BAR decodes. The register after a 64-bit BAR is its high half and has
+    /// `None`.
     pub bars: [Option<BarConfig>; MAX_BARS],
     /// Size of the expansion ROM in bytes.
     pub rom: Option<u32>,
@@ -101,7 +102,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Makes a header. BARs must have passed [`BarConfig::validate`].
+    /// Creates a header. BARs must have passed [`BarConfig::validate`].
     #[must_use]
     pub fn new(config: &HeaderConfig) -> Self {
         let has = |io: bool| {
@@ -185,43 +186,43 @@ impl Header {
         }
     }
 
-    /// Command.
+    /// Returns Command.
     #[must_use]
     pub fn command(&self) -> Command {
         self.registers.get(COMMAND)
     }
 
-    /// Status.
+    /// Returns Status.
     #[must_use]
     pub fn status(&self) -> Status {
         self.registers.get(STATUS)
     }
 
-    /// Hardware's side of Status.
+    /// Sets Status as hardware does.
     pub fn set_status(&mut self, status: Status) {
         self.registers.set(STATUS, status);
     }
 
-    /// Interrupt Pin: 0 none, 1 to 4 for INTA to INTD.
+    /// Returns Interrupt Pin: 0 none, 1 to 4 for INTA to INTD.
     #[must_use]
     pub fn interrupt_pin(&self) -> u8 {
         self.registers.get(INTERRUPT_PIN)
     }
 
-    /// Whether this is a display function of NVIDIA (vendor 10DEh, base class 03h).
+    /// Returns whether this is a display function of NVIDIA (vendor 10DEh, base class 03h).
     #[must_use]
     pub fn is_nvidia_display(&self) -> bool {
         let (vendor, base_class) = (self.registers.get::<u16>(0), self.registers.get::<u8>(0x0b));
         vendor == 0x10de && base_class == 0x03
     }
 
-    /// What BAR `index` decodes now.
+    /// Returns the range that BAR `index` decodes now.
     #[must_use]
     pub fn bar(&self, index: usize) -> Option<&BarConfig> {
         self.bars.get(index)?.as_ref()
     }
 
-    /// The address that software gave BAR `index`.
+    /// Returns the address that software gave BAR `index`.
     #[must_use]
     pub fn bar_address(&self, index: usize) -> Option<u64> {
         let bar = self.bar(index)?;
@@ -235,20 +236,19 @@ impl Header {
         })
     }
 
-    /// Size of the expansion ROM in bytes.
+    /// Returns the size of the expansion ROM in bytes.
     #[must_use]
     pub fn rom_size(&self) -> Option<u32> {
         self.rom
     }
 
-    /// Expansion ROM Enable.
+    /// Returns Expansion ROM Enable.
     #[must_use]
     pub fn rom_enabled(&self) -> bool {
         self.registers.read(ROM_DWORD) & 1 == 1
     }
 
-    /// Gives a BAR another size: address bits below the size become read-only zero at once
-    /// (PCIe Base §7.8.6).
+    /// Resizes a BAR. Address bits below the size become read-only zero at once (PCIe Base §7.8.6).
     pub fn resize_bar(&mut self, index: usize, size: u64) {
         let Some(Some(bar)) = self.bars.get_mut(index) else {
             return;
@@ -263,7 +263,7 @@ impl Header {
         }
     }
 
-    /// Points the Capabilities Pointer at the first capability.
+    /// Sets the Capabilities Pointer to the first capability.
     pub(super) fn set_capabilities_pointer(&mut self, offset: u8) {
         if let Some(dword) = self.registers.dword_mut(CAPABILITIES_POINTER / 4) {
             *dword = Dword::read_only(u32::from(offset));
@@ -296,7 +296,7 @@ impl Header {
         self.registers.reset(kind);
     }
 
-    /// The sizes of resizable BARs are those that their capability saves.
+    /// Saves the registers. The sizes of resizable BARs are saved by their capability.
     pub(super) fn save(&self) -> Value {
         let Self {
             registers,
@@ -307,7 +307,7 @@ impl Header {
         registers.save()
     }
 
-    /// Takes back what [`Self::save`] gave. BARs have their sizes already.
+    /// Restores the state that [`Self::save`] returned. BARs have their sizes already.
     pub(super) fn restore(&mut self, at: &str, saved: &Value) -> Result<(), RestoreError> {
         self.registers.restore(at, saved)
     }

@@ -16,7 +16,7 @@ use crate::pci;
 use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
-/// A capability of any kind. Those that the function itself works with keep their type.
+/// A capability of any kind. The kinds that the function itself uses keep their type.
 #[derive(Debug)]
 pub enum AnyCapability {
     /// Power management.
@@ -31,12 +31,12 @@ pub enum AnyCapability {
     AdvancedErrorReporting(AdvancedErrorReporting),
     /// Dynamic power allocation.
     DynamicPowerAllocation(DynamicPowerAllocation),
-    /// Any other: registers and effects are all there is to it.
+    /// Any other capability, which consists of registers and effects only.
     Other(Box<dyn Capability>),
 }
 
 impl AnyCapability {
-    /// The capability as such.
+    /// Returns the capability as a trait object.
     #[must_use]
     pub fn get(&self) -> &dyn Capability {
         match self {
@@ -50,7 +50,7 @@ impl AnyCapability {
         }
     }
 
-    /// As [`Self::get`].
+    /// Returns the capability as a mutable trait object.
     pub fn get_mut(&mut self) -> &mut dyn Capability {
         match self {
             Self::PowerManagement(capability) => capability,
@@ -64,19 +64,19 @@ impl AnyCapability {
     }
 }
 
-/// A capability and where it goes.
+/// A capability and its place.
 #[derive(Debug)]
 pub struct Placement {
     /// Byte offset in config space, DWORD aligned.
     pub offset: u16,
-    /// Whether the lists lead to it. Real functions carry structures that no pointer names.
+    /// The lists lead to the capability. Real functions have structures without a pointer to them.
     pub linked: bool,
     /// The capability.
     pub capability: AnyCapability,
 }
 
 impl Placement {
-    /// What the capability is called in trees.
+    /// Returns the capability's key in trees.
     fn key(&self) -> String {
         format!("{:03x}-{}", self.offset, self.capability.get().name())
     }
@@ -89,23 +89,23 @@ struct SavedConfig {
     capabilities: Map<String, Value>,
 }
 
-/// Why capabilities cannot be laid out as asked.
+/// Reasons for which capabilities cannot be laid out as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LayoutError {
-    /// Capabilities are DWORD aligned.
+    /// The offset is not DWORD aligned.
     #[error("{name} at {offset:#x} is not aligned to 4 bytes")]
     Unaligned {
         /// Capability.
         name: &'static str,
-        /// Offset asked for.
+        /// Requested offset.
         offset: u16,
     },
-    /// Outside the part of config space in which its list lives.
+    /// The capability lies outside the part of config space that belongs to its list.
     #[error("{name} at {offset:#x} with {len:#x} bytes is outside {start:#x} to {end:#x}")]
     OutOfRange {
         /// Capability.
         name: &'static str,
-        /// Offset asked for.
+        /// Requested offset.
         offset: u16,
         /// Length in bytes.
         len: usize,
@@ -123,20 +123,20 @@ pub enum LayoutError {
         name: &'static str,
         /// Its offset.
         offset: u16,
-        /// The one that lies there already.
+        /// The capability that occupies them already.
         other: &'static str,
-        /// Where that one starts.
+        /// Start of that capability.
         other_offset: u16,
-        /// Where that one ends.
+        /// End of that capability.
         other_end: u16,
     },
-    /// At most one of PM, MSI, MSI-X, PCI Express.
+    /// There is more than one PM, MSI, MSI-X or PCI Express capability.
     #[error("there are two {name} capabilities; a function has at most one")]
     Duplicate {
         /// Capability.
         name: &'static str,
     },
-    /// The extended list always starts at 100h.
+    /// The extended list does not start at 100h.
     #[error(
         "the extended list starts with {name} at {offset:#x}; its first capability must be at 0x100"
     )]
@@ -153,11 +153,11 @@ pub enum LayoutError {
 pub struct ConfigSpace {
     size: u16,
     header: Header,
-    /// By offset.
+    /// The capabilities, by offset.
     capabilities: Vec<Placement>,
 }
 
-/// Generates typed access to a capability that the function works with.
+/// Generates typed access to a capability that the function uses.
 macro_rules! typed_capability {
     ($($get:ident, $get_mut:ident, $variant:ident: $capability:ty;)*) => {$(
         #[doc = concat!("The function's [`", stringify!($capability), "`] capability.")]
@@ -180,11 +180,11 @@ macro_rules! typed_capability {
 }
 
 impl ConfigSpace {
-    /// Lays out a config space. Placements are linked in the order given, so lists need not be
-    /// sorted by offset. The space has 4096 bytes if `extended`, else 256.
+    /// Creates a config space from placed capabilities. Placements are linked in the given order,
+    /// so lists need not be sorted by offset. The space has 4096 bytes if `extended`, else 256.
     ///
     /// # Errors
-    /// Says which capabilities are in each other's way or out of place.
+    /// The capabilities that overlap or are out of place.
     pub fn new(
         config: &HeaderConfig,
         mut placements: Vec<Placement>,
@@ -217,29 +217,29 @@ impl ConfigSpace {
         dpa, dpa_mut, DynamicPowerAllocation: DynamicPowerAllocation;
     }
 
-    /// Size in bytes: 256 or 4096.
+    /// Returns the size in bytes: 256 or 4096.
     #[must_use]
     pub const fn size(&self) -> u16 {
         self.size
     }
 
-    /// The header.
+    /// Returns the header.
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// As [`Self::header`].
+    /// Returns the header for modification.
     pub fn header_mut(&mut self) -> &mut Header {
         &mut self.header
     }
 
-    /// The capabilities by offset.
+    /// Returns the capabilities by offset.
     pub fn capabilities(&self) -> impl Iterator<Item = &Placement> {
         self.capabilities.iter()
     }
 
-    /// Reads bytes from `offset` on. What lies beyond the end reads as all ones, as from a bus.
+    /// Reads bytes starting at `offset`. Bytes beyond the end read as all ones, as from a bus.
     pub fn read(&self, offset: u64, data: &mut [u8]) {
         let end = offset.saturating_add(data.len() as u64);
         let inside = u64::from(self.size).clamp(offset, end) - offset;
@@ -261,7 +261,7 @@ impl ConfigSpace {
         }
     }
 
-    /// The DWORD at `offset`.
+    /// Returns the DWORD at `offset`.
     #[must_use]
     pub fn read_dword(&self, offset: u64) -> u32 {
         if offset >= u64::from(self.size) {
@@ -278,8 +278,8 @@ impl ConfigSpace {
         })
     }
 
-    /// Writes `data` from `offset` on, DWORD by DWORD in ascending order. What lies beyond the end
-    /// is dropped.
+    /// Writes `data` starting at `offset`, DWORD by DWORD in ascending order. Bytes beyond the end
+    /// are dropped.
     pub fn write(&mut self, offset: u64, data: &[u8], effects: &mut Vec<ConfigEffect>) {
         for piece in split(offset, data.len()) {
             self.write_dword(piece.offset, piece.write(data), effects);
@@ -298,15 +298,15 @@ impl ConfigSpace {
         }
     }
 
-    /// The register at `offset`, as software would read it. Zero where there is none.
+    /// Returns the register at `offset`, as software would read it, or zero if there is none.
     #[must_use]
     pub fn register<T: RegisterBits>(&self, offset: u16) -> T {
         let dword = self.read_dword(u64::from(offset & !3)) >> (8 * (offset % 4));
         T::of_bits(u64::from(dword))
     }
 
-    /// The device's own change of a register of its own at `offset`: of a structure without a list
-    /// header. Any other stays as it is.
+    /// Changes a register of the device's own at `offset`, which belongs to a structure without a
+    /// list header. Other registers keep their value.
     pub fn set_register<T: RegisterBits>(&mut self, offset: u16, register: T) {
         let found = self.find(u64::from(offset & !3));
         let placed = found.and_then(|(at, _)| self.capabilities.get_mut(at));
@@ -322,7 +322,7 @@ impl ConfigSpace {
         }
     }
 
-    /// Loses what a reset of this kind loses.
+    /// Clears the state that a reset of this kind clears.
     pub fn reset(&mut self, kind: ResetKind) {
         self.header.reset(kind);
         for placed in &mut self.capabilities {
@@ -330,7 +330,7 @@ impl ConfigSpace {
         }
     }
 
-    /// The state of every register.
+    /// Returns the state of every register.
     #[must_use]
     pub fn save(&self) -> Value {
         let Self {
@@ -346,10 +346,10 @@ impl ConfigSpace {
         ])
     }
 
-    /// Takes back what [`Self::save`] gave.
+    /// Restores the state that [`Self::save`] returned.
     ///
     /// # Errors
-    /// The tree is not that of this config space, which may be restored in part.
+    /// The tree does not fit this config space, which may then be restored in part.
     pub fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
         const AT: &str = "config";
         let mut saved: SavedConfig = snapshot::read(AT, saved)?;
@@ -375,7 +375,7 @@ impl ConfigSpace {
         self.header.restore("config.header", &saved.header)
     }
 
-    /// A fingerprint of what registers there are and what software may do to them.
+    /// Returns a fingerprint of the registers and of the changes that software may make to them.
     pub(crate) fn shape(&self) -> Fingerprint {
         let mut shape = Fingerprint::new();
         shape.add(&self.size.to_le_bytes());
@@ -387,7 +387,7 @@ impl ConfigSpace {
         shape
     }
 
-    /// Header and capabilities field by field.
+    /// Returns header and capabilities field by field.
     #[must_use]
     pub fn inspect(&self) -> Value {
         let capabilities: serde_json::Map<String, Value> = self
@@ -401,7 +401,8 @@ impl ConfigSpace {
         json!({ "header": self.header.inspect(), "capabilities": capabilities })
     }
 
-    /// The capability that holds `offset` (its position) and the DWORD's index in it.
+    /// Returns the position of the capability that holds `offset`, and the index of the DWORD in
+    /// it.
     fn find(&self, offset: u64) -> Option<(usize, usize)> {
         let after = self
             .capabilities
@@ -413,7 +414,8 @@ impl ConfigSpace {
     }
 }
 
-/// Puts what a structure of `len` DWORDs at `start` has there into `data`, which begins at `offset`.
+/// Copies the DWORDs of a structure at `start`, of `len` DWORDs, into `data`, which begins at
+/// `offset`.
 fn fill(offset: u64, data: &mut [u8], start: u64, len: usize, read: impl Fn(usize) -> u32) {
     let end = offset + data.len() as u64;
     let from = start.max(offset);
@@ -428,7 +430,7 @@ fn fill(offset: u64, data: &mut [u8], start: u64, len: usize, read: impl Fn(usiz
     }
 }
 
-/// Chains the linked capabilities of one list and returns the offset of the first, or 0.
+/// Links the capabilities of one list and returns the offset of the first, or 0.
 fn link(placements: &mut [Placement], extended: bool) -> u16 {
     let mut next = 0;
     for placed in placements.iter_mut().rev() {

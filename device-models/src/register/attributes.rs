@@ -64,8 +64,8 @@ impl Attributes {
         self.kept_by_flr(mask)
     }
 
-    /// Makes bits survive an FLR though they are not sticky (PCIe Base §6.6.2), and the internal
-    /// reset of D3hot→D0 likewise.
+    /// Makes bits survive an FLR although they are not sticky (PCIe Base §6.6.2), and the internal
+    /// reset of D3hot→D0 as well.
     #[must_use]
     pub const fn kept_by_flr(mut self, mask: u64) -> Self {
         self.flr |= mask;
@@ -92,7 +92,7 @@ impl Attributes {
         self.reset
     }
 
-    /// Returns what software may do with bit `bit`.
+    /// Returns the access that software has to bit `bit`.
     #[must_use]
     pub const fn access(self, bit: u32) -> Access {
         if self.rw >> bit & 1 == 1 {
@@ -124,7 +124,7 @@ impl Attributes {
     }
 }
 
-/// What software may do with a bit of a register.
+/// The access that software has to a bit of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Access {

@@ -1,8 +1,9 @@
 //! The description of registers: names, places, attributes and fields, as a data sheet has them.
 //!
-//! A Rust model declares its registers with [`registers!`](crate::registers), which describes them in constants and
-//! checks the description when the model is compiled. Descriptions made at run time are the same types: a
-//! [`RegisterDescription`] can be deserialized, and [`BankDescription::new`] checks what it is given.
+//! A Rust model declares its registers with [`registers!`](crate::registers), which describes them
+//! in constants and checks the description when the model is compiled. Descriptions made at run
+//! time have the same types: a [`RegisterDescription`] can be deserialized, and
+//! [`BankDescription::new`] checks its arguments.
 
 mod entry;
 mod mistake;
@@ -53,7 +54,7 @@ impl BankDescription {
     /// Creates the description of a bank of `size` bytes.
     ///
     /// # Errors
-    /// The registers cannot be as they are described.
+    /// The description has a mistake.
     pub fn new(
         name: impl Into<Cow<'static, str>>,
         size: u64,
@@ -70,7 +71,7 @@ impl BankDescription {
         }
     }
 
-    /// Creates a description that nothing has checked, for [`registers!`](crate::registers).
+    /// Creates a description without a check, for [`registers!`](crate::registers).
     #[doc(hidden)]
     #[must_use]
     pub const fn unchecked(
@@ -190,7 +191,7 @@ impl RegisterDescription {
         self.attributes
     }
 
-    /// Returns what software may do with bit `bit`.
+    /// Returns the access that software has to bit `bit`.
     #[must_use]
     pub const fn access(&self, bit: u32) -> Access {
         self.attributes.access(bit)

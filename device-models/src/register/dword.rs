@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{Attributes, DwordWrite, Lanes, Register, RegisterBits, ResetKind};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
-/// A DWORD of registers: its value, what software may change and what each reset keeps.
+/// A DWORD of registers: its value, the bits that software may change, and the bits that each reset
+/// keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dword {
     value: u32,
@@ -80,21 +81,21 @@ impl Dword {
         T::of_bits(u64::from(self.value >> (8 * byte.min(3))))
     }
 
-    /// Changes the register at byte `byte` as hardware does, beyond what software may write.
+    /// Changes the register at byte `byte` as hardware does, without the limits of software.
     pub fn set<T: RegisterBits>(&mut self, byte: u32, register: T) {
         let shift = 8 * byte.min(3);
         let mask = (u64::MAX >> (64 - T::WIDTH)) << shift;
         self.value = (self.value & !(mask as u32)) | (register.to_bits() << shift) as u32;
     }
 
-    /// Makes the bits in `mask` storage where `rw` has them, and read-only zero elsewhere. Resizable BARs move the
-    /// boundary.
+    /// Makes the bits in `mask` storage where `rw` is set, and read-only zero elsewhere. Resizable
+    /// BARs move this boundary.
     pub fn set_writable(&mut self, mask: u32, rw: u32) {
         self.rw = (self.rw & !mask) | (rw & mask);
         self.value &= !(mask & !rw);
     }
 
-    /// Makes the bits in `mask` read-only with these values, for good.
+    /// Makes the bits in `mask` read-only with these values, permanently.
     pub fn define(&mut self, mask: u32, value: u32) {
         self.reset = (self.reset & !mask) | (value & mask);
         self.value = (self.value & !mask) | (value & mask);
@@ -148,7 +149,7 @@ impl Dword {
         }
     }
 
-    /// Returns the bits that a reset of this kind leaves alone.
+    /// Returns the bits that a reset of this kind keeps.
     #[must_use]
     pub const fn kept(&self, kind: ResetKind) -> u32 {
         match kind {
@@ -160,7 +161,7 @@ impl Dword {
         }
     }
 
-    /// Returns to the reset value but for the bits that this kind of reset keeps.
+    /// Restores the reset value, except for the bits that this kind of reset keeps.
     pub fn reset(&mut self, kind: ResetKind) {
         let kept = self.kept(kind);
         self.value = (self.value & kept) | (self.reset & !kept);
@@ -169,8 +170,8 @@ impl Dword {
 
 /// Consecutive DWORDs, for example those of a capability or of a device's register page.
 ///
-/// A [`BankDescription`](super::BankDescription) makes one of its registers, and
-/// [`Block::new`] one of DWORDs whose attributes are known at run time only.
+/// [`BankDescription::block`](super::BankDescription::block) creates one from a description, and
+/// [`Block::new`] from DWORDs whose attributes are known only at run time.
 #[derive(Clone, Debug, Default)]
 pub struct Block(Vec<Dword>);
 
@@ -199,7 +200,7 @@ impl Block {
         self.0.get(index).map_or(0, Dword::value)
     }
 
-    /// Writes to DWORD `index` as software does; a write beyond the end is ignored.
+    /// Writes to DWORD `index` as software does. A write beyond the end is ignored.
     pub fn write(&mut self, index: usize, write: DwordWrite) -> Written {
         self.0.get_mut(index).map_or(
             Written {
@@ -216,20 +217,22 @@ impl Block {
         self.read(usize::try_from(offset / 4).unwrap_or(usize::MAX))
     }
 
-    /// Writes to the DWORD at byte offset `offset` as software does; a write beyond the end is ignored.
+    /// Writes to the DWORD at byte offset `offset` as software does. A write beyond the end is
+    /// ignored.
     pub fn write_at(&mut self, offset: u64, write: DwordWrite) -> Written {
         self.write(usize::try_from(offset / 4).unwrap_or(usize::MAX), write)
     }
 
-    /// Writes to the byte at byte offset `offset` as software does: for registers of one byte, of which an access
-    /// reaches one after the other.
+    /// Writes to the byte at byte offset `offset` as software does. Use it for registers of one
+    /// byte, which an access reaches one after the other.
     pub fn write_byte_at(&mut self, offset: u64, value: u8) -> Written {
         let byte = (offset % 4) as usize;
         let write = DwordWrite::new(u32::from(value) << (8 * byte), Lanes::new(byte, 1));
         self.write_at(offset, write)
     }
 
-    /// Returns the register at byte offset `offset` of the block; one of 64 bits has its low DWORD first.
+    /// Returns the register at byte offset `offset` of the block. One of 64 bits has its low DWORD
+    /// first.
     #[must_use]
     pub fn get<T: RegisterBits>(&self, offset: usize) -> T {
         let low = self.read(offset / 4) >> (8 * (offset % 4));
@@ -241,7 +244,8 @@ impl Block {
         T::of_bits(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// Changes the register at byte offset `offset` as hardware does, beyond what software may write.
+    /// Changes the register at byte offset `offset` as hardware does, without the limits of
+    /// software.
     pub fn set<T: RegisterBits>(&mut self, offset: usize, register: T) {
         if let Some(dword) = self.0.get_mut(offset / 4) {
             dword.set((offset % 4) as u32, register);
@@ -269,8 +273,8 @@ impl Block {
         self.0.iter().map(Dword::value).collect()
     }
 
-    /// Sets the values of all DWORDs, as [`Self::values`] returned them. `at` is the place of the values in the saved
-    /// tree, for the message.
+    /// Sets the values of all DWORDs to those that [`Self::values`] returned. `at` is the place of
+    /// the values in the saved tree, for the message.
     ///
     /// # Errors
     /// There are more or fewer values than DWORDs.
@@ -295,7 +299,7 @@ impl Block {
     /// Restores the values that [`Self::save`] returned.
     ///
     /// # Errors
-    /// As [`Self::set_values`].
+    /// Those of [`Self::set_values`].
     pub fn restore(&mut self, at: &str, saved: &Value) -> Result<(), RestoreError> {
         self.set_values(at, &snapshot::read::<Vec<u32>>(at, saved)?)
     }

@@ -1,4 +1,4 @@
-//! Byte lanes: which bytes of a DWORD an access covers, as the byte enables of a TLP do.
+//! Byte lanes: the bytes of a DWORD that an access covers, like the byte enables of a TLP.
 
 /// Byte enables of a DWORD access: bit n covers bits 8n+7:8n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ impl Lanes {
         (0..4).filter(move |byte| self.covers(*byte))
     }
 
-    /// Returns whether the byte at `register` is covered, the DWORD being at `offset`.
+    /// Returns whether the byte at `register` is covered by an access to the DWORD at `offset`.
     #[must_use]
     pub const fn reach(self, offset: u64, register: u64) -> bool {
         match register.checked_sub(offset) {
@@ -50,8 +50,8 @@ impl Lanes {
         }
     }
 
-    /// Returns the DWORD whose covered bytes `read` returns: for registers of one byte, of which an access must reach
-    /// none but its own.
+    /// Returns the DWORD whose covered bytes `read` returns. Use it for registers of one byte, of
+    /// which an access must reach only its own.
     pub fn gather(self, mut read: impl FnMut(usize) -> u8) -> u32 {
         self.bytes()
             .fold(0, |dword, byte| dword | u32::from(read(byte)) << (8 * byte))
@@ -87,7 +87,7 @@ impl DwordWrite {
         self.value
     }
 
-    /// Returns the bytes written.
+    /// Returns the written byte lanes.
     #[must_use]
     pub const fn lanes(self) -> Lanes {
         self.lanes
@@ -100,7 +100,8 @@ impl DwordWrite {
         numbered.filter(move |(byte, _)| self.lanes.covers(*byte))
     }
 
-    /// Returns the value after the write if every covered byte is plain storage and the value before is `old`.
+    /// Returns the value after the write, if every covered byte is plain storage and the earlier
+    /// value is `old`.
     #[must_use]
     pub const fn merge(self, old: u32) -> u32 {
         (old & !self.lanes.mask()) | self.value
@@ -114,7 +115,7 @@ pub struct Piece {
     pub offset: u64,
     /// First covered byte within the DWORD.
     pub first: usize,
-    /// Bytes covered, one to four.
+    /// Number of bytes covered, one to four.
     pub len: usize,
     /// Offset of those bytes in the access's data.
     pub at: usize,
@@ -148,7 +149,7 @@ impl Piece {
     }
 }
 
-/// Cuts an access of `len` bytes at `offset` into its DWORDs, in ascending order.
+/// Divides an access of `len` bytes at `offset` into its DWORDs, in ascending order.
 ///
 /// The caller has checked that `offset + len` does not overflow.
 pub fn split(offset: u64, len: usize) -> impl Iterator<Item = Piece> {

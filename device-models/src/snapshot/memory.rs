@@ -1,4 +1,5 @@
-//! The memory behind BARs apart from the rest of a saved tree, so that it can be copied ahead.
+//! The memory behind BARs apart from the rest of a saved tree, so that a migration can copy it
+//! ahead.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{RestoreError, hex, unhex};
 
-/// Bytes of a BAR that are saved together, and the alignment of their place.
+/// Size in bytes of a page: the part of a BAR that is saved together, and its alignment.
 pub const PAGE: u64 = 4096;
 
-/// Where the memory stands in the tree of a function: a list for each BAR that has some.
+/// Place of the memory in the tree of a function: a list for each BAR that has some.
 const PLACE: &str = "/core/ram";
 
 /// A page of the memory behind a BAR.
@@ -17,21 +18,21 @@ const PLACE: &str = "/core/ram";
 pub struct Page {
     /// The BAR.
     pub bar: u32,
-    /// Place of the page in the BAR, in pages.
+    /// Index of the page in the BAR.
     pub number: u64,
 }
 
-/// What of a page is not zero.
+/// The part of a page that is not zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Where in the BAR the bytes begin.
+    /// Offset in the BAR of the first byte.
     pub offset: u64,
-    /// None: the page is zero.
+    /// The bytes. If empty, the page is zero.
     pub bytes: Vec<u8>,
 }
 
 impl Content {
-    /// The page that the bytes are of, which is no more than one.
+    /// Returns the page of `bar` that contains the bytes, if one page contains them all.
     #[must_use]
     pub fn page(&self, bar: u32) -> Option<Page> {
         let number = self.offset / PAGE;
@@ -44,7 +45,7 @@ impl Content {
 /// The pages that are not zero.
 pub type Memory = BTreeMap<Page, Content>;
 
-/// Takes the memory out of a tree that [`crate::host::DeviceRef::save`] made, of one device.
+/// Takes the memory out of a tree that [`crate::host::DeviceRef::save`] returned, of one device.
 #[must_use]
 pub fn take(tree: &mut Value) -> Memory {
     let mut memory = Memory::new();
@@ -69,16 +70,16 @@ pub fn take(tree: &mut Value) -> Memory {
     memory
 }
 
-/// The function in a tree that has one.
+/// Returns the function in a tree that has one.
 fn function(tree: &mut Value) -> Option<&mut Value> {
     let functions = tree.pointer_mut("/slot/functions")?.as_object_mut()?;
     functions.values_mut().next()
 }
 
-/// Puts memory into a tree that it was taken out of.
+/// Puts memory back into a tree from which it was taken.
 ///
 /// # Errors
-/// There is no place for it.
+/// The tree has no place for it.
 pub fn put(tree: &mut Value, memory: &Memory) -> Result<(), RestoreError> {
     for (page, Content { offset, bytes }) in memory {
         let place = format!("{PLACE}/{}", page.bar);

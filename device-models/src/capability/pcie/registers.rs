@@ -8,7 +8,7 @@ use crate::register::register_bits;
 #[bitfield(u32)]
 #[derive(PartialEq, Eq)]
 pub struct DeviceCapabilities {
-    /// 128 bytes shifted left by this.
+    /// Number of bits by which 128 bytes are shifted left.
     #[bits(3)]
     pub max_payload_size_supported: u8,
     #[bits(2)]
@@ -145,7 +145,7 @@ pub struct DeviceControl2 {
     #[bits(4)]
     pub completion_timeout: u8,
     pub completion_timeout_disable: bool,
-    /// A port's.
+    /// A bit that only a port implements.
     pub ari_forwarding_enable: bool,
     #[bits(4)]
     __: u8,

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{BankDescription, FieldDescription, RegisterDescription};
 
-/// Bytes of the largest bank.
+/// Size of the largest bank in bytes.
 const LARGEST: u64 = 0x1_0000;
 
 /// The reason for which a description is refused.
@@ -19,7 +19,8 @@ pub struct DescriptionError {
 }
 
 impl DescriptionError {
-    /// Returns the name of the bank or register, with a dot and the name of the field where one is meant.
+    /// Returns the name of the bank or register, followed by a dot and the name of the field if the
+    /// mistake is in one.
     #[must_use]
     pub fn at(&self) -> &str {
         &self.at
@@ -87,7 +88,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A mistake and the names it is found at, joined as they are.
+/// A mistake and the names of its place, which are joined without a separator.
 #[derive(Clone, Copy)]
 pub(super) struct Mistake<'a> {
     at: [&'a str; 3],
@@ -145,8 +146,8 @@ impl BankDescription {
         None
     }
 
-    /// Ends the compilation of a model whose registers cannot be as they are described. For the constants of
-    /// [`registers!`](crate::registers) only.
+    /// Ends the compilation of a model whose register description has a mistake. For the constants
+    /// of [`registers!`](crate::registers) only.
     #[doc(hidden)]
     #[track_caller]
     pub const fn require_valid(&self) {
@@ -162,7 +163,7 @@ impl BankDescription {
 }
 
 impl RegisterDescription {
-    /// Returns the problem of the register for itself in a bank of `size` bytes.
+    /// Returns the problem of the register on its own in a bank of `size` bytes.
     const fn problem(&self, size: u64) -> Option<Problem> {
         let bytes = self.bytes();
         Some(match self.width {
@@ -205,7 +206,7 @@ impl RegisterDescription {
         None
     }
 
-    /// Returns the conflict of two registers, each of which is right for itself.
+    /// Returns the conflict of two registers, each of which is valid on its own.
     const fn conflict<'a>(&'a self, other: &'a Self) -> Option<Mistake<'a>> {
         let (problem, at) = if same(self.name(), other.name()) {
             (Problem::SameName, [self.name(), "", ""])
@@ -246,7 +247,7 @@ const fn same(left: &str, right: &str) -> bool {
     true
 }
 
-/// The text of a [`DescriptionError`] for the compiler, which formats nothing but a whole string.
+/// The text of a [`DescriptionError`] for the compiler, which can format only a whole string.
 struct Message {
     bytes: [u8; 512],
     len: usize,
