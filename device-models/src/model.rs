@@ -6,6 +6,7 @@
 //! function is in D0 and decodes the access.
 
 pub mod backend;
+pub mod descriptors;
 pub mod designware;
 pub mod i2c;
 pub mod ioat;

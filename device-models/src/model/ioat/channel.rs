@@ -15,6 +15,7 @@ pub mod registers;
 
 use self::registers::*;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
+use crate::model::descriptors::{Descriptors, Progress};
 use crate::model::prelude::*;
 
 /// In config space, where the profile places it: `CHANERR` of any channel once more.
@@ -37,17 +38,6 @@ const READ: u32 = 0x20;
 /// Bytes of a descriptor in memory, and its alignment.
 const DESCRIPTOR: u64 = 0x40;
 
-/// The transfer under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-enum Work {
-    #[default]
-    Nothing,
-    Fetch,
-    Copy(Descriptor),
-    /// The write to `CHANCMP`, and whether an interrupt follows it.
-    Complete(bool),
-}
-
 /// A channel.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Channel {
@@ -61,7 +51,8 @@ pub struct Channel {
     armed: bool,
     /// It wants to.
     interrupt: bool,
-    work: Work,
+    /// The write to `CHANCMP` knows whether an interrupt follows it.
+    work: Descriptors<Descriptor, bool>,
 }
 
 impl Channel {
@@ -94,27 +85,29 @@ impl Channel {
             }
             _ => {}
         }
-        if self.work == Work::Nothing {
+        if self.work.is_idle() {
             self.proceed(cx);
         }
     }
 
     /// The transfer under way is over. Copies have at most so many bytes.
     pub fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
-        match (std::mem::take(&mut self.work), outcome) {
-            (_, Err(DmaError::Aborted | DmaError::BusMasterOff)) => self.stop(cx),
-            (Work::Nothing, _) => {}
-            (Work::Fetch, outcome) => {
+        match self.work.done(outcome) {
+            Progress::Stopped => self.stop(cx),
+            Progress::Idle => {}
+            Progress::Fetched(outcome) => {
                 let (words, _) = outcome.unwrap_or_default().as_chunks();
                 match words.first_chunk() {
                     Some(words) => self.execute(cx, most, words.map(u64::from_le_bytes)),
                     None => self.end(cx, Err(Errors::NEXT_ADDRESS)),
                 }
             }
-            (Work::Copy(descriptor), Ok(_)) => self.end(cx, Ok(descriptor)),
-            (Work::Copy(descriptor), Err(error)) => self.end(cx, Err(side(descriptor, error))),
-            (Work::Complete(interrupt), Ok(_)) => self.completed(cx, interrupt),
-            (Work::Complete(_), Err(_)) => {
+            Progress::Transferred(descriptor, outcome) => {
+                let outcome = outcome.map_err(|error| side(descriptor, error));
+                self.end(cx, outcome.map(|()| descriptor));
+            }
+            Progress::WrittenBack(interrupt, Ok(())) => self.completed(cx, interrupt),
+            Progress::WrittenBack(_, Err(_)) => {
                 let control = self.fail(cx, Errors::COMPLETION_ADDRESS);
                 self.completed(cx, control.interrupt_on_error());
             }
@@ -157,7 +150,8 @@ impl Channel {
         } else if address % DESCRIPTOR != 0 {
             self.end(cx, Err(Errors::ALIGNMENT));
         } else {
-            self.start(cx, Work::Fetch, DmaOp::Read { address, len });
+            let fetched = self.work.fetch(cx, self.number, address, len);
+            self.go_on_or_stop(cx, fetched);
         }
     }
 
@@ -171,7 +165,9 @@ impl Channel {
         } else if len == 0 || len > most {
             self.end(cx, Err(Errors::LENGTH));
         } else {
-            self.start(cx, Work::Copy(descriptor), DmaOp::Copy { from, to, len });
+            let copy = DmaOp::Copy { from, to, len };
+            let copied = self.work.transfer(cx, self.number, descriptor, copy);
+            self.go_on_or_stop(cx, copied);
         }
     }
 
@@ -193,8 +189,8 @@ impl Channel {
         if write {
             let address = self.registers.chancmp();
             let data = self.registers.chansts().to_le_bytes().to_vec();
-            let write = DmaOp::Write { address, data };
-            self.start(cx, Work::Complete(interrupt), write);
+            let written = (self.work).write_back(cx, self.number, address, data, interrupt);
+            self.go_on_or_stop(cx, written);
         } else {
             self.completed(cx, interrupt);
         }
@@ -213,10 +209,10 @@ impl Channel {
         self.proceed(cx);
     }
 
-    fn start(&mut self, cx: &mut Context<'_>, work: Work, op: DmaOp) {
-        match cx.dma(self.number, op) {
-            Ok(()) => self.work = work,
-            Err(_) => self.stop(cx),
+    /// A transfer was started, or cannot be.
+    fn go_on_or_stop(&mut self, cx: &mut Context<'_>, started: Result<(), DmaError>) {
+        if started.is_err() {
+            self.stop(cx);
         }
     }
 
