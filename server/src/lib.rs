@@ -44,6 +44,7 @@ mod bar_memory;
 mod connection;
 mod dma;
 mod doorbells;
+mod endpoint;
 mod eventfd;
 mod irq_fds;
 mod memory;
@@ -55,8 +56,9 @@ mod session;
 mod sys;
 
 pub use client::{Client, ClientError};
+pub use endpoint::Endpoint;
 pub use memory::ClientMemory;
-pub use served::{Endpoint, ServedFunction, ServedSlot};
+pub use served::{ServedFunction, ServedSlot};
 pub use server::{Handle, Server, ServerError};
 pub use settings::{PollMode, Settings};
 pub use {pci_device_models as models, vfio_user_protocol as protocol};

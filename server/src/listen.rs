@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use file::{Access, SocketFile};
 
-use crate::served::Endpoint;
+use crate::endpoint::Endpoint;
 use crate::sys;
 
 /// An error of opening a socket.

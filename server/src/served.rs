@@ -1,21 +1,13 @@
 //! The slots and functions that a server serves.
 
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 
 use pci_device_models::host::DeviceSet;
 use pci_device_models::slot::FunctionNumber;
 
 use crate::backend::Backend;
+use crate::endpoint::Endpoint;
 use crate::memory::ClientMemory;
-
-/// The source of a function's clients.
-#[derive(Debug)]
-pub enum Endpoint {
-    /// A listener. The server closes a connection at once if the device has no room for a further client.
-    Listener(UnixListener),
-    /// A single client that is connected already.
-    Connected(UnixStream),
-}
 
 /// A slot with the functions of it that are served.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::backend::{Backend, Opened};
+use crate::endpoint::Endpoint;
 use crate::listen::{self, Access, SocketFile};
-use crate::served::{Endpoint, ServedFunction, ServedSlot};
+use crate::served::{ServedFunction, ServedSlot};
 use crate::server::Server;
 use crate::state_file;
 use anyhow::Context;
