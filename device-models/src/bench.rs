@@ -1,9 +1,9 @@
 //! A bench for device models: a function around a model, with memory behind it and a clock.
 //!
-//! A [`Bench`] plays everything around the function. It accesses BARs and config space as a driver
-//! does, advances virtual time, collects interrupts, events and violations, performs DMA or leaves
-//! that to the test, puts the function to sleep and wakes it, and saves and restores it. There is no
-//! server, no thread and no clock: a test does the same on every run.
+//! A [`Bench`] simulates everything around the function. It accesses BARs and config space as a
+//! driver does, advances virtual time, collects interrupts, events and violations, performs DMA or
+//! leaves that to the test, puts the function to sleep and wakes it, and saves and restores it. It
+//! has no server, thread or clock, so a test has the same result on every run.
 //!
 //! # Examples
 //!
@@ -76,11 +76,12 @@ pub(crate) const COMMAND: u64 = crate::pci::header::COMMAND as u64;
 /// Command: I/O Space, Memory Space, Bus Master.
 pub(crate) const ENABLE: u16 = 0x0007;
 
-/// Bytes of memory behind a bench, from bus address 0 on.
+/// Size in bytes of the memory behind a bench, which starts at bus address 0.
 const MEMORY: usize = 4 << 20;
 
-/// Deadlines that [`Bench::advance`] stops at before it jumps to the end, and transfers that
-/// [`Bench::run_dma`] performs: a model that never comes to an end does not hold up its test.
+/// Maximum number of deadlines at which [`Bench::advance`] stops before it jumps to the end, and of
+/// transfers that [`Bench::run_dma`] performs. A model that never finishes thus does not block its
+/// test.
 const MOST_STEPS: u32 = 1 << 20;
 
 /// A function on the bench. See the [module](self) for an example.
@@ -94,21 +95,21 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Puts a function around `model`: one with 64 KiB of registers in BAR0, INTx, MSI with 8 vectors,
-    /// MSI-X with 16, and PME from D0, D3hot and D3cold.
+    /// Creates a function around `model`: with 64 KiB of registers in BAR0, INTx, MSI with 8
+    /// vectors, MSI-X with 16, and PME from D0, D3hot and D3cold.
     ///
-    /// The function is powered on, decodes accesses and may use DMA. Behind it are 4 MiB of memory
-    /// from bus address 0 on, all zero. It is time 0.
+    /// The function is powered on, decodes accesses and may use DMA. Its memory is 4 MiB from bus
+    /// address 0, all zero. The time is 0.
     ///
     /// # Errors
-    /// None in practice: the function's own profile is checked as any other is.
+    /// None in practice. The function's own profile is checked like any other.
     pub fn new(model: Box<dyn Model>) -> Result<Self, ProfileError> {
         let profile = Profile::parse("bench", include_str!("bench/profile.toml"), &[])?;
         Ok(Self::around(profile.function_around(model)?))
     }
 
-    /// Makes the function of a profile, with the model that `registry` has for it, in the state that
-    /// [`Self::new`] describes.
+    /// Creates the function of a profile, with the model that `registry` has for it, in the state
+    /// that [`Self::new`] describes.
     ///
     /// # Errors
     /// The registry does not know the profile's model, or the model refuses its parameters.
@@ -140,14 +141,14 @@ impl Bench {
         &self.function
     }
 
-    /// Does something with the function for which the bench has no method.
+    /// Runs a closure on the function, for actions without a method of the bench.
     pub fn with_function<T>(&mut self, act: impl FnOnce(&mut Function, Time) -> T) -> T {
         let result = act(&mut self.function, self.now);
         self.drain();
         result
     }
 
-    /// Returns the state of the model, as [`Model::inspect`] shows it.
+    /// Returns the state of the model from [`Model::inspect`].
     #[must_use]
     pub fn inspect(&self) -> Value {
         self.function
@@ -159,7 +160,8 @@ impl Bench {
 
 /// Accesses of the driver.
 impl Bench {
-    /// Reads the DWORD at byte `offset` of a BAR; all ones if the function does not decode it.
+    /// Reads the DWORD at byte `offset` of a BAR. Returns all ones if the function does not decode
+    /// it.
     pub fn read(&mut self, bar: u8, offset: u64) -> u32 {
         u32::from_le_bytes(self.read_bytes(bar, offset))
     }
@@ -183,7 +185,7 @@ impl Bench {
         self.with_function(|function, now| function.write(now, Target::Bar(bar), offset, bytes));
     }
 
-    /// Reads the DWORD at byte `offset` of config space; all ones without power.
+    /// Reads the DWORD at byte `offset` of config space. Returns all ones without power.
     pub fn config_read(&mut self, offset: u64) -> u32 {
         let mut bytes = [0; 4];
         self.with_function(|function, now| function.config_read(now, offset, &mut bytes));
@@ -195,7 +197,7 @@ impl Bench {
         self.with_function(|function, now| function.config_write(now, offset, bytes));
     }
 
-    /// Drives one of the inputs that [`Model::inputs`] names; any other name does nothing.
+    /// Drives one of the inputs that [`Model::inputs`] names. Any other name has no effect.
     pub fn input(&mut self, name: &str) {
         self.with_function(|function, now| function.input(now, name));
     }
@@ -209,13 +211,13 @@ impl Bench {
         self.now
     }
 
-    /// Returns when the function has something to do next.
+    /// Returns the time of the function's next work.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.function.next_deadline()
     }
 
-    /// Lets time pass. Whatever comes due is done in its order and on time.
+    /// Advances the time. Work that becomes due is done in order and on time.
     pub fn advance(&mut self, span: Duration) {
         let end = self.now.after(span);
         for _ in 0..MOST_STEPS {
@@ -229,8 +231,7 @@ impl Bench {
         self.with_function(Function::advance);
     }
 
-    /// Lets time pass as a server does that was busy meanwhile: whatever came due is done late, at the
-    /// end.
+    /// Advances the time as on a busy server: work that becomes due is done late, at the end.
     pub fn advance_late(&mut self, span: Duration) {
         self.now = self.now.after(span);
         self.with_function(Function::advance);
@@ -245,7 +246,7 @@ impl Bench {
         self.intx_levels().last().copied().unwrap_or(false)
     }
 
-    /// Returns the levels that INTx took one after the other.
+    /// Returns the levels of INTx in order.
     #[must_use]
     pub fn intx_levels(&self) -> Vec<bool> {
         let level = |effect: &Effect| match effect {
@@ -274,20 +275,20 @@ impl Bench {
         })
     }
 
-    /// Returns the violations, counted by kind, and the last ones with their times, as the control
-    /// socket shows them.
+    /// Returns the violations as the control socket shows them: counted by kind, and the last ones
+    /// with their times.
     #[must_use]
     pub fn violations(&self) -> ViolationReport {
         self.function.violations()
     }
 
-    /// Returns everything that left the function, but for transfers.
+    /// Returns all effects of the function except transfers.
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
         &self.effects
     }
 
-    /// Forgets what left the function so far, but for the level of INTx.
+    /// Clears the effects of the function so far, but keeps the level of INTx.
     pub fn clear_effects(&mut self) {
         let intx = self.intx();
         self.effects.clear();
@@ -303,7 +304,7 @@ impl Bench {
         &self.memory
     }
 
-    /// Returns the memory, to be written.
+    /// Returns the memory for modification.
     pub const fn memory_mut(&mut self) -> &mut Vec<u8> {
         &mut self.memory
     }
@@ -313,13 +314,13 @@ impl Bench {
         self.waiting.iter()
     }
 
-    /// Takes the oldest transfer, whose outcome [`Self::complete_dma`] brings.
+    /// Removes and returns the oldest transfer, whose outcome [`Self::complete_dma`] delivers.
     pub fn take_dma(&mut self) -> Option<DmaRequest> {
         self.waiting.pop_front()
     }
 
-    /// Brings the outcome of a transfer that was taken. As on a server, a transfer that was aborted by
-    /// a reset or a power state ends as such, whatever its outcome.
+    /// Delivers the outcome of a transfer that was taken. As on a server, a transfer that a reset
+    /// or a power state aborted ends as aborted, whatever its outcome.
     pub fn complete_dma(&mut self, id: DmaId, outcome: DmaOutcome<'_>) {
         self.with_function(|function, now| {
             let live = function.dma_is_live(id);
@@ -346,7 +347,7 @@ impl Bench {
         true
     }
 
-    /// Performs transfers on the memory until none waits.
+    /// Performs transfers on the memory until none is left.
     pub fn run_dma(&mut self) {
         for _ in 0..MOST_STEPS {
             if !self.serve_dma() {
@@ -386,7 +387,7 @@ impl Bench {
     }
 }
 
-/// Sleeping, saving.
+/// Power states, and saving.
 impl Bench {
     /// Returns the power state.
     #[must_use]
@@ -394,18 +395,19 @@ impl Bench {
         self.function.power_state()
     }
 
-    /// Returns whether PMCSR `PME_Status` is set: the device signalled a wake event.
+    /// Returns whether PMCSR `PME_Status` is set, which shows that the device signalled a wake
+    /// event.
     #[must_use]
     pub fn pme_status(&self) -> bool {
         let pm = self.function.config().pm();
         pm.is_some_and(|pm| pm.pmcsr().pme_status())
     }
 
-    /// Puts the function into a power state: D0, D1, D2 and D3hot by a write to PMCSR, D3cold by
-    /// taking main power away, and every other state out of D3cold by giving it back first. Then it
-    /// waits as long as software has to, though no time passes.
+    /// Puts the function into a power state. D0, D1, D2 and D3hot are written to PMCSR, after main
+    /// power is restored if the function is in D3cold. For D3cold, main power is removed. Then the
+    /// function is told that software has waited as long as required, although no time passes.
     ///
-    /// A function that was reset on its way does not decode accesses until [`Self::enable`].
+    /// A function that was reset in the transition does not decode accesses until [`Self::enable`].
     pub fn set_power_state(&mut self, state: PowerState) {
         if state == PowerState::D3cold {
             self.with_function(Function::power_off);
@@ -420,7 +422,7 @@ impl Bench {
         self.function.waited();
     }
 
-    /// Returns where PMCSR is, and its low byte.
+    /// Returns the offset of PMCSR and its low byte.
     fn pmcsr(&self) -> Option<(u64, u8)> {
         let config = self.function.config();
         let is_pm =
@@ -438,17 +440,17 @@ impl Bench {
         self.function.save(self.now)
     }
 
-    /// Restores a function that was saved from a bench of the same kind. Transfers under way here are
-    /// forgotten, those of the saved function wait again.
+    /// Restores a function that was saved from a bench of the same kind. Present transfers are
+    /// forgotten. Those of the saved function wait again.
     ///
     /// # Errors
-    /// The tree is not that of this function, which may be restored in part.
+    /// The tree does not fit this function, which may then be restored in part.
     pub fn restore(&mut self, saved: &Value) -> Result<(), RestoreError> {
         self.waiting.clear();
         self.with_function(|function, now| function.restore(now, saved))
     }
 
-    /// Collects what left the function.
+    /// Collects the effects of the function.
     pub(crate) fn drain(&mut self) {
         while let Some(effect) = self.function.next_effect() {
             match effect {

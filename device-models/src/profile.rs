@@ -1,8 +1,8 @@
 //! Profiles: functions described in TOML.
 //!
-//! A [`Profile`] is read from text, changed by `--set` overrides, and made into a [`DeviceSet`]. What is
-//! wrong with it is said with file, line, key and what would be right ([`ProfileError`]). Every key
-//! is described in `docs/profiles.md`.
+//! A [`Profile`] is parsed from text, changed by `--set` overrides, and made into a [`DeviceSet`].
+//! An error ([`ProfileError`]) has file, line, key, problem and remedy. `docs/profiles.md`
+//! describes every key.
 //!
 //! ```
 //! use pci_device_models::model::Registry;
@@ -48,16 +48,17 @@ use document::{Document, Fault};
 use error::Mistake;
 use tables::Tables;
 
-/// The array of BARs, whose items people name by BAR index.
+/// The array of BARs, whose items people identify by BAR index.
 const BAR: &str = "bar";
 
-/// The parameters of a model that say where its back end leads. The second is for serial ports only.
+/// The parameters of a model that give the destination of its back end. The second is for serial
+/// ports only.
 const BACKEND: &str = "backend";
 const LINE: &str = "line";
 
-/// A function as a profile describes it.
+/// A function that a profile describes.
 ///
-/// Nothing but the model's name can be wrong any more: everything else was checked on reading.
+/// Only the model's name can still be wrong, since parsing has checked everything else.
 #[derive(Clone, Debug)]
 pub struct Profile {
     source: Source,
@@ -65,23 +66,23 @@ pub struct Profile {
     config_space: Vec<u8>,
 }
 
-/// Where the tables came from.
+/// The origin of the tables.
 #[derive(Clone, Debug)]
 struct Source {
     origin: String,
     document: Document,
-    /// What was set from outside; if it is not empty, the file alone is right.
+    /// The overrides. If there are any, the file alone is right.
     set: Vec<(String, String)>,
 }
 
 impl Profile {
-    /// Reads a profile. `origin` is the file's name for messages; `set` are overrides as paths in
-    /// dots with values, `[("capabilities.pm.d1", "true")]`, applied in order. A value is a TOML
-    /// value, what is none is a string, an empty one removes the key. In `bar.N` the number is the
-    /// BAR's index.
+    /// Parses a profile. `origin` is the file's name for messages. `set` are overrides, applied in
+    /// order: paths with dots, and values, as in `[("capabilities.pm.d1", "true")]`. A value is a
+    /// TOML value, and other text is a string. An empty value removes the key. In `bar.N` the
+    /// number is the BAR's index.
     ///
     /// # Errors
-    /// The text alone must be a valid profile, and so must be what the overrides make of it.
+    /// The text alone must be a valid profile, and so must be the result of the overrides.
     pub fn parse(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
         let profile = Source::new(origin, text, &[])?.read()?;
         if set.is_empty() {
@@ -90,19 +91,19 @@ impl Profile {
         Source::new(origin, &overridden(origin, text, set)?, set)?.read()
     }
 
-    /// The text of the built-in profile of this name.
+    /// Returns the text of the built-in profile of this name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<&'static str> {
         let mut all = builtin::BUILTIN.iter();
         all.find_map(|(known, text)| (*known == name).then_some(*text))
     }
 
-    /// The names of the built-in profiles, the default one first.
+    /// Returns the names of the built-in profiles, the default one first.
     pub fn builtins() -> impl Iterator<Item = &'static str> {
         builtin::BUILTIN.iter().map(|(name, _)| *name)
     }
 
-    /// Makes the function, its number 0, in a slot of its own behind a host driver, powered on and
+    /// Creates the function with number 0 in a slot of its own behind a host driver, powered on and
     /// ready.
     ///
     /// # Errors
@@ -113,16 +114,16 @@ impl Profile {
         Ok(DeviceSet::new(slot, options, self.name()))
     }
 
-    /// Makes the function alone, powered on and ready.
+    /// Creates the function alone, powered on and ready.
     ///
     /// # Errors
-    /// As [`Self::device_set`].
+    /// Those of [`Self::device_set`].
     pub fn function(&self, registry: &Registry) -> Result<Function, ProfileError> {
         let (model, _) = self.model(registry)?;
         self.function_around(model)
     }
 
-    /// Makes the function around a model that no registry knows.
+    /// Creates the function around a model that no registry knows.
     pub(crate) fn function_around(&self, model: Box<dyn Model>) -> Result<Function, ProfileError> {
         let parts = self.source.parts(&self.tables)?;
         let mut function = Function::new(FunctionParts { model, ..parts });
@@ -130,37 +131,37 @@ impl Profile {
         Ok(function)
     }
 
-    /// Config space after power-on, 256 or 4096 bytes.
+    /// Returns config space after power-on, 256 or 4096 bytes.
     #[must_use]
     pub fn config_space(&self) -> &[u8] {
         &self.config_space
     }
 
-    /// The profile's name.
+    /// Returns the profile's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.tables.name
     }
 
-    /// What the function is, in a line.
+    /// Returns a description of the function in one line.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.tables.description
     }
 
-    /// The Linux driver that runs on the function, if any does.
+    /// Returns the Linux driver for the function, if there is one.
     #[must_use]
     pub fn linux_driver(&self) -> Option<&str> {
         self.tables.linux_driver.as_deref()
     }
 
-    /// How the server reaches the client's memory.
+    /// Returns the server's way to reach the client's memory.
     #[must_use]
     pub fn client_memory(&self) -> ClientMemory {
         self.tables.host.client_memory
     }
 
-    /// Returns the kind of back end that the model has, and where it leads, if it has one.
+    /// Returns the kind and the destination of the model's back end, if it has one.
     ///
     /// # Errors
     /// The registry does not know the profile's model, or the model has no back end of that kind.
@@ -172,8 +173,8 @@ impl Profile {
         Ok(model.backend().map(|backend| backend.kind()).zip(place))
     }
 
-    /// Makes the model, and finds where its back end leads if it has one. Other models may have
-    /// parameters of the same names.
+    /// Creates the model and finds the destination of its back end, if it has one. Models without a
+    /// back end may have parameters of the same names.
     fn model(
         &self,
         registry: &Registry,
@@ -283,7 +284,7 @@ impl Source {
     }
 }
 
-/// The text that the overrides make of a profile.
+/// Returns the profile's text after the overrides.
 fn overridden(origin: &str, text: &str, set: &[(String, String)]) -> Result<String, ProfileError> {
     let at_fault = |(key, value): &(String, String), message: String| ProfileError {
         origin: format!("{origin} with {}", set_text(key, value)),
@@ -306,8 +307,8 @@ fn overridden(origin: &str, text: &str, set: &[(String, String)]) -> Result<Stri
     toml::to_string(&root).map_err(|error| whole(error.to_string()))
 }
 
-/// The error for a fault in a text. If overrides made the text, it names them instead of a line: those
-/// nearest to the key at fault, since the file alone is right.
+/// Creates the error for a fault in a text. If overrides made the text, the error names the
+/// overrides nearest to the key at fault instead of a line, since the file alone is right.
 fn fault_error(origin: &str, set: &[(String, String)], fault: Fault) -> ProfileError {
     let Fault { line, key, message } = fault;
     if set.is_empty() {

@@ -1,12 +1,12 @@
-//! The far side of the model's back end.
+//! The other end of the model's back end.
 
 use super::{Bench, MOST_STEPS};
 use crate::model::Context;
 use crate::model::backend::{Backend, BlockDevice, BlockError, BlockOp};
 
-/// The back end of the model, played by the test. Nothing moves outside D0.
+/// The back end of the model, with the test in its place. No data moves outside D0.
 impl Bench {
-    /// Lets the test deal with the model's side of a back end.
+    /// Gives the test access to the model's side of a back end.
     pub fn with_backend<T: Default>(
         &mut self,
         act: impl FnOnce(Backend<'_>, &mut Context<'_>) -> T,
@@ -14,7 +14,7 @@ impl Bench {
         self.with_function(|function, now| function.with_backend(now, act))
     }
 
-    /// Tells a serial port or a packet port whether somebody is at the other end.
+    /// Tells a serial port or a packet port whether the other end is connected.
     pub fn set_connected(&mut self, connected: bool) {
         self.with_backend(|backend, cx| match backend {
             Backend::Serial(port) => port.set_carrier(cx, connected),
@@ -23,7 +23,7 @@ impl Bench {
         });
     }
 
-    /// Sends bytes to a serial port. Returns how many it had room for.
+    /// Sends bytes to a serial port. Returns the number of bytes for which it had room.
     pub fn serial_receive(&mut self, bytes: &[u8]) -> usize {
         self.with_backend(|backend, cx| {
             let port = backend.serial();
@@ -31,7 +31,7 @@ impl Bench {
         })
     }
 
-    /// Takes what a serial port sends, up to so many bytes.
+    /// Takes the bytes that a serial port sends, at most `most`.
     pub fn serial_transmit(&mut self, most: usize) -> Vec<u8> {
         let mut bytes = vec![0; most];
         let count = self.with_backend(|backend, cx| {
@@ -55,8 +55,8 @@ impl Bench {
         self.with_backend(|backend, cx| backend.packet()?.transmit(cx))
     }
 
-    /// Performs the requests of a block device on `medium` until there are none. Returns how many
-    /// there were.
+    /// Performs the requests of a block device on `medium` until there are none. Returns their
+    /// number.
     pub fn serve_blocks(&mut self, medium: &mut [u8]) -> u32 {
         self.with_backend(|backend, cx| {
             let Some(device) = backend.block() else {

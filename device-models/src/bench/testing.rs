@@ -1,4 +1,4 @@
-//! Short forms for the tests of the models of this crate.
+//! Helpers for the tests of this crate's models.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) const D0: u16 = 0;
 pub(crate) const D3HOT: u16 = 3;
 
 impl Bench {
-    /// The function of a built-in profile.
+    /// Creates the function of a built-in profile.
     pub(crate) fn builtin(profile: &str, set: &[(&str, &str)]) -> Self {
         let set: Vec<_> = set
             .iter()

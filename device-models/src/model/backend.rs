@@ -1,11 +1,11 @@
-//! Back ends: the outside world of a device that is not the bus.
+//! Back ends: the connections of a device besides the bus.
 //!
-//! A serial port, a network interface or a disk has another end besides PCI. The model implements the
-//! trait for its kind, [`SerialPort`], [`PacketPort`] or [`BlockDevice`], and gives itself from
-//! [`Model::backend`](super::Model::backend). Which file, socket or terminal is behind it is chosen in
-//! the profile and opened by the server; the model does not know.
+//! A serial port, a network interface or a disk has another end besides PCI. The model implements
+//! the trait for its kind, [`SerialPort`], [`PacketPort`] or [`BlockDevice`], and returns itself
+//! from [`Model::backend`](super::Model::backend). The profile chooses the file, socket or terminal
+//! behind it, and the server opens it. The model does not know it.
 //!
-//! Nothing moves outside D0.
+//! No data moves outside D0.
 
 mod block;
 mod packet;
@@ -22,11 +22,11 @@ pub use serial::SerialPort;
 /// The side of a back end that a model implements.
 #[non_exhaustive]
 pub enum Backend<'a> {
-    /// Bytes.
+    /// Bytes, for a serial port.
     Serial(&'a mut dyn SerialPort),
-    /// Packets.
+    /// Packets, for a network interface.
     Packet(&'a mut dyn PacketPort),
-    /// Blocks.
+    /// Blocks, for a disk.
     Block(&'a mut dyn BlockDevice),
 }
 
@@ -61,7 +61,7 @@ impl Backend<'_> {
 }
 
 impl<'a> Backend<'a> {
-    /// Returns the serial port, if it is one.
+    /// Returns the serial port, if this is one.
     #[must_use]
     pub fn serial(self) -> Option<&'a mut dyn SerialPort> {
         match self {
@@ -70,7 +70,7 @@ impl<'a> Backend<'a> {
         }
     }
 
-    /// Returns the packet port, if it is one.
+    /// Returns the packet port, if this is one.
     #[must_use]
     pub fn packet(self) -> Option<&'a mut dyn PacketPort> {
         match self {
@@ -79,7 +79,7 @@ impl<'a> Backend<'a> {
         }
     }
 
-    /// Returns the block device, if it is one.
+    /// Returns the block device, if this is one.
     #[must_use]
     pub fn block(self) -> Option<&'a mut dyn BlockDevice> {
         match self {

@@ -1,9 +1,10 @@
-//! Working off descriptors in memory: rings and chains.
+//! Processing of descriptors in memory: rings and chains.
 //!
-//! A device that is given work as descriptors in memory does the same three transfers for each of
-//! them: it fetches the descriptor, moves the data, and writes back that it is done. [`Descriptors`]
-//! does these transfers one at a time, tells the model which of them is over, and is saved and restored with the
-//! model. Where the next descriptor is, in a ring or at the end of a pointer, is the model's to know.
+//! A device whose work is described by descriptors in memory performs three transfers for each of
+//! them: it fetches the descriptor, moves the data, and writes the completion back. [`Descriptors`]
+//! performs these transfers one at a time, tells the model which of them has ended, and is saved
+//! and restored with the model. The model itself finds the next descriptor, in a ring or through a
+//! pointer.
 //!
 //! # Examples
 //!
@@ -74,13 +75,13 @@ use serde::{Deserialize, Serialize};
 use super::Context;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 
-/// The work on one descriptor after the other. `D` is what the model keeps of a descriptor while its
-/// data moves, `C` what it keeps while it is written back.
+/// The processing of one descriptor after the other. `D` is the model's data about a descriptor
+/// while its data moves, and `C` its data during the write-back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Descriptors<D, C>(Work<D, C>);
 
-/// The transfer under way.
+/// The transfer in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Work<D, C> {
     Nothing,
@@ -92,15 +93,15 @@ enum Work<D, C> {
 /// The end of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress<'a, D, C> {
-    /// The descriptor was fetched, or cannot be.
+    /// The descriptor was fetched, or the fetch failed.
     Fetched(Result<&'a [u8], DmaError>),
-    /// The data was moved, or cannot be.
+    /// The data was moved, or the transfer failed.
     Transferred(D, Result<(), DmaError>),
-    /// The descriptor was written back, or cannot be.
+    /// The descriptor was written back, or the write failed.
     WrittenBack(C, Result<(), DmaError>),
-    /// The function left D0, was reset, or may not use the bus. Nothing is wrong with the descriptor.
+    /// The function left D0, was reset, or may not use the bus. The descriptor has no error.
     Stopped,
-    /// No transfer was under way.
+    /// No transfer was in progress.
     Idle,
 }
 
@@ -111,7 +112,7 @@ impl<D, C> Default for Descriptors<D, C> {
 }
 
 impl<D, C> Descriptors<D, C> {
-    /// Returns whether no transfer is under way.
+    /// Returns whether no transfer is in progress.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         matches!(self.0, Work::Nothing)
@@ -120,7 +121,7 @@ impl<D, C> Descriptors<D, C> {
     /// Fetches a descriptor of `len` bytes.
     ///
     /// # Errors
-    /// As [`Context::dma`], as for the other transfers: nothing is under way then.
+    /// Those of [`Context::dma`], also for the other transfers. No transfer is in progress then.
     pub fn fetch(
         &mut self,
         cx: &mut Context<'_>,
@@ -134,7 +135,7 @@ impl<D, C> Descriptors<D, C> {
     /// Moves the data of a descriptor.
     ///
     /// # Errors
-    /// As [`Self::fetch`].
+    /// Those of [`Self::fetch`].
     pub fn transfer(
         &mut self,
         cx: &mut Context<'_>,
@@ -145,10 +146,10 @@ impl<D, C> Descriptors<D, C> {
         self.start(cx, tag, Work::Copy(descriptor), op)
     }
 
-    /// Writes to memory that a descriptor is done.
+    /// Writes the completion of a descriptor to memory.
     ///
     /// # Errors
-    /// As [`Self::fetch`].
+    /// Those of [`Self::fetch`].
     pub fn write_back(
         &mut self,
         cx: &mut Context<'_>,
@@ -173,8 +174,8 @@ impl<D, C> Descriptors<D, C> {
         Ok(())
     }
 
-    /// Takes the outcome that [`Model::dma_done`](super::Model::dma_done) brought under the tag. Nothing
-    /// is under way then.
+    /// Handles the outcome that [`Model::dma_done`](super::Model::dma_done) received under the tag.
+    /// No transfer is in progress afterwards.
     pub fn done<'a>(&mut self, outcome: DmaOutcome<'a>) -> Progress<'a, D, C> {
         let work = std::mem::take(self).0;
         if let Err(DmaError::Aborted | DmaError::BusMasterOff) = outcome {

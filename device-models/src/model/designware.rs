@@ -1,9 +1,9 @@
 //! The DesignWare I²C controller in Intel's chips: a master for [`i2c`](super::i2c) targets with a FIFO each way, one
 //! interrupt line that is INTx or an MSI, and all its registers in a memory BAR.
 //!
-//! The transmit FIFO holds commands: a byte to send or to receive, with START again before it or STOP after it. A command
-//! takes as long as its bits take with the clock counts that software has set. When commands run out before STOP, the
-//! controller holds the wires until there are more.
+//! The transmit FIFO holds commands: a byte to send or to receive, with START again before it or
+//! STOP after it. A command takes as long as its bits take with the clock counts that software has
+//! set. If commands run out before STOP, the controller holds the wires until the next one.
 
 use std::collections::VecDeque;
 
@@ -13,17 +13,17 @@ use self::registers::*;
 use super::i2c::Bus;
 use super::prelude::*;
 
-/// Commands and bytes that each FIFO holds.
+/// Number of commands and of bytes that each FIFO holds.
 pub const FIFO_DEPTH: usize = 32;
 
-/// A period of the block's clock, of 100 MHz.
+/// Period of the block's clock of 100 MHz.
 const CLOCK: Duration = Duration::from_nanos(10);
-/// Bits of a byte with its acknowledgement.
+/// Number of bits of a byte with its acknowledgement.
 const BITS: u32 = 9;
-/// Timer: the command at the head of the transmit FIFO is carried out.
+/// Timer: the command at the head of the transmit FIFO completes.
 const COMMAND_DONE: u16 = 0;
 
-/// The registers that clear interrupts when they are read, and which.
+/// The registers whose read clears interrupts, and these interrupts.
 const CLEARS: [(u64, Interrupts); 8] = [
     (CLR_INTR, Interrupts::from_bits(0x74b)), // all that software clears
     (CLR_RX_UNDER, Interrupts::RX_UNDER),
@@ -42,7 +42,7 @@ pub struct DesignWare {
     bus: Bus,
     tx: VecDeque<Command>,
     rx: VecDeque<u8>,
-    /// A transfer is under way, and whether it reads.
+    /// The transfer in progress; `true` if it reads.
     transfer: Option<bool>,
 }
 
@@ -51,12 +51,12 @@ impl DesignWare {
         self.registers.enable().enable()
     }
 
-    /// Whether an address goes over the wires before this command's byte.
+    /// Returns whether an address precedes this command's byte on the wires.
     fn addresses(&self, command: Command) -> bool {
         self.transfer != Some(command.read()) || command.restart()
     }
 
-    /// Begins with the next command, if there is one and nothing is on the wires.
+    /// Begins the next command, if there is one and the wires are idle.
     fn proceed(&mut self, cx: &mut Context<'_>, now: Time) {
         let registers = &self.registers;
         if let (Some(command), None) = (self.tx.front(), cx.timer(COMMAND_DONE)) {
@@ -74,7 +74,7 @@ impl DesignWare {
         }
     }
 
-    /// Carries a command out.
+    /// Performs a command.
     fn perform(&mut self, cx: &mut Context<'_>, command: Command) {
         if self.addresses(command) {
             self.registers
@@ -105,7 +105,8 @@ impl DesignWare {
         self.registers.raise_raw_intr_stat(Interrupts::STOP_DET);
     }
 
-    /// Ends the transfer and forgets the commands. No others are taken until software has seen it.
+    /// Ends the transfer and drops the commands. No others are accepted until software has seen the
+    /// abort.
     fn abort(&mut self, cx: &mut Context<'_>, source: AbortSource) {
         self.tx.clear();
         cx.set_timer(COMMAND_DONE, None);
@@ -134,7 +135,7 @@ impl DesignWare {
         })
     }
 
-    /// Disabled, the block forgets what is in the FIFOs and lets go of the wires.
+    /// Disables the block, which empties the FIFOs and releases the wires.
     fn disable(&mut self, cx: &mut Context<'_>) {
         cx.set_timer(COMMAND_DONE, None);
         self.tx.clear();
@@ -174,8 +175,8 @@ impl Model for DesignWare {
         }
     }
 
-    /// The registers that follow from others and from the FIFOs, and then the interrupt line: a message goes out for each
-    /// interrupt that was not there before.
+    /// Updates the registers that depend on others and on the FIFOs, and then the interrupt line. A
+    /// message is sent for each new interrupt.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let (enabled, registers) = (self.enabled(), &mut self.registers);
         let (sent, received) = (self.tx.len(), self.rx.len());

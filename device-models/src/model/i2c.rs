@@ -1,7 +1,7 @@
-//! An I²C bus, as an SMBus is one, and what hangs on it: a memory and a thermometer.
+//! An I²C bus, which can also be an SMBus, and its targets: a memory and a thermometer.
 //!
-//! A controller says what it does to the wires, byte by byte. The targets are on a supply of their own: no power state
-//! and no reset of a controller's function touches them.
+//! A controller drives the wires byte by byte. The targets have a supply of their own: no power
+//! state and no reset of a controller's function affects them.
 
 mod eeprom;
 mod thermometer;
@@ -16,13 +16,13 @@ pub const EEPROM: u8 = 0x50;
 /// 7-bit address of the thermometer, an LM75 with its address pins at 0.
 pub const THERMOMETER: u8 = 0x48;
 
-/// What answers on the bus.
+/// A target on the bus.
 trait Target {
-    /// A message for it begins. It acknowledges its address.
+    /// Begins a message for the target, which acknowledges its address.
     fn start(&mut self);
-    /// A byte for it. Returns whether it acknowledges.
+    /// Sends a byte to the target. Returns whether it acknowledges.
     fn write(&mut self, byte: u8) -> bool;
-    /// A byte from it.
+    /// Returns a byte from the target.
     fn read(&mut self) -> u8;
 }
 
@@ -32,34 +32,34 @@ trait Target {
 pub struct Bus {
     eeprom: Eeprom,
     thermometer: Thermometer,
-    /// Whom the message at hand is for.
+    /// The target of the current message.
     selected: Option<u8>,
-    /// Bytes on the wires since [`Self::take_bytes`].
+    /// Number of bytes on the wires since [`Self::take_bytes`].
     bytes: u32,
 }
 
 impl Bus {
-    /// START, or START again, and an address byte. Returns whether somebody acknowledges.
+    /// Sends START, or START again, and an address byte. Returns whether a target acknowledges.
     pub fn start(&mut self, address: u8) -> bool {
         self.bytes = self.bytes.saturating_add(1);
         self.selected = Some(address);
         self.selected().map(Target::start).is_some()
     }
 
-    /// A byte to the target. Returns whether it acknowledges.
+    /// Sends a byte to the target. Returns whether it acknowledges.
     pub fn write(&mut self, byte: u8) -> bool {
         self.bytes = self.bytes.saturating_add(1);
         self.selected().is_some_and(|target| target.write(byte))
     }
 
-    /// A byte from the target. Wires that nobody pulls down read ones.
+    /// Receives a byte from the target. Wires that no target pulls down read ones.
     pub fn read(&mut self) -> u8 {
         self.bytes = self.bytes.saturating_add(1);
         self.selected().map_or(0xff, Target::read)
     }
 
-    /// START, the address and `bytes`, if there is anything to send; then START again if the target is to
-    /// send next. Returns whether it acknowledges all that.
+    /// Sends START, the address and `bytes`, if there is anything to send; then START again if the
+    /// target is to send next. Returns whether the target acknowledges all of it.
     pub fn message(
         &mut self,
         address: u8,
@@ -72,12 +72,12 @@ impl Bus {
         taken && (!reads || self.start(address))
     }
 
-    /// STOP.
+    /// Sends STOP.
     pub fn stop(&mut self) {
         self.selected = None;
     }
 
-    /// How many bytes went over the wires since this was asked last.
+    /// Returns and clears the number of bytes that went over the wires.
     pub fn take_bytes(&mut self) -> u32 {
         std::mem::take(&mut self.bytes)
     }

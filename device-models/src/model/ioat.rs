@@ -1,8 +1,7 @@
-//! The `ioat` model: Intel's copy engine (QuickData, "I/OAT"), version 3, which copies and nothing
-//! else.
+//! The `ioat` model: Intel's copy engine (QuickData, "I/OAT"), version 3, which can only copy.
 //!
-//! BAR0 holds a page of global registers and one for each channel, [`PAGE`] bytes each. Software hands
-//! over descriptors in memory, and each channel works its own chain off by itself.
+//! BAR0 holds a page of global registers and one for each channel, [`PAGE`] bytes each. Software
+//! writes descriptors to memory, and each channel processes its own chain independently.
 
 pub mod channel;
 
@@ -15,10 +14,10 @@ use super::prelude::*;
 use crate::dma::DmaOutcome;
 use crate::snapshot::{self, RestoreError};
 
-/// Bytes of a page of registers.
+/// Size in bytes of a page of registers.
 pub const PAGE: u64 = 0x80;
 
-/// What a profile can say in its `[model]`.
+/// The keys of a profile's `[model]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parameters {
@@ -41,7 +40,7 @@ pub struct Ioat {
 }
 
 impl Ioat {
-    /// The engine after power-on.
+    /// Creates the engine in its state after power-on.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
         let mut global = Registers::default();
@@ -57,7 +56,7 @@ impl Ioat {
         }
     }
 
-    /// A channel has done something: it may interrupt.
+    /// Interrupts for a channel whose work may require it.
     fn interrupt(&mut self, cx: &mut Context<'_>, number: usize) {
         let channel = self.channels.get_mut(number);
         if !channel.is_some_and(Channel::take_interrupt) {
@@ -70,7 +69,7 @@ impl Ioat {
         }
     }
 
-    /// `ATTNSTATUS` is this now, or `INTRCTRL` was written.
+    /// Sets `ATTNSTATUS` and the bits of `INTRCTRL` that follow from both registers.
     fn attend(&mut self, cx: &mut Context<'_>, attention: u32) {
         let (control, status) = (self.global.intrctrl(), attention != 0);
         let interrupt = status && control.master_enable();

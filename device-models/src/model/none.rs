@@ -4,7 +4,7 @@ use super::{Context, Model};
 use crate::register::{DwordWrite, Lanes, ResetKind};
 use serde::{Deserialize, Serialize};
 
-/// A config-space shell with nothing behind it.
+/// A config-space shell without a device.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct None;
 

@@ -1,14 +1,14 @@
-//! What models' keys in a profile have in common.
+//! Types of models' keys in a profile.
 
 use serde::{Deserialize, Serialize};
 
-/// A number from `MIN` to `MAX`, both included; another one is refused with words.
+/// A number from `MIN` to `MAX`, both included. Other numbers are refused with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub struct InRange<const MIN: u8, const MAX: u8>(u8);
 
 impl<const MIN: u8, const MAX: u8> InRange<MIN, MAX> {
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0

@@ -1,4 +1,4 @@
-//! What every model is written with.
+//! The items that every model uses.
 
 pub use std::time::Duration;
 

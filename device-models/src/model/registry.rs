@@ -18,10 +18,10 @@ use crate::profile::BUILTIN;
 
 type Factory = Box<dyn Fn(&toml::Table) -> Result<Box<dyn Model>, ParameterError> + Send + Sync>;
 
-/// The model of functions whose BARs are memory, and which need no code.
+/// The model of functions whose BARs are memory, which needs no code.
 pub const RAM: &str = "ram";
 
-/// A model cannot be made with the parameters that a profile gives it.
+/// The parameters of a profile do not fit its model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ParameterError(String);
@@ -31,7 +31,8 @@ pub struct ParameterError(String);
 #[serde(deny_unknown_fields)]
 struct NoParameters {}
 
-/// The models that a profile's `model` key can name, and the profiles that a program has built in.
+/// The models that a profile's `model` key can name, and the profiles that are built into a
+/// program.
 ///
 /// ```
 /// use pci_device_models::model::{None, Registry};
@@ -41,13 +42,13 @@ struct NoParameters {}
 /// ```
 pub struct Registry {
     factories: BTreeMap<String, Factory>,
-    /// Name and text, the default first.
+    /// Names and texts, the default profile first.
     profiles: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 impl Registry {
-    /// The models and profiles of this crate, and for functions without a device behind their BARs the
-    /// models `none` and [`RAM`].
+    /// Creates a registry with the models and profiles of this crate. For functions without a
+    /// device behind their BARs it has the models `none` and [`RAM`].
     #[must_use]
     pub fn builtin() -> Self {
         let mut registry = Self {
@@ -67,7 +68,7 @@ impl Registry {
         registry
     }
 
-    /// Adds a model without parameters, in place of one that had the same name.
+    /// Adds a model without parameters, in place of one with the same name.
     pub fn register(
         &mut self,
         name: impl Into<String>,
@@ -76,8 +77,8 @@ impl Registry {
         self.register_with(name, move |NoParameters {}| factory());
     }
 
-    /// Adds a model with parameters, in place of one that had the same name. What the profile gives
-    /// in its `[model]` table besides `name` is read into `P`, which refuses what it does not know.
+    /// Adds a model with parameters, in place of one with the same name. The keys of the profile's
+    /// `[model]` table besides `name` are deserialized into `P`, which refuses unknown ones.
     pub fn register_with<P: DeserializeOwned>(
         &mut self,
         name: impl Into<String>,
@@ -91,7 +92,7 @@ impl Registry {
         self.factories.insert(name.into(), Box::new(make));
     }
 
-    /// A new instance of the model of this name, if there is one.
+    /// Creates an instance of the model of this name, if there is one.
     #[must_use]
     pub fn create(
         &self,
@@ -101,14 +102,14 @@ impl Registry {
         self.factories.get(name).map(|factory| factory(parameters))
     }
 
-    /// The names in alphabetical order.
+    /// Returns the names in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.factories.keys().map(String::as_str)
     }
 }
 
 impl Registry {
-    /// Adds a profile, in place of one that had the same name. Its text is read when it is used.
+    /// Adds a profile, in place of one with the same name. Its text is parsed when it is used.
     ///
     /// ```
     /// use pci_device_models::model::Registry;

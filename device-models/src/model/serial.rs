@@ -1,9 +1,9 @@
 //! The `serial` model: one 16550 UART, eight registers of a byte in BAR0.
 //!
-//! Its line has no noise and takes as many bytes as there is room for: the other end's room for what
-//! is sent; for what is received, that of the FIFO once the driver has raised RTS, so there are no
-//! overruns. What fills no FIFO is on its way after the time of a character in which nothing came
-//! on top of it. While nobody is at the other end, CTS, DSR and DCD are off.
+//! Its wires have no noise. The other end accepts sent bytes as long as it has room. It sends bytes
+//! as long as the FIFO has room and the driver has raised RTS, so overruns do not occur. Bytes that
+//! do not fill a FIFO move on after the time of one character without another byte. While the other
+//! end is not connected, CTS, DSR and DCD are off.
 
 use std::collections::VecDeque;
 
@@ -13,24 +13,24 @@ use self::registers::*;
 use super::backend::{Backend, SerialPort};
 use super::prelude::*;
 
-/// Bytes that each FIFO holds. While they are off there is one register for each direction.
+/// Number of bytes in each FIFO. While the FIFOs are off there is one register for each direction.
 pub const FIFO: usize = 16;
-/// Bytes in the receiver's FIFO that interrupt.
+/// Numbers of bytes in the receiver's FIFO that raise an interrupt.
 const TRIGGER_LEVELS: [usize; 4] = [1, 4, 8, 14];
-/// Ten bits at 115200 baud.
+/// Time of a character: ten bits at 115200 baud.
 const CHARACTER: Duration = Duration::from_micros(87);
-/// Timer: bytes that fill no FIFO are on their way.
+/// Timer: bytes that do not fill a FIFO move on.
 const ON_THE_WAY: u16 = 0;
 
-/// IIR: nothing interrupts.
+/// IIR: no interrupt is pending.
 const NO_INTERRUPT: u8 = 0x01;
-/// IIR: the transmitter does.
+/// IIR: the transmitter interrupts.
 const TRANSMITTER: u8 = 0x02;
-/// MSR's lines that somebody at the other end holds on: DCD, DSR, CTS.
+/// MSR's inputs that a connected other end holds on: DCD, DSR, CTS.
 const CARRIER: u8 = 0xb;
-/// Bits of MSR's lines: a saved state is not trusted to have no others.
+/// Bits of MSR's inputs, by which the inputs of a saved state are masked.
 const LINES: u8 = 0xf;
-/// MSR's line of which only the end counts as a change: RI.
+/// MSR's input of which only the trailing edge counts as a change: RI.
 const RING: u8 = 0x4;
 
 /// The UART.
@@ -41,20 +41,20 @@ pub struct Serial {
     rx: VecDeque<u8>,
     /// Bytes to send.
     tx: VecDeque<u8>,
-    /// The transmitter became empty, and nobody has seen it.
+    /// The transmitter became empty, and software has not seen it.
     emptied: bool,
-    /// MSR's lines as the other end holds them.
+    /// MSR's inputs as the other end holds them.
     carrier: u8,
 }
 
 impl Serial {
-    /// Bytes that a FIFO holds now.
+    /// Returns the number of bytes that a FIFO holds now.
     fn depth(&self) -> usize {
         let fifos = self.registers.fcr().enable();
         if fifos { FIFO } else { 1 }
     }
 
-    /// What IIR tells: the interrupt of the highest priority.
+    /// Returns the value of IIR: the interrupt of the highest priority.
     fn interrupt(&self, cx: &Context<'_>) -> u8 {
         let trigger = TRIGGER_LEVELS[usize::from(self.registers.fcr().trigger())];
         let ready = self.rx.len();
@@ -67,7 +67,7 @@ impl Serial {
         }
     }
 
-    /// Puts a byte into a FIFO, if there is room. A full one is on its way at once.
+    /// Puts a byte into a FIFO, if there is room. A full FIFO moves on at once.
     fn put(&mut self, cx: &mut Context<'_>, received: bool, byte: u8) -> bool {
         let depth = self.depth();
         let Self { rx, tx, .. } = self;
@@ -79,7 +79,7 @@ impl Serial {
         fits
     }
 
-    /// Where a register is in the page.
+    /// Returns the offset of a register in the page.
     fn place(&self, register: u64) -> u64 {
         let divisor = register < 2 && self.registers.lcr().dlab();
         register + if divisor { DLL } else { 0 }
@@ -145,7 +145,7 @@ impl Model for Serial {
         Some(Backend::Serial(self))
     }
 
-    /// Brings line status, modem status and INTx in line with what they depend on.
+    /// Updates line status, modem status and INTx.
     fn settle(&mut self, cx: &mut Context<'_>) {
         let (ready, idle) = (!self.rx.is_empty(), self.tx.is_empty());
         self.emptied |= idle && !self.registers.lsr().thre();

@@ -1,9 +1,9 @@
-//! The SMBus host controller of Intel's chipsets: a host for [`i2c`](super::i2c) targets with registers of
-//! one byte in an I/O BAR and, where there is one, a memory BAR; with INTx.
+//! The SMBus host controller of Intel's chipsets. It is a host for [`i2c`](super::i2c) targets with
+//! one-byte registers in an I/O BAR and optionally in a memory BAR, and with INTx.
 //!
-//! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks go through the buffer if that is
-//! switched on; others go byte by byte, with software in between. The controller begins nothing while config
-//! space says that its host interface is off.
+//! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks use the buffer if it is
+//! enabled. Other blocks move byte by byte, with software in between. The controller begins no
+//! transaction while its host interface is disabled in config space.
 
 pub mod registers;
 
@@ -14,9 +14,9 @@ use super::prelude::*;
 /// Host Configuration, in config space.
 pub const HSTCFG: u16 = 0x40;
 
-/// Eight bits and the acknowledgement at 100 kHz.
+/// Time of eight bits and the acknowledgement at 100 kHz.
 const BYTE_TIME: Duration = Duration::from_micros(90);
-/// Timer: what is on the wires is over.
+/// Timer: the activity on the wires ends.
 const WIRES_FREE: u16 = 0;
 
 /// The host controller.
@@ -25,23 +25,25 @@ pub struct Smbus {
     registers: Registers,
     bus: Bus,
     buffer: [u8; 32],
-    /// The place in the buffer that `BLOCK_DB` is.
+    /// Index of the buffer's byte that `BLOCK_DB` accesses.
     place: u8,
-    /// A block that goes byte by byte: whether the target sends it, and the bytes that are left.
+    /// A block that moves byte by byte: `true` if the target sends it, and the number of bytes
+    /// left.
     block: Option<(bool, u8)>,
-    /// What `HSTSTS` shows when what is on the wires is over.
+    /// The bits that `HSTSTS` shows when the activity on the wires ends.
     outcome: HostStatus,
 }
 
 impl Smbus {
-    /// The byte of the buffer that `BLOCK_DB` is, if the buffer is in use; on to the next one.
+    /// Returns the buffer's byte that `BLOCK_DB` accesses, if the buffer is in use, and advances to
+    /// the next one.
     fn buffered(&mut self) -> Option<&mut u8> {
         let byte = &mut self.buffer[usize::from(self.place % 32)];
         self.place = self.place % 32 + 1;
         self.registers.aux_ctl().e32b().then_some(byte)
     }
 
-    /// Something is on the wires from now on, and this comes of it.
+    /// Begins activity on the wires that ends in `outcome`.
     fn begin(&mut self, cx: &mut Context<'_>, outcome: HostStatus) {
         self.registers.raise_hststs(HostStatus::BUSY);
         self.outcome = outcome;
@@ -51,7 +53,7 @@ impl Smbus {
         );
     }
 
-    /// What was on the wires is over.
+    /// Ends the activity on the wires.
     fn end(&mut self, cx: &mut Context<'_>, outcome: HostStatus) {
         if !outcome.byte_done() {
             self.bus.stop();
@@ -62,7 +64,7 @@ impl Smbus {
         cx.set_timer(WIRES_FREE, None);
     }
 
-    /// A transaction: all of it, or as far as the first byte of a block.
+    /// Performs a transaction: all of it, or up to the first byte of a block.
     fn transact(&mut self, i2c: bool) -> HostStatus {
         let registers = &mut self.registers;
         let (target, protocol) = (registers.xmit_slva(), registers.hstcnt().protocol());
@@ -103,7 +105,7 @@ impl Smbus {
         }
     }
 
-    /// The next byte of a block, between the wires and `BLOCK_DB`.
+    /// Moves the next byte of a block between the wires and `BLOCK_DB`.
     fn block_byte(&mut self, reads: bool, left: u8) -> HostStatus {
         let last = left <= 1 || reads && self.registers.hstcnt().last_byte();
         self.block = Some((reads, if last { 0 } else { left - 1 }));
@@ -115,7 +117,7 @@ impl Smbus {
         HostStatus::BYTE_DONE
     }
 
-    /// Software is done with a byte of a block.
+    /// Continues a block after software has handled a byte.
     fn go_on(&mut self, cx: &mut Context<'_>) {
         let outcome = match self.block {
             None => return,
@@ -183,7 +185,7 @@ impl Model for Smbus {
         &["alert"]
     }
 
-    /// Somebody pulls SMBALERT#, which is also a wake event.
+    /// Asserts SMBALERT#, which is also a wake event.
     fn input(&mut self, cx: &mut Context<'_>, _: &str) {
         self.registers.raise_hststs(HostStatus::ALERT);
         cx.pme();

@@ -1,4 +1,4 @@
-//! Models as saved states.
+//! Saved states of models.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,16 +7,18 @@ use serde_json::Value;
 use super::Model;
 use crate::snapshot::{self, RestoreError};
 
-/// What can be saved and restored. A model has it from serde; the timers and transfers under way are the
-/// function's to save, but what a model needs to know when [`Model::dma_done`] brings their outcomes is not.
+/// Saving and restoring. A model gets it from serde. The function saves the timers and transfers in
+/// progress. The model saves its own context of them, which it needs when [`Model::dma_done`]
+/// delivers the outcomes.
 pub trait ModelState {
-    /// The whole state, of which [`Self::restore`] makes the same device again.
+    /// Returns the whole state, from which [`Self::restore`] creates the same device.
     fn save(&self) -> Value;
 
-    /// Takes back what [`Self::save`] gave. The transfers that were under way then are again.
+    /// Restores the state that [`Self::save`] returned. The transfers in progress at that time are
+    /// in progress again.
     ///
     /// # Errors
-    /// The tree is not that of this model, which is what it was before.
+    /// The tree does not fit this model, which then keeps its earlier state.
     fn restore(&mut self, saved: &Value) -> Result<(), RestoreError>;
 }
 

@@ -1,7 +1,7 @@
-//! The `testdev` model: registers that make a function do what a test asks for.
+//! The `testdev` model: registers with which a test controls a function.
 //!
-//! Its registers are in BAR0, 32 bits wide, little-endian; [`mod@registers`] has them. What is write-only
-//! reads zero.
+//! Its registers are in BAR0, 32 bits wide, little-endian; see [`mod@registers`]. Write-only
+//! registers read zero.
 
 mod dma;
 pub mod registers;
@@ -27,7 +27,7 @@ const WAKE_EVENT: u16 = 0;
 /// Wake logic runs on auxiliary power, apart from all the rest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct TestDevice {
-    /// What is storage: `MAGIC`, `SCRATCH` and the parameters of the copy engine.
+    /// The storage: `MAGIC`, `SCRATCH` and the parameters of the copy engine.
     registers: Registers,
     engine: CopyEngine,
 }

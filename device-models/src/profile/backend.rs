@@ -1,4 +1,4 @@
-//! Where the back end of a model leads.
+//! The destination of a model's back end.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,26 +6,26 @@ use std::str::FromStr;
 
 use crate::model::backend::BackendKind;
 
-/// Where a back end leads: the key `backend` in the `[model]` of a profile whose model has one, a word
-/// and a path with a colon between.
+/// The destination of a back end: the key `backend` in the `[model]` of a profile whose model has
+/// one. It is a word, and a path after a colon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendPlace {
-    /// Nowhere (`none`).
+    /// No destination (`none`).
     #[default]
     None,
-    /// A pseudo-terminal (`pty`), perhaps with a symbolic link to it (`pty:PATH`).
+    /// A pseudo-terminal (`pty`), optionally with a symbolic link to it (`pty:PATH`).
     Pty(Option<PathBuf>),
-    /// A file (`file:PATH`). It gets what a serial port sends, or it is the medium of a disk.
+    /// A file (`file:PATH`): the output of a serial port, or the medium of a disk.
     File(PathBuf),
-    /// A UNIX socket on which one client at a time is served (`unix:PATH`).
+    /// A UNIX socket that serves one client at a time (`unix:PATH`).
     Unix(PathBuf),
     /// A UNIX socket to which the server connects when it starts (`unix-connect:PATH`).
     UnixConnect(PathBuf),
 }
 
 impl BackendPlace {
-    /// Reads a place for a back end of this kind. `what` is the word for it in the message.
+    /// Parses the destination of a back end of this kind. `what` is its name in the message.
     pub(super) fn parse(text: &str, kind: BackendKind, what: &str) -> Result<Self, String> {
         let choices = match kind {
             BackendKind::Serial => "none, pty, pty:PATH, file:PATH or unix:PATH",

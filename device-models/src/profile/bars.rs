@@ -1,4 +1,4 @@
-//! BARs, and what other keys say about them.
+//! BARs, and other keys that refer to them.
 
 use super::error::Mistake;
 use super::tables::{Bar, Tables};
@@ -7,10 +7,10 @@ use crate::config::{BarConfig, BarError, BarKind, MAX_BARS};
 use crate::function::BarContent;
 use crate::model::RAM;
 
-/// The most memory behind a BAR with content "ram": it is the daemon's own.
+/// Maximum memory behind a BAR with content "ram", in bytes. It is the daemon's own memory.
 pub(super) const MAX_RAM: u64 = 1 << 30;
 
-/// What the BARs decode and what answers there.
+/// The ranges that the BARs decode and their contents.
 #[derive(Debug)]
 pub(super) struct Bars {
     pub decoded: [Option<BarConfig>; MAX_BARS],
@@ -79,7 +79,7 @@ impl Bars {
         Ok(())
     }
 
-    /// A 64-bit BAR takes the next register as well.
+    /// Checks that the register after a 64-bit BAR is free.
     fn check_pairs(&self, tables: &[Bar]) -> Result<(), Mistake> {
         let wide = tables
             .iter()
@@ -116,7 +116,7 @@ impl Bars {
         content.copied().unwrap_or_default()
     }
 
-    /// MSI-X table and PBA lie inside memory BARs.
+    /// Checks that MSI-X table and PBA lie inside memory BARs.
     pub(super) fn check_msix(&self, msix: &Msix) -> Result<(), Mistake> {
         for (name, extent) in [("table", msix.table_extent()), ("pba", msix.pba_extent())] {
             let Extent { bar, start, end } = extent;
@@ -142,7 +142,7 @@ impl Bars {
         Ok(())
     }
 
-    /// A BAR with content "ram" cannot grow beyond what the daemon gives.
+    /// Checks that a BAR with content "ram" cannot grow beyond the memory that the daemon provides.
     pub(super) fn check_resizable(&self, config: &ResizableBarConfig) -> Result<(), Mistake> {
         for (position, ResizableBarSizes { bar, sizes }) in config.bars.iter().enumerate() {
             let is_ram = self.content(*bar) == BarContent::Ram;
@@ -156,7 +156,7 @@ impl Bars {
         Ok(())
     }
 
-    /// What to choose where a memory BAR is asked for.
+    /// Returns the choice of memory BARs, for a message.
     fn memory_bars(&self) -> String {
         let indexes: Vec<String> = self
             .decoded

@@ -10,7 +10,8 @@ use crate::model::{Model, None as NoModel};
 
 const ROM_SIZES: std::ops::RangeInclusive<u32> = 0x800..=0x100_0000;
 
-/// The parts of the function that the tables describe, with nothing behind its BARs.
+/// Creates the parts of the function that the tables describe, without a model or memory behind its
+/// BARs.
 pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
     if tables.host.max_clients == 0 {
         let message = "no client could open the function; choose 1 or more";

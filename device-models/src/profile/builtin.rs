@@ -1,6 +1,6 @@
 //! The profiles that come with the crate.
 
-/// Name and text, the default first.
+/// Names and texts, the default profile first.
 pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("testdev", include_str!("../../profiles/testdev.toml")),
     (

@@ -12,7 +12,7 @@ use crate::capability::{
 };
 use crate::config::AnyCapability;
 
-/// Makes a capability from its table and puts it into a list; the error names the key at fault.
+/// Creates a capability from its table and appends it to a list. The error names the key at fault.
 macro_rules! make {
     ($made:ident, $path:expr, $config:expr, $new:expr, $wrap:expr) => {{
         let path: String = $path;
@@ -33,7 +33,7 @@ fn other(capability: impl Capability + 'static) -> AnyCapability {
 }
 
 impl Capabilities {
-    /// Makes the capabilities, in the order in which those without an offset are placed.
+    /// Creates the capabilities, in the order in which those without an offset are placed.
     pub(super) fn make(&self, bars: &Bars, aux_power: bool) -> Result<Vec<Named>, Mistake> {
         use AnyCapability as Any;
         // Each is named, so that none can be forgotten.

@@ -1,4 +1,4 @@
-//! A profile's text with the place of every key in it.
+//! A profile's text with the place of every key.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::Mistake;
 
-/// A TOML text and where its keys are.
+/// A TOML text and the places of its keys.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     text: String,
-    /// The root first, every parent before its children.
+    /// The nodes: the root first, every parent before its children.
     nodes: Vec<Node>,
 }
 
 /// A key with its value.
 #[derive(Clone, Debug)]
 struct Node {
-    /// Path in dots; items of arrays count from 0.
+    /// Path with dots. Items of arrays count from 0.
     path: String,
-    /// The path as people write it: a BAR goes by its index.
+    /// The path as people write it, which names a BAR by its index.
     shown: String,
     key: Range<usize>,
     value: Range<usize>,
@@ -30,7 +30,7 @@ struct Node {
 /// A mistake with its place in the text.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// Line, from 1 on.
+    /// Line, counted from 1.
     pub line: usize,
     /// Path of the key as people write it.
     pub key: String,
@@ -79,8 +79,8 @@ impl Document {
         })
     }
 
-    /// Finds the place of a mistake: that of its key, or of the nearest table around a key that is
-    /// not there.
+    /// Finds the place of a mistake: its key, or the nearest table around a key that does not
+    /// exist.
     pub(super) fn locate(&self, mistake: Mistake) -> Fault {
         let Mistake { key, message } = mistake;
         let mut path = key.as_str();
@@ -96,8 +96,8 @@ impl Document {
         }
     }
 
-    /// The path, as people write it, of the key that a span of the text belongs to; empty for the
-    /// whole text.
+    /// Returns the path, as people write it, of the key that contains a span of the text, or an
+    /// empty path for the whole text.
     fn shown_at(&self, span: &Range<usize>) -> &str {
         let exact = |node: &&Node| node.key == *span || node.value == *span;
         let around = |node: &&Node| node.value.start <= span.start && span.end <= node.value.end;
@@ -148,7 +148,7 @@ fn collect(
     }
 }
 
-/// The `index` of a BAR's table.
+/// Returns the `index` of a BAR's table.
 fn bar_index(item: &Spanned<DeValue<'_>>) -> Option<String> {
     let index = item.get_ref().as_table()?.get("index")?;
     Some(index.get_ref().as_integer()?.as_str().to_owned())
@@ -167,7 +167,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
-/// Sets what would be right apart from what is wrong, as the project's own messages do.
+/// Separates the remedy from the mistake, as the project's own messages do.
 pub(super) fn remedy_apart(message: &str) -> String {
     let message = message
         .replace("unknown field", "there is no key")

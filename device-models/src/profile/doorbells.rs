@@ -1,11 +1,11 @@
-//! `[[doorbell]]`: registers that an eventfd can stand for.
+//! `[[doorbell]]`: registers that an eventfd can write.
 
 use super::bars::Bars;
 use super::error::Mistake;
 use super::tables::DoorbellTable;
 use crate::function::Doorbell;
 
-/// The doorbells that the tables describe.
+/// Creates the doorbells that the tables describe.
 pub(super) fn make(tables: &[DoorbellTable], bars: &Bars) -> Result<Vec<Doorbell>, Mistake> {
     let mut made: Vec<Doorbell> = Vec::with_capacity(tables.len());
     for (position, table) in tables.iter().enumerate() {

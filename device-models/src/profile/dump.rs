@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// One function's config space in the form of `lspci -xxxx`: a line with an address and a name, then
-/// 16 bytes a line, and an empty line at the end.
+/// Returns one function's config space in the form of `lspci -xxxx`: a line with an address and a
+/// name, then lines of 16 bytes, and an empty line at the end.
 #[must_use]
 pub fn hex_dump(name: &str, config_space: &[u8]) -> String {
     let mut dump = format!("00:00.0 {name}\n");

@@ -1,4 +1,4 @@
-//! What is wrong with a profile, where, and what would be right.
+//! Mistakes in a profile: the place, the problem and the remedy.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use thiserror::Error;
 
 /// A mistake in a profile.
 ///
-/// Displays as `FILE:LINE: KEY: what is wrong; what would be right`.
+/// Displays as `FILE:LINE: KEY: problem; remedy`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct ProfileError {
     /// File or name of the profile, with the `--set` text at fault if the file itself is right.
     pub origin: String,
-    /// Line in the file, from 1 on; none if the file itself is right.
+    /// Line in the file, counted from 1. `None` if the file itself is right.
     pub line: Option<usize>,
-    /// Path of the key in dots; empty where the text is no TOML.
+    /// Path of the key with dots. Empty if the text is not TOML.
     pub key: String,
-    /// What is wrong and what would be right.
+    /// The problem and the remedy.
     pub message: String,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for ProfileError {
     }
 }
 
-/// A mistake by the path of its key, in which arrays count from 0. The document knows the line.
+/// A mistake with the path of its key, in which arrays count from 0. The document knows the line.
 #[derive(Debug)]
 pub(super) struct Mistake {
     pub key: String,

@@ -1,4 +1,4 @@
-//! Where capabilities go in config space and how they are chained.
+//! The places of capabilities in config space and their links.
 
 use super::error::Mistake;
 use super::named::Named;
@@ -7,7 +7,7 @@ use crate::capability::CapabilityId;
 use crate::config::{LayoutError, Placement};
 use crate::pci::{self, ConventionalId};
 
-/// Ids of which a function has at most one (PCIe Base §7.5.2, §7.5.3, §7.7.1, §7.7.2).
+/// Ids of which a function has at most one capability (PCIe Base §7.5.2, §7.5.3, §7.7.1, §7.7.2).
 const UNIQUE: [(ConventionalId, &str); 4] = [
     (ConventionalId::PowerManagement, "power management"),
     (ConventionalId::Msi, "MSI"),
@@ -15,17 +15,17 @@ const UNIQUE: [(ConventionalId, &str); 4] = [
     (ConventionalId::Msix, "MSI-X"),
 ];
 
-/// An automatic offset is a multiple of this where there is room, as those of most silicon are.
+/// Preferred multiple of an automatic offset, as in most silicon.
 const ALIGNMENT: usize = 0x10;
 
-/// Capabilities in the order of their lists, and which key each came from.
+/// Capabilities in the order of their lists, and the key of each.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub placements: Vec<Placement>,
     pub origins: Vec<Origin>,
 }
 
-/// The table that a capability came from.
+/// The table that describes a capability.
 #[derive(Debug)]
 pub(super) struct Origin {
     offset: u16,
@@ -33,7 +33,7 @@ pub(super) struct Origin {
     key: String,
 }
 
-/// Gives every capability an offset, and an order to those that a list leads to.
+/// Gives every capability an offset, and places those of a list in its order.
 pub(super) fn place(tables: &Capabilities, made: Vec<Named>) -> Result<Layout, Mistake> {
     let mut taken: Vec<(usize, usize)> = made
         .iter()
@@ -104,7 +104,7 @@ pub(super) fn place(tables: &Capabilities, made: Vec<Named>) -> Result<Layout, M
     })
 }
 
-/// Why a list cannot lead to `name`.
+/// Returns the reason for which a list cannot lead to `name`.
 fn absent(
     name: &str,
     names: &[String],
@@ -130,7 +130,7 @@ fn absent(
     )
 }
 
-/// The first offset at which the capability is in nobody's way.
+/// Returns the first offset at which the capability overlaps no other.
 fn free_offset(named: &Named, taken: &[(usize, usize)]) -> Result<u16, Mistake> {
     let (start, end) = if named.is_extended() {
         (pci::CONVENTIONAL_SIZE, pci::EXTENDED_SIZE)
@@ -156,7 +156,7 @@ fn free_offset(named: &Named, taken: &[(usize, usize)]) -> Result<u16, Mistake> 
         })
 }
 
-/// Refuses a second capability of a kind of which there is at most one, given as bytes.
+/// Refuses a second capability, given as bytes, of a kind that a function has at most once.
 pub(super) fn check_unique(made: &[Named]) -> Result<(), Mistake> {
     for (position, named) in made.iter().enumerate().filter(|(_, named)| named.linked) {
         let id = named.capability.get().id();
@@ -183,7 +183,7 @@ pub(super) fn check_unique(made: &[Named]) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// What a layout error says, at the key of the capability at fault.
+/// Returns the mistake of a layout error, at the key of the capability at fault.
 pub(super) fn mistake(error: &LayoutError, origins: &[Origin]) -> Mistake {
     let (name, offset, remedy) = match error {
         LayoutError::Unaligned { name, offset } => (name, offset, "choose a multiple of 4"),

@@ -7,19 +7,20 @@ use crate::capability::Msix;
 use crate::config::BarKind;
 use crate::function::{Area, BarContent, Doorbell, Mappable, MappableBar};
 
-/// What a client maps is whole pages.
+/// Size in bytes of a page, the unit of a client's mapping.
 const PAGE: u64 = 4096;
 
-/// The most memory in a BAR whose content is the model: up to its last area it is the daemon's own.
+/// Maximum end in bytes of the memory in a BAR whose content is the model. The memory up to its
+/// last area is the daemon's own.
 const MAX_END: u64 = super::bars::MAX_RAM;
 
-/// Pages of a BAR that are not to be mapped, and what is there.
+/// Pages of a BAR that clients must not map, and their content.
 struct Reserved {
     pages: Area,
     what: &'static str,
 }
 
-/// The memory that the tables say may be mapped, of BARs that are right by themselves.
+/// Creates the mappable memory that the tables describe. The BARs themselves have been checked.
 pub(super) fn make(
     tables: &Tables,
     bars: &Bars,
@@ -55,7 +56,7 @@ pub(super) fn make(
     Ok(made)
 }
 
-/// The least size that the BAR can have.
+/// Returns the smallest size that the BAR can have.
 fn smallest(tables: &Tables, table: &Bar) -> u64 {
     let resizable = tables.capabilities.resizable_bar.iter();
     let sizes = resizable
@@ -65,7 +66,7 @@ fn smallest(tables: &Tables, table: &Bar) -> u64 {
     sizes.copied().fold(table.size, u64::min)
 }
 
-/// What is not memory in a BAR, in ascending order.
+/// Returns the ranges of a BAR that are not memory, in ascending order.
 fn reserved(bar: u8, msix: Option<&Msix>, doorbells: &[Doorbell]) -> Vec<Reserved> {
     let tables = msix.into_iter().flat_map(|msix| {
         let (table, pba) = (msix.table_extent(), msix.pba_extent());
@@ -90,7 +91,7 @@ fn reserved(bar: u8, msix: Option<&Msix>, doorbells: &[Doorbell]) -> Vec<Reserve
     reserved
 }
 
-/// All pages of a BAR but the reserved ones.
+/// Returns all pages of a BAR except the reserved ones.
 fn all(bar: u8, size: u64, content: BarContent, reserved: &[Reserved]) -> Result<Mappable, String> {
     if content != BarContent::Ram {
         return Err("only memory can be mapped; say content = \"ram\", name the areas that are to be memory, or leave mappable out".to_owned());
@@ -120,7 +121,7 @@ fn all(bar: u8, size: u64, content: BarContent, reserved: &[Reserved]) -> Result
     Ok(Mappable::Areas(areas))
 }
 
-/// The areas that a profile names, below `limit`.
+/// Returns the areas that a profile names, below `limit`.
 fn named(
     at: &str,
     tables: &[AreaTable],

@@ -1,4 +1,4 @@
-//! A capability that was made, with its name in the profile.
+//! A capability with its name in the profile.
 
 use crate::config::AnyCapability;
 
@@ -7,11 +7,11 @@ use crate::config::AnyCapability;
 pub(super) struct Named {
     /// Path of its table.
     pub key: String,
-    /// What the lists call it.
+    /// Name of the capability in the lists.
     pub name: String,
-    /// Offset asked for.
+    /// Requested offset.
     pub offset: Option<u16>,
-    /// Whether its list leads to it where the profile does not spell the list out.
+    /// The list leads to the capability if the profile does not spell the list out.
     pub linked: bool,
     pub capability: AnyCapability,
 }

@@ -1,12 +1,12 @@
 //! `--set KEY=VALUE`: changes to a profile from outside.
 //!
-//! A key is a path in dots. In `bar.N` the number is the BAR's index; other arrays count from 0, and
-//! the number after the last appends. A value is a TOML value; what is none is a string. An empty
-//! value removes the key.
+//! A key is a path with dots. In `bar.N` the number is the BAR's index. Other arrays count from 0,
+//! and the number after the last appends an item. A value is a TOML value, and other text is a
+//! string. An empty value removes the key.
 
 use toml::{Table, Value};
 
-/// Sets the value at `path`, makes the tables that lead there, or removes what is there.
+/// Sets the value at `path` and creates the tables that lead there. An empty value removes the key.
 pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), String> {
     let names: Vec<&str> = path.split('.').collect();
     if names.iter().any(|name| name.is_empty()) {
@@ -17,7 +17,7 @@ pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), Str
     assign(root, &names, false, value)
 }
 
-/// As [`apply`] below `place`, which `bars` says to be the array of BARs.
+/// Sets the value at a path below `place`. `bars` tells whether `place` is the array of BARs.
 fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<(), String> {
     let Some((name, rest)) = names.split_first() else {
         return Ok(());
@@ -70,7 +70,7 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
     }
 }
 
-/// Where in an array an item is, or its end for the next one.
+/// Returns the index of an array's item, or the array's end for the next one.
 fn position(items: &[Value], name: &str, bars: bool) -> Result<usize, String> {
     let number: usize = name
         .parse()

@@ -1,19 +1,19 @@
 //! The expansion ROM image of a profile that names only a size.
 
-/// Where the PCI Data Structure starts.
+/// Offset of the PCI Data Structure.
 const PCIR: usize = 0x1c;
 const PCIR_LEN: u16 = 0x18;
 const BLOCK: usize = 512;
 /// Open Firmware: neither a BIOS nor UEFI starts such an image.
 const CODE_TYPE: u8 = 1;
 
-/// The smallest legal image (PCI Firmware Specification §5.1) that says whose it is and holds no
-/// code, one block long, with zeroes up to `size`.
+/// Returns the smallest legal image (PCI Firmware Specification §5.1) that identifies its device
+/// and has no code. It is one block long, with zeroes up to `size`.
 ///
 /// | offset | | |
 /// |---|---|---|
 /// | 00 | 55 AA | signature |
-/// | 18 | 1C 00 | where the PCI Data Structure is |
+/// | 18 | 1C 00 | offset of the PCI Data Structure |
 /// | 1C | "PCIR" | vendor id at +4, device id +6, length +A, class code +D, blocks +10, code type +14, last image +15 |
 pub(super) fn image(size: u32, vendor_id: u16, device_id: u16, class: u32) -> Vec<u8> {
     let mut image = vec![0; size as usize];

@@ -1,4 +1,4 @@
-//! The tables of a profile, as written.
+//! The tables of a profile as they are written.
 
 mod capabilities;
 mod doorbell;
@@ -24,7 +24,7 @@ pub(super) struct Tables {
     pub name: String,
     #[serde(default)]
     pub description: String,
-    /// The Linux driver that runs on it.
+    /// The Linux driver for the function.
     #[serde(default)]
     pub linux_driver: Option<String>,
     #[serde(default)]
@@ -44,7 +44,7 @@ pub(super) struct Tables {
     pub host: Host,
 }
 
-/// `model`: the name alone, or a table of the name and the model's own keys.
+/// `model`: the name alone, or a table with the name and the model's own keys.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "WrittenModel")]
 pub(super) struct ModelTable {
@@ -91,7 +91,7 @@ impl Default for ModelTable {
 pub(super) struct Identity {
     pub vendor_id: u16,
     pub device_id: u16,
-    /// 24 bits: base class, sub-class, programming interface.
+    /// Class code of 24 bits: base class, sub-class, programming interface.
     pub class: u32,
     #[serde(default)]
     pub revision: u8,
@@ -107,7 +107,7 @@ pub(super) struct Identity {
     pub multi_function: bool,
     #[serde(default)]
     pub immediate_readiness: bool,
-    /// 256 or 4096; left out: what the capabilities need.
+    /// Size of config space, 256 or 4096. If absent, the size that the capabilities need.
     #[serde(default)]
     pub config_size: Option<u16>,
 }
@@ -130,14 +130,14 @@ pub(super) enum InterruptPin {
 pub(super) struct Bar {
     pub index: u8,
     pub kind: BarKind,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     #[serde(default)]
     pub prefetchable: bool,
-    /// Left out: the model, or memory where the model is [`crate::model::RAM`].
+    /// Content. If absent: the model, or memory if the model is [`crate::model::RAM`].
     #[serde(default)]
     pub content: Option<BarContent>,
-    /// What of it clients may map.
+    /// The part that clients may map.
     #[serde(default)]
     pub mappable: MappableTable,
 }
@@ -146,7 +146,7 @@ pub(super) struct Bar {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Rom {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
 }
 
@@ -160,7 +160,7 @@ pub(super) struct Platform {
     pub d3cold_via: ColdVia,
 }
 
-/// The deepest state that a platform brings a function to.
+/// The deepest state to which a platform brings a function.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum DeepestState {
@@ -191,14 +191,14 @@ impl Default for Platform {
     }
 }
 
-/// `[host]`: what stands above the function.
+/// `[host]`: the host driver above the function.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Host {
     pub view: View,
     pub pm_dialect: PmDialect,
     pub suspend_delay_ms: DelayMs,
-    /// Left out: in the hardware view only.
+    /// If absent, true only in the hardware view.
     pub disable_idle_d3: Option<bool>,
     pub extra_open_gets: u32,
     pub max_clients: u32,
@@ -247,7 +247,7 @@ impl From<DelayMs> for SuspendDelay {
 }
 
 impl Tables {
-    /// The host driver's part of a profile.
+    /// Returns the host driver's part of a profile.
     pub(super) fn host_options(&self) -> HostOptions {
         let Host {
             view,
@@ -278,13 +278,14 @@ impl Tables {
     }
 }
 
-/// How the server reaches memory that the client gave it.
+/// The server's way to reach memory that the client gave it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientMemory {
-    /// By reading and writing the file behind it: a client that takes its memory away harms nobody.
+    /// By reads and writes of the file behind it. A client that removes its memory cannot harm the
+    /// server.
     #[default]
     FileIo,
-    /// By mapping files that are sealed against shrinking, the others by file.
+    /// By mapping files that are sealed against shrinking. Other files are read and written.
     MapSealed,
 }

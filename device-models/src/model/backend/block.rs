@@ -1,40 +1,41 @@
-//! Block back ends: a device asks for reads and writes of a medium of fixed size.
+//! Block back ends: a device requests reads and writes of a medium of fixed size.
 
 use thiserror::Error;
 
 use crate::model::Context;
 
-/// Bytes that one request reads or writes at most.
+/// Maximum number of bytes of one request.
 pub const MAX_BLOCK_TRANSFER: u32 = 1 << 20;
 
-/// A disk, as its back end sees it.
+/// A disk as its back end sees it.
 ///
-/// The device asks, and learns under the tag of its request what came of it. Requests that were taken
-/// and are not complete are not saved: a device keeps what it needs to ask again after
-/// [`Model::restored`](crate::model::Model::restored). The server completes a request before it
-/// does anything else with the function, so there are none when it is saved.
+/// The device makes requests, and receives the outcome under the tag of its request. Requests that
+/// the back end has taken and not completed are not saved: the device keeps the state with which it
+/// repeats them after [`Model::restored`](crate::model::Model::restored). The server completes a
+/// request before it does anything else with the function, so there are none when the function is
+/// saved.
 pub trait BlockDevice {
-    /// Learns how many bytes the medium has; zero without one. Called whenever requests may be taken,
-    /// whether the size changed or not.
+    /// Sets the size of the medium in bytes; zero without one. Called whenever requests may be
+    /// taken, whether the size changed or not.
     fn set_capacity(&mut self, cx: &mut Context<'_>, bytes: u64);
 
-    /// Returns the next request, which the back end takes, if there is one.
+    /// Removes and returns the next request, if there is one.
     fn next_request(&mut self, cx: &mut Context<'_>) -> Option<BlockRequest>;
 
-    /// Learns what came of the request with this tag.
+    /// Handles the outcome of the request with this tag.
     fn complete(&mut self, cx: &mut Context<'_>, tag: u32, outcome: BlockOutcome<'_>);
 }
 
 /// A request of a block device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRequest {
-    /// Names the request until it is complete.
+    /// Identifies the request until it is complete.
     pub tag: u32,
-    /// What is to be done.
+    /// The requested operation.
     pub op: BlockOp,
 }
 
-/// What a block device asks for. Offsets and lengths are in bytes, and need no alignment.
+/// An operation of a block device. Offsets and lengths are in bytes, and need no alignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockOp {
@@ -42,7 +43,7 @@ pub enum BlockOp {
     Read {
         /// First byte.
         offset: u64,
-        /// Bytes, up to [`MAX_BLOCK_TRANSFER`].
+        /// Number of bytes, up to [`MAX_BLOCK_TRANSFER`].
         len: u32,
     },
     /// Writes to the medium.
@@ -52,21 +53,21 @@ pub enum BlockOp {
         /// The data, up to [`MAX_BLOCK_TRANSFER`] bytes.
         data: Vec<u8>,
     },
-    /// Makes what was written last over a loss of power.
+    /// Makes completed writes durable over a loss of power.
     Flush,
 }
 
-/// What came of a request: the data of a read, nothing for the others.
+/// The outcome of a request: the data of a read, nothing for the others.
 pub type BlockOutcome<'a> = Result<&'a [u8], BlockError>;
 
-/// Why a request failed.
+/// Reasons for which a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum BlockError {
-    /// It reaches past the end of the medium.
+    /// The request reaches past the end of the medium.
     #[error("the request reaches past the end of the medium")]
     OutOfRange,
-    /// It has more than [`MAX_BLOCK_TRANSFER`] bytes.
+    /// The request has more than [`MAX_BLOCK_TRANSFER`] bytes.
     #[error("the request has more than {MAX_BLOCK_TRANSFER} bytes")]
     TooLong,
     /// The medium failed.
@@ -75,7 +76,7 @@ pub enum BlockError {
 }
 
 impl BlockOp {
-    /// Checks that the request fits a medium of so many bytes.
+    /// Checks that the request fits a medium of `capacity` bytes.
     ///
     /// # Errors
     /// [`BlockError::TooLong`], [`BlockError::OutOfRange`].

@@ -2,23 +2,24 @@
 
 use crate::model::Context;
 
-/// A serial port, as its back end sees it.
+/// A serial port as its back end sees it.
 ///
-/// The back end moves characters, of a byte each, when both sides can: nothing is lost on the way,
-/// and nothing waits there but what the back end itself holds.
+/// The back end moves characters of one byte each when both sides can. None is lost on the way, and
+/// only the back end itself buffers characters.
 pub trait SerialPort {
-    /// Takes a character in. Returns whether there was room for it; if not, it is offered again.
+    /// Receives a character. Returns whether there was room for it. If not, the back end offers it
+    /// again.
     fn receive(&mut self, cx: &mut Context<'_>, character: u8) -> bool;
 
-    /// Returns the next character to send, which the back end takes, if one is to leave now.
+    /// Removes and returns the next character to send, if one is ready now.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<u8>;
 
-    /// Learns whether somebody is at the other end.
+    /// Sets whether the other end is connected.
     fn set_carrier(&mut self, cx: &mut Context<'_>, carrier: bool);
 }
 
 impl dyn SerialPort + '_ {
-    /// Takes characters in until there is no room. Returns how many were taken.
+    /// Receives characters until there is no room. Returns the number of received characters.
     pub fn receive_all(&mut self, cx: &mut Context<'_>, characters: &[u8]) -> usize {
         let characters = characters.iter();
         characters
@@ -26,7 +27,7 @@ impl dyn SerialPort + '_ {
             .count()
     }
 
-    /// Fills `room` with what is to be sent now. Returns how many characters that is.
+    /// Fills `room` with the characters to send now. Returns their number.
     pub fn transmit_into(&mut self, cx: &mut Context<'_>, room: &mut [u8]) -> usize {
         let places = room.iter_mut();
         let sent = places.map_while(|place| self.transmit(cx).map(|byte| *place = byte));

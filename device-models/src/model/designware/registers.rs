@@ -12,7 +12,7 @@ registers! {
         CON @ 0x00: Control { reset: 0x65, rw: 0x3ff },
         /// Target address.
         TAR @ 0x04: Target { reset: 0x55, rw: 0xfff },
-        /// The block's own address; it is no target.
+        /// The block's own address, which is not used as a target.
         SAR @ 0x08: u32 { reset: 0x55, rw: 0x3ff },
         /// Written: a command; read: a byte received.
         DATA_CMD @ 0x10: Command,
@@ -36,7 +36,7 @@ registers! {
         TX_TL @ 0x3c: u32 { rw: 0xff },
         /// A read clears every interrupt that software clears.
         CLR_INTR @ 0x40: u32,
-        /// A read clears one interrupt, as of the registers that follow.
+        /// A read clears one interrupt, and likewise for the registers that follow.
         CLR_RX_UNDER @ 0x44: u32,
         CLR_RX_OVER @ 0x48: u32,
         CLR_TX_OVER @ 0x4c: u32,
@@ -53,7 +53,7 @@ registers! {
         /// Bytes in the receive FIFO.
         RXFLR @ 0x78: u32,
         SDA_HOLD @ 0x7c: u32 { reset: 0x01, rw: 0xffffff },
-        /// The reason for which a transfer was aborted.
+        /// The cause of an aborted transfer.
         TX_ABRT_SOURCE @ 0x80: AbortSource,
         SDA_SETUP @ 0x94: u32 { reset: 0x64, rw: 0xff },
         ACK_GEN_CALL @ 0x98: u32 { reset: 0x01, rw: 0x01 },
@@ -73,7 +73,7 @@ register_bits! {
     #[bitfield(u32)]
     pub struct Control {
         pub master: bool,
-        /// 1 is standard mode, 100 kbit/s; others are fast mode here.
+        /// 1 is standard mode, 100 kbit/s. Other values are fast mode here.
         #[bits(2)]
         pub speed: u8,
         #[bits(2)]
@@ -96,7 +96,7 @@ register_bits! {
     /// Data and command.
     #[bitfield(u16)]
     pub struct Command {
-        /// The byte to send, or that was received.
+        /// The byte to send, or the received byte.
         pub data: u8,
         /// Receives a byte instead.
         pub read: bool,
@@ -124,7 +124,7 @@ register_bits! {
         pub start_det: bool,
         pub gen_call: bool,
         __: bool,
-        /// The controller holds the wires until there is a command.
+        /// The controller holds the wires until the next command.
         pub mst_on_hold: bool,
         #[bits(18)]
         __: u32,
@@ -154,7 +154,7 @@ register_bits! {
         __: u32,
     }
 
-    /// Reasons for which a transfer was aborted.
+    /// Causes of an aborted transfer.
     #[bitfield(u32)]
     pub struct AbortSource {
         /// No target acknowledged the address.

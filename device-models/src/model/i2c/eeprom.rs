@@ -1,5 +1,5 @@
-//! A serial EEPROM as the 24C02 is one: 256 bytes, written in pages of eight. It stores at once, without the write
-//! cycle of a real one.
+//! A serial EEPROM like the 24C02: 256 bytes, written in pages of eight. It stores at once, without
+//! the write cycle of a real one.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::snapshot::{hex, unhex};
 const SIZE: usize = 256;
 const PAGE: u8 = 8;
 
-/// The cells, all ones when they come from the factory.
+/// The cells, all ones when new.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 struct Cells([u8; SIZE]);

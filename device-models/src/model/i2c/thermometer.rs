@@ -1,4 +1,4 @@
-//! A thermometer as the LM75 is one: four registers behind a pointer, the high byte first.
+//! A thermometer like the LM75: four registers behind a pointer, the high byte first.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl Default for Thermometer {
 }
 
 impl Thermometer {
-    /// Where the next byte stands in its register, which one it is; on to the one after it.
+    /// Returns the pointed register and the position of the next byte in it, and advances.
     fn next(&mut self) -> (u32, usize) {
         let shift = if self.low { 0 } else { 8 };
         self.low = !self.low && self.pointer != CONFIGURATION;

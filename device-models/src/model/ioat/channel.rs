@@ -1,4 +1,4 @@
-//! One channel: a chain of descriptors in memory, worked off one after the other.
+//! One channel: a chain of descriptors in memory, processed one after the other.
 //!
 //! ```text
 //!            DMACOUNT written                     all are done
@@ -7,9 +7,9 @@
 //!                                  └──── some are left ──┘
 //! ```
 //!
-//! Each step is a transfer; the next one begins when that has come to its end. What is asked of a
-//! channel meanwhile takes effect between two descriptors, so a channel that is suspended or was
-//! reset touches memory no more.
+//! Each step is a transfer, and the next step begins when it has ended. Requests of software in the
+//! meantime take effect between two descriptors. A channel that is suspended or was reset therefore
+//! no longer touches memory.
 
 pub mod registers;
 
@@ -18,45 +18,45 @@ use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::descriptors::{Descriptors, Progress};
 use crate::model::prelude::*;
 
-/// In config space, where the profile places it: `CHANERR` of any channel once more.
+/// Offset of the copy of any channel's `CHANERR` in config space, where the profile places it.
 const CHANERR_INT: u16 = 0x180;
 
-/// `CHANSTS` 2:0: it works on its chain.
+/// `CHANSTS` 2:0: the channel processes its chain.
 const ACTIVE: u64 = 0;
-/// `CHANSTS` 2:0: as many descriptors as `DMACOUNT` says are done.
+/// `CHANSTS` 2:0: the number of completed descriptors has reached `DMACOUNT`.
 const DONE: u64 = 1;
-/// `CHANSTS` 2:0: it was suspended.
+/// `CHANSTS` 2:0: the channel was suspended.
 const SUSPENDED: u64 = 2;
-/// `CHANSTS` 2:0: it was reset, or an error stopped it.
+/// `CHANSTS` 2:0: the channel was reset, or an error stopped it.
 const HALTED: u64 = 3;
 
-/// What the engine reads of a descriptor: size and control in a word, then the bus addresses of
-/// source, destination and next descriptor.
+/// The part of a descriptor that the engine reads: size and control in a word, then the bus
+/// addresses of source, destination and next descriptor.
 type Descriptor = [u64; 4];
-/// Bytes of that.
+/// Size of that part in bytes.
 const READ: u32 = 0x20;
-/// Bytes of a descriptor in memory, and its alignment.
+/// Size in bytes of a descriptor in memory, and its alignment.
 const DESCRIPTOR: u64 = 0x40;
 
 /// A channel.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Channel {
-    /// From 0 on; the tag of its transfers.
+    /// Number of the channel, counted from 0, and tag of its transfers.
     number: u32,
-    /// Its page.
+    /// The channel's page.
     pub registers: Registers,
-    /// Descriptors that are done since the chain began.
+    /// Number of descriptors completed since the chain began.
     count: u16,
-    /// It may interrupt once.
+    /// The channel may interrupt once.
     armed: bool,
-    /// It wants to.
+    /// The channel has a cause to interrupt.
     interrupt: bool,
-    /// The write to `CHANCMP` knows whether an interrupt follows it.
+    /// The descriptor's processing. The write to `CHANCMP` carries whether an interrupt follows it.
     work: Descriptors<Descriptor, bool>,
 }
 
 impl Channel {
-    /// Channel `number` after a reset.
+    /// Creates channel `number` in its state after a reset.
     #[must_use]
     pub fn new(number: u32) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Channel {
         }
     }
 
-    /// A write by software.
+    /// Handles a write by software.
     pub fn write(&mut self, cx: &mut Context<'_>, offset: u64, write: DwordWrite) {
         self.registers.write_at(offset, write);
         match offset {
@@ -90,7 +90,7 @@ impl Channel {
         }
     }
 
-    /// The transfer under way is over. Copies have at most so many bytes.
+    /// Handles the end of the transfer in progress. Copies have at most `most` bytes.
     pub fn done(&mut self, cx: &mut Context<'_>, most: u32, outcome: DmaOutcome<'_>) {
         match self.work.done(outcome) {
             Progress::Stopped => self.stop(cx),
@@ -114,7 +114,7 @@ impl Channel {
         }
     }
 
-    /// Whether it interrupts now: when it may and wants to, once for each arming.
+    /// Returns whether the channel interrupts now: if it may and has a cause, once for each arming.
     pub fn take_interrupt(&mut self) -> bool {
         let now = self.armed && self.interrupt;
         self.armed &= !now;
@@ -131,8 +131,8 @@ impl Channel {
         self.registers.set_chansts(completed | state);
     }
 
-    /// Between two descriptors: does what it was asked for meanwhile and, if it is active, fetches
-    /// the next one. A halted channel is not suspended.
+    /// Handles pending requests between two descriptors and, if the channel is active, fetches the
+    /// next one. A halted channel cannot be suspended.
     fn proceed(&mut self, cx: &mut Context<'_>) {
         let asked = self.registers.chancmd();
         self.registers.set_chancmd(Command::new());
@@ -171,8 +171,8 @@ impl Channel {
         }
     }
 
-    /// A descriptor is done, or has an error, which stops the chain there. The word in memory comes
-    /// before the interrupt.
+    /// Completes a descriptor, or stops the chain at one with an error. The completion in memory
+    /// precedes the interrupt.
     fn end(&mut self, cx: &mut Context<'_>, outcome: Result<Descriptor, Errors>) {
         let (write, interrupt) = match outcome {
             Ok([head, _, _, next]) => {
@@ -196,7 +196,7 @@ impl Channel {
         }
     }
 
-    /// Shows errors. Returns what is to be done about them.
+    /// Shows errors. Returns the control bits for their handling.
     fn fail(&mut self, cx: &mut Context<'_>, errors: Errors) -> Control {
         cx.set_config(CHANERR_INT, cx.config::<Errors>(CHANERR_INT) | errors);
         self.registers.raise_chanerr(errors);
@@ -209,14 +209,15 @@ impl Channel {
         self.proceed(cx);
     }
 
-    /// A transfer was started, or cannot be.
+    /// Stops the channel if a transfer could not be started.
     fn go_on_or_stop(&mut self, cx: &mut Context<'_>, started: Result<(), DmaError>) {
         if started.is_err() {
             self.stop(cx);
         }
     }
 
-    /// The bus is out of reach: nothing is wrong with the chain, but it does not go on.
+    /// Stops the channel because it cannot reach the bus. The chain has no error, but does not
+    /// continue.
     fn stop(&mut self, cx: &mut Context<'_>) {
         self.set_state(HALTED);
         self.proceed(cx);
@@ -227,7 +228,7 @@ fn control(head: u64) -> DescriptorControl {
     DescriptorControl::from((head >> 32) as u32)
 }
 
-/// The side of a copy that went wrong.
+/// Returns the side of a copy that failed.
 fn side([head, source, ..]: Descriptor, error: DmaError) -> Errors {
     let source = source..source.saturating_add(u64::from(head as u32));
     let write = match error {

@@ -18,7 +18,7 @@ registers! {
         INTRCTRL @ 0x03: InterruptControl { rw: [MASTER_ENABLE, VECTOR_PER_CHANNEL] },
         /// The channels that interrupted; a read clears them.
         ATTNSTATUS @ 0x04: u32,
-        /// Version: a digit each for the two parts of the number.
+        /// Version: one digit for each of the two parts of the number.
         VER @ 0x08: u8,
         /// Storage.
         INTRDELAY @ 0x0c: u16 { rw: 0x3fff },

@@ -1,4 +1,4 @@
-//! The registers of the UART, of a byte each (PC16550D data sheet, table II).
+//! The registers of the UART, one byte each (PC16550D data sheet, table II).
 
 use crate::register::{register_bits, registers};
 
@@ -36,7 +36,7 @@ register_bits! {
         pub data: bool,
         /// An empty transmitter interrupts.
         pub transmitter: bool,
-        /// Errors in received bytes interrupt; there are none.
+        /// Errors in received bytes interrupt. They do not occur.
         pub line: bool,
         /// A change of the modem status interrupts.
         pub modem: bool,
@@ -55,7 +55,7 @@ register_bits! {
         pub clear_transmitter: bool,
         #[bits(3)]
         __: u8,
-        /// Received bytes that interrupt: 1, 4, 8 or 14.
+        /// Number of received bytes that raise an interrupt: 1, 4, 8 or 14.
         #[bits(2)]
         pub trigger: u8,
     }
@@ -103,7 +103,7 @@ register_bits! {
     /// Modem Status.
     #[bitfield(u8)]
     pub struct ModemStatus {
-        /// Lines that changed since this register was read.
+        /// Inputs that changed since this register was read.
         #[bits(4)]
         pub changes: u8,
         /// DCD, RI, DSR, CTS.

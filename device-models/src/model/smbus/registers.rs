@@ -1,6 +1,6 @@
 //! The registers of the SMBus host controller (Intel 6 Series PCH data sheet, "SMBus Controller Registers").
 //!
-//! The controller checks no PEC, and no other host sends messages to it.
+//! The controller does not check PEC, and no other host sends messages to it.
 
 use crate::register::{register_bits, registers};
 
@@ -27,9 +27,9 @@ registers! {
         RCV_SLVA @ 0x09: u8 { reset: 0x44, rw: 0x7f },
         /// Auxiliary Control.
         AUX_CTL @ 0x0d: AuxiliaryControl { rw: [E32B] },
-        /// SMLink Pin Control: wires at rest.
+        /// SMLink Pin Control: idle wires.
         SMLINK_PIN @ 0x0e: u8 { reset: 0x07, rw: 0x04 },
-        /// SMBus Pin Control: wires at rest.
+        /// SMBus Pin Control: idle wires.
         SMBUS_PIN @ 0x0f: u8 { reset: 0x07, rw: 0x04 },
         /// Slave Status.
         SLV_STS @ 0x10: u8 { rw1c: 0x01 },
@@ -111,7 +111,7 @@ register_bits! {
     /// Host Configuration, in config space at 40h.
     #[bitfield(u8)]
     pub struct HostConfiguration {
-        /// The host interface works.
+        /// The host interface is enabled.
         pub hst_en: bool,
         __: bool,
         /// Block writes send no count, as on plain I2C.

@@ -1,4 +1,4 @@
-//! The copy engine of the test device: one job at a time, one slice of it under way.
+//! The copy engine of the test device: one job at a time, with one slice in progress.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -7,10 +7,11 @@ use super::registers::DmaStatus;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
 use crate::model::Context;
 
-/// Bytes of a job that are under way at a time at most: a long copy holds up nothing else.
+/// Maximum number of bytes of a job in progress at a time, so that a long copy does not delay other
+/// work.
 const SLICE: u32 = 1 << 20;
 
-/// What `DMA_CTRL` started, with the parameters of that moment.
+/// A job that `DMA_CTRL` started, with the parameters of that moment.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Job {
@@ -20,43 +21,43 @@ pub(super) struct Job {
     pub to: u64,
     /// Bytes of one copy.
     pub len: u32,
-    /// Copies.
+    /// Number of copies.
     pub count: u32,
     /// Message to send at the end, if any.
     pub vector: Option<u16>,
 }
 
-/// A job and how far it is.
+/// A job and its progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Running {
     job: Job,
-    /// Bytes of the current copy that are done.
+    /// Number of completed bytes of the current copy.
     copied: u32,
-    /// Copies that are not done.
+    /// Number of copies left.
     left: u32,
-    /// Bytes under way.
+    /// Number of bytes in progress.
     slice: u32,
     stop: bool,
 }
 
-/// How the last job ended.
+/// The result of the last job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Last {
-    /// There was none since the last reset.
+    /// No job has run since the last reset.
     #[default]
     Nothing,
     Complete,
     Failed(DmaError),
 }
 
-/// The copy engine. It is saved as it is.
+/// The copy engine. All of its fields are saved.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CopyEngine {
     running: Option<Running>,
-    /// Tells the slices of one job from those of another that was aborted.
+    /// Distinguishes the slices of one job from those of another that was aborted.
     tag: u32,
     last: Last,
 }
@@ -94,15 +95,15 @@ impl CopyEngine {
         }
     }
 
-    /// The function leaves D0 under a running job.
+    /// Aborts a running job when the function leaves D0.
     pub(super) fn abort(&mut self, cx: &mut Context<'_>) {
         if self.running.is_some() {
             self.finish(cx, Last::Failed(DmaError::Aborted));
         }
     }
 
-    /// The function was reset. What became of a job that it cut off can be read afterwards, and so
-    /// can what became of one that a power state had cut off before.
+    /// Resets the engine. The result of a job that the reset or an earlier power state cut off can
+    /// be read afterwards.
     pub(super) fn reset(&mut self) {
         let aborted = Last::Failed(DmaError::Aborted);
         if self.running.take().is_some() {

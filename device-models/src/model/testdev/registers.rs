@@ -1,4 +1,4 @@
-//! The registers of the test device, in BAR0. Those that can only be written read zero.
+//! The registers of the test device, in BAR0. Write-only registers read zero.
 
 use crate::register::{register_bits, registers};
 
@@ -11,9 +11,9 @@ registers! {
         SCRATCH @ 0x04: u32 { rw: all },
         /// A write of N sends message N if MSI-X or MSI is enabled, and asserts INTx otherwise.
         IRQ_TRIGGER @ 0x08: u32,
-        /// 0, since it can be read in D0 only.
+        /// Power state: always 0, since it can be read in D0 only.
         D_STATE @ 0x0c: u32,
-        /// A write of N raises a wake event N ms later, in whatever power state the function then is.
+        /// A write of N raises a wake event N ms later, in the function's power state at that time.
         PME_AFTER_MS @ 0x10: u32,
         /// BAR and ROM accesses outside D0 since power-on.
         OUTSIDE_D0 @ 0x14: u32,
@@ -50,7 +50,7 @@ register_bits! {
         pub vector: u8,
         #[bits(15)]
         __: u32,
-        /// Ends the job after the slice under way; it wins over `go`.
+        /// Ends the job after the slice in progress. It has precedence over `go`.
         pub stop: bool,
     }
 

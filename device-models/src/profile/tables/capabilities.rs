@@ -11,9 +11,9 @@ use crate::capability::{
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::profile) struct Capabilities {
-    /// What the conventional list leads to, in its order. Left out: everything, by offset.
+    /// Names in the conventional list, in its order. If absent: all capabilities, by offset.
     pub list: Option<Vec<String>>,
-    /// As `list` for the extended list.
+    /// Names in the extended list, in its order. If absent: all capabilities, by offset.
     pub extended_list: Option<Vec<String>>,
     pub pm: Option<PmConfig>,
     pub msi: Option<MsiConfig>,

@@ -9,7 +9,7 @@ use serde::Deserialize;
     expecting = "expected true, false, or areas: [{ offset = 0x1000, size = 0x1000 }]"
 )]
 pub(in crate::profile) enum MappableTable {
-    /// All that may be, or nothing.
+    /// All memory that may be mapped, or nothing.
     All(bool),
     Areas(Vec<AreaTable>),
 }

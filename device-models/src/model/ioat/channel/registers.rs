@@ -10,7 +10,7 @@ registers! {
         CHANCTRL @ 0x00: Control { rw: 0xfffe },
         /// Storage.
         DMA_COMP @ 0x02: u16 { rw: all },
-        /// Channel command; reads as the commands that are still to be obeyed.
+        /// Channel command. Reads as the commands that are still pending.
         CHANCMD @ 0x04: Command,
         /// Descriptors handed over since the chain began, modulo 2^16.
         DMACOUNT @ 0x06: u16 { rw: all },
@@ -52,7 +52,7 @@ register_bits! {
     pub struct Command {
         #[bits(2)]
         __: u8,
-        /// Stops after the descriptor at hand; a write to DMACOUNT resumes.
+        /// Stops after the current descriptor. A write to DMACOUNT resumes.
         pub suspend: bool,
         #[bits(2)]
         __: u8,
@@ -77,7 +77,7 @@ register_bits! {
         pub read_data: bool,
         /// The destination cannot be written.
         pub write_data: bool,
-        /// An operation that the engine does not have.
+        /// The engine does not have the operation.
         pub control: bool,
         /// No bytes, or more than XFERCAP allows.
         pub length: bool,
@@ -87,7 +87,8 @@ register_bits! {
         __: u32,
     }
 
-    /// Bytes 4 to 7 of a descriptor. Every descriptor waits for the ones before it, fence or not.
+    /// Bytes 4 to 7 of a descriptor. Every descriptor waits for the previous ones, with a fence or
+    /// without.
     #[bitfield(u32)]
     pub struct DescriptorControl {
         /// Interrupts when the descriptor is done.
