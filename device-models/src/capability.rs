@@ -3,6 +3,16 @@
 //!
 //! No capability calls into another. A consequence of a write beyond the capability's own registers
 //! is returned as a [`ConfigEffect`], and the function acts on it.
+//!
+//! ```
+//! use pci_device_models::capability::{Capability, DeviceSerialNumber, DsnConfig};
+//!
+//! let serial = "00-1b-21-ff-ff-aa-bb-cc".to_owned();
+//! let capability = DeviceSerialNumber::new(&DsnConfig { offset: None, serial })?;
+//! assert!(capability.id().is_extended());
+//! assert_eq!(capability.read(1), 0xffaa_bbcc);
+//! # Ok::<(), pci_device_models::capability::DsnConfigError>(())
+//! ```
 
 /// Saves and restores a capability whose registers are its whole state. Its fields are `registers`
 /// and those that the profile fixes, which the macro names. A capability with other fields does not

@@ -1,4 +1,16 @@
 //! Config space: the type 0 header, the capability lists and the path of an access through them.
+//!
+//! ```
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("testdev").expect("it is built in");
+//! let function = Profile::parse("testdev", text, &[])?.function(&Registry::builtin())?;
+//! let mut identity = [0; 4];
+//! function.config().read(0, &mut identity);
+//! assert_eq!(identity, [0x34, 0x12, 0xc0, 0xd3]);
+//! # Ok::<(), pci_device_models::profile::ProfileError>(())
+//! ```
 
 mod bar;
 mod header;

@@ -1,4 +1,22 @@
 //! DMA as requests: a function requests a transfer, and the owner of the memory performs it.
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::dma::DmaOp;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("testdev").expect("it is built in");
+//! let mut bench = Bench::of(&Profile::parse("testdev", text, &[])?, &Registry::builtin())?;
+//! for (register, value) in [(0x20, 0), (0x28, 0x1000), (0x30, 4), (0x34, 1), (0x38, 1)] {
+//!     bench.write(0, register, value);
+//! }
+//! let request = bench.take_dma().expect("the model asks for a copy");
+//! assert!(matches!(request.op, DmaOp::Copy { from: 0, to: 0x1000, len: 4 }));
+//! bench.complete_dma(request.id, Ok(&[]));
+//! assert_eq!(bench.read(0, 0x3c) & 1, 0, "it is not busy any more");
+//! # Ok::<(), pci_device_models::profile::ProfileError>(())
+//! ```
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,14 @@
 //! The effects of a function on its environment.
+//!
+//! ```
+//! use pci_device_models::effect::FunctionEvent;
+//! use pci_device_models::power::PowerState;
+//!
+//! let event = FunctionEvent::DState { from: PowerState::D0, to: PowerState::D3hot };
+//! let line = serde_json::to_string(&event)?;
+//! assert_eq!(line, r#"{"event":"d-state","from":"D0","to":"D3hot"}"#);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use serde::Serialize;
 use serde_json::Value;

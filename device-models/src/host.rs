@@ -16,6 +16,19 @@
 //! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
 //! | `frozen` | the driver's side of stopping a device for migration |
 //! | `reset` | `VFIO_DEVICE_RESET`, FLR, open and close |
+//!
+//! ```
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//! use pci_device_models::time::Time;
+//!
+//! let text = Profile::builtin("testdev").expect("it is built in");
+//! let mut devices = Profile::parse("testdev", text, &[])?.device_set(&Registry::builtin())?;
+//! let mut device = devices.first_mut();
+//! device.client_came(Time::ZERO)?;
+//! assert_eq!(device.status(Time::ZERO).opens, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod backend;
 mod bus_master;

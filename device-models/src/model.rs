@@ -4,6 +4,36 @@
 //! interrupts, wakes and transfers data. The function does everything else: config space, decoding,
 //! power states, masking of interrupts, reset of the standard registers. It calls [`Model::read`]
 //! and [`Model::write`] only while it is in D0 and decodes the access.
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::prelude::*;
+//!
+//! /// Counts the writes to its BAR.
+//! #[derive(Debug, Default, Serialize, Deserialize)]
+//! struct Counter {
+//!     writes: u32,
+//! }
+//!
+//! impl Model for Counter {
+//!     fn read(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: Lanes) -> u32 {
+//!         self.writes
+//!     }
+//!
+//!     fn write(&mut self, _: &mut Context<'_>, _: u8, _: u64, _: DwordWrite) {
+//!         self.writes += 1;
+//!     }
+//!
+//!     fn reset(&mut self, _: &mut Context<'_>, _: ResetKind) {
+//!         self.writes = 0;
+//!     }
+//! }
+//!
+//! let mut bench = Bench::new(Box::<Counter>::default())?;
+//! bench.write(0, 0, 5);
+//! assert_eq!(bench.read(0, 0), 1);
+//! # Ok::<(), pci_device_models::profile::ProfileError>(())
+//! ```
 
 pub mod backend;
 pub mod descriptors;

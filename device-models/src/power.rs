@@ -1,4 +1,15 @@
 //! Power states of a function and the legal transitions between them.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use pci_device_models::power::{PowerState, Transition};
+//!
+//! assert_eq!(PowerState::D3hot.software_transition(PowerState::D0), Transition::Legal);
+//! assert_eq!(PowerState::D2.software_transition(PowerState::D1), Transition::Illegal);
+//! let wait = PowerState::D3hot.recovery_time(PowerState::D0);
+//! assert_eq!(wait, Duration::from_millis(10));
+//! ```
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,14 @@
 //! Virtual time: callers tell the core the time, and the core returns deadlines.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use pci_device_models::time::{Time, earliest};
+//!
+//! let due = Time::ZERO.after(Duration::from_millis(2));
+//! assert_eq!(due.since(Time::ZERO), Duration::from_millis(2));
+//! assert_eq!(earliest(Some(due), None), Some(due));
+//! ```
 
 use std::fmt;
 use std::time::Duration;

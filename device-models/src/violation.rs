@@ -1,4 +1,16 @@
 //! Actions of software that hardware leaves undefined, forbids or silently drops.
+//!
+//! ```
+//! use pci_device_models::power::PowerState;
+//! use pci_device_models::time::Time;
+//! use pci_device_models::violation::{Violation, Violations};
+//!
+//! let mut violations = Violations::default();
+//! let state = PowerState::D3hot;
+//! violations.record(Time::ZERO, Violation::AccessOutsideD0 { state });
+//! let report = violations.report();
+//! assert_eq!((report.total, report.counts["access-outside-d0"]), (1, 1));
+//! ```
 
 use std::collections::{BTreeMap, VecDeque};
 

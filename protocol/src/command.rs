@@ -1,4 +1,12 @@
 //! Command numbers, their names and senders.
+//!
+//! ```
+//! use vfio_user_protocol::{Command, Direction};
+//!
+//! assert_eq!(Command::try_from(9), Ok(Command::RegionRead));
+//! assert_eq!(Command::DmaRead.direction(), Direction::ServerToClient);
+//! assert!(Command::try_from(14).is_err());
+//! ```
 
 use std::fmt;
 

@@ -1,5 +1,17 @@
 //! Writes messages in place: reserves the header, appends the body, then fills in the header with the
 //! final size.
+//!
+//! ```
+//! use vfio_user_protocol::messages::region_access::WriteRequest;
+//! use vfio_user_protocol::{Command, Encoder};
+//!
+//! let mut output = Vec::new();
+//! let mut message = Encoder::command(&mut output, 1, Command::RegionWrite);
+//! WriteRequest::new(7, 4, &[2, 0]).encode(message.body());
+//! message.finish()?;
+//! assert_eq!(output.len(), 16 + 16 + 2);
+//! # Ok::<(), vfio_user_protocol::MessageTooLong>(())
+//! ```
 
 use crate::command::Command;
 use crate::errno::Errno;

@@ -4,6 +4,15 @@
 //! says which of three things is there: a whole message, the beginning of one, or something that
 //! cannot be a message. [`Decoder`] does the same for a buffer that holds many messages and
 //! remembers how much of a refused message is still to come. Neither allocates.
+//!
+//! ```
+//! use vfio_user_protocol::{Command, Decoded, Header, Limits, decode};
+//!
+//! let bytes = Header::command(1, Command::DeviceReset).to_bytes();
+//! let limits = Limits::for_transfers(4096);
+//! assert!(matches!(decode(&bytes[..10], limits), Decoded::Incomplete { needed: 6 }));
+//! assert!(matches!(decode(&bytes, limits), Decoded::Message(frame) if frame.payload.is_empty()));
+//! ```
 
 use crate::errno::Errno;
 use crate::header::{HEADER_SIZE, Header};

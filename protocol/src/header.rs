@@ -7,6 +7,15 @@
 //! | 4 | 4 | size of the whole message, header included |
 //! | 8 | 4 | flags: bits 0-3 type (0 command, 1 reply), 4 no reply wanted, 5 error |
 //! | 12 | 4 | errno of an error reply |
+//!
+//! ```
+//! use vfio_user_protocol::{Command, Errno, Header};
+//!
+//! let command = Header::command(7, Command::DeviceReset);
+//! assert!(command.wants_reply());
+//! let reply = Header::parse(&command.error_reply(Errno::EIO).to_bytes()).expect("16 bytes");
+//! assert_eq!((reply.message_id, reply.failure()), (7, Some(Errno::EIO)));
+//! ```
 
 use bitflags::bitflags;
 use byteorder::{ByteOrder, NativeEndian};

@@ -4,6 +4,22 @@
 //! an output buffer. `parse` validates a structure as a whole before it reads a field of it. The server
 //! performs the checks that need knowledge of the device, such as whether a region exists.
 //! Surplus bytes after a structure of fixed size are ignored.
+//!
+//! ```
+//! use vfio_user_protocol::messages::dma_map::Request;
+//! use vfio_user_protocol::vfio::DmaMapFlags;
+//!
+//! let request = Request {
+//!     flags: DmaMapFlags::READ | DmaMapFlags::WRITE,
+//!     offset: 0,
+//!     address: 0x10_0000,
+//!     size: 0x1000,
+//! };
+//! let mut payload = Vec::new();
+//! request.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload)?, request);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 pub mod device_feature;
 pub mod device_info;

@@ -1,4 +1,14 @@
 //! The server's clock: the monotonic one, or one that stands still until it is told to move.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use dormouse::clock::Clock;
+//!
+//! let mut clock = Clock::manual();
+//! clock.advance(Duration::from_millis(5));
+//! assert_eq!(clock.now().as_nanos(), 5_000_000);
+//! ```
 
 use std::time::Duration;
 

@@ -13,6 +13,22 @@
 //! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
 //! | connection and server | [`session`] | `subscribe`, `shutdown`, `help` |
+//!
+//! [`ControlClient`] speaks the language from a program:
+//!
+//! ```
+//! use dormouse::control::switch::Switch;
+//! use dormouse::control::{Verb, platform};
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! control.subscribe()?;
+//! control.ask(&Verb::Rail(platform::Rail { state: Switch::Off }))?;
+//! assert!(!control.status()?.device.rail);
+//! assert!(control.take_events().iter().any(|event| event["to"] == "D3cold"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod clock;
 pub mod device;

@@ -8,6 +8,18 @@
 //! Two servers never share a path: each holds a lock on `PATH.lock` for as long as it serves. With
 //! the lock held, a socket that answers belongs to another program and is left alone, one that does
 //! not answer was left behind and is replaced.
+//!
+//! ```
+//! use dormouse::listen::{self, Access, ListenError};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let path = std::path::Path::new("device.sock");
+//! # let path = &folder.path().join(path);
+//! let (_listener, _file) = listen::bind(path, Access::default())?;
+//! let second = listen::bind(path, Access::default());
+//! assert!(matches!(second, Err(ListenError::Locked { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod file;
 

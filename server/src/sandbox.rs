@@ -9,6 +9,20 @@
 //!
 //! It does not affect files, sockets and memory that are open already or that clients pass later. A
 //! server needs no others.
+//!
+//! ```
+//! use dormouse::sandbox::{Sandbox, Seccomp};
+//!
+//! let mut sandbox = Sandbox::default();
+//! sandbox.seccomp = Seccomp::None;
+//! // The thread that calls it is confined, and those that it starts.
+//! let thread = std::thread::spawn(move || {
+//!     println!("{}", sandbox.enter()?);
+//!     Ok::<_, dormouse::sandbox::SandboxError>(std::fs::read("/etc/hostname").is_ok())
+//! });
+//! # thread.join().expect("it does not panic")?;
+//! # Ok::<(), dormouse::sandbox::SandboxError>(())
+//! ```
 
 mod landlock;
 mod seccomp;

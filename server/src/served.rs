@@ -1,4 +1,21 @@
 //! The slots and functions that a server serves.
+//!
+//! ```
+//! use std::os::unix::net::UnixStream;
+//!
+//! use dormouse::models::model::Registry;
+//! use dormouse::models::profile::Profile;
+//! use dormouse::{Endpoint, ServedFunction, ServedSlot};
+//!
+//! let text = Profile::builtin("nvme").ok_or("there is no such profile")?;
+//! let profile = Profile::parse("nvme", text, &[])?;
+//! let (_client, server) = UnixStream::pair()?;
+//! let function = ServedFunction::new("disk", Endpoint::Connected(server))
+//!     .with_client_memory(profile.client_memory());
+//! let slot = ServedSlot::new(profile.device_set(&Registry::builtin())?).with_function(function);
+//! assert_eq!(slot.functions.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::os::unix::net::UnixListener;
 

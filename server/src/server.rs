@@ -1,4 +1,16 @@
 //! The public face of the server.
+//!
+//! ```
+//! use dormouse::{Server, Settings};
+//!
+//! let mut server = Server::new(Settings::default())?;
+//! let handle = server.handle();
+//! let thread = std::thread::spawn(move || server.run());
+//! // From any thread, or from a signal handler through `Server::watch_shutdown_fd`.
+//! handle.shutdown();
+//! thread.join().expect("the server does not panic")?;
+//! # Ok::<(), dormouse::ServerError>(())
+//! ```
 
 use std::io;
 use std::os::fd::OwnedFd;

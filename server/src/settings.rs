@@ -1,4 +1,14 @@
 //! Settings of a server.
+//!
+//! ```
+//! use dormouse::clock::Clock;
+//! use dormouse::{PollMode, Settings};
+//!
+//! let mut settings = Settings::default();
+//! settings.clock = Clock::manual();
+//! settings.poll = PollMode::Off;
+//! settings.client.transfer = 64 << 10;
+//! ```
 
 use std::time::Duration;
 

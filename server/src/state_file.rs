@@ -1,4 +1,21 @@
 //! Files with the saved state of a device: its tree as JSON.
+//!
+//! ```
+//! use dormouse::models::model::Registry;
+//! use dormouse::models::profile::Profile;
+//! use dormouse::models::time::Time;
+//! use dormouse::state_file;
+//!
+//! let text = Profile::builtin("testdev").ok_or("there is no such profile")?;
+//! let profile = Profile::parse("testdev", text, &[])?;
+//! let mut devices = profile.device_set(&Registry::builtin())?;
+//! # let folder = tempfile::tempdir()?;
+//! let file = std::path::Path::new("testdev.state");
+//! # let file = &folder.path().join(file);
+//! state_file::save(devices.first(), Time::ZERO, file)?;
+//! state_file::restore(&mut devices.first_mut(), Time::ZERO, file)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};

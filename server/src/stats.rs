@@ -1,4 +1,14 @@
 //! Counters of a function's connections.
+//!
+//! ```
+//! use dormouse::testing::Function;
+//!
+//! let mut served = Function::profile("testdev").start()?;
+//! served.client()?.read_u32(7, 0)?;
+//! let connection = served.status()?.connection;
+//! assert_eq!((connection.clients, connection.requests), (1, 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 
