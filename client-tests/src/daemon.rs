@@ -78,10 +78,8 @@ impl Daemon {
     /// # Errors
     /// A profile is wrong, or the sockets cannot be made.
     pub fn start(specs: &[Spec]) -> Result<Self> {
-        let settings = Settings {
-            clock: Clock::manual(),
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.clock = Clock::manual();
         Self::start_with(settings, specs)
     }
 

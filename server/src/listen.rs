@@ -39,6 +39,7 @@ use crate::sys;
 
 /// An error of opening a socket.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ListenError {
     /// Another server holds the lock.
     #[error("{} is already served by another dormouse", path.display())]

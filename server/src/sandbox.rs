@@ -39,6 +39,7 @@ pub use self::seccomp::Seccomp;
 
 /// An error of entering the sandbox. The server must not continue without the sandbox.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SandboxError {
     /// The process might still gain privileges.
     #[error("new privileges cannot be given up: {0}")]
@@ -61,6 +62,7 @@ pub enum SandboxError {
 
 /// Settings of the sandbox.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Sandbox {
     /// Use Landlock as far as the kernel supports it.
     pub landlock: bool,
@@ -86,6 +88,7 @@ impl Default for Sandbox {
 
 /// The sandbox in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Enforced {
     /// Extent of Landlock.
     pub landlock: LandlockLevel,

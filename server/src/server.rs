@@ -28,6 +28,7 @@ use crate::stats::ConnectionStats;
 
 /// The server cannot go on.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// The event loop could not be set up.
     #[error("the event loop cannot be set up: {0}")]

@@ -43,6 +43,7 @@ impl PollMode {
 
 /// Limits on the memory and descriptors that a client can make the server hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientLimits {
     /// Maximum bytes of data in a message (`max_data_xfer_size`); more gives EINVAL. The server receives up to
     /// 64 KiB even with a lower limit, since VERSION may have that much text.
@@ -66,6 +67,7 @@ impl Default for ClientLimits {
 
 /// Settings of a server, for all its functions.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// Busy-polling.
     pub poll: PollMode,

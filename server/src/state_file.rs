@@ -31,6 +31,7 @@ use thiserror::Error;
 
 /// An error of saving a device to a file or restoring it from one.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StateFileError {
     /// The file cannot be written.
     #[error("{}: the state cannot be written: {reason}", path.display())]

@@ -12,7 +12,9 @@ use dormouse::settings::ClientLimits;
 
 const PAGE: u64 = 0x1000;
 
-fn served(settings: Settings) -> (Daemon, RawClient) {
+fn served(set: impl FnOnce(&mut Settings)) -> (Daemon, RawClient) {
+    let mut settings = Settings::default();
+    set(&mut settings);
     let daemon = Daemon::start_with(settings, &[Spec::named("testdev").unwrap()]).unwrap();
     let client = daemon.attach(0).unwrap();
     (daemon, client)
@@ -32,10 +34,7 @@ fn unmap(client: &mut RawClient, page: u64) {
 
 #[test]
 fn one_map_too_many_has_no_space() {
-    let (_daemon, mut client) = served(Settings {
-        max_dma_maps: 3,
-        ..Settings::default()
-    });
+    let (_daemon, mut client) = served(|settings| settings.max_dma_maps = 3);
     let memory = Memory::new(PAGE).unwrap();
     for page in 0..3 {
         assert_eq!(map(&mut client, page, &memory), 0);
@@ -48,10 +47,7 @@ fn one_map_too_many_has_no_space() {
 
 #[test]
 fn one_file_too_many_cannot_be_open() {
-    let (daemon, mut client) = served(Settings {
-        max_dma_files: 2,
-        ..Settings::default()
-    });
+    let (daemon, mut client) = served(|settings| settings.max_dma_files = 2);
     let [first, second, third] = [(); 3].map(|()| Memory::new(PAGE).unwrap());
     assert_eq!(map(&mut client, 0, &first), 0);
     assert_eq!(map(&mut client, 1, &second), 0);
@@ -74,11 +70,9 @@ fn one_file_too_many_cannot_be_open() {
 }
 
 /// A client that has heard what it may send.
-fn limited(client: ClientLimits) -> (Daemon, RawClient, String) {
-    let settings = Settings {
-        client,
-        ..Settings::default()
-    };
+fn limited(set: impl FnOnce(&mut ClientLimits)) -> (Daemon, RawClient, String) {
+    let mut settings = Settings::default();
+    set(&mut settings.client);
     let daemon = Daemon::start_with(settings, &[Spec::named("testdev").unwrap()]).unwrap();
     let mut client = RawClient::connect(&daemon.socket(0)).unwrap();
     let capabilities = r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":4194304}}"#;
@@ -89,10 +83,7 @@ fn limited(client: ClientLimits) -> (Daemon, RawClient, String) {
 
 #[test]
 fn a_byte_too_many_is_refused() {
-    let (_daemon, mut client, told) = limited(ClientLimits {
-        transfer: 1 << 13,
-        ..ClientLimits::default()
-    });
+    let (_daemon, mut client, told) = limited(|client| client.transfer = 1 << 13);
     assert!(told.contains(r#""max_data_xfer_size":8192"#), "{told}");
     let access = |count| Bytes::new().u64(0).u32(2).u32(count);
     let all = access(1 << 13);
@@ -114,10 +105,7 @@ fn a_byte_too_many_is_refused() {
 
 #[test]
 fn more_bytes_than_by_default_are_taken_if_the_server_says_so() {
-    let (_daemon, mut client, told) = limited(ClientLimits {
-        transfer: 1 << 21,
-        ..ClientLimits::default()
-    });
+    let (_daemon, mut client, told) = limited(|client| client.transfer = 1 << 21);
     assert!(told.contains(r#""max_data_xfer_size":2097152"#), "{told}");
     // RAM of 64 KiB: what is too large for the region is refused, the message is not.
     let payload = Bytes::new().u64(0).u32(2).u32(1 << 21);
@@ -129,10 +117,7 @@ fn more_bytes_than_by_default_are_taken_if_the_server_says_so() {
 
 #[test]
 fn a_descriptor_too_many_is_refused() {
-    let (_daemon, mut client, told) = limited(ClientLimits {
-        message_fds: 2,
-        ..ClientLimits::default()
-    });
+    let (_daemon, mut client, told) = limited(|client| client.message_fds = 2);
     assert!(told.contains(r#""max_msg_fds":2"#), "{told}");
     let events = [(); 3].map(|()| Event::new().unwrap());
     for (count, errno) in [(2, None), (3, Some(EINVAL))] {

@@ -51,10 +51,8 @@ impl Port {
             .add(ServedSlot::new(devices).with_function(function))
             .unwrap();
         let handle = server.handle();
-        let sandbox = Sandbox {
-            socket_folders: vec![folder.path().to_owned()],
-            ..Sandbox::default()
-        };
+        let mut sandbox = Sandbox::default();
+        sandbox.socket_folders = vec![folder.path().to_owned()];
         let thread = std::thread::spawn(move || {
             sandbox.enter().unwrap();
             server.run().unwrap();

@@ -6,6 +6,7 @@ use crate::state_file::StateFileError;
 
 /// An error reply: `{"error": {"kind": …, "message": …}}`.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ControlError {
     /// The line is not JSON.
     #[error("the line is not JSON: {0}")]

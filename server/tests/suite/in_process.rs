@@ -61,10 +61,8 @@ impl Running {
 
     /// A device of its own profile, with a clock that stands still.
     fn testdev(set: &[&str]) -> Self {
-        let settings = Settings {
-            clock: Clock::manual(),
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.clock = Clock::manual();
         Self::serve(testdev_with(set), settings, ClientMemory::FileIo)
     }
 

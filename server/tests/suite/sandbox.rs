@@ -35,15 +35,14 @@ impl Wall {
     const ALL: [Self; 3] = [Self::Landlock, Self::Seccomp, Self::Both];
 
     fn sandbox(self) -> Sandbox {
-        Sandbox {
-            landlock: self != Self::Seccomp,
-            seccomp: if self == Self::Landlock {
-                Seccomp::None
-            } else {
-                Seccomp::Kill
-            },
-            ..Sandbox::default()
-        }
+        let mut sandbox = Sandbox::default();
+        sandbox.landlock = self != Self::Seccomp;
+        sandbox.seccomp = if self == Self::Landlock {
+            Seccomp::None
+        } else {
+            Seccomp::Kill
+        };
+        sandbox
     }
 }
 
@@ -132,10 +131,8 @@ fn attempt_if_asked() {
     let attempt = ATTEMPTS.iter().find(|a| a.name == name).unwrap();
     let wall = Wall::ALL.into_iter().find(|w| format!("{w:?}") == wall);
     let scene = Scene::new(Path::new(&folder)).unwrap();
-    let sandbox = Sandbox {
-        socket_folders: vec![scene.folder.clone()],
-        ..wall.unwrap().sandbox()
-    };
+    let mut sandbox = wall.unwrap().sandbox();
+    sandbox.socket_folders = vec![scene.folder.clone()];
     sandbox.enter().unwrap();
     exit(match (attempt.make)(&scene) {
         Ok(()) => DONE,
@@ -215,10 +212,8 @@ fn folders_for_states_are_open() {
     for wall in Wall::ALL {
         let folder = tempfile::tempdir().unwrap();
         let scene = Scene::new(folder.path()).unwrap();
-        let sandbox = Sandbox {
-            state_folders: vec![scene.at("states")],
-            ..wall.sandbox()
-        };
+        let mut sandbox = wall.sandbox();
+        sandbox.state_folders = vec![scene.at("states")];
         let attempt = move || {
             sandbox.enter().unwrap();
             let (part, state) = (scene.at("states/part"), scene.at("states/state"));

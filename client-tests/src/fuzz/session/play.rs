@@ -123,11 +123,9 @@ impl Play {
     pub(super) fn new(number: usize, answers: u8, thorough: bool) -> Self {
         TOOLS.with(|_| ());
         let before = open_descriptors();
-        let settings = Settings {
-            poll: PollMode::Off,
-            clock: Clock::manual(),
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.poll = PollMode::Off;
+        settings.clock = Clock::manual();
         let mut server = Server::new(settings).expect("a server");
         let slot = Subject::numbered(number, |subject| {
             let listener = |of: fn(&Tools) -> &UnixListener| {

@@ -37,10 +37,8 @@ fn what_a_client_sent_before_it_went_is_served() {
 
 #[test]
 fn once_ends_with_the_client() {
-    let settings = Settings {
-        once: true,
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.once = true;
     let server = Running::with(settings, ClientMemory::FileIo);
     drop(server.client());
     server.join();
@@ -101,10 +99,8 @@ fn control_lines_may_come_in_any_pieces() {
 
 #[test]
 fn subscribers_see_events_in_virtual_time() {
-    let settings = Settings {
-        clock: Clock::manual(),
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.clock = Clock::manual();
     let server = Running::with(settings, ClientMemory::FileIo);
     let (mut watching, mut control) = (server.control(), server.control());
     watching.ask("subscribe");

@@ -7,13 +7,9 @@ use vfio_user_protocol::Command;
 /// Runs a check under every way of waiting.
 fn however_it_waits(check: impl Fn(&Running)) {
     for poll in [PollMode::Auto, PollMode::Off, PollMode::Max(1000)] {
-        check(&Running::with(
-            Settings {
-                poll,
-                ..Settings::default()
-            },
-            ClientMemory::FileIo,
-        ));
+        let mut settings = Settings::default();
+        settings.poll = poll;
+        check(&Running::with(settings, ClientMemory::FileIo));
     }
 }
 
