@@ -1,13 +1,13 @@
 //! A suite that judges any vfio-user server through its socket.
 //!
-//! Every rule is a [`Check`]: a name, where the rule comes from, the rule, and what is tried. The
-//! tables of checks, one for each area, are data; [`run`] walks them. What a server does otherwise
-//! on purpose is declared in a file, [`expect`], and held against what is seen.
+//! Every rule is a [`Check`]: a name, the rule's source, the rule, and the test of it. The tables
+//! of checks, one for each area, are data, and [`run`] walks them. Deliberate differences of a
+//! server are declared in a file, [`expect`], and compared with the results.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`subject`] | the server under test: how it is reached, and what it says that it has |
-//! | [`run`] | walks the checks, notices that a server is gone |
+//! | [`subject`] | the server under test: its socket, and its features |
+//! | [`run`] | walks the checks, notices that a server has gone |
 //! | [`expect`] | declared differences |
 //! | [`report`] | the outcome as TAP and JSON |
 //! | [`page`] | the list of checks that people read |
@@ -45,14 +45,14 @@ use serde::Serialize;
 
 use subject::Subject;
 
-/// Where a rule comes from.
+/// The source of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// The protocol's specification.
     Specification,
-    /// The specification leaves it open; the C library libvfio-user does so, and its clients know it
-    /// no other way.
+    /// The specification leaves it open. The C library libvfio-user has this rule, and its clients
+    /// rely on it.
     LibvfioUser,
     /// The specification takes the structure over from Linux VFIO, which has this rule.
     Linux,
@@ -74,28 +74,28 @@ impl fmt::Display for Source {
     }
 }
 
-/// What became of a check that did not fail.
+/// The result of a check that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The rule holds.
     Holds,
-    /// The server has nothing that the rule is about.
+    /// The server does not have the feature that the rule is about.
     DoesNotApply(String),
 }
 
-/// The error says what was seen instead of what the rule demands.
+/// The outcome of a check. An error describes the observation that breaks the rule.
 pub type Outcome = anyhow::Result<Verdict>;
 
-/// One rule and how it is tried.
+/// A rule and the test of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// `area.what`.
+    /// Name in the form `area.what`.
     pub name: &'static str,
-    /// Where the rule comes from.
+    /// Source of the rule.
     pub source: Source,
     /// The rule.
     pub rule: &'static str,
-    /// Tries it on connections of its own.
+    /// Function that tests the rule on connections of its own.
     pub body: fn(&Subject) -> Outcome,
 }
 
@@ -124,7 +124,7 @@ fn skip(reason: &str) -> Outcome {
 /// The checks of one area.
 #[derive(Clone, Copy, Debug)]
 pub struct Area {
-    /// What they are about, as a heading.
+    /// Subject of the checks, as a heading.
     pub title: &'static str,
     /// The checks in the order in which they run.
     pub checks: &'static [Check],
@@ -158,7 +158,7 @@ pub const AREAS: [Area; 17] = [
     area("Clients that come and go", lifetime::CHECKS),
 ];
 
-/// All checks.
+/// Returns all checks.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
     AREAS.iter().flat_map(|area| area.checks)
 }

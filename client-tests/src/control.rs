@@ -1,4 +1,4 @@
-//! A client of the control socket: a line of JSON out, a line of JSON back.
+//! A client of the control socket: it sends and receives lines of JSON.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -20,10 +20,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Connects.
+    /// Connects to the socket at `path`.
     ///
     /// # Errors
-    /// Nobody listens at `path`.
+    /// No server listens at `path`.
     pub fn connect(path: &Path) -> Result<Self> {
         let stream = UnixStream::connect(path).with_context(|| path.display().to_string())?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -34,11 +34,11 @@ impl Control {
         })
     }
 
-    /// Has a verb carried out, given with its arguments in their order: `["rail", "off"]`. Options
-    /// follow them: `["fail-resume", "EIO", "--times=3"]`.
+    /// Performs a verb, given with its arguments in their order: `["rail", "off"]`. Options follow
+    /// them: `["fail-resume", "EIO", "--times=3"]`.
     ///
     /// # Errors
-    /// There is no such verb, or it has fewer arguments; the server refuses it or does not answer.
+    /// The verb does not exist or has fewer arguments, or the server refuses it or does not answer.
     pub fn command(&mut self, words: &[&str]) -> Result<Value> {
         let (verb, given) = words.split_first().context("there is no verb")?;
         let known = Verb::all().iter().find(|known| known.verb == *verb);
@@ -62,8 +62,8 @@ impl Control {
         self.request(request)
     }
 
-    /// Sends an object, to which an id is added, and receives the `ok` value of its reply. Events
-    /// that come before it are kept.
+    /// Sends an object, to which an id is added, and receives the `ok` value of its reply. Earlier
+    /// events are kept.
     ///
     /// # Errors
     /// The server refuses it or does not answer.
@@ -88,8 +88,8 @@ impl Control {
         }
     }
 
-    /// The events that were reported since the last time this was asked. The server reports what has
-    /// happened before it answers the next request.
+    /// Returns the events that were reported since the last call. The server reports past events
+    /// before it answers the next request.
     ///
     /// # Errors
     /// The server does not answer.
@@ -98,10 +98,10 @@ impl Control {
         Ok(self.events.drain(..).collect())
     }
 
-    /// One line, whatever it is.
+    /// Receives one line of any kind.
     ///
     /// # Errors
-    /// The server says nothing, or no JSON.
+    /// The server sends nothing, or a line that is not JSON.
     pub fn receive(&mut self) -> Result<Value> {
         let mut line = String::new();
         let count = self.lines.read_line(&mut line).context("no line")?;

@@ -1,5 +1,5 @@
-//! A server on a thread of this process: the same code as the daemon's, behind sockets in a
-//! temporary folder, with a clock that stands still until the control socket moves it.
+//! A server on a thread of this process: the daemon's code, with sockets in a temporary folder and
+//! a clock that stands still until the control socket moves it.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -26,10 +26,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The profile `NAME.toml` of the tables, or the built-in one of that name.
+    /// Creates the specification of the profile `NAME.toml` of the tables, or of the built-in one
+    /// of that name.
     ///
     /// # Errors
-    /// There is neither.
+    /// Neither exists.
     pub fn named(name: &str) -> Result<Self> {
         let path = files::folder()
             .join("profiles")
@@ -66,7 +67,7 @@ impl Spec {
     }
 }
 
-/// A running server. Ends when it is dropped.
+/// A running server, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Daemon {
     functions: Vec<Served>,
@@ -76,7 +77,7 @@ impl Daemon {
     /// Serves the functions with a clock that stands still.
     ///
     /// # Errors
-    /// A profile is wrong, or the sockets cannot be made.
+    /// A profile is wrong, or the sockets cannot be created.
     pub fn start(specs: &[Spec]) -> Result<Self> {
         let mut settings = Settings::default();
         settings.clock = Clock::manual();
@@ -86,17 +87,17 @@ impl Daemon {
     /// Serves the built-in test function with overrides, and attaches a client to it.
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Those of [`Self::start`].
     pub fn testdev(set: &[&str]) -> Result<(Self, RawClient)> {
         let daemon = Self::start(&[Spec::named("testdev")?.set(set)])?;
         let client = daemon.attach(0)?;
         Ok((daemon, client))
     }
 
-    /// As [`Self::start`], with settings of one's own.
+    /// Serves the functions with the given settings; see [`Self::start`].
     ///
     /// # Errors
-    /// As [`Self::start`].
+    /// Those of [`Self::start`].
     pub fn start_with(settings: Settings, specs: &[Spec]) -> Result<Self> {
         let mut options = Options::default();
         options.settings = settings;
@@ -107,35 +108,35 @@ impl Daemon {
         })
     }
 
-    /// Path of the socket of a function.
+    /// Returns the path of a function's socket.
     #[must_use]
     pub fn socket(&self, index: usize) -> PathBuf {
         self.functions[index].socket_path().to_owned()
     }
 
-    /// A file of that name in the folder where the server may save states.
+    /// Returns the path of a file in the folder where the server may save states.
     #[must_use]
     pub fn state_file(&self, name: &str) -> PathBuf {
         self.functions[0].state_folder().join(name)
     }
 
-    /// A client of a function that has agreed on a version.
+    /// Returns a client of a function that has agreed on a version.
     ///
     /// # Errors
-    /// The server does not take it.
+    /// The server does not accept it.
     pub fn attach(&self, index: usize) -> Result<RawClient> {
         RawClient::attach(&self.socket(index))
     }
 
-    /// A connection to a function's control socket.
+    /// Returns a connection to a function's control socket.
     ///
     /// # Errors
-    /// The server does not take it.
+    /// The server does not accept it.
     pub fn control(&self, index: usize) -> Result<Control> {
         Control::connect(self.functions[index].control_path())
     }
 
-    /// Ends the server and tells how that went.
+    /// Ends the server and returns its result.
     ///
     /// # Errors
     /// The server ended with an error or a panic.
@@ -161,10 +162,10 @@ impl Drop for Daemon {
     }
 }
 
-/// A server that does not run yet, and the folder with the sockets of its functions.
+/// Returns a server that does not run yet, and the folder with the sockets of its functions.
 ///
 /// # Errors
-/// A profile is wrong, or the sockets cannot be made.
+/// A profile is wrong, or the sockets cannot be created.
 pub fn prepare(settings: Settings, specs: &[Spec]) -> Result<(TempDir, Server)> {
     let folder = tempfile::tempdir()?;
     let mut server = Server::new(settings)?;
@@ -179,7 +180,7 @@ pub fn prepare(settings: Settings, specs: &[Spec]) -> Result<(TempDir, Server)> 
     Ok((folder, server))
 }
 
-/// Path of the socket of a function of [`prepare`].
+/// Returns the path of the socket of a function of [`prepare`].
 #[must_use]
 pub fn socket(folder: &TempDir, index: usize) -> PathBuf {
     folder.path().join(format!("{index}.sock"))

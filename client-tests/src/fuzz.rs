@@ -1,19 +1,19 @@
-//! What is thrown at the server's inputs, and what has to hold whatever is thrown.
+//! Fuzzing of the server's inputs, and the rules that hold for every input.
 //!
-//! A [`Target`] takes bytes and makes something of them that gets past the first checks: messages,
-//! streams of accesses, profiles, lines, saved states. It panics when one of its rules is broken.
-//! Who makes the bytes is another matter: libFuzzer (`client-tests/fuzz`), the program `fuzz` with
-//! the [`Mutator`] of this module, or the files that are kept and played again by `tests/fuzz.rs`.
+//! A [`Target`] makes of bytes something that gets past the first checks: messages, streams of
+//! accesses, profiles, lines, saved states. It panics when one of its rules is broken. The bytes
+//! come from libFuzzer (`client-tests/fuzz`), from the program `fuzz` with the [`Mutator`] of this
+//! module, or from the kept files that `tests/fuzz.rs` plays again.
 //!
 //! | target | input | rules |
 //! |---|---|---|
-//! | [`decoder`] | a stream of messages | cut in any way it gives the same messages; what is refused is stepped over whole; what parses is packed again as it was |
+//! | [`decoder`] | a stream of messages | cut in any way it gives the same messages; a refused message is skipped whole; a parsed message packs to the same bytes |
 //! | [`session`] | clients' messages, descriptors, lines and time | replies match requests; sent whole or in pieces gives the same; references and descriptors come back |
 //! | [`config`] | accesses to config space, resets, power | read-only bits stay; split accesses are whole ones; references come back |
-//! | [`model`] | accesses to registers of device models, and all that happens around them | a function that was saved and restored lives on as the one that was not |
-//! | [`profile`] | profiles and overrides | refused with a place and a reason, or made into the device it describes |
+//! | [`model`] | accesses to registers of device models, and events around them | a function that was saved and restored behaves like one that was not |
+//! | [`profile`] | profiles and overrides | refused with a place and a reason, or made into the device that they describe |
 //! | [`control`] | lines of the control socket | one reply each, of one of two forms |
-//! | [`restore`] | saved states | refused without a trace, or saved again as they were |
+//! | [`restore`] | saved states | refused without a change, or saved again unchanged |
 
 pub mod config;
 pub mod control;
@@ -30,14 +30,14 @@ pub mod subject;
 
 pub use mutate::Mutator;
 
-/// Something that takes bytes.
+/// A target of fuzzing, which takes bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, which is that of its module and of its folder of files.
+    /// Name of the target, its module and its folder of files.
     pub name: &'static str,
-    /// Panics if a rule is broken.
+    /// Function that runs an input and panics if a rule is broken.
     pub run: fn(&[u8]),
-    /// The longest input that makes sense.
+    /// Length in bytes of the longest useful input.
     pub longest: usize,
 }
 
@@ -80,7 +80,7 @@ pub const TARGETS: [Target; 7] = [
     },
 ];
 
-/// The target of that name.
+/// Returns the target of that name.
 #[must_use]
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.into_iter().find(|target| target.name == name)

@@ -1,4 +1,4 @@
-//! Migration as a client drives it: states, streams, and a place that a function is moved from or to.
+//! Migration as a client drives it: states, streams, and the source or destination of a function.
 
 use std::path::Path;
 
@@ -32,10 +32,10 @@ pub mod state {
     pub const PRE_COPY_P2P: u32 = 7;
 }
 
-/// What the low 32 bits of an unused descriptor are.
+/// Value of the low 32 bits of an unused descriptor.
 const NO_FD: u32 = u32::MAX;
 
-/// The payload of a SET of MIG_DEVICE_STATE.
+/// Returns the payload of a SET of MIG_DEVICE_STATE.
 #[must_use]
 pub fn set_state(state: u32) -> Bytes {
     let head = Bytes::new().u32(16).u32(SET | feature::MIG_DEVICE_STATE);
@@ -43,7 +43,7 @@ pub fn set_state(state: u32) -> Bytes {
 }
 
 impl RawClient {
-    /// Asks for a migration state.
+    /// Requests a migration state and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -51,7 +51,7 @@ impl RawClient {
         self.request(command::DEVICE_FEATURE, &set_state(state), &[])
     }
 
-    /// As [`Self::try_go`], which has to succeed.
+    /// Requests a migration state, which has to succeed; see [`Self::try_go`].
     ///
     /// # Errors
     /// No reply came, it reports an error, or does not repeat the request.
@@ -62,10 +62,10 @@ impl RawClient {
         Ok(())
     }
 
-    /// Sends a request for a migration state, the reply to which comes some time later.
+    /// Sends a request for a migration state without receiving its reply.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection has gone.
     pub fn post_go(&mut self, state: u32) -> std::io::Result<u16> {
         self.post(
             command::DEVICE_FEATURE,
@@ -86,7 +86,7 @@ impl RawClient {
         Ok(reply.split_off(8))
     }
 
-    /// The migration state.
+    /// Returns the migration state.
     ///
     /// # Errors
     /// No reply came, or it names a descriptor.
@@ -96,7 +96,7 @@ impl RawClient {
         Ok(field_u32(&data, 0))
     }
 
-    /// How much there is to be read once the device is stopped.
+    /// Returns the number of bytes that can be read once the device is stopped.
     ///
     /// # Errors
     /// No reply came.
@@ -104,7 +104,7 @@ impl RawClient {
         Ok(field_u64(&self.get(feature::MIG_DATA_SIZE)?, 0))
     }
 
-    /// MIG_DATA_READ of up to `size` bytes.
+    /// Sends MIG_DATA_READ of up to `size` bytes.
     ///
     /// # Errors
     /// No reply came, it reports an error, or its size is not that of its data.
@@ -122,10 +122,10 @@ impl RawClient {
         Ok(data)
     }
 
-    /// Reads to the end of what there is, so many bytes at a time.
+    /// Reads the stream to its end, `chunk` bytes at a time.
     ///
     /// # Errors
-    /// As [`Self::read_state`].
+    /// Those of [`Self::read_state`].
     pub fn read_stream(&mut self, chunk: u32) -> Result<Vec<u8>> {
         let mut stream = Vec::new();
         loop {
@@ -137,7 +137,7 @@ impl RawClient {
         }
     }
 
-    /// MIG_DATA_WRITE, whatever comes of it.
+    /// Sends MIG_DATA_WRITE and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -147,7 +147,7 @@ impl RawClient {
         self.request(command::MIG_DATA_WRITE, &request, &[])
     }
 
-    /// Writes a stream, so many bytes at a time.
+    /// Writes a stream, `chunk` bytes at a time.
     ///
     /// # Errors
     /// No reply came, it reports an error or has a payload.
@@ -160,7 +160,7 @@ impl RawClient {
     }
 }
 
-/// A function that is moved from here or to here, its clock standing still.
+/// The source or destination of a migrated function, whose clock stands still.
 #[derive(Debug)]
 pub struct Place {
     /// Its client.
@@ -180,10 +180,10 @@ impl Place {
         Self::of(Daemon::start(&[Spec::named(profile)?.set(set)])?)
     }
 
-    /// A place on a server.
+    /// Connects to a function on a server.
     ///
     /// # Errors
-    /// The server does not take clients.
+    /// The server does not accept clients.
     pub fn of(daemon: Daemon) -> Result<Self> {
         Ok(Self {
             client: daemon.attach(0)?,
@@ -192,18 +192,18 @@ impl Place {
         })
     }
 
-    /// Carries out a verb of the control socket.
+    /// Performs a verb of the control socket.
     ///
     /// # Errors
-    /// It is refused.
+    /// The verb is refused.
     pub fn tell(&mut self, words: &[&str]) -> Result<Value> {
         self.control.command(words)
     }
 
-    /// The function's saved state.
+    /// Returns the function's saved state.
     ///
     /// # Errors
-    /// It cannot be saved.
+    /// The function cannot be saved.
     pub fn tree(&mut self) -> Result<Value> {
         let file = self.daemon.state_file("state.json");
         let name = Path::to_str(&file).context("the name of the folder is no text")?;
@@ -211,11 +211,11 @@ impl Place {
         Ok(serde_json::from_slice(&std::fs::read(&file)?)?)
     }
 
-    /// Stops the function, moves its state to another place, and sees that it is the same there,
-    /// where it is left in STOP.
+    /// Stops the function, moves its state to another place, and checks that it is the same there.
+    /// The function is left in STOP.
     ///
     /// # Errors
-    /// It cannot be moved, or is not the same.
+    /// The function cannot be moved, or is not the same.
     pub fn move_to(&mut self, other: &mut Self) -> Result<()> {
         self.client.go(state::STOP_COPY)?;
         other.take(&self.client.read_stream(1 << 16)?)?;
@@ -224,7 +224,7 @@ impl Place {
         Ok(())
     }
 
-    /// Makes the function what a stream says, and leaves it in STOP.
+    /// Restores the function from a stream, and leaves it in STOP.
     ///
     /// # Errors
     /// The stream does not fit.

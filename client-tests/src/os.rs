@@ -1,4 +1,4 @@
-//! What a client makes for its server: eventfds and memory.
+//! Resources that a client creates for its server: eventfds and memory.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,18 +8,18 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 use rustix::io::{Errno, pread, pwrite, read, write};
 
-/// Whether `fd` can be read, or its other end is gone, within `wait`.
+/// Returns whether `fd` becomes readable, or its other end closes, within `wait`.
 ///
 /// # Errors
-/// It cannot be polled.
+/// The descriptor cannot be polled.
 pub fn readable(fd: BorrowedFd<'_>, wait: Duration) -> io::Result<bool> {
     ready(fd, PollFlags::IN, wait)
 }
 
-/// Whether `fd` takes more within `wait`.
+/// Returns whether `fd` becomes writable within `wait`.
 ///
 /// # Errors
-/// It cannot be polled.
+/// The descriptor cannot be polled.
 pub fn writable(fd: BorrowedFd<'_>, wait: Duration) -> io::Result<bool> {
     ready(fd, PollFlags::OUT, wait)
 }
@@ -37,7 +37,7 @@ fn ready(fd: BorrowedFd<'_>, flags: PollFlags, wait: Duration) -> io::Result<boo
 pub struct Event(OwnedFd);
 
 impl Event {
-    /// One that has not been signalled.
+    /// Creates an eventfd that has not been signalled.
     ///
     /// # Errors
     /// There are no file descriptors left.
@@ -48,10 +48,10 @@ impl Event {
         )?))
     }
 
-    /// How often it was signalled since the last time this was asked.
+    /// Returns the number of signals since the last call.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The eventfd cannot be read.
     pub fn take(&self) -> io::Result<u64> {
         let mut count = [0; 8];
         match read(&self.0, &mut count) {
@@ -61,19 +61,20 @@ impl Event {
         }
     }
 
-    /// As [`Self::take`], after a signal has come or `wait` is over.
+    /// Waits for a signal, at most for `wait`, and returns the number of signals; see
+    /// [`Self::take`].
     ///
     /// # Errors
-    /// It cannot be polled or read.
+    /// The eventfd cannot be polled or read.
     pub fn take_within(&self, wait: Duration) -> io::Result<u64> {
         readable(self.as_fd(), wait)?;
         self.take()
     }
 
-    /// Signals it once.
+    /// Signals the eventfd once.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The eventfd cannot be written.
     pub fn signal(&self) -> io::Result<()> {
         write(&self.0, &1_u64.to_ne_bytes())?;
         Ok(())
@@ -97,10 +98,10 @@ impl AsFd for Event {
 pub struct Memory(OwnedFd);
 
 impl Memory {
-    /// `size` bytes of zeroes that may shrink under the server's hands.
+    /// Creates `size` bytes of zeroes that can shrink while the server uses them.
     ///
     /// # Errors
-    /// There is no memory or no file descriptor left.
+    /// There is no more memory or file descriptor.
     pub fn new(size: u64) -> io::Result<Self> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let memory = Self(memfd_create("client-memory", flags)?);
@@ -108,10 +109,11 @@ impl Memory {
         Ok(memory)
     }
 
-    /// `size` bytes of zeroes that are sealed against a change of size, as QEMU seals its memory.
+    /// Creates `size` bytes of zeroes that are sealed against a change of size, as QEMU's memory
+    /// is.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// Those of [`Self::new`].
     pub fn sealed(size: u64) -> io::Result<Self> {
         let memory = Self::new(size)?;
         fcntl_add_seals(
@@ -121,18 +123,18 @@ impl Memory {
         Ok(memory)
     }
 
-    /// How many bytes it has.
+    /// Returns the size in bytes.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// The size cannot be read.
     pub fn size(&self) -> io::Result<u64> {
         Ok(fstat(&self.0)?.st_size as u64)
     }
 
-    /// Makes it `size` bytes long.
+    /// Sets the size in bytes.
     ///
     /// # Errors
-    /// It is sealed, or there is no memory left.
+    /// The memory is sealed, or there is no more.
     pub fn resize(&self, size: u64) -> io::Result<()> {
         Ok(ftruncate(&self.0, size)?)
     }
@@ -140,7 +142,7 @@ impl Memory {
     /// Reads `len` bytes at `offset`.
     ///
     /// # Errors
-    /// It is shorter than that.
+    /// The memory is shorter than that.
     pub fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut data = vec![0; len];
         let count = pread(&self.0, &mut data[..], offset)?;
@@ -154,7 +156,7 @@ impl Memory {
     /// Writes `data` at `offset`.
     ///
     /// # Errors
-    /// It is sealed and shorter than that.
+    /// The memory is sealed and shorter than that.
     pub fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let count = pwrite(&self.0, data, offset)?;
         if count == data.len() {

@@ -1,5 +1,5 @@
-//! Cargo projects outside this repository, as other people have them: they depend on its crates by path
-//! and are built offline, with the versions of this repository's `Cargo.lock`.
+//! Cargo projects outside this repository, like those of other authors. They depend on its crates
+//! by path and are built offline, with the versions of this repository's `Cargo.lock`.
 
 use std::env;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-/// A project with one package, which goes when it is dropped.
+/// A project with one package, which is deleted when it is dropped.
 #[derive(Debug)]
 pub struct Project {
     folder: TempDir,
@@ -54,7 +54,7 @@ impl Project {
     /// Runs a subcommand of Cargo in the package, such as `["build"]` or `["test"]`.
     ///
     /// # Errors
-    /// Cargo fails; the error has what it printed.
+    /// Cargo fails. The error contains its output.
     pub fn cargo(&self, arguments: &[&str]) -> Result<Output> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
@@ -77,7 +77,7 @@ impl Project {
     /// Builds the package and returns the path of its program.
     ///
     /// # Errors
-    /// As [`Self::cargo`].
+    /// Those of [`Self::cargo`].
     pub fn build(&self) -> Result<PathBuf> {
         self.cargo(&["build"])?;
         // In a folder of its own: another package may have a program of the same name.
@@ -95,13 +95,13 @@ impl Project {
     }
 }
 
-/// Returns this repository.
+/// Returns the folder of this repository.
 fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// Returns the folder of build products that this program is from.
+/// Returns the folder of build products that contains this program.
 fn target() -> Result<PathBuf> {
     // target/PROFILE/deps/PROGRAM
     let program = env::current_exe()?;

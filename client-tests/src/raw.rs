@@ -1,8 +1,8 @@
 //! A vfio-user client at the level of bytes.
 //!
-//! It is written from the text of the protocol and shares no code with the server, so it can judge
-//! it: messages are packed here, and nothing keeps a test from packing them wrongly. Every receive
-//! ends after [`PATIENCE`] at the latest.
+//! It is written from the text of the protocol and shares no code with the server, so it can test
+//! the server independently. It packs messages itself, and a test may pack them wrongly. Every
+//! receive ends after [`PATIENCE`] at the latest.
 
 mod commands;
 mod socket;
@@ -20,12 +20,12 @@ pub use commands::{IrqInfo, RegionInfo, SetIrqs, SmallWrite, write_multi};
 pub use socket::{receive_now, send_now};
 use wire::{Bytes, HEADER, field_u16, field_u32, flag};
 
-/// How long a client waits for the server before it gives up.
+/// Time that a client waits for the server before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// More than any reply that a client asks for has.
+/// Maximum size in bytes of a received message, above any reply that a client requests.
 const LARGEST_MESSAGE: usize = 64 << 20;
 
-/// One message as it came over the socket.
+/// A message that was received.
 #[derive(Debug)]
 pub struct Message {
     /// Message id.
@@ -38,18 +38,18 @@ pub struct Message {
     pub error: u32,
     /// Everything after the header.
     pub payload: Vec<u8>,
-    /// File descriptors that came along.
+    /// File descriptors that came with the message.
     pub fds: Vec<OwnedFd>,
 }
 
 impl Message {
-    /// The reply's errno, if it is an error reply.
+    /// Returns the reply's errno, if it is an error reply.
     #[must_use]
     pub fn errno(&self) -> Option<u32> {
         (self.flags & flag::ERROR != 0).then_some(self.error)
     }
 
-    /// The payload of a reply that reports success.
+    /// Returns the payload of a reply that reports success.
     ///
     /// # Errors
     /// The reply reports an error.
@@ -60,7 +60,7 @@ impl Message {
         }
     }
 
-    /// The errno of a reply that has to report an error: 16 bytes and nothing else.
+    /// Returns the errno of a reply that has to report an error: 16 bytes and nothing else.
     ///
     /// # Errors
     /// The reply reports success, or carries a payload.
@@ -82,15 +82,15 @@ pub struct RawClient {
 }
 
 impl RawClient {
-    /// Connects without saying anything.
+    /// Connects without sending anything.
     ///
     /// # Errors
-    /// Nobody listens at `path`.
+    /// No server listens at `path`.
     pub fn connect(path: &Path) -> io::Result<Self> {
         Self::over(UnixStream::connect(path)?)
     }
 
-    /// A client on a connection that exists already.
+    /// Creates a client on an existing connection.
     ///
     /// # Errors
     /// The socket's time-outs cannot be set.
@@ -98,7 +98,7 @@ impl RawClient {
         Self::waiting(stream, PATIENCE)
     }
 
-    /// As [`Self::over`], for a client that waits so long for a message.
+    /// Creates a client that waits this long for a message; see [`Self::over`].
     ///
     /// # Errors
     /// The socket's time-out cannot be set.
@@ -114,7 +114,7 @@ impl RawClient {
     /// Connects and agrees on version 0.1 with all capabilities at their defaults.
     ///
     /// # Errors
-    /// Nobody listens, or the server does not agree.
+    /// No server listens, or it does not agree.
     pub fn attach(path: &Path) -> Result<Self> {
         let connected = Self::connect(path);
         let mut client =
@@ -126,7 +126,7 @@ impl RawClient {
     /// Sends bytes as they are, with file descriptors on the first of them.
     ///
     /// # Errors
-    /// The connection is gone or full for too long.
+    /// The connection has gone, or is full for too long.
     pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         socket::send(self.stream.as_fd(), bytes, fds)
     }
@@ -134,7 +134,7 @@ impl RawClient {
     /// Sends a well-formed command and returns its message id.
     ///
     /// # Errors
-    /// As [`Self::send`].
+    /// Those of [`Self::send`].
     pub fn post(
         &mut self,
         command: u16,
@@ -147,7 +147,7 @@ impl RawClient {
         Ok(id)
     }
 
-    /// The id of the next command.
+    /// Returns the id of the next command.
     pub fn next_id(&mut self) -> u16 {
         self.last_id = self.last_id.wrapping_add(1);
         self.last_id
@@ -156,7 +156,7 @@ impl RawClient {
     /// Receives one message.
     ///
     /// # Errors
-    /// The server closed the connection, kept silent, or sent a header that makes no sense.
+    /// The server closed the connection, kept silent, or sent an invalid header.
     pub fn receive(&self) -> Result<Message> {
         let until = Instant::now() + self.patience;
         let mut fds = Vec::new();
@@ -183,7 +183,7 @@ impl RawClient {
     /// Sends a command and receives its reply, which has to carry its id and number.
     ///
     /// # Errors
-    /// As [`Self::send`] and [`Self::receive`]; the message received is not the reply.
+    /// Those of [`Self::send`] and [`Self::receive`]; the message received is not the reply.
     pub fn request(
         &mut self,
         command: u16,
@@ -199,7 +199,7 @@ impl RawClient {
         Ok(reply)
     }
 
-    /// Whether the server has closed the connection. Waits for it.
+    /// Waits until the server closes the connection.
     ///
     /// # Errors
     /// The server keeps the connection open, or sent something.
@@ -213,7 +213,7 @@ impl RawClient {
         }
     }
 
-    /// Whether a message is there to be received now.
+    /// Returns whether a message can be received now.
     ///
     /// # Errors
     /// The socket cannot be polled.

@@ -1,9 +1,9 @@
-//! A soak: a daemon under everything at once, for as long as one likes.
+//! A soak test: a daemon under all loads at once, for any time.
 //!
-//! The daemon is a process of its own with a function for each [load](LOADS). Time is cut into
-//! rounds. In a round all loads run side by side, each with a client of its own, and count what they
-//! sent and what arrived; at its end every client is gone, so that the daemon has to be back at the
-//! descriptors that it began with, and what memory it holds can be compared.
+//! The daemon is a process of its own with a function for each [load](LOADS). Time is divided into
+//! rounds. In a round all loads run side by side, each with a client of its own, and count sent and
+//! received items. At its end every client has gone. The daemon must then have as many descriptors
+//! as at its start, and its memory can be compared.
 
 mod control;
 mod faults;
@@ -26,21 +26,21 @@ use anyhow::{Context, Result, anyhow, ensure};
 pub use server::{Figures, Served};
 pub use tally::Tally;
 
-/// How long a round lasts.
+/// Duration of a round.
 const ROUND: Duration = Duration::from_secs(5);
-/// When the daemon is looked at for the first time under load.
+/// Time under load at which the daemon is measured first.
 const FIRST_MINUTE: Duration = Duration::from_secs(60);
 
-/// What one client does until its time is up.
+/// The work of one client until its time is up.
 pub struct Load {
-    /// What it is called.
+    /// Name of the load.
     pub name: &'static str,
     /// Overrides of the test function's profile.
     pub set: &'static [&'static str],
     run: fn(&Place, &mut Tally, Instant) -> Result<()>,
 }
 
-/// Where a load finds its function.
+/// The sockets of a load's function.
 #[derive(Clone, Debug)]
 pub struct Place {
     /// Socket of the function.
@@ -106,22 +106,22 @@ pub const LOADS: &[Load] = &[
     },
 ];
 
-/// What a soak came to.
+/// The result of a soak test.
 #[derive(Debug)]
 pub struct Report {
-    /// What was sent and what arrived.
+    /// Counts of sent and received items.
     pub tally: Tally,
-    /// The daemon before the first round, after the first minute, and at the end.
+    /// Resources of the daemon before the first round, after the first minute, and at the end.
     pub figures: [Figures; 3],
-    /// Rounds played.
+    /// Number of rounds.
     pub rounds: u32,
 }
 
 impl Report {
-    /// Whether everything arrived once, and the daemon holds no more than it did.
+    /// Checks that everything arrived once, and that the daemon holds no more than before.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The failed check.
     pub fn judge(&self) -> Result<()> {
         self.tally.judge()?;
         // Within a minute everything has been in use that there is.
@@ -136,10 +136,10 @@ impl Report {
     }
 }
 
-/// Plays rounds for `time`. `tell` is called after each.
+/// Runs rounds for `time`. `tell` is called after each.
 ///
 /// # Errors
-/// A load met something that it should not, or the daemon is gone or holds descriptors it should not.
+/// A load observed an error, or the daemon has gone or holds additional descriptors.
 pub fn run(served: &mut Served, time: Duration, mut tell: impl FnMut(&Report)) -> Result<Report> {
     let first = served.figures()?;
     let mut report = Report {
@@ -164,7 +164,7 @@ pub fn run(served: &mut Served, time: Duration, mut tell: impl FnMut(&Report)) -
     Ok(report)
 }
 
-/// All loads side by side.
+/// Runs all loads side by side.
 fn round(served: &Served, until: Instant) -> Result<Tally> {
     let mut all = Tally::default();
     thread::scope(|scope| {

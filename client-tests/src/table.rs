@@ -1,8 +1,8 @@
-//! Behaviour tables: what a function does, row by row, in words and in steps.
+//! Behaviour tables: the behaviour of a function, row by row, in words and in steps.
 //!
-//! A table is a TOML file under `tables/`. Its rows say in plain words what is given, what is done
-//! and what must come, and in steps ([`step`]) how that is shown through the socket. The same file
-//! makes the page that people read ([`page`]).
+//! A table is a TOML file under `tables/`. Its rows state in words the condition, the action and
+//! the expected result, and in steps ([`step`]) the test of it through the socket. The same file
+//! makes the page for people ([`page`]).
 //!
 //! ```toml
 //! [[row]]
@@ -16,13 +16,14 @@
 //! ```
 //!
 //! A row with variants has several `[[row.case]]`, each with `profile`, `set` (overrides of profile
-//! keys) and `steps`. A row that cannot be shown here says why in `not-here` and has no steps.
+//! keys) and `steps`. A row that cannot be tested here gives the reason in `not-here` and has no
+//! steps.
 //!
-//! `[choices]` of a table names overrides: `hot = ["platform.deepest-state=d3hot"]`. A case is shown
-//! with every combination of what it is `with`: `with = "hot|cold keeps"` with two. A table that
-//! says `profile` has it for all its cases.
+//! `[choices]` of a table names overrides: `hot = ["platform.deepest-state=d3hot"]`. A case is
+//! tested with every combination of its choices: `with = "hot|cold keeps"` with two. A table's
+//! `profile` applies to all its cases.
 //!
-//! In a table of dialects (`tables/vfio-pm.toml`) each row says its `dialect`: the name of a choice,
+//! In a table of dialects (`tables/vfio-pm.toml`) each row has a `dialect`: the name of a choice,
 //! or `both`, which makes it two tests.
 
 mod bench;
@@ -49,18 +50,18 @@ use step::Step;
 pub struct Table {
     /// Heading of its page.
     pub title: String,
-    /// What a reader of the page has to know first.
+    /// Introduction for the reader of the page.
     pub introduction: String,
     /// The sections of the page, in order.
     pub section: Vec<Section>,
-    /// The profile of cases that name none.
+    /// The profile of cases without one.
     #[serde(default)]
     profile: String,
-    /// Overrides of profile keys by the name of what they choose.
+    /// Overrides of profile keys, by the name of the choice.
     #[serde(default)]
     choices: BTreeMap<String, Vec<String>>,
-    /// Words for what many rows do: each stands for steps. `X in v4` is what `X` means in that
-    /// dialect.
+    /// Words for steps of many rows: each stands for several steps. `X in v4` is the meaning of `X`
+    /// in that dialect.
     #[serde(default)]
     pub words: BTreeMap<String, Vec<String>>,
     /// The rows.
@@ -71,7 +72,8 @@ pub struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
-    /// Which rows it has: the letter that their ids begin with, or their numbers as in `1-36`.
+    /// The rows of the section: the letter that their ids begin with, or their numbers as in
+    /// `1-36`.
     pub rows: String,
     /// Heading.
     pub title: String,
@@ -88,23 +90,23 @@ impl Section {
     }
 }
 
-/// A row: one thing that a function does.
+/// A row: one behaviour of a function.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Row {
     /// Letter of the section and number, or only a number.
     pub id: String,
-    /// For which dialect of low power it holds: a choice, or `both`.
+    /// The dialect of low power for which it holds: a choice, or `both`.
     pub dialect: Option<String>,
-    /// What is given.
+    /// The condition.
     pub given: String,
-    /// What is done.
+    /// The action.
     pub when: String,
-    /// What must come.
+    /// The expected result.
     pub then: String,
-    /// Where it is written.
+    /// Source of the rule.
     pub source: String,
-    /// Why it cannot be shown here, and where it is shown instead.
+    /// Reason for which it cannot be tested here, and the place where it is.
     pub not_here: Option<String>,
     /// The only case.
     #[serde(default)]
@@ -120,7 +122,7 @@ pub struct Row {
     case: Vec<Case>,
 }
 
-/// One way of showing a row.
+/// One way of testing a row.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -131,7 +133,7 @@ struct Case {
     with: String,
     #[serde(default)]
     set: Vec<String>,
-    /// The only dialect that it shows, of a row that holds for both.
+    /// The only dialect that the case tests, in a row that holds for both.
     only: Option<String>,
     steps: Vec<String>,
 }
@@ -140,10 +142,11 @@ struct Case {
 const DIALECTS: [&str; 2] = ["mainline", "v4"];
 
 impl Table {
-    /// The table `NAME.toml`, checked: every row is shown or says why not, every step is one.
+    /// Loads and checks the table `NAME.toml`: every row is tested or gives a reason, and every
+    /// step is valid.
     ///
     /// # Errors
-    /// There is no such table, or something in it is not right; says what and where.
+    /// The table does not exist or has a mistake. The error names the mistake and its place.
     pub fn load(name: &str) -> Result<Self> {
         let path = files::folder().join(name).with_extension("toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -167,16 +170,16 @@ impl Table {
         Ok(table)
     }
 
-    /// The rows of a section, in the table's order.
+    /// Returns the rows of a section, in the table's order.
     pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Row> {
         self.row.iter().filter(|row| section.holds(row))
     }
 
-    /// Shows a row in one of its dialects: carries out the steps of all its cases with all that they
-    /// are to be shown with.
+    /// Tests a row in one of its dialects: executes the steps of all its cases with all
+    /// combinations of their choices.
     ///
     /// # Errors
-    /// A step did not find what it expects; says which.
+    /// A step did not find the expected value. The error names the step.
     pub fn show(&self, row: &Row, dialect: Option<&str>) -> Result<()> {
         for case in row.cases() {
             if case
@@ -213,7 +216,7 @@ impl Table {
         }
     }
 
-    /// The overrides of each combination of a case's choices.
+    /// Returns the overrides of each combination of a case's choices.
     fn combinations(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<Vec<String>>> {
         let mut combinations = vec![case.set.clone()];
         for alternatives in dialect.into_iter().chain(case.with.split_whitespace()) {
@@ -232,10 +235,10 @@ impl Table {
         Ok(combinations)
     }
 
-    /// Whether showing a row takes the program lspci.
+    /// Returns whether testing a row needs the program lspci.
     ///
     /// # Errors
-    /// A step is none.
+    /// A step is invalid.
     pub fn needs_lspci(&self, row: &Row) -> Result<bool> {
         for case in row.cases() {
             for dialect in row.dialects() {
@@ -275,7 +278,7 @@ impl Table {
         }
     }
 
-    /// The steps of a case with its words resolved; words do not contain words.
+    /// Returns the steps of a case with its words resolved. Words do not contain words.
     fn steps(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<(String, Step)>> {
         let mut steps = Vec::new();
         for text in &case.steps {
@@ -299,7 +302,8 @@ impl Table {
 }
 
 impl Row {
-    /// The dialects in which it is shown: each makes a test. `None`: it knows no dialects.
+    /// Returns the dialects in which the row is tested, one test for each. `None` stands for a
+    /// table without dialects.
     #[must_use]
     pub fn dialects(&self) -> Vec<Option<&str>> {
         match self.dialect.as_deref() {

@@ -26,7 +26,7 @@ pub mod register {
     pub const DMA_STATUS: u64 = 0x3c;
 }
 
-/// Vectors of its MSI-X.
+/// Number of its MSI-X vectors.
 pub const VECTORS: u32 = 16;
 /// Capability id of Power Management.
 pub const PM: u8 = 0x01;
@@ -46,7 +46,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Attaches, and enables memory and bus mastering.
+    /// Connects, and enables memory and bus mastering.
     ///
     /// # Errors
     /// The server refuses something or does not answer.
@@ -66,10 +66,10 @@ impl Driver {
         self.client.write(region::CONFIG, 4, &[6, 0])
     }
 
-    /// Where a capability begins.
+    /// Returns the offset of a capability.
     ///
     /// # Errors
-    /// There is none.
+    /// The capability does not exist.
     pub fn capability(&self, id: u8) -> Result<u64> {
         let byte = |at: usize| self.config.get(at).copied().unwrap_or(0);
         let mut at = usize::from(byte(0x34));
@@ -107,7 +107,7 @@ impl Driver {
             .write(region::CONFIG, control, &[u8::from(on) << 7])
     }
 
-    /// With MSI-X on and all its vectors bound.
+    /// Connects, enables MSI-X and binds all its vectors.
     ///
     /// # Errors
     /// The server refuses something or does not answer.
@@ -135,8 +135,7 @@ impl Driver {
         self.client.write(0, offset, &value.to_le_bytes())
     }
 
-    /// Tells the copy engine what to do, and to send a message when that is done. It has not begun
-    /// yet.
+    /// Programs the copy engine, with a message at the end of the job. The job does not start yet.
     ///
     /// # Errors
     /// The server refuses something or does not answer.
@@ -162,16 +161,16 @@ impl Driver {
     }
 }
 
-/// What `DMA_CTRL` takes to begin, with a message of that vector at the end.
+/// Returns the value of `DMA_CTRL` that starts a job, with a message of that vector at the end.
 #[must_use]
 pub const fn go(vector: u32) -> u32 {
     1 | 2 | vector << 8
 }
 
-/// How often `event` was signalled, after the first signal has come or the time for it is over.
+/// Returns the number of signals of `event`, after the first has come or the time for it is over.
 ///
 /// # Errors
-/// It cannot be read.
+/// The eventfd cannot be read.
 pub fn signals(event: &Event) -> Result<u64> {
     Ok(event.take_within(PATIENCE)?)
 }

@@ -1,7 +1,7 @@
-//! Throws made-up inputs at the targets of [`client_tests::fuzz`].
+//! Runs the targets of [`client_tests::fuzz`] with generated inputs.
 //!
-//! Needs nothing but the stable toolchain. What it makes depends on the seed alone, so a finding comes
-//! again; the input of a finding is kept in a file, which `fuzz TARGET FILE` plays alone.
+//! It needs only the stable toolchain. The inputs depend on the seed alone, so a finding is
+//! repeatable. The input of a finding is kept in a file, which `fuzz TARGET FILE` plays alone.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -16,13 +16,13 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use client_tests::fuzz::{self, Mutator, Target, files};
 
-/// An execution that is seen by so many looks at it does not end.
+/// Number of watchdog checks after which an execution is considered endless.
 const PATIENCE: u32 = 20;
-/// Time between two looks. It passes at most once while the program is stopped.
+/// Time between two watchdog checks. It passes at most once while the program is stopped.
 const BETWEEN_WATCHES: Duration = Duration::from_secs(1);
-/// RSS may grow by so much after the first executions.
+/// Bytes by which RSS may grow after the first executions.
 const GROWTH: u64 = 64 << 20;
-/// Executions between two looks at memory.
+/// Number of executions between two checks of memory.
 const BETWEEN_LOOKS: u64 = 16_384;
 
 #[derive(Debug, Parser)]
@@ -60,7 +60,7 @@ fn main() -> Result<ExitCode> {
     Campaign::new(target, arguments)?.run()
 }
 
-/// What the watchdog looks at.
+/// The state that the watchdog checks.
 #[derive(Default)]
 struct Present {
     executions: AtomicU64,
@@ -169,14 +169,14 @@ fn watch(present: &Present, kept: &PathBuf) {
     }
 }
 
-/// Bytes of memory that this process has.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> Result<u64> {
     let statm = fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split(' ').nth(1).context("statm has two fields")?;
     Ok(pages.parse::<u64>()? * 4096)
 }
 
-/// A name for an input (FNV-1a).
+/// Returns a name for an input (FNV-1a).
 fn fingerprint(input: &[u8]) -> u64 {
     input.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,5 +1,5 @@
-//! Plays a scenario against a function that the daemon serves with vfio-pci's view, and prints one
-//! line of answer for each step, in the words of `guest/vfio_client.c`, which asks a kernel.
+//! Plays a scenario against a function that the daemon serves with vfio-pci's view. It prints one
+//! line of answer for each step, in the words of `guest/vfio_client.c`, which drives a kernel.
 //!
 //! The steps come on standard input. Besides the function's socket and control socket there are no
 //! arguments: `scenario DEVICE.SOCK CONTROL.SOCK`.
@@ -19,11 +19,11 @@ use client_tests::raw::wire::{
 use client_tests::raw::{Message, RawClient, SetIrqs};
 use serde_json::Value;
 
-/// How long a state is waited for.
+/// Time to wait for a state.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A file descriptor's number that stands for any: what counts is what comes beside the message.
+/// A file descriptor's number that stands for any. Only the descriptor beside the message counts.
 const ATTACHED: u32 = 0;
-/// One that is not open, and thus cannot come beside the message.
+/// A number that is not open, and thus cannot come beside the message.
 const NEVER_OPEN: u32 = 1000;
 
 /// Names of numbers.
@@ -56,7 +56,7 @@ const IRQ_FLAGS: Names = &[
     ("event", set_irqs::DATA_EVENTFD),
     ("unbind", set_irqs::DATA_EVENTFD),
 ];
-/// Capabilities, by whose names registers are addressed.
+/// Capabilities whose names address registers.
 const CAPABILITY_IDS: [(&str, u8); 4] =
     [("pm", 0x01), ("msi", 0x05), ("pcie", 0x10), ("msix", 0x11)];
 
@@ -79,7 +79,7 @@ fn main() -> Result<()> {
 struct Player {
     socket: PathBuf,
     control: Control,
-    /// Nobody, between `close` and `open`.
+    /// The client, or `None` between `close` and `open`.
     client: Option<RawClient>,
     capabilities: Vec<(&'static str, u64)>,
     wakeup: Option<Event>,
@@ -210,7 +210,8 @@ impl Player {
         Ok("ok".to_owned())
     }
 
-    /// Returns when the server has noticed: closing a file is over when it returns.
+    /// Disconnects and waits until the server has noticed, as closing a file is complete when it
+    /// returns.
     fn close(&mut self) -> Result<String> {
         self.client = None;
         let start = Instant::now();
@@ -325,7 +326,7 @@ impl Player {
         Ok("ok".to_owned())
     }
 
-    /// `NUMBER`, or `CAPABILITY+NUMBER`.
+    /// Parses `NUMBER`, or `CAPABILITY+NUMBER`.
     fn offset(&self, word: &str) -> Result<u64> {
         let Some((name, rest)) = word.split_once('+') else {
             return number(word);
@@ -362,7 +363,7 @@ fn number(word: &str) -> Result<u64> {
     parsed.with_context(|| format!("{word} is no number"))
 }
 
-/// The number that a word stands for: by name, or as it is.
+/// Returns the number that a word stands for: by name, or as a number.
 fn named(word: &str, names: Names) -> Result<u32> {
     match names.iter().find(|(name, _)| *name == word) {
         Some((_, value)) => Ok(*value),
@@ -370,7 +371,7 @@ fn named(word: &str, names: Names) -> Result<u32> {
     }
 }
 
-/// Several with `+` between.
+/// Parses several words with `+` between.
 fn bits(words: &str, names: Names) -> Result<u32> {
     let mut parts = words.split('+');
     parts.try_fold(0, |bits, word| Ok(bits | named(word, names)?))
@@ -380,14 +381,15 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// How often an eventfd was signalled since the last look, after waiting for the first signal.
+/// Returns the number of signals of an eventfd since the last call, after waiting for the first
+/// signal.
 fn count(event: Option<&Event>, milliseconds: &str) -> Result<String> {
     let wait = Duration::from_millis(number(milliseconds)?);
     let event = event.context("there is no eventfd")?;
     Ok(event.take_within(wait)?.to_string())
 }
 
-/// What a reply says: success in the words of `say`, or the errno by name.
+/// Returns the text of a reply: success in the words of `say`, or the errno by name.
 fn told(reply: Message, say: impl FnOnce(&[u8]) -> String) -> String {
     match reply.errno() {
         Some(errno) => wire::name(errno),

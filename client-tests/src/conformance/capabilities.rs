@@ -1,4 +1,4 @@
-//! Capabilities in config space: what of their registers can be written.
+//! Capabilities in config space: the writable bits of their registers.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::raw::wire::{field_u16, field_u32, region};
 const POWER_MANAGEMENT: u8 = 1;
 const MSI: u8 = 5;
 const VENDOR_SPECIFIC: u8 = 9;
-/// Id of an extended one.
+/// Id of an extended capability.
 const SERIAL_NUMBER: u16 = 3;
-/// What software has to wait after a return to D0, and after a reset.
+/// Times that software has to wait after a return to D0, and after a reset.
 const RECOVERY: Duration = Duration::from_millis(10);
 const AFTER_RESET: Duration = Duration::from_millis(100);
 
@@ -212,8 +212,8 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// A client of a device with that capability, which stands at the offset given. Afterwards the
-/// header is what it was.
+/// Runs a check with a client of a device with that capability and its offset, and restores the
+/// device's header afterwards.
 fn with(s: &Subject, id: u8, body: fn(&mut RawClient, usize) -> Outcome) -> Outcome {
     let mut client = s.attach()?;
     let space = s.config_space(&mut client)?;
@@ -228,7 +228,8 @@ fn with(s: &Subject, id: u8, body: fn(&mut RawClient, usize) -> Outcome) -> Outc
     outcome
 }
 
-/// Bits of a register that a write of their opposites leaves. The others are left alone.
+/// Checks that a write of the opposite values does not change these bits of a register. The other
+/// bits keep their value.
 fn fixed(client: &mut RawClient, at: usize, bits: u16) -> Outcome {
     let before = word(client, at)?;
     write(client, at, before ^ bits)?;
@@ -246,7 +247,7 @@ fn unchanged(client: &mut RawClient, at: usize, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Ids and offsets of the extended capabilities.
+/// Returns ids and offsets of the extended capabilities.
 fn walk_extended(space: &[u8]) -> Result<Vec<(u16, usize)>> {
     let mut found = Vec::new();
     let mut at = 0x100;

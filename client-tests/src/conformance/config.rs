@@ -142,7 +142,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// Ids and offsets of all capabilities.
+/// Returns ids and offsets of all capabilities.
 pub(super) fn walk(space: &[u8]) -> Result<Vec<(u8, usize)>> {
     let mut found = Vec::new();
     if field_u16(space, STATUS) & CAPABILITY_LIST == 0 {
@@ -165,7 +165,7 @@ pub(super) fn walk(space: &[u8]) -> Result<Vec<(u8, usize)>> {
     Ok(found)
 }
 
-/// Where the capability of this id is.
+/// Returns the offset of the capability of this id.
 pub(super) fn find(space: &[u8], id: u8) -> Result<Option<usize>> {
     let found = walk(space)?;
     Ok(found.iter().find(|(has, _)| *has == id).map(|(_, at)| *at))

@@ -15,7 +15,7 @@ use crate::raw::wire::{self, Bytes, EEXIST, EINVAL, ENOSPC, UNMAP_ALL, command};
 
 /// The server has to map the file.
 const MMAP: u32 = 1 << 2;
-/// Where checks map.
+/// Bus address at which checks map memory.
 pub(super) const ADDRESS: u64 = 0x10_0000;
 pub(super) const PAGE: u64 = 0x1000;
 
@@ -215,7 +215,7 @@ fn memory_fd(memory: &Memory) -> BorrowedFd<'_> {
     memory.as_fd()
 }
 
-/// A map that has to succeed, from the start of `memory`.
+/// Performs a map, which has to succeed, from the start of `memory`.
 pub(super) fn map(
     client: &mut RawClient,
     flags: u32,
@@ -239,7 +239,7 @@ pub(super) fn unmap_all(client: &mut RawClient) -> Result<()> {
     Ok(())
 }
 
-/// A map of two pages is there, this one has to be refused.
+/// Checks that this map is refused while a map of two pages exists.
 fn overlapping(s: &Subject, address: u64, size: u64) -> Outcome {
     let memory = Memory::sealed(4 * PAGE)?;
     let mut client = s.attach()?;

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Names of checks that fail, and what the server does instead, and why.
+/// Names of failing checks, with the server's behaviour and its reason.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
@@ -23,7 +23,8 @@ impl Expected {
     /// Reads and checks a document; `origin` names it in errors.
     ///
     /// # Errors
-    /// It is no TOML of this form, names a check that does not exist, or gives no reason.
+    /// The document is not TOML of this form, names a check that does not exist, or gives no
+    /// reason.
     pub fn parse(origin: &str, text: &str) -> Result<Self> {
         let expected: Self = toml::from_str(text).with_context(|| origin.to_owned())?;
         for (name, reason) in &expected.differences {
@@ -37,21 +38,21 @@ impl Expected {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or as [`Self::parse`].
+    /// The file cannot be read; and those of [`Self::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let text = fs::read_to_string(path).with_context(|| origin.clone())?;
         Self::parse(&origin, &text)
     }
 
-    /// Adds those of another document.
+    /// Adds the differences of another document.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.differences.extend(other.differences);
         self
     }
 
-    /// Why a check is expected to fail, if it is.
+    /// Returns the reason for which a check is expected to fail, if it is.
     pub(super) fn reason(&self, name: &str) -> Option<&str> {
         self.differences.get(name).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! DEVICE_FEATURE: what holds for any feature.
+//! DEVICE_FEATURE: rules for every feature.
 
 use anyhow::{Result, ensure};
 
@@ -16,7 +16,7 @@ const LOW_POWER_ENTRY: u32 = 3;
 const LOW_POWER_EXIT: u32 = 5;
 /// A number that no feature has.
 const NONE: u32 = 0xfff0;
-/// Numbers that are looked at for features.
+/// Numbers that are probed for features.
 const KNOWN: std::ops::Range<u32> = 0..32;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -164,7 +164,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// Whether a feature has a method, or all of several.
+/// Returns whether a feature supports all of these methods.
 pub(super) fn probe(client: &mut RawClient, number: u32, methods: u32) -> Result<bool> {
     let request = feature(PROBE | methods | number, &[]);
     let reply = client.request(command::DEVICE_FEATURE, &request, &[])?;
@@ -174,7 +174,7 @@ pub(super) fn probe(client: &mut RawClient, number: u32, methods: u32) -> Result
     }
 }
 
-/// Tries something on the first feature that the server has, with a method that it has.
+/// Runs a check on the first feature that the server has, with a method of it.
 fn with_any(s: &Subject, body: fn(&Subject, u32, u32) -> Outcome) -> Outcome {
     let mut client = s.attach()?;
     for number in KNOWN {

@@ -222,10 +222,10 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// Time between the pieces of a message, for the server to receive each by itself.
+/// Time between the pieces of a message, so that the server receives each by itself.
 const PIECES: Duration = Duration::from_millis(50);
 
-/// Commands of clients that cannot do without a payload, VERSION aside.
+/// Commands of clients that require a payload, except VERSION.
 const WITH_PAYLOAD: [u16; 13] = [
     command::DMA_MAP,
     command::DMA_UNMAP,
@@ -242,7 +242,7 @@ const WITH_PAYLOAD: [u16; 13] = [
     command::MIG_DATA_WRITE,
 ];
 
-/// A header and nothing else that has to be refused.
+/// Checks that a header alone is refused.
 fn header_refused(s: &Subject, command: u16, size: u32, flags: u32) -> Outcome {
     let mut client = s.attach()?;
     client.send(&header(0xbad1, command, size, flags, 0), &[])?;
@@ -257,7 +257,7 @@ fn header_refused(s: &Subject, command: u16, size: u32, flags: u32) -> Outcome {
     holds()
 }
 
-/// The low half of a BAR register changes when it is written, on any device that has a BAR.
+/// Checks a write without reply to a BAR register, whose value any device with a BAR changes.
 fn no_reply(s: &Subject) -> Outcome {
     let Some(bar) = s.largest_bar() else {
         return skip("the device has no BAR");

@@ -143,7 +143,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// The reply about a region, which has to be success.
+/// Returns the reply about a region, which has to succeed.
 fn ask(s: &Subject, index: u32, argsz: u32) -> Result<Message> {
     let request = payload::info(argsz, index);
     let mut client = s.attach()?;

@@ -1,4 +1,4 @@
-//! DEVICE_SET_IRQS. What is about ranges is tried on the index with the most vectors.
+//! DEVICE_SET_IRQS. Rules about ranges are tested on the index with the most vectors.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -382,7 +382,7 @@ fn refused(s: &Subject, request: Bytes) -> Outcome {
     s.refused(command::DEVICE_SET_IRQS, &request)
 }
 
-/// A request that has to be refused with any errno, unless the index has no vectors.
+/// Checks that a request is refused with any errno, unless the index has no vectors.
 fn refused_somehow(s: &Subject, index: u32, request: Bytes) -> Outcome {
     if s.irq(index).is_none_or(|irq| irq.count == 0) {
         return skip("the index has no vectors");
@@ -395,7 +395,7 @@ fn refused_somehow(s: &Subject, index: u32, request: Bytes) -> Outcome {
     holds()
 }
 
-/// A request, made from index and count, that has to be refused on the widest index.
+/// Checks that a request, made from index and count, is refused on the widest index.
 fn on_widest(s: &Subject, request: fn(u32, u32) -> Bytes) -> Outcome {
     match s.widest_irq() {
         Some(widest) => refused(s, request(widest.index, widest.count)),
@@ -430,14 +430,14 @@ fn accepted(client: &mut RawClient, request: Bytes, fds: &[BorrowedFd<'_>]) -> R
     Ok(())
 }
 
-/// The widest index, if it has two vectors.
+/// Returns the widest index, if it has two vectors.
 fn two_vectors(s: &Subject) -> Option<u32> {
     s.widest_irq()
         .filter(|irq| irq.count >= 2)
         .map(|irq| irq.index)
 }
 
-/// A client with eventfds bound to vectors 0 and 1.
+/// Returns a client with eventfds bound to vectors 0 and 1.
 fn bound(s: &Subject, index: u32) -> Result<(RawClient, [Event; 2])> {
     let mut client = s.attach()?;
     let events = [Event::new()?, Event::new()?];
@@ -446,7 +446,7 @@ fn bound(s: &Subject, index: u32) -> Result<(RawClient, [Event; 2])> {
     Ok((client, events))
 }
 
-/// A request that has to signal vector 1 and not vector 0.
+/// Checks that a request signals vector 1 and not vector 0.
 fn triggered(s: &Subject, request: fn(u32) -> Bytes) -> Outcome {
     let Some(index) = two_vectors(s) else {
         return skip("no index has two vectors");
@@ -465,7 +465,7 @@ fn maskable(s: &Subject) -> Option<u32> {
         .map(|irq| irq.index)
 }
 
-/// An eventfd for an action other than TRIGGER.
+/// Checks an eventfd for an action other than TRIGGER.
 fn bound_to(s: &Subject, action: u32) -> Outcome {
     let Some(index) = maskable(s) else {
         return skip("no index is maskable");

@@ -1,4 +1,4 @@
-//! Clients that come, go, stay silent, and leave in the middle.
+//! Clients that connect, disconnect, stay silent, and disconnect in the middle of a message.
 
 use std::os::fd::AsFd;
 

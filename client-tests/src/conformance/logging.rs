@@ -17,7 +17,7 @@ use crate::raw::wire::{Bytes, EINVAL, ENOENT, command, field_u64};
 const START: u32 = SET | 6;
 const STOP: u32 = SET | 7;
 const REPORT: u32 = GET | 8;
-/// Header and fixed part of a report.
+/// Size in bytes of header and fixed part of a report.
 const REPORT_HEAD: usize = 8 + 24;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -232,7 +232,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// Bytes that are mapped: the bitmap has a second word.
+/// Number of mapped bytes, for which the bitmap has a second word.
 const MAPPED: u64 = 65 * PAGE;
 const NOT_HERE: &str = "the server does not log dirty pages";
 
@@ -254,7 +254,7 @@ fn map_and_start(client: &mut RawClient) -> Result<()> {
     started.success().map(drop)
 }
 
-/// A report has so many words, and no bit is set.
+/// Checks that a report has a number of words, and no bit is set.
 fn clean(
     client: &mut RawClient,
     iova: u64,
@@ -274,7 +274,7 @@ fn clean(
     Ok(())
 }
 
-/// A report that has to fail although everything is logged and mapped.
+/// Checks that a report fails although everything is logged and mapped.
 fn refused_report(
     client: &mut RawClient,
     iova: u64,
@@ -288,7 +288,7 @@ fn refused_report(
     holds()
 }
 
-/// A client of a server that logs; afterwards it does not any more.
+/// Runs a check with a client of a server that logs, and stops the logging afterwards.
 fn logging(s: &Subject, body: fn(&mut RawClient) -> Outcome) -> Outcome {
     let mut client = s.attach()?;
     if !probe(&mut client, START & 0xffff, SET)? {

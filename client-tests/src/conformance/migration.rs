@@ -16,13 +16,13 @@ use crate::raw::RawClient;
 use crate::raw::wire::device_feature::{GET, PROBE, SET};
 use crate::raw::wire::{Bytes, EINVAL, command, field_u32, field_u64};
 
-/// What the device can do beside stop and copy.
+/// Abilities of the device besides stop and copy.
 const CAN_STOP_COPY: u64 = 1 << 0;
 const CAN_P2P: u64 = 1 << 1;
 const CAN_PRE_COPY: u64 = 1 << 2;
-/// Bytes of a stream that are taken at a time.
+/// Number of bytes of a stream that are read at a time.
 const CHUNK: u32 = 64 * 1024;
-/// More chunks than any device's stream has here.
+/// Maximum number of chunks, more than any device's stream has here.
 const MOST_CHUNKS: usize = 4096;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -308,7 +308,8 @@ pub(super) const CHECKS: &[Check] = &[
 
 const OFFER: &str = r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"migration":{"pgsize":4096}}}"#;
 
-/// A client of a device that migrates, and the device's flags; afterwards it runs.
+/// Runs a check with a client of a device that migrates and with the device's flags. Afterwards the
+/// device runs.
 fn migrating(s: &Subject, offer: &str, body: fn(&mut RawClient, u64) -> Outcome) -> Outcome {
     let mut client = s.attach_offering(offer)?;
     if !probe(&mut client, MIGRATION, GET)? {
@@ -335,7 +336,7 @@ fn migrating(s: &Subject, offer: &str, body: fn(&mut RawClient, u64) -> Outcome)
     })
 }
 
-/// A transition that has to succeed.
+/// Performs a transition, which has to succeed.
 fn go(client: &mut RawClient, to: u32) -> Result<()> {
     let reply = client
         .request(command::DEVICE_FEATURE, &set_state(to), &[])?
@@ -373,7 +374,7 @@ fn state(client: &mut RawClient) -> Result<u32> {
     Ok(field_u32(&reply, 8))
 }
 
-/// The states of a device with these flags.
+/// Returns the states of a device with these flags.
 fn states(flags: u64) -> Vec<u32> {
     let (p2p, pre_copy) = (flags & CAN_P2P != 0, flags & CAN_PRE_COPY != 0);
     let optional = [
@@ -390,12 +391,12 @@ fn states(flags: u64) -> Vec<u32> {
         .collect()
 }
 
-/// Copying cannot become copying ahead.
+/// Returns whether a transition must be refused: STOP_COPY cannot become PRE_COPY.
 const fn is_refused(from: u32, to: u32) -> bool {
     from == STOP_COPY && matches!(to, PRE_COPY | PRE_COPY_P2P)
 }
 
-/// From RUNNING, where a reset has led.
+/// Brings the device from RUNNING, the state after a reset, to a state.
 fn start_from(client: &mut RawClient, state: u32) -> Result<()> {
     if state == RUNNING {
         Ok(())
@@ -404,7 +405,7 @@ fn start_from(client: &mut RawClient, state: u32) -> Result<()> {
     }
 }
 
-/// All that can be read of a device in a saving state.
+/// Reads all data of a device in a saving state.
 fn saved(client: &mut RawClient) -> Result<Vec<u8>> {
     let mut stream = Vec::new();
     for _ in 0..MOST_CHUNKS {

@@ -7,20 +7,20 @@ use anyhow::{Context, Result};
 
 use super::AREAS;
 
-/// The list stands below this line.
+/// Marker above the list.
 const BEGIN: &str =
     "<!-- Made by `cargo run -p client-tests --bin conformance -- --write-docs`. -->\n";
 
-/// Where the page is kept.
+/// Returns the path of the page.
 #[must_use]
 pub fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md")
 }
 
-/// The page with the list brought up to date.
+/// Returns the page with the present list.
 ///
 /// # Errors
-/// The page has no place for it.
+/// The page has no place for the list.
 pub fn make(page: &str) -> Result<String> {
     let (text, _) = page
         .split_once(BEGIN)

@@ -1,4 +1,4 @@
-//! Requests, field by field: checks make them right, or wrong in one field.
+//! Requests, field by field. Checks make them valid, or invalid in one field.
 
 use crate::raw::wire::Bytes;
 

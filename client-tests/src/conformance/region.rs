@@ -252,12 +252,12 @@ pub(super) const CHECKS: &[Check] = &[
 
 const WRITE_MULTIPLE: &str = r#"{"capabilities":{"max_msg_fds":16,"write_multiple":true}}"#;
 
-/// The region that large reads are tried on.
+/// Returns the region on which large reads are tested.
 fn target(s: &Subject) -> u32 {
     s.largest_bar().map_or(region::CONFIG, |bar| bar.index)
 }
 
-/// A read and a write that are not inside the region.
+/// Checks a read and a write outside the region.
 fn beyond(s: &Subject, region: Option<RegionInfo>, range: fn(u64) -> (u64, u32)) -> Outcome {
     let Some(region) = region else {
         return skip("the device has no such region");
@@ -280,7 +280,7 @@ fn has_write_multi(s: &Subject) -> anyhow::Result<bool> {
     Ok(answer["capabilities"]["write_multiple"] == true)
 }
 
-/// Two writes to the same register, of which the last counts.
+/// Checks two writes to the same register, of which the last counts.
 fn write_multi(s: &Subject) -> Outcome {
     if !has_write_multi(s)? {
         return skip("the server does not answer write_multiple");

@@ -13,7 +13,7 @@ const MMAP: u32 = 1 << 2;
 const CAPS: u32 = 1 << 3;
 /// Mappable areas, one descriptor for all.
 const SPARSE_MMAP: u16 = 1;
-/// Mappable areas with a descriptor each; the earlier number stands beside the final one.
+/// Mappable areas with a descriptor each. The earlier number stands beside the final one.
 const SPARSE_MMAP_FDS: [u16; 2] = [0x8001, 16];
 /// Fixed part of a reply.
 const FIXED: usize = 32;
@@ -203,7 +203,7 @@ pub(super) const CHECKS: &[Check] = &[
 /// An offer of a client that understands areas from several files.
 const WITH_FDS: &str = r#"{"capabilities":{"max_msg_fds":16,"sparse_mmap_fds":true}}"#;
 
-/// The reply with so much room, and how many descriptors came with it.
+/// Returns the reply with this much room, and the number of descriptors that came with it.
 fn ask(client: &mut RawClient, index: u32, argsz: u32) -> Result<(Vec<u8>, usize)> {
     let request = payload::region_info(argsz, index);
     let reply = client.request(command::DEVICE_GET_REGION_INFO, &request, &[])?;
@@ -211,7 +211,7 @@ fn ask(client: &mut RawClient, index: u32, argsz: u32) -> Result<(Vec<u8>, usize
     Ok((reply.success()?, fds))
 }
 
-/// The reply with all the room that it wants.
+/// Returns the reply with all the room that it needs.
 fn largest(client: &mut RawClient, index: u32) -> Result<(Vec<u8>, usize)> {
     let (reply, fds) = ask(client, index, 32)?;
     let argsz = field_u32(&reply, 0);
@@ -229,7 +229,7 @@ fn largest(client: &mut RawClient, index: u32) -> Result<(Vec<u8>, usize)> {
     Ok((reply, fds))
 }
 
-/// The regions that the server says something about.
+/// Returns the regions that the server describes.
 fn described(s: &Subject) -> impl Iterator<Item = u32> {
     s.found.regions.iter().map(|region| region.index)
 }
@@ -240,7 +240,7 @@ struct Capability {
     areas: Vec<(u64, u64)>,
 }
 
-/// The chain of a whole reply.
+/// Returns the capability chain of a whole reply.
 fn capabilities(reply: &[u8]) -> Result<Vec<Capability>> {
     let mut chain = Vec::new();
     let mut at = field_u32(reply, 12) as usize;

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::run::{Judged, Judgement, Run};
 
-/// The first lines of TAP.
+/// Returns the first lines of TAP.
 #[must_use]
 pub fn tap_head() -> String {
     format!("TAP version 13\n1..{}", super::checks().count())
 }
 
-/// The line of one check, and those that explain it. A declared difference is marked as TAP marks
-/// failures that are known.
+/// Returns the line of one check, and those that explain it. A declared difference is marked as TAP
+/// marks known failures.
 #[must_use]
 pub fn tap_line(number: usize, judged: &Judged) -> String {
     let name = judged.check.name;
@@ -43,7 +43,7 @@ fn failure(number: usize, judged: &Judged, seen: &str) -> String {
     )
 }
 
-/// The last lines of TAP: why the run is over, and the counts.
+/// Returns the last lines of TAP: the reason for an early end of the run, and the counts.
 #[must_use]
 pub fn tap_tail(run: &Run) -> String {
     let count = |wanted: fn(&Judgement) -> bool| run.names(wanted).len();
@@ -60,7 +60,7 @@ pub fn tap_tail(run: &Run) -> String {
     }
 }
 
-/// All of it as one document.
+/// Returns the whole outcome as one document.
 #[must_use]
 pub fn json(run: &Run) -> Value {
     let checks = run.judged.iter().map(|judged| {
@@ -87,7 +87,7 @@ pub fn json(run: &Run) -> Value {
     })
 }
 
-/// TAP is made of lines, and `#` begins a directive.
+/// Returns the text without line breaks and `#`, which have a meaning in TAP.
 fn line(text: &str) -> String {
     text.replace(['\n', '\r'], " ").replace('#', "no. ")
 }

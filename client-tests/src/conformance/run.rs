@@ -9,23 +9,23 @@ use super::expect::Expected;
 use super::subject::{Subject, goes_on};
 use super::{Check, Outcome, Verdict};
 
-/// What a check came to, with regard to what was expected.
+/// The result of a check, compared with the expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// The rule holds.
     Holds,
-    /// The server has nothing that the rule is about.
+    /// The server does not have the feature that the rule is about.
     DoesNotApply(String),
     /// The rule does not hold, as declared.
     Differs {
-        /// What was seen.
+        /// The observation.
         seen: String,
-        /// What was declared.
+        /// The declaration.
         declared: String,
     },
     /// The rule does not hold.
     Fails(String),
-    /// A difference is declared that does not show.
+    /// A declared difference was not observed.
     DoesNotDiffer(String),
 }
 
@@ -45,39 +45,39 @@ impl Judgement {
         }
     }
 
-    /// Whether this is as it should be.
+    /// Returns whether the result is as expected.
     #[must_use]
     pub const fn is_fine(&self) -> bool {
         !matches!(self, Self::Fails(_) | Self::DoesNotDiffer(_))
     }
 }
 
-/// A check and what it came to.
+/// A check and its result.
 #[derive(Clone, Debug)]
 pub struct Judged {
     /// The check.
     pub check: &'static Check,
-    /// What it came to.
+    /// The result.
     pub judgement: Judgement,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// All checks that were tried, in their order.
+    /// All checks that ran, in their order.
     pub judged: Vec<Judged>,
-    /// Why it ended early: the server is gone.
+    /// Reason for an early end: the server has gone.
     pub gone: Option<String>,
 }
 
 impl Run {
-    /// Whether all is as it should be.
+    /// Returns whether all results are as expected.
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.gone.is_none() && self.judged.iter().all(|judged| judged.judgement.is_fine())
     }
 
-    /// The names of the checks for which `wanted` holds.
+    /// Returns the names of the checks for which `wanted` holds.
     pub fn names(&self, wanted: impl Fn(&Judgement) -> bool) -> Vec<&'static str> {
         let judged = self
             .judged
@@ -87,14 +87,14 @@ impl Run {
     }
 }
 
-/// Tries all checks on the server behind `socket`, waiting `patience` for each reply. `each` is
-/// told how every one went as soon as it has.
+/// Runs all checks on the server behind `socket`, waiting `patience` for each reply. `each`
+/// receives the result of every check at once.
 ///
-/// A check that fails is followed by a look at whether the server still takes clients. If it does
-/// not, the run is over.
+/// After a failed check the run tests whether the server still accepts clients. If not, the run
+/// ends.
 ///
 /// # Errors
-/// The server does not answer what every client begins with, so nothing can be tried.
+/// The server does not answer the first requests of every client, so no check can run.
 pub fn run(
     socket: &Path,
     patience: Duration,

@@ -17,15 +17,15 @@ use super::{Outcome, holds};
 use crate::raw::wire::{self, Bytes, EINVAL, command, region};
 use crate::raw::{IrqInfo, Message, RawClient, RegionInfo};
 
-/// What the suite's clients offer unless a check is about that.
+/// The capabilities that the suite's clients offer, unless a check is about them.
 pub(super) const OFFER: &str =
     r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576}}"#;
-/// The specification's limit for servers that name none.
+/// The specification's limit for servers that do not name one.
 const DEFAULT_TRANSFER: u64 = 1 << 20;
-/// Between attempts to connect to a server that is busy with the client before.
+/// Interval between attempts to connect to a server that is busy with the previous client.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A server: how to reach it, how long to wait for it, and what it says that it has.
+/// A server: its socket, the time to wait for it, and its features.
 #[derive(Debug)]
 pub struct Subject {
     socket: PathBuf,
@@ -33,14 +33,14 @@ pub struct Subject {
     pub(super) found: Found,
 }
 
-/// What a server has.
+/// The features of a server.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The `capabilities` object of the reply to [`OFFER`].
     pub(super) capabilities: Value,
     /// Flags of DEVICE_GET_INFO.
     pub(super) flags: u32,
-    /// Number of regions and of irq indexes.
+    /// Numbers of regions and of irq indexes.
     pub(super) num_regions: u32,
     pub(super) num_irqs: u32,
     /// Regions that the server describes, those without a size included.
@@ -50,10 +50,10 @@ pub(super) struct Found {
 }
 
 impl Subject {
-    /// Looks at the server behind `socket`, waiting `patience` for each reply.
+    /// Probes the server behind `socket`, waiting `patience` for each reply.
     ///
     /// # Errors
-    /// Nobody listens, or the server does not answer what every client begins with.
+    /// No server listens, or it does not answer the first requests of every client.
     pub fn discover(socket: &Path, patience: Duration) -> Result<Self> {
         let mut subject = Self {
             socket: socket.to_owned(),
@@ -87,16 +87,16 @@ impl Subject {
         })
     }
 
-    /// How long a check waits for something.
+    /// Returns the time that a check waits for an event.
     pub(super) const fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Connects without saying anything, when the server has noticed that the client before is gone:
-    /// until then it may refuse another, and a connection that says nothing cannot tell.
+    /// Connects without sending anything, after the server has noticed that the previous client has
+    /// gone. Until then it may refuse another, and a connection that sends nothing cannot tell.
     ///
     /// # Errors
-    /// Nobody listens, or the server takes no client in time.
+    /// No server listens, or it does not accept a client in time.
     pub fn connect(&self) -> Result<RawClient> {
         let before = self.attach()?;
         rustix::net::shutdown(before.as_fd(), Shutdown::Write)?;
@@ -122,8 +122,8 @@ impl Subject {
         }
     }
 
-    /// Connects and sends VERSION, again and again while the server hangs up because it has not
-    /// noticed yet that the client before is gone.
+    /// Connects and sends VERSION. It repeats this while the server hangs up because it has not
+    /// noticed yet that the previous client has gone.
     fn agree(&self, text: &str) -> Result<(RawClient, Message)> {
         let until = Instant::now() + self.patience;
         loop {
@@ -141,24 +141,24 @@ impl Subject {
     /// Connects and agrees on a version.
     ///
     /// # Errors
-    /// As [`Self::connect`], or the server does not agree.
+    /// Those of [`Self::connect`], or the server does not agree.
     pub fn attach(&self) -> Result<RawClient> {
         self.attach_offering(OFFER)
     }
 
-    /// As [`Self::attach`] with other capabilities.
+    /// Connects and agrees on a version, with other capabilities; see [`Self::attach`].
     pub(super) fn attach_offering(&self, text: &str) -> Result<RawClient> {
         let (client, reply) = self.agree(text)?;
         reply.success().context("VERSION")?;
         Ok(client)
     }
 
-    /// A command that has to be refused with EINVAL.
+    /// Checks that a command is refused with EINVAL.
     pub(super) fn refused(&self, command: u16, payload: &[u8]) -> Outcome {
         self.refused_with(command, payload, &[], EINVAL)
     }
 
-    /// A command that has to be refused, after which the connection has to go on.
+    /// Checks that a command is refused, after which the connection continues.
     pub(super) fn refused_with(
         &self,
         command: u16,
@@ -172,7 +172,7 @@ impl Subject {
         holds()
     }
 
-    /// The region of this index, if it has a size.
+    /// Returns the region of this index, if it has a size.
     pub(super) fn region(&self, index: u32) -> Option<RegionInfo> {
         let mut regions = self.found.regions.iter();
         regions
@@ -180,18 +180,18 @@ impl Subject {
             .copied()
     }
 
-    /// Regions with a size.
+    /// Returns the regions with a size.
     pub(super) fn present_regions(&self) -> impl Iterator<Item = &RegionInfo> {
         self.found.regions.iter().filter(|region| region.size > 0)
     }
 
-    /// BARs with a size.
+    /// Returns the BARs with a size.
     pub(super) fn bars(&self) -> impl Iterator<Item = &RegionInfo> {
         self.present_regions()
             .filter(|region| region.index < region::ROM)
     }
 
-    /// A region that is described as not there.
+    /// Returns a region that is described as absent.
     pub(super) fn absent_region(&self) -> Option<u32> {
         let mut regions = self.found.regions.iter();
         regions
@@ -199,18 +199,18 @@ impl Subject {
             .map(|region| region.index)
     }
 
-    /// The largest of the BARs.
+    /// Returns the largest BAR.
     pub(super) fn largest_bar(&self) -> Option<RegionInfo> {
         self.bars().max_by_key(|bar| bar.size).copied()
     }
 
-    /// The irq index with the most vectors.
+    /// Returns the irq index with the most vectors.
     pub(super) fn widest_irq(&self) -> Option<IrqInfo> {
         let irqs = self.found.irqs.iter().filter(|irq| irq.count > 0);
         irqs.max_by_key(|irq| irq.count).copied()
     }
 
-    /// The irq index of this number.
+    /// Returns the irq index of this number.
     pub(super) fn irq(&self, index: u32) -> Option<IrqInfo> {
         self.found
             .irqs
@@ -219,13 +219,13 @@ impl Subject {
             .copied()
     }
 
-    /// The most that one access to a region may have.
+    /// Returns the maximum number of bytes of one access to a region.
     pub(super) fn largest_transfer(&self) -> u64 {
         let named = self.found.capabilities["max_data_xfer_size"].as_u64();
         named.unwrap_or(DEFAULT_TRANSFER)
     }
 
-    /// All of config space.
+    /// Reads all of config space.
     pub(super) fn config_space(&self, client: &mut RawClient) -> Result<Vec<u8>> {
         let size = self.region(region::CONFIG).map_or(0, |config| config.size);
         ensure!(size == 256 || size == 4096, "config space has {size} bytes");
@@ -233,7 +233,7 @@ impl Subject {
     }
 }
 
-/// A command on a connection that has to be refused with this errno in a reply of 16 bytes.
+/// Checks that a command on a connection is refused with this errno in a reply of 16 bytes.
 pub(super) fn refused_on(
     client: &mut RawClient,
     command: u16,
@@ -251,7 +251,7 @@ pub(super) fn refused_on(
     Ok(())
 }
 
-/// A well-formed request is answered, and its answer is the next message that comes.
+/// Checks that a well-formed request is answered, and that its answer is the next message.
 pub(super) fn goes_on(client: &mut RawClient) -> Result<()> {
     let info = client.device_info();
     info.context("afterwards, DEVICE_GET_INFO on the same connection")?;
@@ -278,7 +278,7 @@ impl Witness {
         self.sent.as_fd()
     }
 
-    /// Whether nobody holds the other end any more, this process included.
+    /// Checks that no process holds the other end any more, including this one.
     pub(super) fn closed(self, subject: &Subject) -> Result<()> {
         drop(self.sent);
         ensure!(
@@ -289,12 +289,12 @@ impl Witness {
     }
 }
 
-/// DEVICE_GET_INFO as a request, for checks that need any well-formed one.
+/// Returns DEVICE_GET_INFO as a request, for checks that need any well-formed one.
 pub(super) fn get_info() -> (u16, Bytes) {
     (command::DEVICE_GET_INFO, super::payload::info(16, 0))
 }
 
-/// Whether the other side ended the connection.
+/// Returns whether the other side ended the connection.
 fn hung_up(error: &anyhow::Error) -> bool {
     let ends = [
         io::ErrorKind::UnexpectedEof,
@@ -305,7 +305,7 @@ fn hung_up(error: &anyhow::Error) -> bool {
     cause.is_some_and(|cause| ends.contains(&cause.kind()))
 }
 
-/// One attempt that does not wait: a connect(2) that blocks has no end of its own.
+/// Attempts to connect once without waiting, since a blocking connect(2) has no time-out.
 fn try_connect(path: &Path) -> Result<UnixStream, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

@@ -1,4 +1,4 @@
-//! VERSION without its text, and what comes before and after it.
+//! VERSION without its text, and the messages before and after it.
 
 use anyhow::ensure;
 
@@ -119,7 +119,8 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// A first message that has to be refused with EINVAL; afterwards the server takes other clients.
+/// Checks that a first message is refused with EINVAL, after which the server accepts other
+/// clients.
 pub(super) fn refused(s: &Subject, command: u16, payload: &[u8]) -> Outcome {
     let mut client = s.connect()?;
     let errno = client.request(command, payload, &[])?.failure()?;

@@ -260,7 +260,7 @@ pub(super) const CHECKS: &[Check] = &[
     ),
 ];
 
-/// What QEMU's client offers.
+/// The capabilities that QEMU's client offers.
 const QEMU: &str = r#"{"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"pgsizes":4096,"max_dma_maps":65535,"migration":{"pgsize":4096,"max_bitmap_size":268435456},"write_multiple":true}}"#;
 
 fn refused_text(s: &Subject, text: &str) -> Outcome {
@@ -277,7 +277,7 @@ fn accepted_member(s: &Subject, member: &str) -> Outcome {
     holds()
 }
 
-/// A text that has to be accepted, and the capabilities in the reply.
+/// Checks that a text is accepted, and returns the capabilities in the reply.
 fn accepted(s: &Subject, text: Option<&str>) -> Result<Map<String, Value>> {
     let mut client = s.connect()?;
     let (_, _, answer) = RawClient::version_reply(client.version(0, 1, text)?)?;

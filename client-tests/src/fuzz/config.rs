@@ -1,7 +1,7 @@
 //! Accesses to config space, with resets, power states and time between them.
 //!
-//! Two devices of the same kind live through the same, the second with its accesses split: reads into
-//! bytes, writes at the borders of DWORDs, as a bus does.
+//! Two devices of the same kind go through the same actions, the second with its accesses split:
+//! reads into bytes, writes at the borders of DWORDs, as on a bus.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::subject::{Subject, differ, seen};
 
 const CONFIG: u32 = RegionIndex::Config.number();
 
-/// Most bytes of one access.
+/// Maximum number of bytes of one access.
 const LONGEST: usize = 24;
 
-/// Lets the accesses that the input describes happen.
+/// Performs the accesses that the input describes.
 ///
 /// # Panics
 /// A rule is broken.
@@ -68,7 +68,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Does the same to both devices and gives what came of it, which is the same.
+    /// Performs an action on both devices and returns the result, which must be equal.
     fn both<R: PartialEq + std::fmt::Debug>(
         &mut self,
         mut act: impl FnMut(&mut DeviceMut<'_>, Time) -> R,
@@ -135,7 +135,7 @@ impl Pair {
         }
     }
 
-    /// What happens to the device from elsewhere.
+    /// Performs an action on the device from outside.
     fn happen(&mut self, input: &mut Input<'_>) {
         let (what, argument) = (input.below(10), input.u8());
         let on = argument & 1 == 1;
@@ -212,7 +212,7 @@ impl Pair {
         self.both(|_, _| ());
     }
 
-    /// The two are the same, but for how often software was found to do wrong.
+    /// Checks that both are equal, apart from the counts of violations.
     fn compare(&mut self) {
         let saved = |devices: &DeviceSet| devices.save(self.now);
         if let Some(at) = differ("", &saved(&self.whole), &saved(&self.split)) {
@@ -224,21 +224,21 @@ impl Pair {
     }
 }
 
-/// Bits that nothing but a new device changes, by the PCI Express Base Specification.
+/// Bits that only a new device changes, by the PCI Express Base Specification.
 struct Fixed {
-    /// Config space when the device was opened, and what of it stays.
+    /// Config space when the device was opened, and the mask of its fixed bits.
     bytes: Vec<u8>,
     mask: Vec<u8>,
-    /// Where capabilities are, and config space itself.
+    /// Offsets of capabilities, and of config space itself.
     places: Vec<u64>,
     pmcsr: Option<u64>,
 }
 
-/// Bytes of the header that stay: ids, revision and class, header type without BIST, subsystem,
+/// Fixed bytes of the header: ids, revision and class, header type without BIST, subsystem,
 /// capabilities pointer, interrupt pin.
 const HEADER: [std::ops::Range<usize>; 5] = [0..4, 8..12, 14..15, 0x2c..0x30, 0x3d..0x3e];
 
-/// Read-only fields behind the header of a capability: id, offset, mask of a DWORD.
+/// Read-only fields after the header of a capability: id, offset, mask of a DWORD.
 const CONVENTIONAL: [(u8, usize, u32); 8] = [
     // PMC; of PMCSR No_Soft_Reset and reserved bits.
     (0x01, 0x00, 0xffff_0000),
@@ -261,7 +261,7 @@ const EXTENDED: [(u16, usize, u32); 2] = [
 ];
 
 impl Fixed {
-    /// What stays of an open device.
+    /// Returns the fixed bits of an open device.
     fn of(pair: &mut Pair) -> Self {
         let size = pair.whole.slot().first().config().size();
         let mut bytes = vec![0; size.into()];
@@ -331,7 +331,7 @@ impl Fixed {
         }
     }
 
-    /// An offset near something, or anywhere.
+    /// Returns an offset near a known place, or anywhere.
     fn offset(&self, input: &mut Input<'_>) -> u64 {
         let near = input.below(self.places.len() + 2);
         match self.places.get(near) {
@@ -341,7 +341,7 @@ impl Fixed {
         }
     }
 
-    /// Nothing of it has changed, unless the device does not answer at all.
+    /// Checks that no fixed bit has changed, unless the device does not answer at all.
     fn check(&self, pair: &mut Pair) {
         let is_virtual = Subject::is_virtual(pair.whole.first());
         if is_virtual && self.seen(pair, 8) != self.dword(8) {
@@ -360,7 +360,7 @@ impl Fixed {
         }
     }
 
-    /// A DWORD as the client sees it.
+    /// Returns a DWORD as the client sees it.
     fn seen(&self, pair: &mut Pair, at: usize) -> u32 {
         let mut dword = [0; 4];
         pair.both(|device, now| {
@@ -370,7 +370,7 @@ impl Fixed {
         u32::from_le_bytes(dword)
     }
 
-    /// The bits of a DWORD that stay.
+    /// Returns the fixed bits of a DWORD.
     fn masked(&self, at: usize) -> u32 {
         dword(&self.mask, at)
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::input::Input;
 use super::subject::Subject;
 
-/// What an error may be called.
+/// The kinds of errors.
 const KINDS: [&str; 6] = [
     "malformed",
     "unknown-verb",
@@ -20,7 +20,7 @@ const KINDS: [&str; 6] = [
     "state-file",
 ];
 
-/// Says the lines that the input has.
+/// Sends the lines of the input.
 ///
 /// # Panics
 /// A rule is broken.
@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(status.runtime_usage, held + kept, "references");
 }
 
-/// One line, with the id of the request, and either what was asked for or what is wrong.
+/// Checks one line: it has the id of the request, and either a result or an error.
 fn check(text: &str, request: Option<&Value>) {
     let line = text.strip_suffix('\n').expect("a line has an end");
     assert!(!line.contains('\n'), "more than one line: {text}");

@@ -11,18 +11,18 @@ use crate::raw::wire;
 
 const LIMITS: [u32; 4] = [64, 4096, 1 << 20, 16];
 
-/// A message as it stood in the stream.
+/// A message in the stream.
 #[derive(Debug, PartialEq, Eq)]
 struct Item {
     start: usize,
-    /// Bytes that it takes, those included that have not come.
+    /// Size in bytes, including those that have not come.
     size: usize,
     header: Header,
-    /// Its payload, if it was not refused.
+    /// Payload, if the message was not refused.
     payload: Option<Vec<u8>>,
 }
 
-/// Cuts the stream that the input describes in several ways and compares.
+/// Cuts the stream that the input describes in several ways and compares the results.
 ///
 /// # Panics
 /// A rule is broken.
@@ -58,7 +58,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The messages of a stream that comes in pieces of these sizes.
+/// Returns the messages of a stream that comes in pieces of these sizes.
 fn cut(limits: Limits, stream: &[u8], sizes: impl Iterator<Item = usize>) -> Vec<Item> {
     let mut decoder = Decoder::new(limits);
     let mut items = Vec::new();
@@ -98,7 +98,8 @@ fn cut(limits: Limits, stream: &[u8], sizes: impl Iterator<Item = usize>) -> Vec
     items
 }
 
-/// Every payload that its command's parser takes is packed again as something that reads the same.
+/// Checks that every payload that its command's parser accepts is packed again to one with the same
+/// content.
 fn packs_again(command: u16, payload: &[u8]) {
     macro_rules! again {
         ($($message:ident)::+) => {
@@ -132,7 +133,7 @@ fn packs_again(command: u16, payload: &[u8]) {
     }
 }
 
-/// As [`packs_again`]; of the text only what it says stays, not its length.
+/// Checks VERSION as [`packs_again`] does. Its text keeps its content, but not its length.
 fn version_again(payload: &[u8]) {
     if let Ok(proposal) = version::Proposal::parse(payload) {
         let mut packed = Vec::new();
@@ -145,7 +146,7 @@ fn version_again(payload: &[u8]) {
     }
 }
 
-/// Messages that mostly have a valid header, or bytes as they are.
+/// Returns messages that mostly have a valid header, or the bytes themselves.
 fn stream(input: &mut Input<'_>) -> Vec<u8> {
     let mut stream = Vec::new();
     while !input.is_empty() {

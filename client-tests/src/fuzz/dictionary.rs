@@ -1,12 +1,12 @@
-//! Words that a target knows, in libFuzzer's form: a line for each, in quotes, `\xNN` for bytes that
-//! are no letters, and `#` before remarks.
+//! Words that a target knows, in libFuzzer's form: one line for each, in quotes, with `\xNN` for
+//! bytes that are not letters, and `#` before comments.
 
 use anyhow::{Context, Result, bail};
 
-/// The words of a dictionary.
+/// Returns the words of a dictionary.
 ///
 /// # Errors
-/// A line is in no such form.
+/// A line does not have this form.
 pub fn parse(text: &str) -> Result<Vec<Vec<u8>>> {
     let lines = text.lines().map(str::trim);
     let words = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -1,4 +1,4 @@
-//! Inputs that are kept, in the folder that `cargo fuzz` uses.
+//! Kept inputs, in the folder that `cargo fuzz` uses.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use anyhow::{Context, Result};
 
 use super::dictionary;
 
-/// The folder `client-tests/fuzz`.
+/// Returns the folder `client-tests/fuzz`.
 #[must_use]
 pub fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"))
 }
 
-/// The files of a target that are in `kind`, `corpus` or `regressions`, by name. None if there is no
-/// such folder.
+/// Returns the files of a target in `kind`, `corpus` or `regressions`, by name, or none if that
+/// folder does not exist.
 ///
 /// # Errors
-/// They cannot be read.
+/// The files cannot be read.
 pub fn inputs(kind: &str, target: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let folder = folder().join(kind).join(target);
     let Ok(entries) = fs::read_dir(&folder) else {
@@ -34,7 +34,7 @@ pub fn inputs(kind: &str, target: &str) -> Result<Vec<(String, Vec<u8>)>> {
     Ok(inputs)
 }
 
-/// The words that a target knows.
+/// Returns the words of a target's dictionary.
 ///
 /// # Errors
 /// The dictionary cannot be read.

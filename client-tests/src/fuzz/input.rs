@@ -1,66 +1,66 @@
 //! Bytes as decisions.
 
-/// Input that is consumed from the front. At its end every number is zero, so that any input means
-/// something.
+/// Input that is consumed from the front. At its end every number is zero, so that any input is
+/// valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// All of `data`.
+    /// Creates the input from all of `data`.
     #[must_use]
     pub const fn new(data: &'a [u8]) -> Self {
         Self(data)
     }
 
-    /// Whether everything is consumed.
+    /// Returns whether everything is consumed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Up to `count` bytes.
+    /// Takes up to `count` bytes.
     pub fn bytes(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// All that is left.
+    /// Takes the rest.
     pub fn rest(&mut self) -> &'a [u8] {
         self.bytes(usize::MAX)
     }
 
-    /// One byte.
+    /// Takes a number of one byte.
     pub fn u8(&mut self) -> u8 {
         self.number::<1>() as u8
     }
 
-    /// Two bytes.
+    /// Takes a number of two bytes.
     pub fn u16(&mut self) -> u16 {
         self.number::<2>() as u16
     }
 
-    /// Four bytes.
+    /// Takes a number of four bytes.
     pub fn u32(&mut self) -> u32 {
         self.number::<4>() as u32
     }
 
-    /// Eight bytes.
+    /// Takes a number of eight bytes.
     pub fn u64(&mut self) -> u64 {
         self.number::<8>()
     }
 
-    /// Yes or no.
+    /// Takes a Boolean.
     pub fn flag(&mut self) -> bool {
         self.u8() & 1 == 1
     }
 
-    /// A number below `end`, which is at most 256.
+    /// Takes a number below `end`, which is at most 256.
     pub fn below(&mut self, end: usize) -> usize {
         usize::from(self.u8()) % end.max(1)
     }
 
-    /// One of these.
+    /// Takes one of these values.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
@@ -73,8 +73,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Whether what takes long is to be checked with this input too: with one in eight, and with the same
-/// one each time.
+/// Returns whether the slow checks run with this input too: with one in eight, and always with the
+/// same ones.
 #[must_use]
 pub fn is_thorough(data: &[u8]) -> bool {
     let sum = data.iter().fold(0_u32, |sum, byte| {

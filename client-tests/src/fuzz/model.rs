@@ -1,7 +1,7 @@
-//! Accesses to the registers of device models, with all that happens around them.
+//! Accesses to the registers of device models, and events around them.
 //!
-//! A function lives through what the input says. Now and then it is saved, and another one that is restored from
-//! that takes the place of a twin, which lives through the same from then on.
+//! A function goes through the actions in the input. From time to time it is saved, and a function
+//! restored from that state becomes its twin, which goes through the same actions from then on.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use pci_device_models::time::Time;
 use super::input::Input;
 use super::subject::differ;
 
-/// Most bytes that a transfer brings.
+/// Maximum number of bytes that a transfer carries.
 const MOST: usize = 1 << 12;
 const COMMAND: u64 = 0x04;
 /// I/O Space, Memory Space, Bus Master.
@@ -31,7 +31,7 @@ fn profile(name: &str) -> Profile {
     Profile::parse(name, text, &[]).expect("it is a profile")
 }
 
-/// Lets what the input describes happen.
+/// Performs the actions that the input describes.
 ///
 /// # Panics
 /// A rule is broken.
@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
     twins.compare();
 }
 
-/// A function, and the transfers that it waits for.
+/// A function, and its transfers that wait for an outcome.
 struct Life {
     function: Function,
     transfers: Vec<DmaRequest>,
@@ -66,7 +66,7 @@ impl Life {
         }
     }
 
-    /// Takes the effects and gives them as text, but for the names of transfers.
+    /// Takes the effects and returns them as text, without the identifiers of transfers.
     fn effects(&mut self) -> Vec<String> {
         let mut told = Vec::new();
         while let Some(effect) = self.function.next_effect() {
@@ -100,7 +100,7 @@ impl Life {
         self.function.dma_done(now, id, outcome);
     }
 
-    /// Ends the transfers that can end in one way only.
+    /// Ends the transfers that have only one possible outcome.
     fn end_dead(&mut self, now: Time) {
         while let Some(at) = self.dead() {
             self.end(now, at, Err(DmaError::Aborted));
@@ -121,7 +121,7 @@ struct Twins {
 }
 
 impl Twins {
-    /// Does the same to both; the same comes of it.
+    /// Performs an action on both functions, and checks that the results are equal.
     fn both<R: PartialEq + std::fmt::Debug>(&mut self, mut act: impl FnMut(&mut Life, Time) -> R) {
         let (one, other) = (act(&mut self.one, self.now), act(&mut self.other, self.now));
         assert_eq!(one, other);
@@ -221,7 +221,7 @@ impl Twins {
         });
     }
 
-    /// The twin is restored from what the other one is now.
+    /// Saves the function and replaces the twin with one that is restored from it.
     fn save(&mut self) {
         self.both(Life::end_dead);
         self.compare();
@@ -246,7 +246,7 @@ impl Twins {
     }
 }
 
-/// Where registers are, mostly.
+/// Returns an offset, usually one of a register.
 fn offset(input: &mut Input<'_>) -> u64 {
     match input.below(8) {
         0 => u64::from(input.u16()),

@@ -1,6 +1,6 @@
-//! Inputs from inputs.
+//! Creation of inputs from other inputs.
 
-/// Values at which arithmetic goes wrong.
+/// Values at the limits of arithmetic.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -25,13 +25,13 @@ const EDGES: [u64; 16] = [
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of this seed.
+    /// Creates the numbers of this seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -40,7 +40,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, 0 if there is none.
+    /// Returns a number below `end`, 0 if there is none.
     pub const fn below(&mut self, end: usize) -> usize {
         if end == 0 {
             0
@@ -50,7 +50,7 @@ impl Random {
     }
 }
 
-/// Makes inputs out of those that are known to be interesting and of words that the target knows.
+/// Creates inputs from interesting ones and from words that the target knows.
 #[derive(Debug)]
 pub struct Mutator {
     random: Random,
@@ -60,7 +60,7 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    /// The inputs of this seed, each at most `longest` bytes long.
+    /// Creates the inputs of this seed, each at most `longest` bytes long.
     #[must_use]
     pub fn new(seed: u64, seeds: Vec<Vec<u8>>, words: Vec<Vec<u8>>, longest: usize) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Mutator {
         }
     }
 
-    /// Puts the next input into `out`.
+    /// Writes the next input into `out`.
     pub fn next(&mut self, out: &mut Vec<u8>) {
         out.clear();
         // One in eight is nothing but noise.
@@ -88,8 +88,8 @@ impl Mutator {
         out.truncate(self.most().min(self.longest));
     }
 
-    /// How long an input may be. Three in four are cut short, most of them much: many short ones find
-    /// as much as few long ones.
+    /// Returns the maximum length of the next input. Three in four are shortened, most of them
+    /// much: many short inputs find as much as few long ones.
     fn most(&mut self) -> usize {
         if self.random.below(4) == 0 {
             return self.longest;

@@ -5,7 +5,7 @@ use pci_device_models::profile::{Profile, ProfileError};
 
 use super::input::Input;
 
-/// A profile with nothing in it that need not be, for texts to be added to.
+/// The smallest valid profile, to which texts are added.
 const SMALLEST: &str =
     "name = \"f\"\n[identity]\nvendor-id = 0x1234\ndevice-id = 1\nclass = 0xff0000\n";
 
@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// `KEY=VALUE` to the end of the line, as often as that.
+/// Returns `count` overrides, each a `KEY=VALUE` to the end of a line.
 fn overrides(input: &mut Input<'_>, count: usize) -> Vec<(String, String)> {
     let mut set = Vec::new();
     for _ in 0..count {
@@ -53,7 +53,7 @@ fn overrides(input: &mut Input<'_>, count: usize) -> Vec<(String, String)> {
     set
 }
 
-/// A profile that is taken makes the device that it describes, the same each time.
+/// Checks that an accepted profile creates the device that it describes, the same each time.
 fn describes(profile: &Profile, text: &str, set: &[(String, String)]) {
     let again = Profile::parse("fuzzed", text, set).expect("it was taken before");
     assert_eq!(profile.config_space(), again.config_space());
@@ -73,7 +73,7 @@ fn describes(profile: &Profile, text: &str, set: &[(String, String)]) {
     }
 }
 
-/// What is refused is refused in words, at a line that there is.
+/// Checks that a refusal has a reason, at an existing line.
 fn refused(error: &ProfileError, text: &str, set: &[(String, String)]) {
     assert!(!error.message.is_empty());
     assert!(error.origin.starts_with("fuzzed"), "{}", error.origin);

@@ -1,4 +1,4 @@
-//! Saved states that were changed, or parts of other ones.
+//! Saved states that were changed, or parts of other states.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use super::subject::{Seen, Subject, differ, seen};
 
 const CONFIG: u32 = RegionIndex::Config.number();
 
-/// When devices are restored.
+/// The time at which devices are restored.
 const NOW: Time = Time::from_nanos(5_000_000_000);
 
-/// Restores what the input makes of a saved state.
+/// Changes a saved state as the input describes, and restores it.
 ///
 /// # Panics
 /// A rule is broken.
@@ -31,11 +31,11 @@ pub fn run(data: &[u8]) {
 }
 
 thread_local! {
-    /// What was prepared of the subjects that were chosen already.
+    /// The prepared states of the subjects that were chosen already.
     static POOL: Cell<BTreeMap<usize, Prepared>> = Cell::default();
 }
 
-/// Lives that devices had, one after the other.
+/// Inputs that bring devices into different states, one after the other.
 const LIVES: [&[u8]; 4] = [
     &[],
     &[5, 0, 2, 4, 0, 7, 4, 0, 0, 3, 0, 4, 0, 1, 2, 3, 4, 7],
@@ -43,7 +43,7 @@ const LIVES: [&[u8]; 4] = [
     &[4, 0, 0, 5, 0, 6],
 ];
 
-/// A device that nobody has used, and states that others of its kind were in.
+/// An unused device, and states of other devices of its kind.
 struct Prepared {
     devices: DeviceSet,
     before: Value,
@@ -115,7 +115,7 @@ fn restore(subject: &mut Prepared, number: usize, input: &mut Input<'_>, thoroug
     *devices = fresh(number);
 }
 
-/// Brings the device to some state or other.
+/// Brings the device into a state that the input chooses.
 fn live(device: &mut DeviceMut<'_>, input: &mut Input<'_>) {
     let mut now = Time::ZERO;
     for _ in 0..input.below(8) {
@@ -166,7 +166,7 @@ fn change(tree: &mut Value, other: &Value, input: &mut Input<'_>) {
     }
 }
 
-/// Words that mean something somewhere in the tree.
+/// Words that have a meaning somewhere in the tree.
 const WORDS: [&str; 14] = [
     "",
     "0",
@@ -184,7 +184,7 @@ const WORDS: [&str; 14] = [
     "manual",
 ];
 
-/// A place in the tree, as deep as the input likes.
+/// Returns a place in the tree, at a depth that the input chooses.
 fn path(mut tree: &Value, input: &mut Input<'_>) -> String {
     let mut path = String::new();
     for _ in 0..input.below(10) {
@@ -205,7 +205,7 @@ fn path(mut tree: &Value, input: &mut Input<'_>) -> String {
     path
 }
 
-/// One part more or less.
+/// Adds or removes one part.
 fn members(place: &mut Value, input: &mut Input<'_>) {
     match place {
         Value::Object(members) => {
@@ -224,7 +224,7 @@ fn members(place: &mut Value, input: &mut Input<'_>) {
     }
 }
 
-/// Another number, bit by bit.
+/// Returns another number, with single bits changed.
 fn number(place: &Value, input: &mut Input<'_>) -> Value {
     match place {
         Value::Bool(was) => (!was).into(),
@@ -236,7 +236,7 @@ fn number(place: &Value, input: &mut Input<'_>) -> Value {
     }
 }
 
-/// Another text of the same kind.
+/// Returns another text of the same kind.
 fn text(place: &mut Value, input: &mut Input<'_>) {
     if let Value::String(text) = place {
         let at = usize::from(input.u16())
@@ -250,7 +250,7 @@ fn text(place: &mut Value, input: &mut Input<'_>) {
     }
 }
 
-/// A device that was restored serves.
+/// Checks that a restored device serves.
 fn go_on(device: &mut DeviceMut<'_>) {
     let mut now = NOW;
     while device.has_room() && device.client_came(now).is_ok() {}

@@ -1,9 +1,9 @@
-//! Whole sessions: what two clients and the control socket send to a server of this process.
+//! Whole sessions: two clients and the control socket send to a server of this process.
 //!
-//! The same is played twice, with as much as possible in one send, and in pieces. Descriptors keep
-//! their place in the stream, since which message they belong to depends on what they are sent with;
-//! what is sent with some and is not just one message is not cut, since the server can but guess
-//! which message they are meant for, by what it has of them.
+//! Each session is played twice, with as much as possible in one send, and in pieces. Descriptors
+//! keep their place in the stream, since the bytes that they are sent with determine the message
+//! that they belong to. Bytes that are sent with descriptors are cut only if they are exactly one
+//! message. For others, the server can only guess the message from the bytes that it has.
 
 mod owed;
 mod play;

@@ -1,5 +1,4 @@
-//! The functions that are put to the test: every built-in profile, in both views, with both forms
-//! of low power.
+//! The functions under test: every built-in profile, in both views, with both forms of low power.
 
 use pci_device_models::host::{DeviceRef, DeviceSet, View};
 use pci_device_models::model::Registry;
@@ -9,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::input::Input;
 
-/// A function as it is configured.
+/// A configured function.
 #[derive(Debug)]
 pub struct Subject {
-    /// Its profile.
+    /// Profile of the function.
     pub profile: Profile,
 }
 
@@ -22,30 +21,30 @@ thread_local! {
 }
 
 impl Subject {
-    /// Lets `input` choose one, and does something with it.
+    /// Lets `input` choose a subject, and runs a closure on it.
     pub fn choose<R>(input: &mut Input<'_>, with: impl FnOnce(&Self) -> R) -> R {
         let choice = usize::from(input.u8());
         ALL.with(|all| with(&all[choice % all.len()]))
     }
 
-    /// As [`Self::choose`], with the number of the chosen one.
+    /// Lets `input` choose a subject, and returns its number.
     pub fn number(input: &mut Input<'_>) -> usize {
         usize::from(input.u8()) % ALL.with(Vec::len)
     }
 
-    /// Does something with the one of a number.
+    /// Runs a closure on the subject of a number.
     pub fn numbered<R>(number: usize, with: impl FnOnce(&Self) -> R) -> R {
         ALL.with(|all| with(&all[number]))
     }
 
-    /// A device of it that nobody has used.
+    /// Creates an unused device.
     #[must_use]
     pub fn devices(&self) -> DeviceSet {
         let devices = MODELS.with(|models| self.profile.device_set(models));
         devices.expect("built-in profiles make devices")
     }
 
-    /// Whether clients see what vfio-pci shows them.
+    /// Returns whether clients have the vfio-pci view.
     #[must_use]
     pub fn is_virtual(device: DeviceRef<'_>) -> bool {
         device.options().view == View::VfioPci
@@ -73,11 +72,11 @@ fn all() -> Vec<Subject> {
     all
 }
 
-/// What can be seen of a device without saving it: what it tells of itself, its config space as it
-/// is, and when it has something to do.
+/// The visible state of a device without saving it: its reports, its config space, and the time of
+/// its next work.
 pub type Seen = (Value, Vec<u8>, Option<Time>);
 
-/// Looks at a device, which takes much less time than saving it.
+/// Returns the visible state of a device, which takes much less time than saving it.
 #[must_use]
 pub fn seen(device: DeviceRef<'_>, now: Time) -> Seen {
     let config = device.function().config();
@@ -86,16 +85,16 @@ pub fn seen(device: DeviceRef<'_>, now: Time) -> Seen {
     (json!(device.status(now)), space, device.next_deadline())
 }
 
-/// References to a device that are held, as sysfs tells.
+/// Returns the usage count of a device, as sysfs reports it.
 ///
 /// # Panics
-/// The status does not tell.
+/// The status has no usage count.
 #[must_use]
 pub fn usage(status: &Value) -> u64 {
     status["runtime_usage"].as_u64().expect("a count")
 }
 
-/// The first place below `at` where two trees differ, with what is there.
+/// Returns the first place below `at` where two trees differ, with both values.
 #[must_use]
 pub fn differ(at: &str, a: &Value, b: &Value) -> Option<String> {
     if a == b {

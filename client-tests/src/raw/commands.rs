@@ -1,4 +1,4 @@
-//! The commands of the protocol, packed as its text says.
+//! The commands of the protocol, packed according to its specification.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -41,7 +41,7 @@ pub struct SetIrqs<'a> {
     pub start: u32,
     /// Number of vectors.
     pub count: u32,
-    /// With DATA_BOOL: a byte for each vector.
+    /// With DATA_BOOL: one byte for each vector.
     pub bools: &'a [u8],
 }
 
@@ -57,7 +57,7 @@ pub struct SmallWrite<'a> {
 }
 
 impl RawClient {
-    /// VERSION. `json` is sent as it is, with the NUL that has to end it.
+    /// Sends VERSION. `json` is sent unchanged, with its required NUL.
     ///
     /// # Errors
     /// No reply came.
@@ -70,7 +70,7 @@ impl RawClient {
         self.command(command::VERSION, payload)
     }
 
-    /// Major and minor version and the JSON text of a VERSION reply, if it has one.
+    /// Returns major and minor version and the JSON text of a VERSION reply, if it has one.
     ///
     /// # Errors
     /// The reply reports an error, or its text is not UTF-8 that ends in NUL.
@@ -90,7 +90,7 @@ impl RawClient {
         Ok((field_u16(version, 0), field_u16(version, 2), text))
     }
 
-    /// DMA_MAP of `size` bytes at `offset` of `fd` to `address`.
+    /// Sends DMA_MAP of `size` bytes at `offset` of `fd` to `address`.
     ///
     /// # Errors
     /// No reply came.
@@ -111,7 +111,7 @@ impl RawClient {
         self.request(command::DMA_MAP, &payload, fd.as_slice())
     }
 
-    /// DMA_UNMAP.
+    /// Sends DMA_UNMAP.
     ///
     /// # Errors
     /// No reply came.
@@ -120,7 +120,7 @@ impl RawClient {
         self.command(command::DMA_UNMAP, payload)
     }
 
-    /// DEVICE_GET_INFO, whatever comes of it.
+    /// Sends DEVICE_GET_INFO and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -129,7 +129,7 @@ impl RawClient {
         self.command(command::DEVICE_GET_INFO, payload)
     }
 
-    /// DEVICE_GET_INFO: flags, number of regions, number of irq indexes.
+    /// Sends DEVICE_GET_INFO and returns flags, number of regions, number of irq indexes.
     ///
     /// # Errors
     /// No reply came, or it is not 16 bytes of success.
@@ -143,7 +143,7 @@ impl RawClient {
         ))
     }
 
-    /// DEVICE_GET_REGION_INFO, whatever comes of it.
+    /// Sends DEVICE_GET_REGION_INFO and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -152,7 +152,7 @@ impl RawClient {
         self.command(command::DEVICE_GET_REGION_INFO, payload)
     }
 
-    /// DEVICE_GET_REGION_INFO.
+    /// Sends DEVICE_GET_REGION_INFO, which has to succeed.
     ///
     /// # Errors
     /// No reply came, or it is not 32 bytes of success.
@@ -173,7 +173,7 @@ impl RawClient {
         })
     }
 
-    /// DEVICE_GET_REGION_IO_FDS with room for `argsz` bytes, whatever comes of it.
+    /// Sends DEVICE_GET_REGION_IO_FDS with room for `argsz` bytes and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -182,7 +182,7 @@ impl RawClient {
         self.command(command::DEVICE_GET_REGION_IO_FDS, payload)
     }
 
-    /// DEVICE_GET_IRQ_INFO, whatever comes of it.
+    /// Sends DEVICE_GET_IRQ_INFO and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -191,7 +191,7 @@ impl RawClient {
         self.command(command::DEVICE_GET_IRQ_INFO, payload)
     }
 
-    /// DEVICE_GET_IRQ_INFO.
+    /// Sends DEVICE_GET_IRQ_INFO, which has to succeed.
     ///
     /// # Errors
     /// No reply came, or it is not 16 bytes of success.
@@ -210,7 +210,7 @@ impl RawClient {
         })
     }
 
-    /// DEVICE_SET_IRQS.
+    /// Sends DEVICE_SET_IRQS.
     ///
     /// # Errors
     /// No reply came.
@@ -225,7 +225,7 @@ impl RawClient {
         self.request(command::DEVICE_SET_IRQS, &payload, fds)
     }
 
-    /// REGION_READ.
+    /// Sends REGION_READ.
     ///
     /// # Errors
     /// No reply came.
@@ -233,19 +233,19 @@ impl RawClient {
         self.command(command::REGION_READ, access(region, offset, count))
     }
 
-    /// Sends REGION_READ, whose reply is received some time later. Returns its message id.
+    /// Sends REGION_READ without receiving its reply. Returns its message id.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection has gone.
     pub fn post_read(&mut self, region: u32, offset: u64, count: u32) -> io::Result<u16> {
         let payload = access(region, offset, count);
         self.post(command::REGION_READ, flag::COMMAND, &payload, &[])
     }
 
-    /// The data of a REGION_READ that has to succeed.
+    /// Returns the data of a REGION_READ, which has to succeed.
     ///
     /// # Errors
-    /// No reply came, it reports an error, or it is not about what was asked.
+    /// No reply came, it reports an error, or it does not match the request.
     pub fn read(&mut self, region: u32, offset: u64, count: u32) -> Result<Vec<u8>> {
         let mut reply = self.region_read(region, offset, count)?.success()?;
         let data = reply.split_off(reply.len().min(16));
@@ -258,7 +258,7 @@ impl RawClient {
         Ok(data)
     }
 
-    /// REGION_WRITE.
+    /// Sends REGION_WRITE.
     ///
     /// # Errors
     /// No reply came.
@@ -267,19 +267,19 @@ impl RawClient {
         self.command(command::REGION_WRITE, payload)
     }
 
-    /// Sends REGION_WRITE, whose reply is received some time later. Returns its message id.
+    /// Sends REGION_WRITE without receiving its reply. Returns its message id.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection has gone.
     pub fn post_write(&mut self, region: u32, offset: u64, data: &[u8]) -> io::Result<u16> {
         let payload = access(region, offset, data.len() as u32).bytes(data);
         self.post(command::REGION_WRITE, flag::COMMAND, &payload, &[])
     }
 
-    /// A REGION_WRITE that has to succeed.
+    /// Sends a REGION_WRITE, which has to succeed.
     ///
     /// # Errors
-    /// No reply came, it reports an error, or it is not about what was asked.
+    /// No reply came, it reports an error, or it does not match the request.
     pub fn write(&mut self, region: u32, offset: u64, data: &[u8]) -> Result<()> {
         let reply = self.region_write(region, offset, data)?.success()?;
         ensure!(
@@ -290,7 +290,7 @@ impl RawClient {
         Ok(())
     }
 
-    /// REGION_WRITE_MULTI, whatever comes of it.
+    /// Sends REGION_WRITE_MULTI and returns any reply.
     ///
     /// # Errors
     /// No reply came.
@@ -298,7 +298,7 @@ impl RawClient {
         self.command(command::REGION_WRITE_MULTI, write_multi(writes))
     }
 
-    /// How many writes of a REGION_WRITE_MULTI, which has to succeed, were completed.
+    /// Returns the number of completed writes of a REGION_WRITE_MULTI, which has to succeed.
     ///
     /// # Errors
     /// No reply came, or it is not 8 bytes of success.
@@ -312,7 +312,7 @@ impl RawClient {
         Ok(field_u64(&reply, 0))
     }
 
-    /// DEVICE_RESET.
+    /// Sends DEVICE_RESET.
     ///
     /// # Errors
     /// No reply came.
@@ -320,7 +320,7 @@ impl RawClient {
         self.command(command::DEVICE_RESET, Bytes::new())
     }
 
-    /// DEVICE_FEATURE; `flags` hold the feature's number and the operation.
+    /// Sends DEVICE_FEATURE. `flags` contain the feature's number and the operation.
     ///
     /// # Errors
     /// No reply came.
@@ -336,7 +336,7 @@ impl RawClient {
     }
 }
 
-/// The payload of REGION_WRITE_MULTI.
+/// Returns the payload of REGION_WRITE_MULTI.
 #[must_use]
 pub fn write_multi(writes: &[SmallWrite<'_>]) -> Bytes {
     let count = Bytes::new().u64(writes.len() as u64);
@@ -351,7 +351,7 @@ pub fn write_multi(writes: &[SmallWrite<'_>]) -> Bytes {
     })
 }
 
-/// What REGION_READ and REGION_WRITE begin with.
+/// Returns the beginning of REGION_READ and REGION_WRITE.
 pub(super) fn access(region: u32, offset: u64, count: u32) -> Bytes {
     Bytes::new().u64(offset).u32(region).u32(count)
 }

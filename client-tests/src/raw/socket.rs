@@ -11,7 +11,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// File descriptors in one message at most; tests send more than a server says that it takes.
+/// Maximum number of file descriptors in one message. Tests send more than a server accepts.
 const MOST_FDS: usize = 64;
 
 /// Sends all of `bytes`. File descriptors go with the first of them.
@@ -30,10 +30,10 @@ pub(super) fn send(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
-/// Sends what there is room for now. File descriptors go with the first byte.
+/// Sends as much as there is room for now. File descriptors go with the first byte.
 ///
 /// # Errors
-/// The connection is gone.
+/// The connection has gone.
 pub fn send_now(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -47,10 +47,11 @@ pub fn send_now(to: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io:
     }
 }
 
-/// Receives what is there now: `None` if there is nothing, 0 bytes at the end of the stream.
+/// Receives the available bytes. Returns `None` if there are none, 0 bytes at the end of the
+/// stream.
 ///
 /// # Errors
-/// The connection is gone.
+/// The connection has gone.
 pub fn receive_now(
     from: BorrowedFd<'_>,
     into: &mut [u8],
@@ -76,7 +77,7 @@ fn keep(control: &mut RecvAncillaryBuffer<'_>, fds: &mut Vec<OwnedFd>) {
     }
 }
 
-/// Receives exactly as many bytes as `into` has room for, or gives up at `until`, however many came.
+/// Receives exactly as many bytes as `into` has room for, or gives up at `until`.
 pub(super) fn receive(
     from: BorrowedFd<'_>,
     into: &mut [u8],

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-/// Length of the header that every message begins with.
+/// Size in bytes of the header of every message.
 pub const HEADER: usize = 16;
 
 /// Command numbers.
@@ -29,13 +29,13 @@ pub mod command {
 
 /// Flags of the header.
 pub mod flag {
-    /// The bits that say what a message is.
+    /// The bits that contain the type of a message.
     pub const TYPE: u32 = 0xf;
     /// A command.
     pub const COMMAND: u32 = 0;
     /// A reply.
     pub const REPLY: u32 = 1;
-    /// The sender of the command wants no reply.
+    /// The sender of the command does not want a reply.
     pub const NO_REPLY: u32 = 0x10;
     /// The reply reports an error.
     pub const ERROR: u32 = 0x20;
@@ -88,9 +88,9 @@ pub mod set_irqs {
 
 /// Flags of DMA_MAP.
 pub mod dma_map {
-    /// The server may read.
+    /// The server may read the memory.
     pub const READ: u32 = 1 << 0;
-    /// The server may write.
+    /// The server may write the memory.
     pub const WRITE: u32 = 1 << 1;
     /// The server has to map the file.
     pub const MMAP: u32 = 1 << 2;
@@ -101,7 +101,7 @@ pub mod dma_map {
 /// The flag of DMA_UNMAP that removes every map.
 pub const UNMAP_ALL: u32 = 1 << 1;
 
-/// The errno values that tests speak about, by name.
+/// The errno values that tests use, by name.
 const ERRNOS: [(&str, u32); 17] = [
     ("EPERM", 1),
     ("ENOENT", 2),
@@ -122,41 +122,41 @@ const ERRNOS: [(&str, u32); 17] = [
     ("ETIMEDOUT", 110),
 ];
 
-/// There is nothing of the kind.
+/// The object does not exist.
 pub const ENOENT: u32 = 2;
-/// Wrong argument.
+/// Invalid argument.
 pub const EINVAL: u32 = 22;
-/// There is no such operation.
+/// The operation does not exist.
 pub const ENOTTY: u32 = 25;
-/// There is something already.
+/// The object exists already.
 pub const EEXIST: u32 = 17;
 /// Too many files are open.
 pub const EMFILE: u32 = 24;
-/// There is no room for more.
+/// There is no more room.
 pub const ENOSPC: u32 = 28;
 
-/// The name of an errno, or its number.
+/// Returns the name of an errno, or its number.
 #[must_use]
 pub fn name(errno: u32) -> String {
     let known = ERRNOS.iter().find(|(_, number)| *number == errno);
     known.map_or_else(|| format!("errno {errno}"), |(name, _)| (*name).to_owned())
 }
 
-/// The errno of that name.
+/// Returns the errno of that name.
 #[must_use]
 pub fn errno(name: &str) -> Option<u32> {
     let known = ERRNOS.iter().find(|(known, _)| *known == name);
     known.map(|(_, number)| *number)
 }
 
-/// A whole message, its size filled in truthfully.
+/// Returns a whole message with its true size.
 #[must_use]
 pub fn message(id: u16, command: u16, flags: u32, payload: &[u8]) -> Vec<u8> {
     let size = (HEADER + payload.len()) as u32;
     header(id, command, size, flags, 0).bytes(payload).into()
 }
 
-/// A header of whatever the caller likes.
+/// Returns a header with any values.
 #[must_use]
 pub fn header(id: u16, command: u16, size: u32, flags: u32, error: u32) -> Bytes {
     Bytes::new()
@@ -172,7 +172,7 @@ pub fn header(id: u16, command: u16, size: u32, flags: u32, error: u32) -> Bytes
 pub struct Bytes(Vec<u8>);
 
 impl Bytes {
-    /// Nothing yet.
+    /// Creates an empty sequence.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -218,19 +218,19 @@ impl From<Bytes> for Vec<u8> {
     }
 }
 
-/// The 16 bits at `at`; zero where a message is too short, which its length has to be asked for.
+/// Returns the 16 bits at `at`, or zero where a message is too short. The caller checks its length.
 #[must_use]
 pub fn field_u16(bytes: &[u8], at: usize) -> u16 {
     field(bytes, at).map_or(0, u16::from_ne_bytes)
 }
 
-/// As [`field_u16`], 32 bits.
+/// Returns the 32 bits at `at`; see [`field_u16`].
 #[must_use]
 pub fn field_u32(bytes: &[u8], at: usize) -> u32 {
     field(bytes, at).map_or(0, u32::from_ne_bytes)
 }
 
-/// As [`field_u16`], 64 bits.
+/// Returns the 64 bits at `at`; see [`field_u16`].
 #[must_use]
 pub fn field_u64(bytes: &[u8], at: usize) -> u64 {
     field(bytes, at).map_or(0, u64::from_ne_bytes)

@@ -1,5 +1,4 @@
-//! Those who look on: every verb that only asks, of every function's control socket, while its
-//! client is busy.
+//! Observers: every read-only verb, on every function's control socket, while its client is busy.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Clients that do harm: messages of noise, memory that goes away under a transfer, eventfds that
-//! are full. After each, the next client has to be served.
+//! Harmful clients: invalid messages, memory that disappears during a transfer, full eventfds.
+//! After each, the server must serve the next client.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -34,7 +34,7 @@ pub(super) fn run(place: &Place, tally: &mut Tally, until: Instant) -> Result<()
     Ok(())
 }
 
-/// Headers that are right, and noise behind them; at last noise alone.
+/// Sends valid headers followed by noise, and at last noise alone.
 fn noise(place: &Place, random: &mut fastrand::Rng) -> Result<()> {
     let client = RawClient::attach(&place.socket)?;
     for _ in 0..20 {
@@ -51,8 +51,8 @@ fn noise(place: &Place, random: &mut fastrand::Rng) -> Result<()> {
     Ok(())
 }
 
-/// Memory that shrinks while the engine copies. Whether it asks for a mapping or not, a file that can
-/// shrink is never mapped.
+/// Shrinks memory while the engine copies. Whether the client asks for a mapping or not, a file
+/// that can shrink is never mapped.
 fn shrink(place: &Place, random: &mut fastrand::Rng) -> Result<()> {
     let (mut driver, events) = Driver::with_messages(&place.socket)?;
     let memory = Memory::new(2 * MIB)?;
@@ -75,7 +75,7 @@ fn shrink(place: &Place, random: &mut fastrand::Rng) -> Result<()> {
     Ok(())
 }
 
-/// Eventfds that take no more signals.
+/// Binds eventfds that accept no more signals.
 fn fill(place: &Place) -> Result<()> {
     let (mut driver, events) = Driver::with_messages(&place.socket)?;
     for event in &events {

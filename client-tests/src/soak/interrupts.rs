@@ -1,4 +1,4 @@
-//! Interrupts: messages, masked and not, and INTx.
+//! Interrupts: messages, masked and unmasked, and INTx.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::testdev::{Driver, VECTORS, register, signals};
 const TABLE: u32 = 4;
 const ENTRY: u64 = 16;
 const VECTOR_CONTROL: u64 = 12;
-/// Messages that are raised before they are counted.
+/// Number of messages that are raised before they are counted.
 const BURST: u64 = 50;
 
 pub(super) fn run(place: &Place, tally: &mut Tally, until: Instant) -> Result<()> {

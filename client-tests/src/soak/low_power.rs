@@ -1,4 +1,4 @@
-//! Low-power cycles: entry, wake-up by an access, exit, and what the function remembers.
+//! Low-power cycles: entry, wake-up by an access, exit, and the state that the function keeps.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -16,12 +16,12 @@ const ENTRY: u32 = 3;
 const ENTRY_WITH_WAKEUP: u32 = 4;
 const EXIT: u32 = 5;
 
-/// With a function that keeps its state in D3hot.
+/// Runs cycles on a function that keeps its state in D3hot.
 pub(super) fn keeping(place: &Place, tally: &mut Tally, until: Instant) -> Result<()> {
     cycles(place, tally, until, true)
 }
 
-/// With one that loses its power, and all that the host did not save.
+/// Runs cycles on a function that loses its power, and all state that the host did not save.
 pub(super) fn losing(place: &Place, tally: &mut Tally, until: Instant) -> Result<()> {
     cycles(place, tally, until, false)
 }

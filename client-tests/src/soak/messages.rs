@@ -1,4 +1,5 @@
-//! The copy engine over memory that only the client reaches: it serves the server's commands.
+//! The copy engine with memory that only the client reaches: the client serves DMA_READ and
+//! DMA_WRITE.
 
 use std::time::Instant;
 
@@ -44,7 +45,8 @@ pub(super) fn run(place: &Place, tally: &mut Tally, until: Instant) -> Result<()
     Ok(())
 }
 
-/// Serves commands until the message that ends the copy has come. How often it came.
+/// Serves commands until the message that ends the copy has come. Returns the number of such
+/// messages.
 fn serve(client: &mut RawClient, memory: &mut [u8], done: &Event) -> Result<u64> {
     loop {
         match done.take()? {

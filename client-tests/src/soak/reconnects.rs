@@ -1,4 +1,5 @@
-//! Clients that come and go: politely, in the middle of a message, with maps and eventfds.
+//! Clients that connect and disconnect: regularly, in the middle of a message, with maps and
+//! eventfds.
 
 use std::os::fd::AsFd;
 use std::time::Instant;

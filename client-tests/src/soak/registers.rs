@@ -1,4 +1,4 @@
-//! Memory behind a BAR: pipelined writes with and without reply, and what is read back.
+//! Memory behind a BAR: pipelined writes with and without reply, and reads of their data.
 
 use std::time::Instant;
 
@@ -8,10 +8,10 @@ use super::{Place, Tally};
 use crate::raw::wire::{Bytes, command, flag};
 use crate::testdev::Driver;
 
-/// The BAR with memory, and how much of it is used at random.
+/// The BAR with memory, and the size of its part that is used at random.
 const BAR: u32 = 2;
 const SIZE: usize = 0x1_0000;
-/// Writes that are sent before their replies are received.
+/// Number of writes that are sent before their replies are received.
 const PIPELINED: usize = 32;
 const LARGEST: usize = 2048;
 const LARGEST_MESSAGE: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Resets of all kinds, and what is left after each.
+//! Resets of all kinds, and the state that is left after each.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The daemon, as a process that is looked at from outside.
+//! The daemon as a process, observed from outside.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,21 +14,21 @@ use tempfile::TempDir;
 use super::{LOADS, Place};
 use crate::raw::PATIENCE;
 
-/// Between two looks at something that is about to happen.
+/// Interval between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What a process holds.
+/// Resources that a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Resident memory in KiB.
     pub rss: u64,
-    /// Open descriptors.
+    /// Number of open descriptors.
     pub fds: usize,
-    /// Lines of its memory map.
+    /// Number of lines of its memory map.
     pub mappings: usize,
 }
 
-/// A daemon with one function for each load. It is killed when this is dropped.
+/// A daemon with one function for each load. It is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Served {
     daemon: Child,
@@ -37,11 +37,11 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts the program `dormouse`, and waits until all its sockets are there. `options` are more
-    /// of `dormouse serve`'s.
+    /// Starts the program `dormouse`, and waits until all its sockets exist. `options` are further
+    /// options of `dormouse serve`.
     ///
     /// # Errors
-    /// The program cannot be started or does not come up.
+    /// The program cannot be started or does not become ready.
     pub fn start(dormouse: &Path, options: &[OsString]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(dormouse);
@@ -95,16 +95,16 @@ impl Served {
         }
     }
 
-    /// Where the functions are, in the order of the loads.
+    /// Returns the places of the functions, in the order of the loads.
     #[must_use]
     pub fn places(&self) -> &[Place] {
         &self.places
     }
 
-    /// What the daemon holds now.
+    /// Returns the daemon's present resources.
     ///
     /// # Errors
-    /// It is gone.
+    /// The daemon has gone.
     pub fn figures(&mut self) -> Result<Figures> {
         self.check_alive()?;
         let proc = PathBuf::from(format!("/proc/{}", self.daemon.id()));
@@ -120,10 +120,10 @@ impl Served {
         })
     }
 
-    /// The same once it has as many descriptors as it had before there were clients.
+    /// Returns the daemon's resources once it has as many descriptors as before the first client.
     ///
     /// # Errors
-    /// It never has.
+    /// This does not happen in time.
     pub fn settled(&mut self, fds: usize) -> Result<Figures> {
         let begun = Instant::now();
         loop {

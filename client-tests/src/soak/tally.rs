@@ -1,4 +1,4 @@
-//! What was sent, and what arrived of it.
+//! Counts of sent and received items.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,17 +16,17 @@ struct Count {
 }
 
 impl Tally {
-    /// So many of `what` were sent.
+    /// Adds `count` sent items of the kind `what`.
     pub fn sent(&mut self, what: &'static str, count: u64) {
         self.0.entry(what).or_default().sent += count;
     }
 
-    /// So many of `what` arrived.
+    /// Adds `count` received items of the kind `what`.
     pub fn arrived(&mut self, what: &'static str, count: u64) {
         self.0.entry(what).or_default().arrived += count;
     }
 
-    /// How many of `what` arrived so far.
+    /// Returns the number of received items of the kind `what`.
     #[must_use]
     pub fn count(&self, what: &str) -> u64 {
         self.0.get(what).map_or(0, |count| count.arrived)
@@ -40,10 +40,10 @@ impl Tally {
         }
     }
 
-    /// Whether as much arrived as was sent, of everything, and something of everything.
+    /// Checks that for every kind as much arrived as was sent, and that something was.
     ///
     /// # Errors
-    /// What did not.
+    /// The kind for which this is not true.
     pub fn judge(&self) -> Result<()> {
         for (what, Count { sent, arrived }) in &self.0 {
             ensure!(sent == arrived, "{what}: {sent} sent, {arrived} arrived");

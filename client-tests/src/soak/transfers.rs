@@ -1,4 +1,4 @@
-//! The copy engine over memory that is shared: one half by file, the other mapped.
+//! The copy engine with shared memory: one half by file, the other mapped.
 
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::os::Memory;
 use crate::raw::wire::dma_map::{FILE_IO, MMAP, READ, WRITE};
 use crate::testdev::{Driver, VECTORS, go, register, signals};
 
-/// Where memory begins on the bus, and how much of each kind there is.
+/// Bus address of the memory, and the size of each kind.
 const BASE: u64 = 0x10_0000;
 const SIZE: u64 = 1 << 20;
 const LARGEST: u64 = 300_000;

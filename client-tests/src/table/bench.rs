@@ -1,4 +1,4 @@
-//! The server that a case of a row runs against, and the carrying out of steps on it.
+//! The server that a case of a row runs against, and the execution of steps on it.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,7 +20,7 @@ use crate::os::{Event, Memory};
 use crate::raw::wire::{self, dma_map, field_u32, field_u64, region, set_irqs};
 use crate::raw::{IrqInfo, Message, PATIENCE, RawClient, SetIrqs};
 
-/// What the reply to an access begins with: offset, region, count.
+/// Size in bytes of the beginning of a reply to an access: offset, region, count.
 const ACCESS: usize = 16;
 
 /// A server and a client for each of its functions.
@@ -48,7 +48,7 @@ impl Bench {
         })
     }
 
-    /// Carries out a step.
+    /// Executes a step.
     pub(super) fn carry_out(&mut self, step: &Step) -> Result<()> {
         let function = self
             .functions
@@ -64,7 +64,7 @@ impl Bench {
     }
 }
 
-/// A function as its client and the control socket show it.
+/// A function as seen by its client and the control socket.
 #[derive(Debug)]
 struct Function {
     socket: PathBuf,
@@ -290,7 +290,8 @@ impl Function {
         }
     }
 
-    /// The client goes. What it bound stays, to be asked whether it was signalled.
+    /// Disconnects the client. The eventfds that it bound stay, so that a step can check their
+    /// signals.
     fn close(&mut self, who: Who) -> Result<()> {
         let before = self.opens()?;
         self.seat(who).take().context("there is no such client")?;
@@ -301,8 +302,8 @@ impl Function {
         Ok(())
     }
 
-    /// Requests that the server has looked at. Its sockets are not read in the order in which they
-    /// were written to.
+    /// Returns the number of requests that the server has received. The order in which it reads its
+    /// sockets may differ from the order of the writes.
     fn requests(&mut self) -> Result<Value> {
         Ok(self.control.command(&["status"])?["connection"]["requests"].take())
     }
@@ -311,8 +312,8 @@ impl Function {
         Ok(self.control.command(&["status"])?["opens"].take())
     }
 
-    /// The server does nothing more for what the client and the platform did: it has answered a
-    /// request that came after. The control socket's requests do not wake the function.
+    /// Waits until the server has handled all actions of the client and the platform: it has
+    /// answered a later request. Requests of the control socket do not wake the function.
     fn catch_up(&mut self) -> Result<()> {
         self.control.command(&["status"]).map(drop)
     }
@@ -434,7 +435,7 @@ impl Function {
         Ok(())
     }
 
-    /// What lspci makes of the config space. The dump is what `lspci -xxxx` would print.
+    /// Checks the output of lspci for the config space. The dump has the form of `lspci -xxxx`.
     fn expect_lspci(&mut self, text: &str) -> Result<()> {
         let mut dump = String::from("00:00.0 function\n");
         for (line, bytes) in config(self.client()?)?.chunks(16).enumerate() {
@@ -518,7 +519,7 @@ impl Function {
         shared.context("the client has no file of this BAR; `share` it first")
     }
 
-    /// The memory that holds bus address `address`, and where in it.
+    /// Returns the memory that contains bus address `address`, and the offset in it.
     fn memory(&self, address: u64) -> Result<(&Memory, u64)> {
         let below = self.memory.range(..=address).next_back();
         let (start, memory) = below.with_context(|| format!("nothing is mapped at {address:x}"))?;
@@ -536,13 +537,13 @@ impl EventKind {
     }
 }
 
-/// The whole config space, read at once as QEMU does.
+/// Reads the whole config space at once, as QEMU does.
 fn config(client: &mut RawClient) -> Result<Vec<u8>> {
     let size = client.region_info(region::CONFIG)?.size;
     client.read(region::CONFIG, 0, u32::try_from(size)?)
 }
 
-/// Registers are little-endian on every host.
+/// Converts a register, which is little-endian on every host.
 fn little_endian(bytes: &[u8]) -> u32 {
     bytes
         .iter()

@@ -1,11 +1,11 @@
-//! The capability lists, followed by their pointers.
+//! The capability lists, read by following their pointers.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail, ensure};
 
-/// A capability by the name that steps call it.
+/// The name of a capability in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CapabilityName(&'static str);
 
@@ -38,7 +38,7 @@ impl FromStr for CapabilityName {
     }
 }
 
-/// Where capabilities are.
+/// The offsets of capabilities.
 #[derive(Debug, Default)]
 pub(super) struct Capabilities(BTreeMap<CapabilityName, u32>);
 
@@ -46,8 +46,8 @@ impl Capabilities {
     /// Follows both lists of a config space.
     ///
     /// # Errors
-    /// A list has no end, leaves its range, is not aligned, or holds a capability twice that may be
-    /// there only once.
+    /// A list has no end, leaves its range, is not aligned, or has two capabilities of which only
+    /// one may exist.
     pub(super) fn walk(config: &[u8]) -> Result<Self> {
         let mut found = Self::default();
         let mut next = u32::from(byte(config, 0x34));
@@ -86,7 +86,7 @@ impl Capabilities {
         Ok(found)
     }
 
-    /// Whether the capabilities are there that no PCI Express function goes without.
+    /// Checks that the mandatory capabilities of a PCI Express function exist.
     ///
     /// # Errors
     /// PM or PCI Express is missing.
@@ -96,7 +96,7 @@ impl Capabilities {
         Ok(())
     }
 
-    /// The offset of a capability.
+    /// Returns the offset of a capability.
     ///
     /// # Errors
     /// The function does not have it.

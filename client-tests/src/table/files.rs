@@ -1,8 +1,8 @@
-//! Where tables and their profiles are.
+//! The folder of tables and their profiles.
 
 use std::path::{Path, PathBuf};
 
-/// The folder that holds tables and their profiles.
+/// Returns the folder of tables and their profiles.
 #[must_use]
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tables")

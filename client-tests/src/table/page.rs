@@ -1,4 +1,4 @@
-//! The page that people read, made from a table.
+//! The page that is made from a table, for people.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,18 @@ use super::traps::{self, Traps};
 /// The tables and their pages.
 pub const PAGES: [&str; 2] = ["pci-function", "vfio-pm"];
 
-/// Where the page of a table is kept.
+/// Returns the path of a table's page.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/behaviour");
     docs.join(name).with_extension("md")
 }
 
-/// The page of the table `name`; that of low power ends with the mistakes that its rows catch.
+/// Returns the page of the table `name`. The page of low power ends with the mistakes that its rows
+/// catch.
 ///
 /// # Errors
-/// The table is not right.
+/// The table has a mistake.
 pub fn make(name: &str) -> Result<String> {
     let mut page = rows(name, &Table::load(name)?);
     if name == traps::ROWS {

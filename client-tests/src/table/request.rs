@@ -1,4 +1,4 @@
-//! What a client can ask for in a step, and how it is written.
+//! The requests of a client in a step, and their notation.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use crate::raw::wire::{device_feature, region, set_irqs};
 #[derive(Clone, Debug)]
 pub(super) enum Request {
     Read(Place),
-    /// The value's low bytes, zeroes beyond its fourth.
+    /// Writes the value's low bytes, and zeroes after its fourth.
     Write(Place, u32),
     Feature(Feature),
     SetIrqs(Irqs),
@@ -22,11 +22,11 @@ pub(super) enum Request {
     IrqInfo(u32),
 }
 
-/// Where an access goes.
+/// The destination of an access.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) region: u32,
-    /// Bytes.
+    /// Width in bytes.
     pub(super) width: u32,
     pub(super) address: Address,
 }
@@ -41,22 +41,22 @@ pub(super) struct Address {
 /// A device feature request.
 #[derive(Clone, Debug)]
 pub(super) struct Feature {
-    /// Number, operations and whatever else is set.
+    /// Number, operations and any other flags.
     pub(super) flags: u32,
-    /// What the request says that it has room for; left out: its true size.
+    /// The stated size of the request. If absent, its true size.
     pub(super) argsz: Option<u32>,
-    /// DWORDs.
+    /// DWORDs of data.
     pub(super) data: Vec<u32>,
     pub(super) attached: Attached,
 }
 
-/// What goes along with a device feature request.
+/// The descriptors that go with a device feature request.
 #[derive(Clone, Debug)]
 pub(super) enum Attached {
     Nothing,
-    /// The eventfd of this name, made when it is first named.
+    /// The eventfd of this name, which is created by its first use.
     Eventfd(String),
-    /// Memory: a file descriptor that is no eventfd.
+    /// Memory: a file descriptor other than an eventfd.
     Memory,
     /// Two eventfds.
     Two,
@@ -100,7 +100,7 @@ impl FromStr for Request {
 }
 
 impl Request {
-    /// Whether such a request is an expectation by itself: that it succeeds is the point of it.
+    /// Returns whether the success of such a request is an expectation by itself.
     pub(super) const fn asks(&self) -> bool {
         matches!(self, Self::Feature(_) | Self::SetIrqs(_) | Self::Reset)
     }
@@ -156,7 +156,7 @@ fn data_flag(data: &str) -> Result<u32> {
     })
 }
 
-/// `cfg2`, `rom.4`, `bar0.1`: a space with the width of the access.
+/// Parses `cfg2`, `rom.4`, `bar0.1`: a space with the width of the access.
 fn place(space: &str, address: &str) -> Result<Place> {
     let (space, width) = if let Some(width) = space.strip_prefix("cfg") {
         ("cfg", width)

@@ -1,4 +1,4 @@
-//! The eventfds that a client gave away, and the order in which they were signalled.
+//! The eventfds that a client gave to the server, and the order of their signals.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,12 +10,12 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use super::step::Signal;
 use crate::os::Event;
 
-/// Eventfds by what they stand for. An epoll instance watches them all, which reports them in the
-/// order in which they became ready.
+/// Eventfds by their meaning. An epoll instance watches them all, which reports them in the order
+/// in which they became ready.
 #[derive(Debug)]
 pub(super) struct Signals {
     epoll: OwnedFd,
-    /// A signal's number in the epoll instance is its place here.
+    /// The bound eventfds. The index of one is its number in the epoll instance.
     bound: Vec<(Signal, Event)>,
 }
 
@@ -27,7 +27,7 @@ impl Signals {
         })
     }
 
-    /// From now on `event` is what `signal` means.
+    /// Binds `event` to `signal` from now on.
     pub(super) fn add(&mut self, signal: Signal, event: Event) -> io::Result<()> {
         let place = self.bound.iter().position(|(bound, _)| *bound == signal);
         let number = EventData::new_u64(place.unwrap_or(self.bound.len()) as u64);
@@ -42,7 +42,7 @@ impl Signals {
         Ok(())
     }
 
-    /// The wake-up eventfd of this name, made when it is asked for first.
+    /// Returns the wake-up eventfd of this name, which is created by its first use.
     pub(super) fn wake(&mut self, name: &str) -> Result<&Event> {
         let signal = Signal::Wake(name.to_owned());
         if self.find(&signal).is_none() {
@@ -58,13 +58,13 @@ impl Signals {
             .map(|(_, event)| event)
     }
 
-    /// How often it was signalled since the last time this was asked.
+    /// Returns the number of signals since the last call.
     pub(super) fn take(&self, signal: &Signal) -> Result<u64> {
         let event = self.find(signal).context("no eventfd is bound to it")?;
         Ok(event.take()?)
     }
 
-    /// Both are signalled, `first` before `second`.
+    /// Checks that both are signalled, `first` before `second`.
     pub(super) fn expect_order(&self, first: &Signal, second: &Signal) -> Result<()> {
         let mut ready = Vec::with_capacity(self.bound.len().max(1));
         let at_once = Timespec::default();

@@ -1,9 +1,9 @@
 //! The language of the steps.
 //!
-//! Addresses, values and masks are hexadecimal; numbers of times are decimal. `?` asks and expects,
-//! `=` writes.
+//! Addresses, values and masks are hexadecimal; counts are decimal. `?` reads and compares, `=`
+//! writes.
 //!
-//! | step | what it does |
+//! | step | meaning |
 //! |---|---|
 //! | `cfg2 pm+4 = 0003` | writes 1, 2 or 4 bytes of config space, here 2 bytes of the PM capability |
 //! | `cfg2 pm+4 ? 000b` | reads and compares; `? 0008/0008` compares the bits of the mask after the slash |
@@ -11,19 +11,19 @@
 //! | `read bar0 ffc 8 ? 4` | how many of 8 bytes are read; `write` likewise; spaces are `cfg`, `rom`, `bar0`, `region9` |
 //! | `fails EINVAL cfg4 1000` | the request is refused with this errno |
 //! | `remember config` | reads the whole config space |
-//! | `config unchanged but pm+4:0003` | it reads the same again, apart from these bits of these DWORDs |
+//! | `config unchanged but pm+4:0003` | config space is unchanged, apart from these bits of these DWORDs |
 //! | `walk capabilities` | both lists are finite, aligned and inside their ranges, and hold nothing twice |
-//! | `lspci ? TEXT` | what lspci makes of the config space contains the text |
+//! | `lspci ? TEXT` | lspci's output for the config space contains the text |
 //! | `ctl rail off` | a command of the control socket |
-//! | `advance 50ms` | the clock goes on |
+//! | `advance 50ms` | advances the clock |
 //! | `status counters.outside_d0 ? 3` | a figure from the control socket's status; `inspect` likewise |
-//! | `violations too-early ? 1` | how many of a kind were recorded |
-//! | `events pm-pme ? 1` | how many events of a name were reported since the last time this was asked |
+//! | `violations too-early ? 1` | number of recorded violations of a kind |
+//! | `events pm-pme ? 1` | number of events of a name since the last such step |
 //! | `events wake asserted=true ? 1` | likewise, those with this property |
-//! | `events intx before reset` | of those not yet asked for, the first of one name came before the first of another |
+//! | `events intx before reset` | of the new events, the first of one name came before the first of another |
 //! | `bind intx`, `bind msi 4`, `bind msix 8` | an eventfd for each of so many vectors |
 //! | `bind resample` | the eventfd that unmasks INTx |
-//! | `signals msix.3 ? 1` | how often an eventfd was signalled since the last time this was asked |
+//! | `signals msix.3 ? 1` | number of an eventfd's signals since the last such step |
 //! | `signalled wake.a before intx` | of two eventfds that are signalled, in this order |
 //! | `mask`, `unmask`, `resample` | INTx, by request or by the eventfd |
 //! | `irqs intx mask none 0 1` | SET_IRQS: index, action, data (`none`, `eventfd` without one), start, count |
@@ -31,19 +31,19 @@
 //! | `irq-info intx ? 7 1` | flags and number of vectors of an irq index |
 //! | `info ? 2 9 5` | flags of the device, number of regions, number of irq indexes |
 //! | `feature set 3` | a device feature request; operations `get`, `set`, `probe`, `nothing` or flags, with `+` between |
-//! | `feature set 4 data=0,0 wake=a` | with DWORDs of data and an eventfd that `signals wake.a` asks; also `argsz=8`, `fd=memory`, `fd=two` |
-//! | `feature get 3 ? 2` | what a feature request brings: its first DWORD |
-//! | `post cfg1 pm+4 = 03` | an access whose reply is not waited for |
+//! | `feature set 4 data=0,0 wake=a` | with DWORDs of data and the eventfd of `signals wake.a`; also `argsz=8`, `fd=memory`, `fd=two` |
+//! | `feature get 3 ? 2` | the first DWORD of a feature's reply |
+//! | `post cfg1 pm+4 = 03` | an access without waiting for its reply |
 //! | `answered ? false`, `answered ? true` | its reply is not there yet; it is there and reports success |
-//! | `close`, `open` | the client goes, and waits until the server has seen it; a client comes |
+//! | `close`, `open` | the client disconnects, and waits until the server has noticed; a client connects |
 //! | `close second`, `open second` | likewise another client beside it |
 //! | `turned away` | a client connects and is refused |
 //! | `share bar2` | the file that the client can map for a BAR, of the profile key `mappable` |
-//! | `shared bar2 ? 65536` | bytes of it that can be touched now, in decimal; 0 is SIGBUS |
+//! | `shared bar2 ? 65536` | number of its bytes that can be accessed now, in decimal; 0 is SIGBUS |
 //! | `shared bar2 10 ? 1234` | a DWORD of it |
 //! | `map 100000 8000` | so many bytes of client memory at this bus address |
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
-//! | `soon STEP` | repeats an asking step until it finds what it expects, for 5 s at most |
+//! | `soon STEP` | repeats a reading step until it finds the expected value, for 5 s at most |
 //! | `other STEP` | the step concerns the second function |
 
 use std::str::FromStr;
@@ -56,21 +56,21 @@ use crate::raw::wire;
 /// One step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Which function of the server it concerns.
+    /// Index of the function of the server that the step concerns.
     pub(super) function: usize,
-    /// Whether it is repeated until it finds what it expects.
+    /// The step is repeated until it finds the expected value.
     pub(super) soon: bool,
     pub(super) act: Act,
 }
 
 impl Step {
-    /// Whether it can find something that it does not expect.
+    /// Returns whether the step compares a value with an expected one.
     #[must_use]
     pub fn expects_something(&self) -> bool {
         self.act.asks()
     }
 
-    /// Whether it takes the program lspci.
+    /// Returns whether the step needs the program lspci.
     #[must_use]
     pub fn needs_lspci(&self) -> bool {
         matches!(self.act, Act::Lspci(_))
@@ -79,11 +79,11 @@ impl Step {
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// Has to succeed.
+    /// A request that has to succeed.
     Request(Request),
     Refused(u32, Request),
     Value(Request, Expected),
-    /// How many bytes an access gets.
+    /// The number of bytes that an access transfers.
     Count(Request, u32),
     Get(Feature, u32),
     Info(u32, u32, u32),
@@ -108,7 +108,7 @@ pub(super) enum Act {
     Signals(Signal, u64),
     SignalOrder(Signal, Signal),
     Resample,
-    /// Asks for the eventfd of the first doorbell of a BAR.
+    /// Requests the eventfd of the first doorbell of a BAR.
     Doorbell(u32),
     Ring,
     Share(u32),
@@ -119,10 +119,10 @@ pub(super) enum Act {
     MemoryRead(u64, u32),
 }
 
-/// Which client.
+/// A client of the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// The one that requests are made by.
+    /// The client that makes the requests.
     First,
     Second,
 }
@@ -178,14 +178,14 @@ impl Act {
     }
 }
 
-/// The value that a read has to bring, as far as the mask goes.
+/// The value that a read has to return, within the mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) value: u32,
     pub(super) mask: u32,
 }
 
-/// Which events are meant.
+/// A kind of events.
 #[derive(Clone, Debug)]
 pub(super) struct EventKind {
     pub(super) name: String,

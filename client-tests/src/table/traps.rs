@@ -1,4 +1,4 @@
-//! What an emulation of low power gets wrong easily, each with the rows and tests that would notice.
+//! Typical mistakes in emulations of low power, each with the rows and tests that catch it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Table;
 use super::files::folder;
 
-/// The table that rows are of.
+/// The table that contains the rows.
 pub(super) const ROWS: &str = "vfio-pm";
 
 /// `tables/traps.toml`.
@@ -21,25 +21,26 @@ pub struct Traps {
     trap: Vec<Trap>,
 }
 
-/// A mistake that is easily made.
+/// A typical mistake.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Trap {
     /// The mistake.
     what: String,
-    /// Rows that fail if it is made.
+    /// Rows that fail if the mistake is made.
     #[serde(default)]
     rows: Vec<u32>,
-    /// Tests that fail if it is made, as `FILE::NAME`; files are named from the project's root.
+    /// Tests that fail if the mistake is made, as `FILE::NAME`, with the file's path from the
+    /// project's root.
     #[serde(default)]
     tests: Vec<String>,
 }
 
 impl Traps {
-    /// The traps, checked: all that they name exists, and each names something.
+    /// Loads and checks the traps: every named row and test exists, and each trap names some.
     ///
     /// # Errors
-    /// Something in the table is not right; says what.
+    /// The table has a mistake, which the error describes.
     pub fn load() -> Result<Self> {
         let path = folder().join("traps.toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -58,19 +59,19 @@ impl Traps {
         Ok(traps)
     }
 
-    /// How many there are.
+    /// Returns their number.
     #[must_use]
     pub fn len(&self) -> usize {
         self.trap.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.trap.is_empty()
     }
 
-    /// Appends them to the page of their rows.
+    /// Appends the traps to the page of their rows.
     pub(super) fn append(&self, page: &mut String) {
         page.push_str(
             "\n## Common mistakes\n\nThe rows and tests in the table fail if an implementation makes the mistake.\n\n\

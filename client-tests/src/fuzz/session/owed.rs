@@ -1,13 +1,13 @@
-//! What a client may expect for what it has sent.
+//! The replies that a client may expect to its messages.
 
 use vfio_user_protocol::{Command, Decoder, FrameError, Header, Invalid, Limits};
 
-/// The server's limits: before VERSION nothing that is larger than VERSION may be, then a transfer
-/// of 1 MiB.
+/// The server's limits. Before VERSION no message may be larger than VERSION itself; afterwards a
+/// transfer has at most 1 MiB.
 const BEFORE: Limits = Limits::for_transfers(0);
 const AGREED: Limits = Limits::for_transfers(1 << 20);
 
-/// A reply as it came.
+/// A received reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) id: u16,
@@ -20,13 +20,14 @@ pub(super) struct Reply {
 pub(super) struct Owed {
     /// Id and command of each reply, in order.
     pub(super) replies: Vec<(u16, u16)>,
-    /// The connection ends after them.
+    /// The connection ends after these replies.
     pub(super) ends: bool,
 }
 
 impl Owed {
-    /// For all that was sent over a connection. The replies that came tell whether VERSION was agreed
-    /// on; `None`: that cannot be told, since no reply was wanted.
+    /// Returns the replies owed for all that was sent over a connection. The received replies tell
+    /// whether VERSION was agreed on. Returns `None` if that is unknown because no reply was
+    /// requested.
     pub(super) fn of(stream: &[u8], came: &[Reply]) -> Option<Self> {
         let mut owed = Self::default();
         let mut decoder = Decoder::new(BEFORE);
@@ -69,7 +70,7 @@ impl Owed {
     }
 }
 
-/// Whether `bytes`, sent after all of `stream`, are one message from its first byte to its last.
+/// Returns whether `bytes`, sent after all of `stream`, are exactly one message.
 pub(super) fn is_one_message(stream: &[u8], bytes: &[u8]) -> bool {
     let mut decoder = Decoder::new(AGREED);
     let mut before = decoder.batch(stream);
@@ -80,7 +81,7 @@ pub(super) fn is_one_message(stream: &[u8], bytes: &[u8]) -> bool {
     begins && message.is_some_and(|item| item.is_ok()) && batch.consumed() == bytes.len()
 }
 
-/// Whether the command is one that the server sends.
+/// Returns whether the command is one that the server sends.
 pub(super) fn is_servers(command: u16) -> bool {
     matches!(
         Command::try_from(command),

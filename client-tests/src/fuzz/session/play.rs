@@ -1,4 +1,4 @@
-//! A session played to a server of this thread.
+//! Playing a session to a server on this thread.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,24 +20,24 @@ use crate::os::{Event, Memory};
 use crate::raw::wire::{self, HEADER, field_u16, field_u32, flag};
 use crate::raw::{receive_now, send_now};
 
-/// Turns after which a server that still has something to do never will be done. A chain of ioat's has up
-/// to 65 535 descriptors, each of which takes some.
+/// Maximum number of turns, after which the server is considered to be in an endless loop. A chain
+/// of ioat's has up to 65 535 descriptors, each of which takes several turns.
 const MOST_TURNS: usize = 1_000_000;
 const MEMORY: u64 = 0x1_0000;
 
-/// What a session has shown.
+/// The observations of a session.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// What came over each connection, in the order in which they were made, and the number of
+    /// Bytes received over each connection, in the order of the connections, and the number of
     /// descriptors.
     pub(super) conversations: Vec<(Vec<u8>, usize)>,
-    /// What came over the control socket.
+    /// Lines received over the control socket.
     pub(super) lines: Vec<u8>,
-    /// How often each eventfd was signalled.
+    /// Number of signals of each eventfd.
     pub(super) signals: [u64; 2],
-    /// What can be seen of the device at the end.
+    /// Visible state of the device at the end.
     pub(super) device: subject::Seen,
-    /// The device as it is saved, if that is to be looked at.
+    /// Saved state of the device, if it is compared.
     pub(super) saved: Option<Value>,
     /// The device has used client memory.
     pub(super) transfers: bool,
@@ -48,9 +48,9 @@ struct Client {
     stream: UnixStream,
     sent: Vec<u8>,
     came: Vec<u8>,
-    /// Where in what came the next message is.
+    /// Offset of the next message in the received bytes.
     looked: usize,
-    /// What the server asked for, to be sent when no message of ours is half sent.
+    /// Answers to the server's commands, to be sent when no message of the client is half sent.
     answers: Vec<u8>,
     fds: Vec<OwnedFd>,
     ended: bool,
@@ -60,7 +60,7 @@ thread_local! {
     static TOOLS: Tools = Tools::new();
 }
 
-/// What all sessions of a thread use in turn.
+/// Resources that all sessions of a thread use in turn.
 struct Tools {
     clients: (UnixListener, SocketAddr),
     control: (UnixListener, SocketAddr),
@@ -106,20 +106,20 @@ pub(super) struct Play {
     clients: [Option<Client>; CLIENTS],
     control: Option<UnixStream>,
     seen: Seen,
-    /// How commands of the server are answered, two bits for each in turn.
+    /// The answers to the server's commands, two bits for each in turn.
     answers: u8,
     /// The device is saved at the end.
     thorough: bool,
-    /// Descriptors that are open before the server and before its first client.
+    /// Numbers of open descriptors before the server and before its first client.
     fds: [u64; 2],
-    /// References to the device that nobody has opened.
+    /// Usage count of the unopened device.
     unused: u64,
-    /// Where what comes is put.
+    /// Buffer for received bytes.
     space: Vec<u8>,
 }
 
 impl Play {
-    /// A server for the function of that number.
+    /// Creates a server for the function of that number.
     pub(super) fn new(number: usize, answers: u8, thorough: bool) -> Self {
         TOOLS.with(|_| ());
         let before = open_descriptors();
@@ -157,8 +157,8 @@ impl Play {
         }
     }
 
-    /// Plays all of it: what one client sends without descriptors in one go, or everything in pieces
-    /// of these sizes.
+    /// Plays the whole script: messages of one client without descriptors in one send, or
+    /// everything in pieces of these sizes.
     pub(super) fn run(mut self, script: &Script, pieces: Option<Vec<usize>>) -> Seen {
         let mut sizes = pieces.as_ref().map(|sizes| sizes.iter().copied().cycle());
         let mut together: Option<(usize, Vec<u8>)> = None;
@@ -233,7 +233,7 @@ impl Play {
         self.answer(client);
     }
 
-    /// Sends bytes and waits until the server has done with them.
+    /// Sends bytes and waits until the server has handled them.
     fn send(&mut self, number: usize, bytes: &[u8], fds: &[Kind]) {
         if self.clients[number].is_none() {
             self.clients[number] = Some(Client::connect());
@@ -253,7 +253,7 @@ impl Play {
         }
     }
 
-    /// Sends the answers to what the server has asked, and to what it asks then.
+    /// Sends the answers to the server's commands, and to those that follow.
     fn answer(&mut self, number: usize) {
         for _ in 0..16 {
             let answers = self.clients[number]
@@ -288,7 +288,7 @@ impl Play {
         self.settle();
     }
 
-    /// Lets the server do all that it has to do, and takes what it sends.
+    /// Lets the server do all its work, and takes the bytes that it sends.
     fn settle(&mut self) {
         for _ in 0..MOST_TURNS {
             let busy = self.server.turn(Duration::ZERO).expect("a turn");
@@ -317,7 +317,7 @@ impl Play {
         with(functions.next().expect("one function").0)
     }
 
-    /// Everybody goes; what is left over must be nothing.
+    /// Disconnects all clients, and checks that nothing is left over.
     fn end(mut self) -> Seen {
         for client in 0..CLIENTS {
             self.answer(client);
@@ -377,7 +377,7 @@ impl Client {
         }
     }
 
-    /// Sends as much as there is room for. `None`: the server has closed the connection.
+    /// Sends as much as there is room for. Returns `None` if the server has closed the connection.
     fn send(&mut self, bytes: &[u8], fds: &[Kind]) -> Option<usize> {
         let sent = TOOLS.with(|tools| {
             let fds: Vec<_> = fds.iter().map(|kind| tools.fd(*kind)).collect();
@@ -388,7 +388,7 @@ impl Client {
         Some(count)
     }
 
-    /// Takes what has come.
+    /// Receives the available bytes.
     fn hear(&mut self, policy: &mut u8, space: &mut [u8]) {
         while !self.ended {
             match receive_now(self.stream.as_fd(), space, &mut self.fds) {
@@ -400,7 +400,7 @@ impl Client {
         self.look(policy);
     }
 
-    /// Looks at the whole messages that have come, and prepares answers to commands.
+    /// Handles the received whole messages, and prepares answers to commands.
     fn look(&mut self, policy: &mut u8) {
         while let Some(message) = self.came.get(self.looked..)
             && message.len() >= HEADER
@@ -440,7 +440,7 @@ impl Client {
         }
     }
 
-    /// Goes, and checks what it was told.
+    /// Disconnects, and checks the received replies.
     fn leave(self) -> (Vec<u8>, usize) {
         let mut replies = Vec::new();
         let mut rest = &self.came[..];
@@ -475,7 +475,8 @@ impl Client {
     }
 }
 
-/// How many descriptors this process has. The folder's size is their number (since Linux 6.2).
+/// Returns the number of this process's open descriptors. The folder's size is their number (since
+/// Linux 6.2).
 fn open_descriptors() -> u64 {
     let folder = fs::metadata("/proc/self/fd").map_or(0, |folder| folder.len());
     if folder > 0 {

@@ -1,4 +1,4 @@
-//! Sessions as bytes describe them: mostly messages that their command's parser takes.
+//! Sessions described by bytes: mostly messages that their command's parser accepts.
 
 use pci_device_models::profile::Profile;
 
@@ -7,19 +7,19 @@ use crate::raw::wire::{
     self, Bytes, command, device_feature, dma_map, flag, irq, region, set_irqs,
 };
 
-/// Clients at once.
+/// Number of clients at a time.
 pub(super) const CLIENTS: usize = 2;
 
-/// What a descriptor is of that a client sends.
+/// The kind of a descriptor that a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One of two eventfds.
     Event(usize),
-    /// Memory that may shrink.
+    /// Memory that can shrink.
     Memory,
-    /// Memory that may not.
+    /// Memory that cannot shrink.
     Sealed,
-    /// Something else.
+    /// Another kind.
     Null,
 }
 
@@ -35,7 +35,7 @@ const KINDS: [Kind; 6] = [
 /// One step of a session.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// A client, who connects if it is not, sends.
+    /// A client sends. It connects first if it is not connected.
     Send {
         client: usize,
         bytes: Vec<u8>,
@@ -43,11 +43,11 @@ pub(super) enum Step {
     },
     /// A line for the control socket.
     Line(&'static str),
-    /// A client goes.
+    /// A client disconnects.
     Leave(usize),
 }
 
-/// What happens in a session, in order.
+/// The steps of a session, in order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
     pub(super) steps: Vec<Step>,
@@ -81,7 +81,7 @@ const LINES: [&str; 22] = [
     r#"{"verb":"dead-after-cold","state":"on"}"#,
 ];
 
-/// Sizes and addresses of pages and of what is beside them.
+/// Sizes and addresses of pages, and their neighbours.
 const NUMBERS: [u64; 14] = [
     0,
     1,
@@ -100,7 +100,7 @@ const NUMBERS: [u64; 14] = [
 ];
 
 impl Script {
-    /// All steps that the input describes for a function of that profile.
+    /// Reads all steps that the input describes for a function of that profile.
     pub(super) fn read(profile: &Profile, input: &mut Input<'_>) -> Self {
         let mut script = Self {
             pmcsr: pmcsr(profile.config_space()),
@@ -140,7 +140,7 @@ impl Script {
         }
     }
 
-    /// VERSION, unless the client has said it or is rude.
+    /// Adds VERSION, unless the client has sent it or omits it.
     fn greet(&mut self, client: usize, input: &mut Input<'_>) {
         if self.connected[client] {
             return;
@@ -269,7 +269,7 @@ impl Script {
         }
     }
 
-    /// Offset and region.
+    /// Returns offset and region.
     fn access(&self, input: &mut Input<'_>) -> Bytes {
         let region = match input.below(16) {
             0..=7 => region::CONFIG,
@@ -285,7 +285,7 @@ impl Script {
     }
 }
 
-/// Whether a message may carry descriptors.
+/// The descriptors that a message may carry.
 enum Takes {
     Fds,
     None,
@@ -372,7 +372,7 @@ fn feature(input: &mut Input<'_>) -> Bytes {
         .bytes(&data)
 }
 
-/// Where PMCSR is.
+/// Returns the offset of PMCSR.
 fn pmcsr(config: &[u8]) -> u64 {
     let mut at = usize::from(config.get(0x34).copied().unwrap_or(0));
     for _ in 0..48 {
