@@ -44,7 +44,7 @@
 //! let saved = bench.save();
 //! assert!(!bench.intx());
 //!
-//! // Another function of the same kind goes on where the first one was.
+//! // Another function of the same kind continues from the saved state.
 //! let mut restored = Bench::new(Box::<Alarm>::default())?;
 //! restored.restore(&saved)?;
 //! restored.advance(Duration::from_millis(6));

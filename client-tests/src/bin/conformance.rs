@@ -18,7 +18,7 @@ use client_tests::conformance::{page, report};
 /// have to show.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where the server listens.
+    /// Path of the server's socket.
     #[arg(long, required_unless_present = "write_docs")]
     socket_path: Option<PathBuf>,
     /// Declared differences, TOML; repeatable.
@@ -27,7 +27,7 @@ struct Arguments {
     /// Print one JSON document instead.
     #[arg(long)]
     json: bool,
-    /// How long to wait for a reply.
+    /// Time to wait for each reply.
     #[arg(long, default_value_t = 5000, value_name = "MILLISECONDS")]
     patience: u64,
     /// Write the list of checks to docs/conformance.md, and do nothing else.

@@ -1,6 +1,6 @@
-//! `soak [--minutes N] [--dormouse PATH] [-- SERVE_OPTION…]`: the daemon under everything at once.
+//! `soak [--minutes N] [--dormouse PATH] [-- SERVE_OPTION…]`: the daemon under all loads at once.
 //!
-//! Fails as soon as something is lost, doubled or wrong, or at the end if the daemon has grown.
+//! Fails as soon as an item is lost, doubled or wrong, or at the end if the daemon has grown.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use client_tests::soak::{self, Served};
 /// Runs a daemon under mixed load and counts what was sent and what arrived.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How long
+    /// Duration in minutes
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
     /// The program to run [default: the dormouse beside this one]

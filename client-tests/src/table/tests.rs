@@ -1,8 +1,8 @@
-//! The runner: what it says about a table that is wrong, and about a function that is.
+//! The runner's messages about an invalid table, and about a function that breaks a rule.
 
 use super::*;
 
-/// A table of one row with this case.
+/// Returns a table of one row with this case.
 fn table(row: &str) -> Result<Table> {
     let text = format!(
         "title = ''\nintroduction = ''\nsection = [{{ rows = 'X', title = '' }}]\n\

@@ -207,7 +207,7 @@ fn functions_sleep_and_wake() {
     assert!(bench.effects().is_empty());
 }
 
-/// A device that tells of every write, and takes offence at those to 4.
+/// A device that reports an event for every write, and a violation for those to 4.
 #[derive(Debug, Serialize, Deserialize)]
 struct Talker;
 

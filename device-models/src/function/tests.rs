@@ -149,7 +149,7 @@ fn every_state() -> PmConfig {
     }
 }
 
-/// A point so late that no recovery time matters.
+/// A time so late that no recovery time matters.
 const NOW: Time = Time::from_nanos(1_000_000_000_000);
 
 fn write(function: &mut Function, offset: u64, value: u16) {

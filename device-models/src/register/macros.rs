@@ -63,7 +63,7 @@
 /// }
 /// ```
 ///
-/// An offset that is no multiple of the register's size:
+/// An offset that is not a multiple of the register's size:
 ///
 /// ```compile_fail,E0080
 /// pci_device_models::registers! {

@@ -213,7 +213,7 @@ fn pmcsr_writes() {
     );
 }
 
-/// What Linux does from suspend to resume, word by word.
+/// Linux's sequence from suspend to resume, write by write.
 #[test]
 fn a_wake_up_cycle() {
     let mut pm = pm(r#"

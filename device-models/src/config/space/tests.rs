@@ -48,12 +48,12 @@ fn raw(text: &str) -> AnyCapability {
     AnyCapability::Other(Box::new(Raw::new(&table(text)).unwrap()))
 }
 
-/// `len` bytes of the conventional list (with the header) without meaning.
+/// Returns `len` bytes of the conventional list (with the header) without meaning.
 fn blob(len: usize) -> AnyCapability {
     raw(&format!("id = 3\nbytes = {:?}", vec![0xa5; len - 2]))
 }
 
-/// As [`blob`] of the extended list.
+/// Returns bytes of the extended list; see [`blob`].
 fn extended_blob(len: usize) -> AnyCapability {
     let bytes = vec![0xa5; len - 4];
     raw(&format!("extended = true\nid = 0x0b\nbytes = {bytes:?}"))
@@ -87,7 +87,7 @@ fn header() -> HeaderConfig {
     header
 }
 
-/// A function with every capability there is.
+/// Returns a function with every capability.
 fn everything() -> ConfigSpace {
     let header = header();
     let other = |capability: Box<dyn Capability>| AnyCapability::Other(capability);
@@ -126,7 +126,7 @@ fn everything() -> ConfigSpace {
     ConfigSpace::new(&header, placements, true).unwrap()
 }
 
-/// The bits of [`everything`] that a write can change, directly or by what follows from it.
+/// The bits of [`everything`] that a write can change, directly or as a consequence.
 const CHANGEABLE: &[(u64, u32)] = &[
     (0x004, 0xf900_0546), // Command, Status
     (0x00c, 0x0000_00ff), // Cache Line Size
@@ -182,7 +182,7 @@ fn write(space: &mut ConfigSpace, offset: u64, data: &[u8]) -> Vec<ConfigEffect>
     effects
 }
 
-/// Follows the conventional list as software does: offset and id of each capability.
+/// Follows the conventional list as software does, and returns offset and id of each capability.
 fn walk(space: &ConfigSpace) -> Vec<(u64, u8)> {
     let mut found = Vec::new();
     let mut at = u64::from(space.read_dword(0x34) & 0xff);
@@ -196,7 +196,7 @@ fn walk(space: &ConfigSpace) -> Vec<(u64, u8)> {
     found
 }
 
-/// Follows the extended list: offset, id and version of each capability.
+/// Follows the extended list, and returns offset, id and version of each capability.
 fn walk_extended(space: &ConfigSpace) -> Vec<(u64, u16, u8)> {
     let mut found = Vec::new();
     let mut at = 0x100;

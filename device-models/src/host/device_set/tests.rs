@@ -18,7 +18,7 @@ fn function(profile: &str) -> Function {
     profile.function(&Registry::builtin()).unwrap()
 }
 
-/// A display with its audio function, which nobody has open and which stay awake nevertheless.
+/// A display with its audio function. No client has them open, and they stay awake nevertheless.
 fn card() -> DeviceSet {
     let slot =
         Slot::new(function("gpu-display"), true).with_function(second(), function("gpu-audio"));
@@ -29,7 +29,7 @@ fn card() -> DeviceSet {
     )
 }
 
-/// The states that each function went to, as its device tells.
+/// Returns the states that each function went to, as its device reports.
 fn states(devices: &mut DeviceSet) -> [Vec<PowerState>; 2] {
     [FunctionNumber::ZERO, second()].map(|number| {
         let mut device = devices.device_mut(number).unwrap();

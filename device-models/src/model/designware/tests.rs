@@ -70,7 +70,7 @@ impl Host {
         self.read(0, register)
     }
 
-    /// Gives these commands and lets them be carried out.
+    /// Writes these commands and lets them be performed.
     fn send(&mut self, commands: &[u32]) {
         for command in commands {
             self.set(DATA_CMD, *command);
@@ -304,8 +304,8 @@ fn d3hot_takes_the_registers_and_leaves_the_targets() {
 }
 
 proptest! {
-    /// Whatever is written and read: FIFOs keep their bounds and agree with the status, what is read-only stays, the line
-    /// follows the interrupts, and the block works once it is set up.
+    /// Checks after any accesses that FIFOs keep their bounds and agree with the status, read-only
+    /// bits stay, the interrupt line follows the interrupts, and the block works once it is set up.
     #[test]
     fn any_accesses_leave_a_working_block(
         accesses in prop::collection::vec((0_u64..0x41, prop_oneof![any::<u32>(), 0_u32..0x800], any::<bool>(), 0_u64..2), 0..120)

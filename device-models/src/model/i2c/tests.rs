@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Sends a message and reads `read` bytes after another START. None where nobody acknowledged.
+/// Sends a message and reads `read` bytes after another START. Returns `None` if no target
+/// acknowledged.
 fn transfer(bus: &mut Bus, address: u8, sent: &[u8], read: usize) -> Option<Vec<u8>> {
     let mut done = true;
     if !sent.is_empty() {
@@ -77,7 +78,8 @@ fn nobody_acknowledges_an_address_that_nobody_has() {
 }
 
 proptest! {
-    /// The cells are a memory, whatever the order of writes: what was written last at an address is read.
+    /// Checks that the cells are a memory: a read returns the last byte that was written at an
+    /// address.
     #[test]
     fn the_memory_is_a_memory(writes in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 1..8)), 1..20)) {
         let (mut bus, mut expected) = (Bus::default(), [0xff_u8; 256]);

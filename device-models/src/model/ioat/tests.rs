@@ -32,7 +32,7 @@ const DCACTRL: u64 = 0x30;
 /// `CHANERR_INT` in config space.
 const CHANERR_INT: u64 = 0x180;
 
-/// What bits 2:0 of `CHANSTS` say.
+/// The values of bits 2:0 of `CHANSTS`.
 const ACTIVE: u64 = 0;
 const DONE: u64 = 1;
 const SUSPENDED: u64 = 2;
@@ -54,14 +54,14 @@ const MSI_CONTROL: u64 = 0x62;
 const MSIX_CONTROL: u64 = 0x82;
 /// Channel 0.
 const CHANNEL: u64 = PAGE;
-/// Where the tests have the chain and the word for completions.
+/// Addresses of the tests' chain and of the word for completions.
 const RING: u64 = 0x1000;
 const COMPLETION: u64 = 0x800;
 /// Past the end of memory.
 const NOWHERE: u64 = 1 << 40;
 const RESET: u8 = 0x20;
 const SUSPEND: u8 = 0x04;
-/// What ioatdma writes: arm, and everything that an error can do.
+/// The value that ioatdma writes: arm, and all actions after an error.
 const RUN: u16 = 0x1d;
 
 impl Bench {
@@ -90,7 +90,7 @@ impl Bench {
         u64::from_le_bytes(word.expect("eight bytes"))
     }
 
-    /// Puts a descriptor into memory that is followed by the next one in line.
+    /// Puts a descriptor into memory, with a pointer to the next one in order.
     fn descriptor(&mut self, index: u64, control: u32, source: u64, destination: u64, size: u32) {
         let at = RING + 0x40 * index;
         let words = [
@@ -462,8 +462,8 @@ fn a_state_of_an_engine_with_other_parameters_is_refused() {
 }
 
 proptest! {
-    /// Whatever is written: transfers come to an end, what is read-only stays, and after a reset the
-    /// engine works.
+    /// Checks after any writes that transfers end, read-only bits stay, and the engine works after
+    /// a reset.
     #[test]
     fn any_accesses_leave_a_working_engine(
         accesses in prop::collection::vec((0_u64..0x60, prop_oneof![any::<u32>(), 0_u32..0x2000], any::<bool>(), 0_usize..4), 0..100),
@@ -508,8 +508,8 @@ proptest! {
         prop_assert_eq!(&bench.memory[0x20_0000..0x20_0004], b"data");
     }
 
-    /// Whatever a driver hands over, and however often it suspends, the channel does the same as a
-    /// loop over the descriptors does.
+    /// Checks that the channel does the same as a loop over the descriptors, for any descriptors
+    /// and any suspends.
     #[test]
     fn a_chain_does_what_its_descriptors_say(
         copies in prop::collection::vec((0_u64..0x100, 0_u64..0x100, 1_u32..0x40, any::<bool>()), 1..40),

@@ -8,17 +8,17 @@ use crate::register::ResetKind;
 const PMCSR: u64 = 0x44;
 /// FCR: the FIFOs are on.
 const FIFOS: u8 = 0x01;
-/// FCR: forget what was received.
+/// FCR: clear the received bytes.
 const CLEAR_RECEIVER: u8 = 0x02;
-/// FCR: forget what is to be sent.
+/// FCR: clear the bytes to send.
 const CLEAR_TRANSMITTER: u8 = 0x04;
 /// LCR: registers 0 and 1 are the divisor.
 const DLAB: u8 = 0x80;
-/// MCR: what is sent is received.
+/// MCR: sent bytes are received.
 const LOOP: u8 = 0x10;
 /// MSR: DCD, DSR, CTS.
 const CARRIER: u8 = 0xb0;
-/// LSR: a byte is there.
+/// LSR: a byte is ready.
 const READY: u8 = 0x01;
 /// MCR: DTR, RTS.
 const OPEN: u8 = 0x03;
@@ -40,12 +40,12 @@ impl Bench {
         self.write_bytes(0, register, &[value]);
     }
 
-    /// Bytes that come over the line; how many were taken.
+    /// Feeds bytes from the back end. Returns the number of received bytes.
     fn feed(&mut self, bytes: &[u8]) -> usize {
         self.serial_receive(bytes)
     }
 
-    /// What the line takes away when it has room for so many bytes.
+    /// Takes the bytes that the back end gets if it has room for `room` bytes.
     fn fetch(&mut self, room: usize) -> Vec<u8> {
         self.pass(1);
         self.serial_transmit(room)
@@ -232,8 +232,8 @@ fn bytes_beyond_the_transmitter_are_lost_as_on_silicon() {
 }
 
 proptest! {
-    /// Whatever is written and read: FIFOs keep their bounds, INTx follows IIR, and after the FIFOs were
-    /// cleared bytes go both ways.
+    /// Checks after any accesses that FIFOs keep their bounds, INTx follows IIR, and bytes move
+    /// both ways after the FIFOs were cleared.
     #[test]
     fn any_accesses_leave_a_working_port(
         accesses in prop::collection::vec((0_u64..8, any::<u8>(), any::<bool>(), 0_usize..3), 0..120),
@@ -260,8 +260,8 @@ proptest! {
         prop_assert_eq!((bench.fetch(99), bench.get(5)), (vec![b'o'], 0x60));
     }
 
-    /// A driver that looks before it writes and a line that takes what it can lose no byte and
-    /// change no order, whatever the FIFOs hold meanwhile.
+    /// Checks that no byte is lost and the order is kept, whatever the FIFOs hold, with a driver
+    /// that checks the status before it writes and a back end with limited room.
     #[test]
     fn every_byte_arrives_once_and_in_order(
         turns in prop::collection::vec((0_usize..24, 0_usize..24, 0_usize..24, 0_usize..24), 1..80),

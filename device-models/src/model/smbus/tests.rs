@@ -23,7 +23,7 @@ const HST_EN: u8 = 0x01;
 const I2C_EN: u8 = 0x04;
 const E32B: u8 = 0x02;
 const SMBALERT_DIS: u8 = 0x04;
-/// A byte of a block is done, and the transaction goes on.
+/// A byte of a block was moved, and the transaction continues.
 const WAITS: u8 = BYTE_DONE | 0x01;
 
 /// The function as its driver sees it.
@@ -67,12 +67,13 @@ impl Host {
         self.intx_levels().last() == Some(&true)
     }
 
-    /// What the status is but for the semaphore.
+    /// Returns the status without the semaphore.
     fn status(&mut self) -> u8 {
         self.get(HSTSTS) & !IN_USE
     }
 
-    /// A transaction with these registers, until something is to be done; the status then, which is cleared.
+    /// Performs a transaction with these registers until software has to act. Returns the status,
+    /// which is cleared.
     fn transaction(&mut self, protocol: u8, slave: u8, [command, data0, data1]: [u8; 3]) -> u8 {
         for (register, value) in [
             (XMIT_SLVA, slave),
@@ -398,7 +399,8 @@ fn only_a_soft_reset_on_the_way_back_from_d3hot_takes_the_context() {
 }
 
 proptest! {
-    /// Whatever is written: what is read-only stays, a transaction that began ends, and software can clear its status.
+    /// Checks after any writes that read-only bits stay, a transaction ends, and software can clear
+    /// its status.
     #[test]
     fn any_writes_leave_a_working_controller(writes in prop::collection::vec((0_u64..0x24, prop::collection::vec(any::<u8>(), 1..=8), 0_u64..2), 0..60)) {
         let mut bench = Host::new();

@@ -1,4 +1,4 @@
-//! Every kind of mistake in a profile, with what is said about it.
+//! Every kind of mistake in a profile, with its message.
 
 mod bars;
 mod capabilities;
@@ -9,7 +9,7 @@ mod text_and_identity;
 
 use super::parse;
 
-/// What stands before the texts that do not begin with a name.
+/// The beginning of texts that do not start with a name.
 const HEAD: &str = r#"name = "x"
 
 [identity]
@@ -19,7 +19,7 @@ class = 0xff0000
 
 "#;
 
-/// What is wrong, the text, and the whole message.
+/// The mistake, the text, and the whole message.
 type Mistake = (&'static str, &'static str, &'static str);
 
 #[test]

@@ -1,4 +1,4 @@
-//! What single capabilities get wrong.
+//! Mistakes in single capabilities.
 
 use super::Mistake;
 

@@ -1,4 +1,4 @@
-//! Where capabilities go, and the lists through them.
+//! Mistakes in the places of capabilities and in their lists.
 
 use super::Mistake;
 

@@ -1,4 +1,4 @@
-//! What clients may map.
+//! Mistakes in the memory that clients may map.
 
 use super::Mistake;
 

@@ -1,4 +1,4 @@
-//! Texts that are no profile, and what `[identity]`, `[platform]` and `[host]` get wrong.
+//! Texts that are not profiles, and mistakes in `[identity]`, `[platform]` and `[host]`.
 
 use super::Mistake;
 
