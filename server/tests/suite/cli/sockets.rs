@@ -168,7 +168,7 @@ fn a_path_that_is_served_is_refused() {
     for (name, expected) in [
         ("dev", "already served by another dormouse"),
         ("foreign", "something answers"),
-        ("file", "no socket"),
+        ("file", "not a socket"),
     ] {
         let path = daemon.path(name);
         let output = dormouse(path.parent().unwrap())
