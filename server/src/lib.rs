@@ -3,6 +3,20 @@
 //! A [`Server`] is made of [`Settings`], given [`ServedSlot`]s, and [run](Server::run). All of
 //! them share one thread and one event loop: an idle function costs nothing.
 //!
+//! A test of a client needs less: [`testing`] serves a function on a clock that the test turns.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! let mut served = dormouse::testing::Function::profile("testdev").start()?;
+//! let mut client = served.client()?;
+//! client.write_u16(7, 0x04, 0x0002)?;
+//! client.write_u32(0, 0x04, 0x5afe)?;
+//! served.advance(Duration::from_millis(10))?;
+//! assert_eq!(client.read_u32(0, 0x04)?, 0x5afe);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | module | purpose |
 //! |---|---|
 //! | [`server`] | the server and its settings |
@@ -16,6 +30,8 @@
 //! | [`backend`] | back ends of device models: bytes, packets, blocks |
 //! | `doorbells` | registers that clients write by eventfd |
 //! | [`control`] | the verbs of the control socket |
+//! | [`client`] | a blocking vfio-user client |
+//! | [`testing`] | functions served in a test's own process |
 //! | [`listen`] | sockets by path or descriptor |
 //! | [`cli`] | the command line around a server (feature `cli`) |
 //! | [`sandbox`] | Landlock and seccomp (feature `sandbox`) |
