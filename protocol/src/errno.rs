@@ -1,4 +1,18 @@
 //! Error numbers as they stand in the `error` field of a reply.
+//!
+//! # Example
+//!
+//! A reply carries the number; the name is for people:
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//!
+//! assert_eq!(Errno::EBUSY.0, 16);
+//! assert_eq!(Errno(16).to_string(), "EBUSY");
+//! // A number without a name here is kept.
+//! assert_eq!(Errno(500).name(), None);
+//! assert_eq!(Errno(500).to_string(), "errno 500");
+//! ```
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,6 +5,24 @@
 //! | 0 | 4 | argsz |
 //! | 4 | 4 | bits 0-15 feature, 16 GET, 17 SET, 18 PROBE |
 //! | 8 | | data of the feature; one module each |
+//!
+//! # Example
+//!
+//! A client reads a feature and the server answers:
+//!
+//! ```
+//! use vfio_user_protocol::messages::device_feature::{Feature, Operation, Reply, Request};
+//!
+//! let (mut payload, mut answer) = (Vec::new(), Vec::new());
+//! Request::get(Feature::MigDataSize.number(), &[], 8).encode(&mut payload);
+//! let request = Request::parse(&payload)?;
+//! assert_eq!(request.wants(Operation::GET, 8), Ok(true));
+//! request.reply(&[0; 8]).encode(&mut answer);
+//! assert_eq!(Reply::parse(&answer)?, request.reply(&[0; 8]));
+//! // The feature cannot be set.
+//! assert!(Request::set(request.feature, &[0; 8]).wants(Operation::GET, 8).is_err());
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field};

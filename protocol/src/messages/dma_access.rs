@@ -5,6 +5,22 @@
 //! | 0 | 8 | DMA address |
 //! | 8 | 8 | count, bytes |
 //! | 16 | count | data, in a write's request and a read's reply |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::dma_access::{WriteReply, WriteRequest};
+//!
+//! let mut payload = Vec::new();
+//! let request = WriteRequest { address: 0x1000, data: &[1, 2, 3, 4] };
+//! request.encode(&mut payload);
+//! assert_eq!(WriteRequest::parse(&payload)?, request);
+//! assert_eq!(WriteRequest::parse(&payload[..18]).unwrap_err().errno(), Errno::EINVAL);
+//! // A bare header as the reply means that everything was written.
+//! assert_eq!(WriteReply::parse_for(&request, &[])?.count, 4);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_length};

@@ -9,6 +9,22 @@
 //! | 24 | 8 | size |
 //!
 //! The file, if there is one, travels beside the message.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::dma_map::{DmaMapFlags, Request};
+//!
+//! let mut payload = Vec::new();
+//! let request = Request { flags: DmaMapFlags::READ, offset: 0, address: 0x10_0000, size: 0x1000 };
+//! request.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload)?, request);
+//! assert_eq!(request.last_address(), 0x10_0fff);
+//! // There is at most one file.
+//! assert_eq!(request.check_descriptors(2).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_range};

@@ -12,6 +12,22 @@
 //!
 //! Request and reply share the layout. The flags are not in the specification; they are what
 //! servers and clients carried over from the kernel's interface.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::dma_unmap::{Request, Target};
+//!
+//! let mut payload = Vec::new();
+//! let request = Request { target: Target::Range { address: 0x1000, size: 0x1000 }, bitmap: None };
+//! request.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload)?, request);
+//! // An empty range.
+//! payload[16..24].fill(0);
+//! assert_eq!(Request::parse(&payload).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_length, check_range};

@@ -6,6 +6,22 @@
 //! | 4 | 4 | flags (reply) |
 //! | 8 | 4 | index |
 //! | 12 | 4 | number of vectors (reply) |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::irq_info::{IrqInfoFlags, Reply, Request};
+//!
+//! let (mut payload, mut answer) = (Vec::new(), Vec::new());
+//! let reply = Reply { flags: IrqInfoFlags::EVENTFD, index: 2, count: 8 };
+//! reply.encode(&mut answer);
+//! assert_eq!(Reply::parse(&answer)?, reply);
+//! // The client has no room for the reply.
+//! Request { argsz: 15, index: 2 }.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz};

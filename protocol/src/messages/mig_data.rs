@@ -7,6 +7,21 @@
 //! | 8 | size | data, in a read's reply and a write's request |
 //!
 //! A write has no reply payload.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::mig_data::ReadReply;
+//!
+//! let mut answer = Vec::new();
+//! let reply = ReadReply { data: b"state" };
+//! reply.encode(&mut answer);
+//! assert_eq!(ReadReply::parse(&answer)?, reply);
+//! // The last byte is missing.
+//! assert_eq!(ReadReply::parse(&answer[..12]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_length};

@@ -7,6 +7,22 @@
 //! | 4 | 4 | flags, 0 |
 //! | 8 | 8 | initial bytes (reply) |
 //! | 16 | 8 | dirty bytes (reply) |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::precopy_info::{Reply, Request};
+//!
+//! let (mut payload, mut answer) = (Vec::new(), Vec::new());
+//! let reply = Reply { initial_bytes: 0x1000, dirty_bytes: 64 };
+//! reply.encode(&mut answer);
+//! assert_eq!(Reply::parse(&answer)?, reply);
+//! // The client has no room for the reply.
+//! Request { argsz: 23 }.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz};

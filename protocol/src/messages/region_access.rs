@@ -6,6 +6,22 @@
 //! | 8 | 4 | region |
 //! | 12 | 4 | count, bytes |
 //! | 16 | count | data, in a write's request and a read's reply |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::region_access::WriteRequest;
+//!
+//! let mut payload = Vec::new();
+//! let request = WriteRequest::new(0, 0x10, &[1, 2, 3, 4]);
+//! request.encode(&mut payload);
+//! assert_eq!(WriteRequest::parse(&payload)?, request);
+//! assert!(!request.access.is_within(0x13));
+//! // The last byte is missing.
+//! assert_eq!(WriteRequest::parse(&payload[..19]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use byteorder::{ByteOrder, NativeEndian};
 

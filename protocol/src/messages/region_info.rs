@@ -11,6 +11,24 @@
 //!
 //! A client whose argsz has no room for the capabilities gets the fixed part alone, with the argsz
 //! that it needs, and asks again.
+//!
+//! # Example
+//!
+//! A client with room for the fixed part alone learns the argsz that it needs:
+//!
+//! ```
+//! use vfio_user_protocol::messages::region_info::{Capability, RegionInfo, Reply};
+//!
+//! let (mut short, mut full) = (Vec::new(), Vec::new());
+//! let info = RegionInfo { capabilities: vec![Capability::MsixMappable], ..RegionInfo::absent(0) };
+//! info.encode(32, &mut short);
+//! let argsz = Reply::parse(&short)?.argsz;
+//! assert_eq!(argsz, info.full_size());
+//! info.encode(argsz, &mut full);
+//! assert_eq!(Reply::parse(&full)?.info, info);
+//! assert!(Reply::parse(&full[..36]).is_err());
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field};

@@ -11,6 +11,21 @@
 //! The specification's entry has 40 bytes, libvfio-user's has 48 and one more kind; a client tells
 //! them apart by argsz and count. The descriptors travel beside the reply, each once, and entries
 //! name them by position.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::messages::region_io_fds::{Entry, Kind, Layout, RegionIoFds, Reply};
+//!
+//! let mut answer = Vec::new();
+//! let kind = Kind::Ioeventfd { datamatch: 0 };
+//! let entries = vec![Entry { offset: 0x10, size: 4, fd_index: 0, flags: 0, kind }];
+//! let fds = RegionIoFds { index: 0, entries };
+//! fds.encode(Layout::Specified, 4096, &mut answer);
+//! assert_eq!(Reply::parse(&answer)?.fds, fds);
+//! assert!(Reply::parse(&answer[..40]).is_err());
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_argsz, check_field, check_length};

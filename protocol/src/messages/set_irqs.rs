@@ -10,6 +10,22 @@
 //! | 20 | count | with BOOL: one byte per vector |
 //!
 //! Eventfds travel beside the message.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
+//!
+//! let mut payload = Vec::new();
+//! let data = Data::Bool(&[0, 1, 1]);
+//! let request = Request { action: Action::Trigger, data, index: 2, start: 4, count: 3 };
+//! request.encode(&mut payload);
+//! assert_eq!(Request::parse(&payload)?, request);
+//! assert_eq!(request.selected().collect::<Vec<_>>(), [5, 6]);
+//! assert_eq!(request.check_descriptors(1).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use std::ops::Range;
 

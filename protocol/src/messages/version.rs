@@ -8,6 +8,22 @@
 //!
 //! The client proposes, the server answers with the version and the capabilities that hold from
 //! then on: [`negotiate`].
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::version::{MINOR, Proposal, ServerLimits, negotiate};
+//!
+//! let mut payload = Vec::new();
+//! let proposal = Proposal::new(0, 7, None);
+//! proposal.encode(&mut payload);
+//! assert_eq!(Proposal::parse(&payload)?, proposal);
+//! assert_eq!(negotiate(&proposal, &ServerLimits::default())?.minor, MINOR);
+//! let refused = negotiate(&Proposal::new(1, 0, None), &ServerLimits::default());
+//! assert_eq!(refused.unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::MessageError;

@@ -11,6 +11,21 @@
 //! | 8 | 4 | region |
 //! | 12 | 4 | count, at most 8 bytes |
 //! | 16 | 8 | data, of which the first `count` bytes count |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::write_multi::{Request, Write};
+//!
+//! let mut payload = Vec::new();
+//! let write = Write { offset: 0x10, region: 0, count: 2, data: [1, 2, 0, 0, 0, 0, 0, 0] };
+//! Request::encode(&[write], &mut payload);
+//! assert_eq!(Request::parse(&payload)?.writes().next(), Some(write));
+//! assert_eq!(write.bytes(), [1, 2]);
+//! assert_eq!(Request::parse(&payload[..31]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::{Command, Subject};
 use crate::error::{MessageError, check_field, check_length};

@@ -3,6 +3,20 @@
 //! | Off | Size | Field |
 //! |---|---|---|
 //! | 0 | 4 | op, 0 clear, 1 set |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::bus_master::{BusMaster, BusMasterOperation};
+//!
+//! let mut data = Vec::new();
+//! let set = BusMaster { operation: BusMasterOperation::Set };
+//! set.encode(&mut data);
+//! assert_eq!(BusMaster::parse(&data)?, set);
+//! assert_eq!(BusMaster::parse(&[0xff; 4]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::MessageError;

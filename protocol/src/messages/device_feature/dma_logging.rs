@@ -14,6 +14,24 @@
 //! | 8 | 8 | length |
 //! | 16 | 8 | page size |
 //! | 24 | | bitmap (reply): bit k of the 64-bit words is page k from iova |
+//!
+//! # Example
+//!
+//! A bitmap of 65 pages takes two words of 64 bits:
+//!
+//! ```
+//! use vfio_user_protocol::messages::device_feature::dma_logging::{Range, Report, Start};
+//!
+//! let (mut start, mut report) = (Vec::new(), Vec::new());
+//! let range = Range { iova: 0x10_0000, length: 65 * 4096 };
+//! Start::encode(4096, [range].into_iter(), &mut start);
+//! assert_eq!(Start::parse(&start)?.ranges().next(), Some(range));
+//! Report { range, page_size: 4096 }.encode(&mut report);
+//! assert_eq!(Report::parse(&report)?.bitmap_size(), 16);
+//! // A page size that is no power of two.
+//! assert!(Start::parse(&[3; 16]).is_err());
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::{MessageError, check_field, check_length, check_range};

@@ -8,6 +8,21 @@
 //!
 //! On a socket the eventfd travels beside the message, and the field says only whether there is
 //! one: negative is none, any other value names the one that came.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::low_power_entry_with_wakeup::*;
+//!
+//! let mut data = Vec::new();
+//! let without_eventfd = LowPowerEntryWithWakeup { wakeup_eventfd: -1, reserved: 0 };
+//! without_eventfd.encode(&mut data);
+//! assert_eq!(LowPowerEntryWithWakeup::parse(&data)?, without_eventfd);
+//! let error = LowPowerEntryWithWakeup::parse(&data[..4]).unwrap_err();
+//! assert_eq!(error.errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::MessageError;

@@ -3,6 +3,20 @@
 //! | Off | Size | Field |
 //! |---|---|---|
 //! | 0 | 8 | stop_copy_length, bytes |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::mig_data_size::MigDataSize;
+//!
+//! let mut data = Vec::new();
+//! let size = MigDataSize { stop_copy_length: 0x1000 };
+//! size.encode(&mut data);
+//! assert_eq!(MigDataSize::parse(&data)?, size);
+//! assert_eq!(MigDataSize::parse(&data[..4]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::MessageError;

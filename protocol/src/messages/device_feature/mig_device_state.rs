@@ -4,6 +4,21 @@
 //! |---|---|---|
 //! | 0 | 4 | state |
 //! | 4 | 4 | data_fd, without meaning on a socket |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::mig_device_state::*;
+//!
+//! let mut data = Vec::new();
+//! let stopped = MigDeviceState { state: DeviceState::Stop, data_fd: 0 };
+//! stopped.encode(&mut data);
+//! assert_eq!(MigDeviceState::parse(&data)?, stopped);
+//! // There is no state 0xffff_ffff.
+//! assert_eq!(MigDeviceState::parse(&[0xff; 8]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::MessageError;

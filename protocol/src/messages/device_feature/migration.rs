@@ -1,4 +1,18 @@
 //! Feature MIGRATION (1), GET: a 64-bit set of the kinds of migration that the device knows.
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::migration::MigrationFlags;
+//!
+//! let mut data = Vec::new();
+//! let kinds = MigrationFlags::STOP_COPY | MigrationFlags::PRE_COPY;
+//! kinds.encode(&mut data);
+//! assert_eq!(MigrationFlags::parse(&data)?, kinds);
+//! assert_eq!(MigrationFlags::parse(&data[..4]).unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::MessageError;

@@ -5,6 +5,22 @@
 //! |---|---|---|
 //! | 0 | 4 | flags |
 //! | 4 | 4 | reserved, never looked at |
+//!
+//! # Example
+//!
+//! ```
+//! use vfio_user_protocol::Errno;
+//! use vfio_user_protocol::messages::device_feature::power_management::*;
+//!
+//! let mut data = Vec::new();
+//! let enter = PowerManagement { flags: PowerManagementFlags::ENTER, reserved: 0 };
+//! enter.encode(&mut data);
+//! assert_eq!(PowerManagement::parse(&data)?, enter);
+//! assert_eq!(enter.check_set(), Ok(()));
+//! let neither = PowerManagement { flags: PowerManagementFlags::empty(), reserved: 0 };
+//! assert_eq!(neither.check_set().unwrap_err().errno(), Errno::EINVAL);
+//! # Ok::<(), vfio_user_protocol::MessageError>(())
+//! ```
 
 use crate::command::Subject;
 use crate::error::{MessageError, check_field};
