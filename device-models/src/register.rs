@@ -19,6 +19,23 @@
 //! registers with [`register_bits!`](crate::register_bits). The attributes of capabilities depend
 //! on the profile, so they create [`Register`]s at run time. A [`BankDescription`] also has the
 //! names of registers: those that a model declares, or those that TOML describes.
+//!
+//! # Examples
+//!
+//! ```
+//! use pci_device_models::register::registers;
+//!
+//! registers! {
+//!     struct Registers[0x04] {
+//!         /// Bit 1: the job is over. A write of one clears it.
+//!         STATUS @ 0x00: u8 { reset: 0x12, rw1c: 0x02 },
+//!     }
+//! }
+//!
+//! let mut registers = Registers::default();
+//! registers.write_byte_at(STATUS, 0xff);
+//! assert_eq!(registers.read_at(STATUS), 0x10);
+//! ```
 
 mod attributes;
 mod description;

@@ -3,6 +3,23 @@
 //! A [`Slot`] owns main and auxiliary power, the resets that come from above, and up to eight
 //! [`Function`]s, which share all of them. A [`FunctionSlot`] is the same slot as seen by one of
 //! its functions and by the driver above that function.
+//!
+//! # Examples
+//!
+//! ```
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//! use pci_device_models::slot::Slot;
+//! use pci_device_models::time::Time;
+//!
+//! let text = Profile::builtin("testdev").ok_or("it is built in")?;
+//! let function = Profile::parse("testdev", text, &[])?.function(&Registry::builtin())?;
+//! let mut slot = Slot::new(function, true);
+//! assert!(slot.rail_on());
+//! slot.set_rail(Time::ZERO, false);
+//! assert!(!slot.rail_on());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod function_number;
 mod function_slot;

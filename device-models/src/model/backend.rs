@@ -6,6 +6,26 @@
 //! behind it, and the server opens it. The model does not know it.
 //!
 //! No data moves outside D0.
+//!
+//! # Examples
+//!
+//! A bench is the other end of the `serial` model:
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("serial").ok_or("it is built in")?;
+//! let profile = Profile::parse("serial", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! bench.set_connected(true);
+//! // Modem Control: request to send.
+//! bench.write_bytes(0, 4, &[0x02]);
+//! assert_eq!(bench.serial_receive(b"a"), 1);
+//! assert_eq!(bench.read_bytes(0, 0), *b"a");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod block;
 mod packet;

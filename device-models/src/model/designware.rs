@@ -4,10 +4,26 @@
 //! The transmit FIFO holds commands: a byte to send or to receive, with START again before it or
 //! STOP after it. A command takes as long as its bits take with the clock counts that software has
 //! set. If commands run out before STOP, the controller holds the wires until the next one.
+//!
+//! # Examples
+//!
+//! The status after a reset: the transmit FIFO is empty.
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("i2c-designware").ok_or("it is built in")?;
+//! let profile = Profile::parse("i2c-designware", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! assert_eq!(bench.read(0, 0x70), 0x06);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod registers;
 
 use std::collections::VecDeque;
-
-pub mod registers;
 
 use self::registers::*;
 use super::i2c::Bus;

@@ -2,6 +2,18 @@
 //!
 //! A controller drives the wires byte by byte. The targets have a supply of their own: no power
 //! state and no reset of a controller's function affects them.
+//!
+//! # Examples
+//!
+//! ```
+//! use pci_device_models::model::i2c::{Bus, THERMOMETER};
+//!
+//! let mut bus = Bus::default();
+//! // Register 0 is the temperature in °C, the high byte first.
+//! assert!(bus.message(THERMOMETER, [0], true));
+//! assert_eq!([bus.read(), bus.read()], [25, 0]);
+//! bus.stop();
+//! ```
 
 mod eeprom;
 mod thermometer;

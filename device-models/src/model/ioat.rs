@@ -2,12 +2,27 @@
 //!
 //! BAR0 holds a page of global registers and one for each channel, [`PAGE`] bytes each. Software
 //! writes descriptors to memory, and each channel processes its own chain independently.
+//!
+//! # Examples
+//!
+//! The register at 8 is the version, which the profile chooses:
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("ioat").ok_or("it is built in")?;
+//! let profile = Profile::parse("ioat", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! assert_eq!(bench.read_bytes(0, 0x08), [0x33]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub mod channel;
+mod channel;
+mod registers;
 
 use self::channel::Channel;
-pub mod registers;
-
 use self::registers::*;
 use super::InRange;
 use super::prelude::*;

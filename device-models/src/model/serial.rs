@@ -4,10 +4,26 @@
 //! as long as the FIFO has room and the driver has raised RTS, so overruns do not occur. Bytes that
 //! do not fill a FIFO move on after the time of one character without another byte. While the other
 //! end is not connected, CTS, DSR and DCD are off.
+//!
+//! # Examples
+//!
+//! Line Status after a reset: the transmitter is empty.
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("serial").ok_or("it is built in")?;
+//! let profile = Profile::parse("serial", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! assert_eq!(bench.read_bytes(0, 5), [0x60]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod registers;
 
 use std::collections::VecDeque;
-
-pub mod registers;
 
 use self::registers::*;
 use super::backend::{Backend, SerialPort};

@@ -4,8 +4,24 @@
 //! A transaction takes as long as its bytes take at 100 kHz. SMBus blocks use the buffer if it is
 //! enabled. Other blocks move byte by byte, with software in between. The controller begins no
 //! transaction while its host interface is disabled in config space.
+//!
+//! # Examples
+//!
+//! SMBus Pin Control: the wires are idle.
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("smbus").ok_or("it is built in")?;
+//! let profile = Profile::parse("smbus", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! assert_eq!(bench.read_bytes(0, 0x0f), [0x07]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-pub mod registers;
+mod registers;
 
 use self::registers::*;
 use super::i2c::Bus;

@@ -1,10 +1,26 @@
 //! The `testdev` model: registers with which a test controls a function.
 //!
-//! Its registers are in BAR0, 32 bits wide, little-endian; see [`mod@registers`]. Write-only
-//! registers read zero.
+//! Its registers are in BAR0, 32 bits wide, little-endian; `docs/device-authors.md` lists them.
+//! Write-only registers read zero.
+//!
+//! # Examples
+//!
+//! Software recognises the device by the register at 0:
+//!
+//! ```
+//! use pci_device_models::bench::Bench;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//!
+//! let text = Profile::builtin("testdev").ok_or("it is built in")?;
+//! let profile = Profile::parse("testdev", text, &[])?;
+//! let mut bench = Bench::of(&profile, &Registry::builtin())?;
+//! assert_eq!(bench.read(0, 0x00), 0x504d_4456);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod dma;
-pub mod registers;
+pub(crate) mod registers;
 
 use serde_json::{Value, json};
 

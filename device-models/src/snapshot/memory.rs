@@ -1,5 +1,21 @@
 //! The memory behind BARs apart from the rest of a saved tree, so that a migration can copy it
 //! ahead.
+//!
+//! # Examples
+//!
+//! ```
+//! use pci_device_models::snapshot::memory;
+//! use serde_json::json;
+//!
+//! let bar = json!([{ "offset": 0x1000, "bytes": "0102" }]);
+//! let saved = json!({ "slot": { "functions": { "0": { "core": { "ram": [bar] } } } } });
+//! let mut tree = saved.clone();
+//! let pages = memory::take(&mut tree);
+//! assert_eq!(pages.len(), 1);
+//! memory::put(&mut tree, &pages)?;
+//! assert_eq!(tree, saved);
+//! # Ok::<(), pci_device_models::snapshot::RestoreError>(())
+//! ```
 
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@
 //! meantime take effect between two descriptors. A channel that is suspended or was reset therefore
 //! no longer touches memory.
 
-pub mod registers;
+mod registers;
 
 use self::registers::*;
 use crate::dma::{DmaError, DmaOp, DmaOutcome};
