@@ -17,8 +17,7 @@
 //! [`ControlClient`] speaks the language from a program:
 //!
 //! ```
-//! use dormouse::control::switch::Switch;
-//! use dormouse::control::{Verb, platform};
+//! use dormouse::control::{Switch, Verb, platform};
 //! use dormouse::testing::Function;
 //!
 //! let served = Function::profile("testdev").start()?;
@@ -37,14 +36,14 @@ pub mod host;
 pub mod platform;
 pub mod query;
 pub mod session;
-pub mod span;
 pub mod state;
-pub mod switch;
 
 mod client;
 mod error;
 mod help;
+mod span;
 mod status;
+mod switch;
 mod verb;
 
 use pci_device_models::host::DeviceMut;
@@ -55,7 +54,9 @@ use serde_json::{Map, Value};
 pub use client::{ControlClient, ControlClientError};
 pub use error::ControlError;
 pub use help::{ArgumentHelp, VerbHelp};
+pub use span::Span;
 pub use status::{ClockKind, FunctionStatus};
+pub use switch::Switch;
 pub use verb::Verb;
 
 use crate::clock::Clock;

@@ -4,8 +4,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::control::Span;
 use crate::control::Verb;
-use crate::control::span::Span;
 use crate::ssdt::DevicePath;
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};

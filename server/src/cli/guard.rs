@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::control::switch::Switch;
+use crate::control::Switch;
 use crate::sandbox::{Sandbox, Seccomp};
 use crate::settings::{ClientLimits, Settings};
 use crate::state_file::Places;

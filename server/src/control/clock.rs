@@ -1,10 +1,27 @@
 //! The verb for the server's clock.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::clock::{Action, Clock};
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let clock = Clock {
+//!     action: Action::Advance,
+//!     duration: "10ms".parse()?,
+//! };
+//! control.ask(&Verb::Clock(clock))?;
+//! assert_eq!(control.status()?.nanos, 10_000_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::span::Span;
-use super::{ControlContext, Done};
+use super::{ControlContext, Done, Span};
 
 /// Operations on the clock.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]

@@ -1,4 +1,19 @@
 //! Verbs for events inside the device.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::device::{Intx, Level};
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let level = Level::Assert;
+//! control.ask(&Verb::Intx(Intx { level }))?;
+//! assert!(control.status()?.device.irqs.intx_level);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

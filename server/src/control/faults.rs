@@ -1,4 +1,19 @@
 //! Verbs that inject faults and remove them.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::faults::DeadAfterCold;
+//! use dormouse::control::{Switch, Verb};
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let state = Switch::On;
+//! control.ask(&Verb::DeadAfterCold(DeadAfterCold { state }))?;
+//! assert!(control.status()?.device.dead_after_cold);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -8,8 +23,8 @@ use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::Value;
 use vfio_user_protocol::Errno;
 
-use super::switch::{Switch, is_false};
-use super::{ControlContext, ControlError, Done};
+use super::switch::is_false;
+use super::{ControlContext, ControlError, Done, Switch};
 
 /// Result of waking the device.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]

@@ -1,4 +1,19 @@
 //! Verbs for actions of the host's user, named after attributes in Linux sysfs.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::host::D3coldAllowed;
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let allowed = 0.try_into()?;
+//! control.ask(&Verb::D3coldAllowed(D3coldAllowed { allowed }))?;
+//! assert!(!control.status()?.device.d3cold_allowed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::time::Duration;
 

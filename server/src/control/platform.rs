@@ -1,10 +1,24 @@
 //! Verbs for actions of the slot and of the bridge above.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::platform::{Kind, Reset};
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let before = control.status()?.device.counters.resets;
+//! control.ask(&Verb::Reset(Reset { kind: Kind::Hot }))?;
+//! assert_eq!(control.status()?.device.counters.resets, before + 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use pci_device_models::register::ResetKind;
 use serde::{Deserialize, Serialize};
 
-use super::switch::Switch;
-use super::{ControlContext, Done};
+use super::{ControlContext, Done, Switch};
 
 /// `rail`
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,4 +1,18 @@
 //! Read-only verbs.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::query::Inspect;
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let path = Some("slot.rail".to_owned());
+//! assert_eq!(control.ask(&Verb::Inspect(Inspect { path }))?, true);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,4 +1,18 @@
 //! Verbs about the connection and the server.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::session::Help;
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let verbs = control.ask(&Verb::Help(Help {}))?;
+//! assert_eq!(verbs[0]["verb"], "status");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -1,4 +1,22 @@
 //! Verbs that save the device to a file on the server's machine and restore it.
+//!
+//! # Examples
+//!
+//! ```
+//! use dormouse::control::Verb;
+//! use dormouse::control::state::Save;
+//! use dormouse::testing::Function;
+//!
+//! let served = Function::profile("testdev").start()?;
+//! let mut control = served.control()?;
+//! let file = served.state_folder().join("saved");
+//! control.ask(&Verb::Save(Save {
+//!     file: file.display().to_string(),
+//!     shutdown: false,
+//! }))?;
+//! assert!(file.exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::Path;
 
