@@ -38,8 +38,10 @@ fn serve_with(options: &[&str]) -> Daemon {
         "3",
     ];
     let daemon = Daemon::serve(&[&all, options].concat());
-    wait_for("the sockets", || {
-        daemon.output("stderr").contains("ready").then_some(())
+    // Its descriptors are counted, of which entering the sandbox takes some for a while.
+    wait_for("the sandbox", || {
+        let log = daemon.output("stderr");
+        log.contains("entered the sandbox").then_some(())
     });
     daemon
 }
