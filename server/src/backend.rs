@@ -125,7 +125,7 @@ pub enum OpenError {
     /// The system refused.
     #[error("opening the back end {place}: {source}")]
     System {
-        /// Where it leads.
+        /// The place that it leads to.
         place: BackendPlace,
         /// The error of the system.
         source: io::Error,
@@ -133,7 +133,7 @@ pub enum OpenError {
     /// Back ends of this kind lead elsewhere.
     #[error("{place} is no place for a back end of this kind")]
     Place {
-        /// Where it was to lead.
+        /// The place that it was to lead to.
         place: BackendPlace,
     },
 }

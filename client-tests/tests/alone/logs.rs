@@ -1,4 +1,4 @@
-//! What the server says in its log. There is one for the whole process, so no other test runs beside this one.
+//! The log of the server. There is one for the whole process, so no other test runs beside this one.
 
 use std::io;
 use std::sync::{Arc, Mutex};

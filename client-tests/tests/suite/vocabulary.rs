@@ -14,7 +14,7 @@ use vfio_user_protocol::vfio::{
     IrqSetFlags, Operation, PowerManagementFlags, RegionFlags, RegionIndex,
 };
 
-/// Where constants are defined, and what has registers of its own: models of devices.
+/// The places that define constants, and those with registers of their own: device models.
 const ELSEWHERE: [&str; 5] = [
     "protocol/src/vfio",
     "protocol/src/errno",
@@ -129,7 +129,7 @@ fn vocabulary() -> Vec<(String, u64)> {
     all
 }
 
-/// What a source file defines or asks for that it should take from the vocabulary.
+/// The numbers and names in a source file that belong to the vocabulary.
 fn second_definitions(source: &str, vocabulary: &[(String, u64)]) -> Vec<String> {
     const HEADERS: [&str; 3] = ["VFIO_", "PCI_CAP_ID_", "PCI_EXT_CAP_ID_"];
     let twice = constants(source).into_iter().filter(|constant| {

@@ -154,7 +154,7 @@ impl Drive for PacketBackend {
     }
 }
 
-/// What has come from the peer: one packet fits, with its length.
+/// Bytes received from the peer: one packet fits, with its length.
 #[derive(Debug)]
 struct Received {
     bytes: Box<[u8]>,

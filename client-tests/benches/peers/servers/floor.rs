@@ -14,9 +14,9 @@ use rustix::fs::{fcntl_getfl, fstat};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 
-/// What the floor server is asked with, as large as a read.
+/// Bytes of a request to the floor server, as many as a read has.
 pub const FLOOR_REQUEST: usize = 32;
-/// What it answers.
+/// Bytes of its reply.
 pub const FLOOR_REPLY: usize = 48;
 
 /// How a floor differs from one that does nothing else.
