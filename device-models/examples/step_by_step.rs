@@ -45,7 +45,7 @@ register_bits! {
     }
 }
 
-/// What a profile says in its `[model]`.
+/// The keys of a profile's `[model]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Parameters {

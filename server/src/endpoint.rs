@@ -1,4 +1,4 @@
-//! Where clients of a function come from.
+//! The source of a function's clients.
 
 use std::os::unix::net::{UnixListener, UnixStream};
 

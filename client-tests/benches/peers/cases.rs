@@ -1,4 +1,4 @@
-//! What is measured. Each case starts the servers that it needs.
+//! The measurements. Each case starts the servers that it needs.
 
 mod access;
 mod batches;

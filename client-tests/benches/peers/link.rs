@@ -98,7 +98,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// What the floor server is asked, in place of anything else.
+    /// Returns the request to the floor server, in place of any other.
     pub fn floor() -> Self {
         Self {
             bytes: vec![0; FLOOR_REQUEST],

@@ -1,4 +1,4 @@
-//! What the measurements were made on.
+//! The machine of the measurements.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Machine {
     pub cpu: String,
     pub cpus: usize,
-    /// Whether it is a guest, where waking a sleeping CPU costs most.
+    /// It is a guest, where waking a sleeping CPU costs most.
     pub virtual_machine: bool,
     pub kernel: String,
 }

@@ -1,6 +1,6 @@
 //! Measures Dormouse against its peers: `cargo bench -p client-tests [-- OPTIONS]`.
 //!
-//! What counts is ratios within one run. The servers are processes of their own, pinned to a CPU, and
+//! Only ratios within one run count. The servers are processes of their own, pinned to a CPU, and
 //! take turns: in every round each of them is measured once while the others are stopped, and what is
 //! told is the median over the rounds.
 //!
@@ -38,7 +38,7 @@ struct Options {
     /// Measure only the cases whose name contains this
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
-    /// Where to write the results; by default beside the program, in the target folder
+    /// File for the results; by default beside the program, in the target folder
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Three rounds, to see that everything works
@@ -58,7 +58,7 @@ struct Options {
     role: Option<Role>,
 }
 
-/// What all cases are told.
+/// Settings of all cases.
 #[derive(Debug)]
 struct Setting {
     dormouse: PathBuf,

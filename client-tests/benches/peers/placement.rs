@@ -8,7 +8,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 
-/// Where client and server run, and how the client waits.
+/// The CPUs of client and server, and the client's way of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Placement {
     /// Both on one CPU: the cost of the software, with the least noise.

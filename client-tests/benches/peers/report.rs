@@ -12,7 +12,7 @@ use crate::placement::Placement;
 use crate::rounds::{Metric, Outcome};
 use crate::servers::Subject;
 
-/// What a target speaks about.
+/// The subject of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Against {

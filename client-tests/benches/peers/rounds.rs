@@ -79,7 +79,7 @@ fn pass(gap: Duration) {
     }
 }
 
-/// What one operation took in a round, in nanoseconds.
+/// The time of one operation in a round, in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub p50: f64,
@@ -118,7 +118,7 @@ impl Metric {
     }
 }
 
-/// What all rounds gave.
+/// The figures of all rounds.
 #[derive(Debug)]
 pub struct Outcome {
     of: Vec<(Subject, Vec<Sample>)>,

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long a server may take until it listens.
+/// Most time that a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that this program can be.
@@ -139,7 +139,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Where it listens.
+    /// The sockets on which it listens.
     pub fn sockets(&self) -> &[PathBuf] {
         &self.sockets
     }
@@ -162,7 +162,7 @@ impl Server {
         cpu(&self.proc("task"))
     }
 
-    /// How often it went to sleep, and was put aside for another.
+    /// The number of times that it went to sleep, and that the kernel preempted it.
     pub fn switches(&self) -> Result<u64> {
         let text = fs::read_to_string(self.proc("status"))?;
         let counts = text.lines().filter(|line| line.contains("ctxt_switches"));
@@ -214,7 +214,7 @@ fn number(line: &str) -> Result<u64> {
     Ok(words.nth(1).context("a number")?.parse()?)
 }
 
-/// Whether somebody listens on all these sockets. To connect would be to take a place.
+/// Returns whether somebody listens on all these sockets. To connect would be to take a place.
 fn listen(sockets: &[PathBuf]) -> Result<bool> {
     /// `__SO_ACCEPTCON` in the flags.
     const LISTENS: &str = "00010000";

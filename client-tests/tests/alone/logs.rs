@@ -11,12 +11,12 @@ use crate::asked::{self, Asked, EFAULT, ENOSYS, error};
 /// Longer than the log leaves out a line that a client repeats.
 const A_FEW_WINDOWS: Duration = Duration::from_secs(60);
 
-/// What was logged so far.
+/// The log so far.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// How many lines contain `text`.
+    /// Returns the number of lines that contain `text`.
     fn lines_with(&self, text: &str) -> usize {
         let log = self.0.lock().unwrap();
         let log = String::from_utf8_lossy(&log);

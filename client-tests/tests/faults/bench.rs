@@ -11,7 +11,7 @@ use client_tests::daemon::{Daemon, Spec};
 use client_tests::raw::wire::region;
 use client_tests::raw::{PATIENCE, RawClient};
 
-/// How something goes wrong, and what must come of it.
+/// Causes a fault and checks the outcome.
 pub type Play = Box<dyn FnOnce(&Bench) -> Result<()> + Send>;
 
 /// One thing that goes wrong.
@@ -109,7 +109,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What is held once the server has noticed that everybody is gone: as much as `expected`.
+    /// Checks that the server holds as much as `expected` once it has noticed that everybody is gone.
     fn settled(&self, expected: Option<Held>) -> Result<Held> {
         let begun = Instant::now();
         let mut control = self.control()?;

@@ -13,7 +13,7 @@ use client_tests::raw::{RawClient, SmallWrite, write_multi};
 
 use super::bench::{Bench, Case, case};
 
-/// What comes beside a message.
+/// Descriptors or bytes that come beside a message.
 #[derive(Clone, Copy)]
 enum Beside {
     Nothing,

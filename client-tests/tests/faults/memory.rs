@@ -17,7 +17,7 @@ use super::bench::{Bench, Case, case};
 
 const MIB: u64 = 1 << 20;
 const BASE: u64 = 0x10_0000;
-/// How often the engine copies the first half of memory to the second one.
+/// The number of times that the engine copies the first half of memory to the second one.
 const REPEATS: u32 = 100;
 
 /// `DMA_STATUS`: done; done with the error that memory is not there; busy.
@@ -26,10 +26,10 @@ const UNMAPPED: u32 = 0x106;
 const BUSY: u32 = 1;
 const EFAULT: u32 = 14;
 
-/// How the server is told to reach memory.
+/// The setting by which the server reaches memory.
 const TIERS: [(&str, u32); 2] = [("file I/O", FILE_IO), ("a mapping", MMAP)];
 
-/// What a client does to its memory.
+/// A change that a client makes to its memory.
 type Harm = fn(&mut Driver, &Memory) -> Result<()>;
 
 /// Harms, whether they can be done to memory that is sealed, and how the copy may end.
@@ -150,7 +150,7 @@ fn start(driver: &mut Driver) -> Result<()> {
     driver.set_register(register::DMA_CTRL, go(0))
 }
 
-/// How the copies end.
+/// Waits for the end of the copies and returns the status of the engine.
 fn end(driver: &mut Driver) -> Result<u32> {
     let begun = Instant::now();
     loop {
@@ -210,7 +210,7 @@ fn shrunk(bench: &Bench, mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// What answers a DMA command.
+/// Makes the answer to a DMA command.
 type Answer = fn(&Message) -> Vec<u8>;
 
 const ANSWERS: [(&str, Answer); 4] = [

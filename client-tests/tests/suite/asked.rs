@@ -7,14 +7,14 @@ use client_tests::raw::wire::dma_map::{READ, WRITE};
 use client_tests::raw::wire::{Bytes, HEADER, command, field_u64, flag, header, message, region};
 use client_tests::raw::{Message, PATIENCE, RawClient};
 
-/// Where the memory begins.
+/// Address at which the memory begins.
 pub const BASE: u64 = 0x10_0000;
-/// How much there is.
+/// Its size in bytes.
 pub const SIZE: u64 = 0x10_0000;
 
 const BUSY: u32 = 1;
 
-/// What answers a command instead of what is right: bytes to be sent, perhaps none.
+/// Returns the bytes that are sent in place of the right answer to a command, perhaps none.
 pub type Answer = Box<dyn FnMut(&Message) -> Vec<u8>>;
 
 /// A client with memory that only it reaches.

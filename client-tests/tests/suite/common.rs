@@ -1,4 +1,4 @@
-//! What several suites begin with.
+//! Steps that several tests begin with.
 
 use client_tests::daemon::Daemon;
 use client_tests::raw::RawClient;

@@ -15,7 +15,7 @@ use client_tests::daemon::{Daemon, Spec};
 use client_tests::raw::PATIENCE;
 use dormouse::Settings;
 
-/// How long to wait for servers that owe answers to many checks.
+/// Time to wait for servers that owe answers to many checks.
 const IMPATIENCE: Duration = Duration::from_millis(700);
 
 fn expected(name: &str) -> Expected {

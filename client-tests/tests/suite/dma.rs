@@ -1,4 +1,4 @@
-//! What the test function's copy engine reaches of client memory, and what it is told otherwise.
+//! The part of client memory that the test function's copy engine reaches, and its errors elsewhere.
 
 use std::os::fd::AsFd;
 use std::time::Instant;

@@ -81,7 +81,7 @@ const fn address(page: u64) -> u64 {
     FIRST + page * PAGE
 }
 
-/// What some maps of a page each lead to.
+/// The files behind some maps of a page each.
 struct Files(Vec<Memory>);
 
 impl Files {
@@ -145,7 +145,7 @@ fn an_unmap_of_many_maps_leaves_no_stale_page() {
                 files.map(&mut copier, page);
             }
             for step in 0..PAGES {
-                // What was reached last before the unmap is asked for first after it, and is gone.
+                // The page reached last before the unmap is asked for first after it, and is gone.
                 let page = if round % 2 == 1 {
                     step
                 } else {

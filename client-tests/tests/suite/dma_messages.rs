@@ -15,7 +15,7 @@ const PAGE: u64 = 0x1000;
 /// A destination far from the source, which is [`BASE`].
 const FAR: u64 = BASE + 0x8_0000;
 
-/// How the copy engine's jobs end.
+/// The result of the copy engine's jobs.
 const COPIED: u32 = 0;
 const UNMAPPED: u32 = 1;
 const NOT_PERMITTED: u32 = 2;
@@ -45,7 +45,7 @@ fn counted(daemon: &Daemon, name: &str) -> u64 {
     status["connection"][name].as_u64().unwrap()
 }
 
-/// What the client's memory holds there.
+/// Returns the bytes that the client's memory holds there.
 fn bytes(asked: &Asked, address: u64, len: usize) -> &[u8] {
     let at = (address - BASE) as usize;
     &asked.memory[at..at + len]

@@ -64,7 +64,7 @@ fn head(payload: &[u8]) -> [u32; 4] {
     [0, 4, 8, 12].map(|at| field_u32(payload, at))
 }
 
-/// How many signals the server has answered.
+/// Returns the number of signals that the server has answered.
 fn answered(control: &mut Control) -> u64 {
     let status = control.command(&["status"]).unwrap();
     status["connection"]["doorbells"].as_u64().unwrap()

@@ -16,11 +16,11 @@ use crate::asked::{self, Asked, BASE};
 
 const LOW_POWER_ENTRY: u32 = 3;
 const LOW_POWER_EXIT: u32 = 5;
-/// Where copies go, far from the source.
+/// The target of copies, far from the source.
 const FAR: u64 = BASE + 0x8_0000;
 const LEN: u32 = 0x4_0000;
 
-/// What is sent before the function has woken up, each with the message id of its reply.
+/// The messages that are sent before the function has woken up, each with the message id of its reply.
 type Later = fn(&mut RawClient) -> Vec<u16>;
 
 fn connection(control: &mut Control) -> serde_json::Value {

@@ -161,7 +161,7 @@ fn it_asks_for_and_sets_up_interrupts() {
         .command(&["intx", "assert"])
         .unwrap();
     assert_eq!(trigger.take().unwrap(), 1);
-    // What Cloud Hypervisor sends after each access to a BAR.
+    // Cloud Hypervisor sends this after each access to a BAR.
     let unmask = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK;
     client.set_irqs(irq::INTX, unmask, 0, 1, &[]).unwrap();
     assert_eq!(trigger.take().unwrap(), 1);

@@ -82,7 +82,7 @@ impl Watcher {
         );
     }
 
-    /// How often each was signalled since the last time, when the server has done all that was asked.
+    /// Returns the number of signals of each since the last call, once the server has done all that was asked.
     fn signals(&mut self, events: &[Event]) -> Vec<u64> {
         self.client.device_info().unwrap();
         events.iter().map(|event| event.take().unwrap()).collect()
@@ -271,7 +271,7 @@ fn a_count_of_zero_disables_an_index_and_no_other() {
 
 #[test]
 fn vectors_can_be_allocated_before_they_have_eventfds() {
-    // What QEMU does when the guest enables MSI-X.
+    // QEMU does this when the guest enables MSI-X.
     let mut watcher = Watcher::new();
     watcher.act(DATA_EVENTFD | ACTION_TRIGGER, irq::MSIX, 0, 1);
     let events = watcher.bind(irq::MSIX, 0, 3);

@@ -1,4 +1,4 @@
-//! What is configured as the most that clients may have, and what they hear about one more.
+//! The configured limits of clients, and the server's replies to one more.
 
 use std::os::fd::AsFd;
 

@@ -98,7 +98,7 @@ impl Port {
         self.driver.write(0, register, &[value]).unwrap();
     }
 
-    /// What can be sent and received now, as a driver does it.
+    /// Sends and receives as much as is possible now, as a driver does it.
     fn turn(&mut self, to_send: &mut &[u8], received: &mut Vec<u8>) {
         let status = self.get(LSR);
         if status & DATA_READY != 0 {
@@ -218,7 +218,7 @@ fn a_socket_has_one_client_at_a_time_and_the_device_knows() {
     let mut heard = [0; 1];
     first.read_exact(&mut heard).unwrap();
     assert_eq!(heard, *b"!");
-    // What was said before hanging up is still heard.
+    // The server still takes the bytes that came before the peer hung up.
     first.write_all(b"bye").unwrap();
     drop(first);
     port.modem_status(ALONE);

@@ -113,7 +113,7 @@ fn feature(client: &mut RawClient, feature: u32, flags: &[u32]) {
     reply.unwrap().success().unwrap();
 }
 
-/// How many signals came since the last time, after the server has done all it was asked for.
+/// Returns the number of signals since the last call, once the server has done all it was asked for.
 fn signals(trigger: &Event, control: &mut Control) -> u64 {
     control.command(&["status"]).unwrap();
     trigger.take().unwrap()

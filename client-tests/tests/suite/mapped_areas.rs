@@ -1,6 +1,6 @@
 //! BARs of which a client may map areas: how it is told, and what else is in such a BAR.
 //!
-//! What is looked at is the file that the server handed out, as in `mapped_bars`.
+//! The tests read the file that the server handed out, as in `mapped_bars`.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ const BAR: u32 = 0;
 const SIZE: u64 = 0x8000;
 /// Offset and size of what can be mapped.
 const AREAS: [(u64, u64); 2] = [(0x2000, 0x1000), (0x4000, 0x3000)];
-/// Where the last area ends, and with it the file.
+/// The end of the last area, and of the file.
 const END: u64 = 0x7000;
 /// A register of the test function that holds what is written to it.
 const SCRATCH: u64 = 4;

@@ -48,7 +48,7 @@ fn bind(client: &mut RawClient, index: u32, vector: u32) -> Event {
     event
 }
 
-/// Where a capability begins.
+/// Returns the offset at which a capability begins.
 fn capability(client: &mut RawClient, id: u8) -> u64 {
     let config = client.read(region::CONFIG, 0, 0x100).unwrap();
     let mut at = config[0x34];

@@ -24,7 +24,7 @@ fn filled() -> Place {
     place
 }
 
-/// Where the records of a stream begin, and where it ends.
+/// Returns the offsets at which the records of a stream begin, and its end.
 fn records(stream: &[u8]) -> Vec<usize> {
     let mut bounds = vec![0];
     let mut at = 0;

@@ -19,7 +19,7 @@ const BUFFER: usize = 128 * 1024;
 /// More than the header and structure of any message.
 const STRUCTURE: usize = HEADER + 48;
 
-/// Where a message of `len` bytes is cut.
+/// Returns the places at which a message of `len` bytes is cut.
 fn cuts(len: usize) -> BTreeSet<usize> {
     let powers = (12..usize::BITS).map(|power| 1 << power);
     let buffers = (1..=len / BUFFER).map(|count| count * BUFFER);

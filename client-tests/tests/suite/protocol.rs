@@ -1,4 +1,4 @@
-//! What the server makes of messages, well-formed or not: every malformed one gets its errno in a
+//! The server's replies to messages, well-formed or not: every malformed one gets its errno in a
 //! reply of 16 bytes, and the connection goes on.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -50,7 +50,7 @@ fn a_message_above_the_largest_size_is_refused() {
         .unwrap();
     let reply = client.receive().unwrap();
     assert_eq!((reply.id, reply.failure().unwrap()), (7, EINVAL));
-    // Where the next message begins is in the dark, so this connection is over; the next is not.
+    // Nobody can tell the start of the next message, so this connection is over; the next is not.
     client.closed().unwrap();
     goes_on(&mut daemon.attach(0).unwrap(), "another client");
 }

@@ -34,6 +34,16 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn every_file_can_be_read_in_one_sitting() {
+    let files = all_sources();
+    let long = files.iter().filter_map(|path| {
+        let lines = fs::read_to_string(path).unwrap().lines().count();
+        (lines > LONGEST).then(|| format!("{}: {lines} lines", path.display()))
+    });
+    assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
+}
+
+/// The files of all crates, tests included.
+fn all_sources() -> Vec<PathBuf> {
     let mut files = Vec::new();
     for name in CRATES {
         for folder in ["src", "tests", "benches", "examples"] {
@@ -41,11 +51,32 @@ fn every_file_can_be_read_in_one_sitting() {
         }
     }
     assert!(files.len() > 300, "the sources are elsewhere");
-    let long = files.iter().filter_map(|path| {
-        let lines = fs::read_to_string(path).unwrap().lines().count();
-        (lines > LONGEST).then(|| format!("{}: {lines} lines", path.display()))
-    });
-    assert_eq!(long.collect::<Vec<_>>(), [""; 0]);
+    files
+}
+
+/// A doc comment begins with a noun or a verb, not with a clause that has lost its head.
+#[test]
+fn no_doc_comment_begins_with_a_question() {
+    let question = |text: &str| {
+        let doc = text.strip_prefix("///").or(text.strip_prefix("//!"));
+        doc.is_some_and(|doc| {
+            ["What", "Whether", "Who", "Where", "How", "Why"]
+                .contains(&doc.split(' ').nth(1).unwrap_or_default())
+        })
+    };
+    let mut found = Vec::new();
+    for path in all_sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut before = "";
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            let begins = !before.starts_with("///") && !before.starts_with("//!");
+            if begins && question(line) {
+                found.push(format!("{}:{number}: {line}", path.display()));
+            }
+            before = line;
+        }
+    }
+    assert_eq!(found, [""; 0]);
 }
 
 /// The modules of a crate with the text of each, but for tests.

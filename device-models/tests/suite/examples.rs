@@ -180,7 +180,7 @@ fn parameters_out_of_range_are_refused_in_words() {
     );
 }
 
-/// Where a capability of the conventional list is.
+/// Returns the offset of a capability of the conventional list.
 fn capability(space: &[u8], id: u8) -> u64 {
     let mut at = space[0x34];
     while space[usize::from(at)] != id {

@@ -1,6 +1,6 @@
 //! The config space of every built-in profile as lspci sees it.
 //!
-//! What is kept of lspci's text is what its versions 3.9 to 3.15 agree on. Where lspci is not
+//! The tests keep the part of lspci's text on which its versions 3.9 to 3.15 agree. Where lspci is not
 //! installed nothing is tested here, and the test says so.
 
 use std::io::Write;
@@ -24,7 +24,7 @@ fn profile(name: &str) -> Profile {
     Profile::parse(name, text, &[]).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What `lspci -nvvv` makes of a dump, or nothing where there is no lspci.
+/// Returns the text of `lspci -nvvv` for a dump, or `None` where there is no lspci.
 fn lspci(dump: &str) -> Option<String> {
     let mut child = Command::new("lspci")
         .args(["-n", "-vvv", "-F", "/dev/stdin"])
@@ -39,7 +39,7 @@ fn lspci(dump: &str) -> Option<String> {
         .expect("lspci reads the dump");
     drop(stdin);
     let output = child.wait_with_output().expect("lspci ends");
-    // What it writes to stderr is about the host it runs on.
+    // Its stderr is about the host it runs on.
     assert!(output.status.success(), "lspci: {}", output.status);
     Some(String::from_utf8(output.stdout).expect("lspci writes text"))
 }
@@ -67,7 +67,7 @@ const STABLE: [(&str, &[&str]); 16] = [
     ("BAR ", &[]),
 ];
 
-/// What all versions of lspci agree on.
+/// Returns the part of the text that all versions of lspci agree on.
 fn stable(decoded: &str) -> String {
     let kept = decoded.lines().filter_map(|line| {
         let text = line.trim_start();

@@ -70,7 +70,7 @@ fn device_set(profile: &Profile) -> DeviceSet {
     profile.device_set(&Registry::builtin()).expect("a device")
 }
 
-/// What a step gave, outputs included.
+/// The result of a step, outputs included.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     answer: Result<u64, i32>,

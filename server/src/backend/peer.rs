@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::ratelimit::limited;
 
-/// Who is at the other end, if anybody is.
+/// The connection to the other end, if there is one.
 #[derive(Debug)]
 pub(super) struct Peer {
     end: End,

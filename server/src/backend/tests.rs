@@ -42,7 +42,7 @@ struct Port {
     to_send: VecDeque<Vec<u8>>,
 }
 
-/// Whether the link is up; room for more packets; packets and bytes that have come; the length of a
+/// Registers: 1 if the link is up; room for more packets; packets and bytes that have come; the length of a
 /// packet to send.
 const LINK: u64 = 0x00;
 const ROOM: u64 = 0x04;

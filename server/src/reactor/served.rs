@@ -60,7 +60,7 @@ pub(super) struct Served {
     backend: Option<Backend>,
     /// The back end has more to move than fitted in its last turn.
     backend_has_more: bool,
-    /// Where the peers of the back end connect.
+    /// The listener for peers of the back end.
     backend_listener: Option<Listener>,
     /// Clients by their index.
     clients: Vec<Option<Client>>,

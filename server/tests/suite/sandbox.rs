@@ -23,7 +23,7 @@ const FOLDER: &str = "SANDBOX_FOLDER";
 const DONE: i32 = 40;
 const REFUSED: i32 = 41;
 
-/// What shuts a process in.
+/// The parts of the sandbox that a process is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wall {
     Landlock,
@@ -46,7 +46,7 @@ impl Wall {
     }
 }
 
-/// What the process has when it is shut in.
+/// The files and sockets that the process has when it enters the sandbox.
 struct Scene {
     /// With a file `text`, a socket `socket` that may be removed, and a folder `states`.
     folder: PathBuf,
@@ -77,7 +77,7 @@ struct Attempt {
     make: fn(&Scene) -> io::Result<()>,
     /// The first version of Landlock that stops it.
     landlock: Option<i32>,
-    /// Whether seccomp does.
+    /// Seccomp stops it.
     seccomp: bool,
 }
 
@@ -189,7 +189,7 @@ fn what_a_server_does_not_need_is_refused() {
     }
 }
 
-/// What a control client asks for is refused, not punished.
+/// The server refuses a control client's request and goes on.
 #[test]
 fn files_are_refused_without_an_end() {
     let opened = |sandbox: Sandbox, path: PathBuf| {

@@ -76,7 +76,7 @@ fn start(client: &mut RawClient) -> Result<()> {
     client.write(0, 0x38, &[0b11, 0, 0, 0])
 }
 
-/// Whether the last job ended well.
+/// Checks that the last job ended well.
 fn check(client: &mut RawClient) -> Result<()> {
     let status = client.read(0, 0x3c, 4)?;
     ensure!(status == [2, 0, 0, 0], "the copy failed: {status:x?}");

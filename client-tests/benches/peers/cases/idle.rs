@@ -1,4 +1,4 @@
-//! What a server does while its client is silent.
+//! The work of a server while its client is silent.
 
 use std::time::Duration;
 

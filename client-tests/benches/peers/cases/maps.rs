@@ -22,7 +22,7 @@ const PAGE: u64 = 4096;
 const LEVELS: [u64; 5] = [1, 1000, 16_000, 65_535, 262_144];
 /// Times that a map is made and taken back in a round.
 const PAIRS: usize = 300;
-/// Where the maps lie: apart, so that no two are one.
+/// Addresses of the maps: apart, so that no two are one.
 const BASE: u64 = 1 << 32;
 const STRIDE: u64 = 2 * PAGE;
 
@@ -46,7 +46,7 @@ fn unmap(link: &mut Link, number: u64) -> Result<()> {
     link.receive(HEADER + payload.len())
 }
 
-/// What the floor is asked in place of both: a message with a descriptor, and one without.
+/// Sends the floor two messages in place of both: one with a descriptor, and one without.
 fn nothing(link: &mut Link, memory: &Memory) -> Result<()> {
     link.client.send(&[0; FLOOR_REQUEST], &[memory.as_fd()])?;
     link.receive(FLOOR_REPLY)?;
@@ -101,7 +101,7 @@ pub fn run(setting: &Setting, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What the system calls alone take, without which nobody knows which file a descriptor is.
+/// Measures the system calls alone, without which nobody knows which file a descriptor is.
 fn least(setting: &Setting, report: &mut Report, memory: &Memory) -> Result<()> {
     let placement = Placement::A;
     let mut contestants = [laden_floor(&["--files"])?, floor(false)?, peer()?];

@@ -1,4 +1,5 @@
-//! What work costs that a server does for each request: how near any server can come to the floor.
+//! The cost of work that a server does for each request, which shows how near any server can come to
+//! the floor.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What the socket costs by itself: one receive and one send for each request, which nobody looks at.
+//! The cost of the socket by itself: one receive and one send for each request, whose bytes nobody
+//! parses.
 //! Descriptors that come along are closed. What a server does besides can be added.
 
 use std::io::IoSliceMut;
@@ -19,7 +20,7 @@ pub const FLOOR_REQUEST: usize = 32;
 /// Bytes of its reply.
 pub const FLOOR_REPLY: usize = 48;
 
-/// How a floor differs from one that does nothing else.
+/// The additional work of a floor, beside receive and send.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Manner {
     /// Look for the next request without sleeping

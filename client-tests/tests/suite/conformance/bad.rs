@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use client_tests::raw::wire::{Bytes, command, field_u16, field_u32, flag, header};
 use tempfile::TempDir;
 
-/// What is wrong with it.
+/// The mistake of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Everything is answered with success and with what came.

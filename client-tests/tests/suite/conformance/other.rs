@@ -43,7 +43,7 @@ pub fn serve() -> Other {
                 return;
             };
             let server = Server::from_owned_fd(listener, true, irqs(), regions());
-            // What went wrong shows in what the client sees.
+            // The fault shows in the replies that the client gets.
             let _ = catch_unwind(AssertUnwindSafe(|| server.run(&mut device)));
         }
     });
@@ -116,7 +116,7 @@ impl Device {
     }
 }
 
-/// Whether a byte of config space can be written: Command, the BAR, Interrupt Line.
+/// Returns whether a byte of config space can be written: Command, the BAR, Interrupt Line.
 const fn is_writable(at: u64) -> bool {
     matches!(at, 4 | 5 | 0x10..0x14 | 0x3c)
 }

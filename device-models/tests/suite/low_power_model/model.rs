@@ -15,7 +15,7 @@ const EFAULT: i32 = 14;
 const EINVAL: i32 = 22;
 const ENOTTY: i32 = 25;
 
-/// What a request comes to: a number that stands for its reply, or an errno.
+/// The outcome of a request: a number that stands for its reply, or an errno.
 pub type Answer = Result<u64, i32>;
 
 /// The reply of a feature that keeps the eventfd.
@@ -24,7 +24,7 @@ pub const ARMED: u64 = u64::MAX;
 const MS: u64 = 1_000_000;
 const POLL: u64 = 1000 * MS;
 
-/// What the client is told beside its replies.
+/// Signals and events that the client gets beside its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Wake,
@@ -199,7 +199,7 @@ impl Model {
         (self.pme_en, self.pme_status)
     }
 
-    /// Who wants the device awake.
+    /// The users that keep the device awake.
     pub fn usage(&self) -> u32 {
         let session = if self.is_open() {
             u32::from(!self.engaged) + self.knobs.extra_open_gets

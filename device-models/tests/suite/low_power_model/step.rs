@@ -1,4 +1,4 @@
-//! What can happen to a device, and how it is chosen.
+//! The events of a device's life, and their choice at random.
 
 use pci_device_models::host::{
     AttachedFd, FaultSpan, PmDialect, PowerControl, ResumeFault, SuspendDelay, View,
@@ -9,7 +9,7 @@ use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::vfio::Operation;
 
-/// What a device is told to be.
+/// The options that a device is built with.
 #[derive(Clone, Copy, Debug)]
 pub struct Knobs {
     pub view: View,

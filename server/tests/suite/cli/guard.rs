@@ -1,4 +1,4 @@
-//! Who may connect, and what a running server has given up.
+//! The users that may connect, and the privileges that a running server has given up.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -29,7 +29,7 @@ fn serve(arguments: &[&str]) -> Daemon {
     daemon
 }
 
-/// What `/proc` says about the server.
+/// Returns the value of a field of the server's `/proc/PID/status`.
 fn status_field(daemon: &Daemon, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
     let mut lines = status.lines();

@@ -1,4 +1,5 @@
-//! What clients can make a server hold is bounded, above all before they have said who they are.
+//! The bounds of the memory and descriptors that clients can make a server hold, above all before
+//! VERSION.
 
 use std::fs;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
@@ -16,7 +17,7 @@ use super::program::{Daemon, greet, try_greet, wait_for};
 const CLIENTS: usize = 64;
 /// The largest message before VERSION: its text may have 64 KiB.
 const LARGEST: u32 = 65_592;
-/// What the buffer takes into which such a message is received.
+/// Size in bytes of the buffer into which such a message is received.
 const BUFFER: usize = 128 * 1024;
 /// Descriptors that a message may carry.
 const MESSAGE_FDS: usize = 16;

@@ -85,7 +85,7 @@ impl Daemon {
         self.folder.path().join(name)
     }
 
-    /// What it wrote so far to `stdout` or `stderr`.
+    /// Returns the text that it wrote so far to `stdout` or `stderr`.
     pub fn output(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }

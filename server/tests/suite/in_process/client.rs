@@ -182,7 +182,7 @@ impl Client {
         self.request_with(Command::DmaMap, &payload, &fds)
     }
 
-    /// Whether the server has closed the connection.
+    /// Returns whether the server has closed the connection.
     pub(super) fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
     }

@@ -79,7 +79,7 @@ fn interrupts_and_maps_are_the_functions_until_the_last_client_goes() {
     assert_eq!(status["irqs"]["bound"]["intx"], 0);
 }
 
-/// What one client's slow request must see to: the other's entry into low power is answered at
+/// One client's slow request has two effects: the other's entry into low power is answered at
 /// once, but the function stays awake until the slow request is answered.
 #[test]
 fn a_slow_request_keeps_the_function_awake_for_all() {

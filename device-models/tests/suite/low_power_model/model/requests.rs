@@ -1,4 +1,4 @@
-//! What can be asked of the device, and what comes of it.
+//! The requests to the device, and their outcomes.
 
 use pci_device_models::host::PowerControl;
 
@@ -14,7 +14,7 @@ impl Model {
         serve(self)
     }
 
-    /// What a step comes to; `None`: it makes no sense now.
+    /// Returns the outcome of a step, or `None` if it makes no sense now.
     pub fn apply(&mut self, step: Step) -> Option<Answer> {
         let answer = if self.is_open() || step == Step::Open {
             self.client(step)
