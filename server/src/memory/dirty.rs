@@ -167,18 +167,20 @@ impl Log {
         }
     }
 
-    /// Sets the bits of dirty pages. What costs time is bits, not pages: those that a bit stands for
-    /// already are passed over.
+    /// Sets the bits of dirty pages. The cost is that of the gaps between them: a run of dirty pages is one
+    /// step, as are all pages of a bit, and so is a full log.
     fn show(&self, extent: Extent, page_size: u64, bitmap: &mut [u8]) {
         let bit = |address: u64| (address - extent.first) / page_size;
+        let start = |page: u64| page << self.shift;
         let mut page = extent.first >> self.shift;
-        while let Some(dirty) = self.pages.next(page) {
-            let first = (dirty << self.shift).max(extent.first);
+        while let Some((dirty, run_end)) = self.pages.next(page) {
+            let first = start(dirty).max(extent.first);
             if first > extent.last {
                 break;
             }
-            let page_end = (dirty << self.shift) | ((1 << self.shift) - 1);
-            let last_bit = bit(page_end.min(extent.last));
+            let last_page = run_end.min(extent.last >> self.shift);
+            let end = start(last_page) | ((1 << self.shift) - 1);
+            let last_bit = bit(end.min(extent.last));
             bits::set(bitmap, bit(first), last_bit);
             let beyond = last_bit
                 .checked_add(1)

@@ -22,6 +22,8 @@ pub(super) struct Pages {
     limit: usize,
     /// More was put in than there was room for: every page is in the set.
     is_full: bool,
+    #[cfg(test)]
+    visits: std::cell::Cell<usize>,
 }
 
 impl Pages {
@@ -30,6 +32,8 @@ impl Pages {
             chunks: BTreeMap::new(),
             limit,
             is_full: false,
+            #[cfg(test)]
+            visits: std::cell::Cell::new(0),
         }
     }
 
@@ -51,37 +55,61 @@ impl Pages {
         }
     }
 
-    /// The first page in the set that is not below `page`.
-    pub(super) fn next(&self, page: u64) -> Option<u64> {
+    /// Returns the first page in the set that is not below `page`, and the last of those that follow it
+    /// without a gap, as far as one word of the set shows them.
+    pub(super) fn next(&self, page: u64) -> Option<(u64, u64)> {
         if self.is_full {
-            return Some(page);
+            return Some((page, u64::MAX));
         }
         self.chunks
             .range(page / CHUNK..)
             .find_map(|(number, chunk)| {
+                self.count_visit();
                 let low = page.saturating_sub(number * CHUNK);
                 let mut words = bits::words(low, CHUNK - 1);
                 words.find_map(|(word, mask)| {
                     let pages = chunk.get(word as usize)? & mask;
-                    let found = number * CHUNK + word * 64 + u64::from(pages.trailing_zeros());
-                    (pages != 0).then_some(found)
+                    let first = pages.trailing_zeros();
+                    // Zero bits come in from above, and one is there before the word ends or after it.
+                    let more = u64::from((pages >> (first % 64)).trailing_ones().saturating_sub(1));
+                    let found = number * CHUNK + word * 64 + u64::from(first);
+                    (pages != 0).then_some((found, found + more))
                 })
             })
     }
 
-    /// Takes the pages from `first` to `last` out, unless all are in.
+    /// Takes the pages from `first` to `last` out, unless all are in. Only chunks of these pages are
+    /// visited, however many others there are.
     pub(super) fn remove(&mut self, first: u64, last: u64) {
         let inside = first / CHUNK..=last / CHUNK;
+        let mut empty = Vec::new();
         for (number, chunk) in self.chunks.range_mut(inside) {
             change(chunk, *number, (first, last), |word, mask| *word &= !mask);
+            if chunk.iter().all(|word| *word == 0) {
+                empty.push(*number);
+            }
+            #[cfg(test)]
+            self.visits.set(self.visits.get() + 1);
         }
-        self.chunks
-            .retain(|_, chunk| chunk.iter().any(|word| *word != 0));
+        for number in empty {
+            self.chunks.remove(&number);
+        }
+    }
+
+    fn count_visit(&self) {
+        #[cfg(test)]
+        self.visits.set(self.visits.get() + 1);
     }
 
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.chunks.len()
+    }
+
+    /// Number of chunks that were visited so far.
+    #[cfg(test)]
+    pub(super) fn visits(&self) -> usize {
+        self.visits.get()
     }
 }
 

@@ -231,6 +231,41 @@ fn of_a_log_that_is_full_all_pages_are_dirty() {
     }
 }
 
+#[test]
+fn a_report_visits_only_the_chunks_of_its_range() {
+    let chunk = 4096 * 4096;
+    let mut log = started(4 * KIB, &[]);
+    for number in 0..1000 {
+        log.mark(number * chunk, 1);
+    }
+    let visits = |log: &DirtyLog| log.0.as_ref().unwrap().pages.visits();
+    for (iova, length, most) in [
+        (500 * chunk + 4096, 4096, 3),
+        (500 * chunk, 4096, 3),
+        (700 * chunk, 2 * chunk, 7),
+        (1 << 50, 4096, 1),
+    ] {
+        let before = visits(&log);
+        report(&mut log, iova, length, 4096);
+        let visited = visits(&log) - before;
+        assert!(visited <= most, "{iova:#x} + {length:#x}: {visited} chunks");
+    }
+}
+
+#[test]
+fn a_run_of_dirty_pages_is_found_a_word_at_a_time() {
+    let chunk = 4096 * 4096;
+    let mut log = started(4 * KIB, &[]);
+    log.mark(0, 4 * chunk as usize);
+    let before = log.0.as_ref().unwrap().pages.visits();
+    assert_eq!(report(&mut log, 0, 4 * chunk, 4096).len(), 4 * 4096);
+    let visited = log.0.as_ref().unwrap().pages.visits() - before;
+    assert!(
+        visited <= 4 * 64 + 5,
+        "{visited} for 64 words in each of 4 chunks"
+    );
+}
+
 /// An operation on a log. Addresses and lengths are in units of 512 bytes.
 #[derive(Clone, Debug)]
 enum Step {
