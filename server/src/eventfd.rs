@@ -1,10 +1,14 @@
 //! Eventfds that the server shares with a client. Either side may have created them.
 
+mod identity;
+
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, write};
+
+pub(crate) use identity::prepare;
 
 /// The client's descriptor is no eventfd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +54,12 @@ impl EventFd {
     /// There are no descriptors left.
     pub fn try_clone(&self) -> io::Result<OwnedFd> {
         self.0.try_clone()
+    }
+
+    /// Returns whether both are the same eventfd, as far as that can be found out: signalling one then
+    /// signals the other.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        identity::same_file(&self.0, &other.0)
     }
 
     /// Adds 1 to the counter. A counter that is full stays so: its reader has been told already.

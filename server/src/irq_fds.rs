@@ -43,6 +43,18 @@ impl IrqFds {
         *self.triggers(index) = Vec::new();
     }
 
+    /// Returns whether an eventfd for INTx that is to be set, the resample eventfd or else the trigger, is
+    /// the other one. Each interrupt would cause the next without end.
+    pub(crate) fn feeds_itself(&self, fd: &EventFd, is_resample: bool) -> bool {
+        let triggers = &self.triggers[IrqIndex::Intx as usize];
+        let other = if is_resample {
+            triggers.first().and_then(Option::as_ref)
+        } else {
+            self.resample.as_ref()
+        };
+        other.is_some_and(|other| fd.is(other))
+    }
+
     /// Signals the eventfd that is bound to the vector. Returns `false` if none is.
     pub(crate) fn signal(&mut self, index: IrqIndex, vector: u32) -> bool {
         match self.triggers(index).get(vector as usize) {

@@ -36,6 +36,7 @@ use pci_device_models::time::Time;
 use crate::clock::{Clock, system};
 use crate::connection::BufferPool;
 use crate::dma::BounceBuffer;
+use crate::eventfd;
 use crate::served::{ServedFunction, ServedSlot};
 use crate::settings::Settings;
 use crate::state_file::Places;
@@ -116,6 +117,7 @@ pub(crate) struct Reactor {
 impl Reactor {
     pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
         let now = system();
+        eventfd::prepare();
         Ok(Self {
             poll: Poll::new()?,
             events: Some(Events::with_capacity(EVENTS)),

@@ -73,6 +73,11 @@ impl Bench {
         self.daemon.socket(0)
     }
 
+    /// Socket of the other function.
+    pub fn neighbour_socket(&self) -> PathBuf {
+        self.daemon.socket(1)
+    }
+
     /// A client of the function that is for the fault.
     pub fn attach(&self) -> Result<RawClient> {
         self.daemon.attach(0)

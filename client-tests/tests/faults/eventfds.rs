@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use client_tests::os::{Event, Memory};
 use client_tests::raw::SetIrqs;
 use client_tests::raw::wire::device_feature::SET;
-use client_tests::raw::wire::set_irqs::{ACTION_TRIGGER, ACTION_UNMASK, DATA_EVENTFD};
+use client_tests::raw::wire::set_irqs::{ACTION_TRIGGER, ACTION_UNMASK, DATA_EVENTFD, DATA_NONE};
 use client_tests::raw::wire::{EINVAL, irq, region};
 use client_tests::testdev::{Driver, VECTORS, register, signals};
 use rustix::event::{EventfdFlags, eventfd};
@@ -25,6 +25,8 @@ pub fn cases() -> Vec<Case> {
         case("the client closes eventfds that are bound", closed),
         case("one eventfd is bound to every vector", shared),
         case("an eventfd counts like a semaphore", semaphore),
+        case("trigger and resampling eventfd are the same", feeds_itself),
+        case("two functions resample each other", feed_each_other),
     ];
     for (what, make) in IMPOSTORS {
         for (place, flags, index) in [
@@ -161,6 +163,74 @@ fn semaphore(bench: &Bench) -> Result<()> {
     for expected in [1, 1, 0] {
         let came = event.take()?;
         ensure!(came == expected, "{came} came instead of {expected}");
+    }
+    Ok(())
+}
+
+/// SET_IRQS that gives INTx an eventfd.
+fn intx(action: u32) -> SetIrqs<'static> {
+    SetIrqs {
+        flags: DATA_EVENTFD | action,
+        index: irq::INTX,
+        count: 1,
+        ..SetIrqs::default()
+    }
+}
+
+/// Such a pair is refused, whichever of the two is set last; with another eventfd it is not.
+fn feeds_itself(bench: &Bench) -> Result<()> {
+    let mut driver = Driver::attach(&bench.socket())?;
+    let (event, other) = (Event::new()?, Event::new()?);
+    for (first, last) in [
+        (ACTION_TRIGGER, ACTION_UNMASK),
+        (ACTION_UNMASK, ACTION_TRIGGER),
+    ] {
+        let mut set =
+            |action, event: &Event| driver.client.set_irqs(intx(action), &[event.as_fd()]);
+        set(first, &event)?.success()?;
+        let errno = set(last, &event)?.failure()?;
+        ensure!(errno == EINVAL, "errno {errno}");
+        set(last, &other)?.success()?;
+        driver.set_register(register::IRQ_TRIGGER, 0)?;
+        let (trigger, resample) = if first == ACTION_TRIGGER {
+            (&event, &other)
+        } else {
+            (&other, &event)
+        };
+        let came = signals(trigger)?;
+        ensure!(came == 1, "{came} came");
+        driver.set_register(register::IRQ_ACK, 0)?;
+        // Ends the mask that the interrupt has left.
+        resample.signal()?;
+        let disable = SetIrqs {
+            flags: DATA_NONE | ACTION_TRIGGER,
+            count: 0,
+            ..intx(0)
+        };
+        driver.client.set_irqs(disable, &[])?.success()?;
+    }
+    Ok(())
+}
+
+/// Each function's interrupt asks the other for its next one. Nobody else is kept from being served.
+fn feed_each_other(bench: &Bench) -> Result<()> {
+    let mut one = Driver::attach(&bench.socket())?;
+    let mut other = Driver::attach(&bench.neighbour_socket())?;
+    let (to_one, to_other) = (Event::new()?, Event::new()?);
+    for (driver, trigger, resample) in [
+        (&mut one, &to_other, &to_one),
+        (&mut other, &to_one, &to_other),
+    ] {
+        for (action, event) in [(ACTION_TRIGGER, trigger), (ACTION_UNMASK, resample)] {
+            let reply = driver.client.set_irqs(intx(action), &[event.as_fd()])?;
+            reply.success()?;
+        }
+        driver.set_register(register::IRQ_TRIGGER, 0)?;
+    }
+    let mut control = bench.control()?;
+    for _ in 0..500 {
+        other.client.read(region::CONFIG, 0, 4)?;
+        control.command(&["status"])?;
     }
     Ok(())
 }

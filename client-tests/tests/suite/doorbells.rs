@@ -7,6 +7,7 @@ use client_tests::daemon::{Daemon, Spec};
 use client_tests::os::{self, Event};
 use client_tests::raw::wire::{Bytes, command, field_u32, field_u64, flag, irq, region, set_irqs};
 use client_tests::raw::{Message, PATIENCE, RawClient, SetIrqs};
+use client_tests::testdev::MSIX;
 
 /// The test function's registers: one that holds what is written to it, and one that fires an
 /// interrupt.
@@ -258,6 +259,41 @@ fn a_function_outside_d0_is_not_written() {
     assert_eq!(client.read(0, SCRATCH, 4).unwrap(), [0; 4]);
     let violations = control.command(&["violations"]).unwrap();
     assert_eq!(violations["counts"]["decode-off"], 1, "{violations}");
+}
+
+/// A doorbell whose write raises the interrupt that rings it again.
+#[test]
+fn a_doorbell_that_rings_itself_keeps_nobody_waiting() {
+    let spec = Spec::named("testdev").unwrap();
+    let daemon = Daemon::start(&[spec.clone().set(&DOORBELLS), spec]).unwrap();
+    let (mut client, mut neighbour) = (attach(&daemon, 16), daemon.attach(1).unwrap());
+    let mut control = daemon.control(0).unwrap();
+    client.write(region::CONFIG, 4, &[6, 0]).unwrap();
+    let config = client.read(region::CONFIG, 0, 0x100).unwrap();
+    let mut msix = usize::from(config[0x34]);
+    while config[msix] != MSIX {
+        msix = usize::from(config[msix + 1]);
+    }
+    let enable = [config[msix + 2], config[msix + 3] | 0x80];
+    client
+        .write(region::CONFIG, msix as u64 + 2, &enable)
+        .unwrap();
+    let bell = doorbells(&mut client).pop().unwrap();
+    let request = SetIrqs {
+        flags: set_irqs::DATA_EVENTFD | set_irqs::ACTION_TRIGGER,
+        index: irq::MSIX,
+        count: 1,
+        ..SetIrqs::default()
+    };
+    let bound = client.set_irqs(request, &[bell.as_fd()]).unwrap();
+    bound.success().unwrap();
+    bell.signal().unwrap();
+    while answered(&mut control) < 100 {}
+    for _ in 0..500 {
+        neighbour.read(region::CONFIG, 0, 4).unwrap();
+        client.read(region::CONFIG, 0, 4).unwrap();
+        answered(&mut control);
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) enum RequestError {
     },
     #[error("there is no migration in the vfio-pci view")]
     NoMigration,
+    #[error("trigger and resample eventfd of INTx are the same; use two eventfds")]
+    FeedsItself,
     #[error("the resample eventfd cannot be watched: {0}")]
     Watch(std::io::Error),
     #[error("there is no descriptor left for the client: {0}")]
@@ -65,6 +67,7 @@ impl RequestError {
             }
             Self::TooManyDescriptors(_)
             | Self::EventFd(_)
+            | Self::FeedsItself
             | Self::UnknownCommand(_)
             | Self::NotServed(_)
             | Self::NoDescriptors(_)

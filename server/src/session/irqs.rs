@@ -22,8 +22,18 @@ pub(super) fn set(
         .into_iter()
         .map(EventFd::new)
         .collect::<Result<_, NotAnEventFd>>()?;
+    let index = IrqIndex::from_number(request.index);
+    if index == Some(IrqIndex::Intx)
+        && request.action != Action::Mask
+        && let Some(fd) = eventfds.first()
+    {
+        let is_resample = request.action == Action::Unmask;
+        if cx.outputs.irqs.feeds_itself(fd, is_resample) {
+            return Err(RequestError::FeedsItself);
+        }
+    }
     cx.device.set_irqs(cx.now, &request, eventfds.len())?;
-    if let Some(index) = IrqIndex::from_number(request.index) {
+    if let Some(index) = index {
         keep(cx, &request, index, eventfds)?;
     }
     Ok(())
