@@ -14,7 +14,7 @@ pub use pci_device_models::profile::ClientMemory;
 pub(crate) use dirty::{DirtyLog, LogError};
 pub(crate) use table::{DmaTable, MapError, Reach, offset};
 
-/// A client that is asked for memory which no file stands for.
+/// A client that makes maps, and is asked for memory which no file stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     /// Its number, which no other client of the function has or had.

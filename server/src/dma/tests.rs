@@ -199,6 +199,40 @@ fn what_reaches_over_the_end_of_all_maps_is_an_error() {
     assert_eq!(client.transfer(&mut queue(), write), unmapped);
 }
 
+/// A transfer that has moved a slice of memory whose client then goes.
+#[test]
+fn a_transfer_in_flight_ends_with_the_maps_of_a_client_that_goes() {
+    let (len, to) = (2 * SLICE as u32, 2 * SLICE as u64);
+    for op in [
+        DmaOp::Read { address: 0, len },
+        DmaOp::Copy { from: 0, to, len },
+    ] {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 * to).unwrap();
+        let mut table = DmaTable::new(ClientMemory::FileIo, 1);
+        let owner = Owner {
+            client: 7,
+            max_transfer: 4096,
+        };
+        let request = dma_map::Request {
+            flags: DmaMapFlags::READ | DmaMapFlags::WRITE,
+            offset: 0,
+            address: 0,
+            size: 2 * to,
+        };
+        table.map(&request, Some(file.into()), owner).unwrap();
+        let (mut queue, mut bounce) = (queue(), BounceBuffer::default());
+        let progress = &mut queue.progress;
+        progress.slice(&op, &mut table, &mut bounce).unwrap();
+        table.remove_client(owner.client);
+        let mut ended = Ok(());
+        while ended.is_ok() && progress.done < len as usize {
+            ended = progress.slice(&op, &mut table, &mut bounce);
+        }
+        assert!(matches!(ended, Err(DmaError::Unmapped { .. })), "{op:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 

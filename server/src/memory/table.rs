@@ -53,6 +53,8 @@ struct Map {
     first: u64,
     last: u64,
     rights: Rights,
+    /// Number of the client that made it.
+    client: u64,
     backing: Backing,
 }
 
@@ -142,8 +144,8 @@ impl DmaTable {
         self.maps.len()
     }
 
-    /// Adds a map, whose range is known not to be empty nor to wrap around. Without a file, `owner`
-    /// is asked for its memory.
+    /// Adds a map of `owner`, whose range is known not to be empty nor to wrap around. Without a file, the
+    /// owner is asked for its memory.
     pub(crate) fn map(
         &mut self,
         request: &dma_map::Request,
@@ -188,6 +190,7 @@ impl DmaTable {
             first: address,
             last,
             rights,
+            client: owner.client,
             backing,
         };
         self.maps.insert(address, map);
@@ -225,6 +228,19 @@ impl DmaTable {
             }
         }
         Ok(())
+    }
+
+    /// Removes the maps of a client that is gone.
+    pub(crate) fn remove_client(&mut self, client: u64) {
+        (self.last_read, self.last_written) = (None, None);
+        let files = &mut self.files;
+        self.maps.retain(|_, map| {
+            let stays = map.client != client;
+            if !stays && let Backing::File(range) = map.backing {
+                files.release(range.file);
+            }
+            stays
+        });
     }
 
     fn check_uncut(&self, address: u64, last: u64, size: u64) -> Result<(), MapError> {

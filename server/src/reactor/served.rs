@@ -1,8 +1,9 @@
 //! A served function: its clients, and what it still has to do.
 //!
-//! Interrupts, the wake-up eventfd and DMA maps are the function's as long as anybody has it open,
-//! whichever client they came from: to the kernel these are a device's and its container's, however
-//! many have opened it. What is a client's own is its conversation and the replies it waits for.
+//! Interrupts and the wake-up eventfd are the function's as long as anybody has it open, whichever
+//! client they came from: to the kernel these are a device's, however many have opened it. What is a
+//! client's own is its conversation, the replies it waits for, and the DMA maps that it made. The device
+//! uses the maps of all, and those of a client end with it.
 //!
 //! The device is its slot's, which hands it over as a [`Seat`] for each call. What is told the time
 //! from outside is told the server's; in here it is the slot's own, which stands still while a
@@ -367,7 +368,8 @@ impl Served {
         let Some(client) = self.clients.get_mut(index).and_then(Option::take) else {
             return;
         };
-        self.outputs.dma.client_gone(client.number());
+        let number = client.number();
+        self.outputs.dma.client_gone(number);
         client.end(registry);
         limited!(info, function = self.name, "client gone");
         if self.clients.iter().all(Option::is_none) {
@@ -378,6 +380,9 @@ impl Served {
                 now,
             });
         } else {
+            self.memory.remove_client(number);
+            self.outputs.dma.unmapped(&mut self.memory);
+            self.stats.dma_maps = self.memory.len() as u64;
             self.migration.rest_as_is_meant(&mut self.outputs);
         }
         seat.device.client_gone(now);

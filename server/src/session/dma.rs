@@ -2,7 +2,7 @@
 //!
 //! All clients of a function share one table of maps, as all openers of a device share a container in
 //! the kernel. Two clients of a function must therefore agree on addresses, and each can remove maps of
-//! the other.
+//! the other. The maps of a client that disconnects go with it, and no others do.
 //!
 //! Transfers run between messages and look their maps up for every piece. So no transfer accesses the
 //! memory any more when the reply to DMA_UNMAP is sent. The server drops outstanding commands to a

@@ -137,6 +137,27 @@ fn an_unmap_takes_what_is_inside_and_never_cuts() {
 }
 
 #[test]
+fn a_client_that_goes_takes_its_maps_along_and_no_others() {
+    let (file, own) = (memfd(8), memfd(8));
+    let other = Owner { client: 2, ..OWNER };
+    let mut table = table();
+    table.map(&request(0, 1), share(&file), OWNER).unwrap();
+    table.map(&request(1, 1), share(&file), other).unwrap();
+    table.map(&request(2, 1), None, other).unwrap();
+    table.map(&request(3, 1), share(&own), other).unwrap();
+    table.map(&request(4, 1), None, OWNER).unwrap();
+    let mut data = [0; 2 * PAGE_SIZE as usize];
+    assert_eq!(table.read(0, &mut data), Ok(Reach::All));
+    table.remove_client(other.client);
+    assert_eq!((table.len(), table.open_files()), (2, 1));
+    let address = PAGE_SIZE;
+    let gone = Err(DmaError::Unmapped { address });
+    assert_eq!(table.read(0, &mut data), gone, "what is left is read");
+    assert_eq!(table.write(address, &[1]), gone);
+    assert_eq!(table.owner(4 * PAGE_SIZE), Some(OWNER));
+}
+
+#[test]
 fn maps_reach_to_the_last_address() {
     let file = memfd(1);
     let mut table = table();

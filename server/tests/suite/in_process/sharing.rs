@@ -55,7 +55,7 @@ fn a_client_that_cannot_open_the_device_is_turned_away() {
 }
 
 #[test]
-fn interrupts_and_maps_are_the_functions_until_the_last_client_goes() {
+fn interrupts_are_the_functions_and_maps_their_clients() {
     let server = Running::testdev(&["host.max-clients=2"]);
     let mut control = server.control();
     let (mut a, mut b) = (server.client(), server.client());
@@ -65,6 +65,8 @@ fn interrupts_and_maps_are_the_functions_until_the_last_client_goes() {
     file.set_len(0x1000).unwrap();
     a.map(0x1000, 0x1000, 0, Some(&file)).unwrap();
     assert_eq!(b.map(0x1000, 0x1000, 0, Some(&file)), Err(EEXIST));
+    b.map(0x2000, 0x1000, 0, Some(&file)).unwrap();
+    assert_eq!(control.status("connection")["dma_maps"], 2);
     drop(a);
     wait_for_opens(&mut control, 1);
     b.enable();
@@ -72,6 +74,7 @@ fn interrupts_and_maps_are_the_functions_until_the_last_client_goes() {
     control.line();
     assert_eq!(super::interrupts::wait(&trigger), 1);
     assert_eq!(control.status("connection")["dma_maps"], 1);
+    b.map(0x1000, 0x1000, 0, Some(&file)).unwrap();
     drop(b);
     wait_for_opens(&mut control, 0);
     let status = control.ask("status");
