@@ -146,9 +146,7 @@ pub struct Opened {
     pub backend: Option<Backend>,
     /// The path of a new pseudo-terminal.
     pub terminal: Option<PathBuf>,
-    /// The folder from which the server removes a socket or a link when it ends.
-    pub folder: Option<PathBuf>,
-    /// Removes the socket's file when it is dropped.
+    /// Removes the file of a socket or the link to a terminal when it is dropped.
     pub file: Option<SocketFile>,
 }
 
@@ -162,20 +160,13 @@ pub fn open(kind: BackendKind, place: &BackendPlace, access: Access) -> Result<O
         place: place.clone(),
         source,
     };
-    let mut opened = Opened {
-        folder: match place {
-            BackendPlace::Pty(Some(path)) | BackendPlace::Unix(path) => {
-                path.parent().map(Path::to_owned)
-            }
-            _ => None,
-        },
-        ..Opened::default()
-    };
+    let mut opened = Opened::default();
     let backend: Backend = match (kind, place) {
         (BackendKind::Serial, BackendPlace::None) => return Ok(opened),
         (BackendKind::Serial, BackendPlace::Pty(link)) => {
-            let (backend, terminal) = SerialBackend::pty(link.clone()).map_err(system)?;
+            let (mut backend, terminal) = SerialBackend::pty(link.clone()).map_err(system)?;
             opened.terminal = Some(terminal);
+            opened.file = backend.take_link();
             backend.into()
         }
         (BackendKind::Serial, BackendPlace::File(path)) => {

@@ -9,10 +9,10 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 use pci_device_models::function::{Area, BarMemory, Mappable, MappableBar, PrivateMemory};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, fstat, memfd_create};
 
 use crate::ratelimit::limited;
 
@@ -104,9 +104,7 @@ impl SharedMemory {
 
     /// Returns whether the file reads zero everywhere because it was never touched.
     fn file_is_blank(&self) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|metadata| metadata.blocks() == 0)
+        fstat(&self.file).is_ok_and(|stat| stat.st_blocks == 0)
     }
 
     fn show(&mut self) -> io::Result<()> {

@@ -6,9 +6,13 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fs::{CWD, readlinkat_raw};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, write};
 
 pub(crate) use identity::prepare;
+
+/// Name that the kernel gives every eventfd.
+const EVENTFD_NAME: &[u8] = b"anon_inode:[eventfd]";
 
 /// The client's descriptor is no eventfd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +37,11 @@ impl EventFd {
     /// [`NotAnEventFd`]; the descriptor is closed.
     pub fn new(fd: OwnedFd) -> Result<Self, NotAnEventFd> {
         let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        match std::fs::read_link(link) {
-            Ok(name) if name.as_os_str() != "anon_inode:[eventfd]" => Err(NotAnEventFd),
+        // One byte more than the name of an eventfd, so that a longer name is a different one. The
+        // sandbox refuses to read more of a link.
+        let mut name = [0; EVENTFD_NAME.len() + 1];
+        match readlinkat_raw(CWD, link, &mut name) {
+            Ok(len) if name.get(..len) != Some(EVENTFD_NAME) => Err(NotAnEventFd),
             Ok(_) | Err(_) => Ok(Self(fd)),
         }
     }

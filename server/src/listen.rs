@@ -32,6 +32,8 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use thiserror::Error;
 
+#[cfg(feature = "sandbox")]
+pub(crate) use file::Identity;
 pub use file::{Access, SocketFile};
 
 use crate::endpoint::Endpoint;
@@ -56,6 +58,15 @@ pub enum ListenError {
     /// The path is not a socket.
     #[error("{} exists and is not a socket; remove it or choose another path", path.display())]
     NoSocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another process has put something else in the place of the socket.
+    #[error(
+        "{} was replaced while it was bound; choose a folder in which only the server's user can write",
+        path.display()
+    )]
+    Replaced {
         /// The path.
         path: PathBuf,
     },

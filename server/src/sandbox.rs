@@ -1,6 +1,7 @@
 //! The sandbox: a server gives up new privileges, files, sockets and processes before it serves.
 //!
-//! It has two independent parts, so that a hole in one is not a way out:
+//! The capabilities of root go first. Then it has two independent parts, so that a hole in one is not a
+//! way out:
 //!
 //! | part | restricts | available on |
 //! |---|---|---|
@@ -8,7 +9,7 @@
 //! | seccomp | system calls | every kernel; see [`Seccomp`] for the default |
 //!
 //! It does not affect files, sockets and memory that are open already or that clients pass later. A
-//! server needs no others.
+//! server needs no others. The files of its sockets are removed by a helper process, the [`Remover`].
 //!
 //! ```
 //! use dormouse::sandbox::{Sandbox, Seccomp};
@@ -24,17 +25,21 @@
 //! # Ok::<(), dormouse::sandbox::SandboxError>(())
 //! ```
 
+mod capabilities;
 mod landlock;
+mod remover;
 mod seccomp;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use rustix::thread::set_no_new_privs;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::thread::{CapabilitySet, set_no_new_privs};
 use rustix::time::{ClockId, clock_gettime};
 
 pub use self::landlock::LandlockLevel;
+pub use self::remover::Remover;
 pub use self::seccomp::Seccomp;
 
 /// An error of entering the sandbox. The server must not continue without the sandbox.
@@ -52,6 +57,19 @@ pub enum SandboxError {
         /// Error of the system.
         reason: String,
     },
+    /// A folder for saved states cannot be written without the capabilities of root.
+    #[error(
+        "{}: only root's capabilities give access to this folder, and the server gives them up; \
+         change the folder's owner or mode, or start the server as its owner",
+        path.display()
+    )]
+    Capability {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The process that removes the files of sockets cannot be started.
+    #[error("the helper process that removes the sockets' files cannot be started: {0}")]
+    Helper(#[source] io::Error),
     /// The kernel has Landlock, but does not take the rules.
     #[error("Landlock cannot be set up: {0}; --landlock off does without")]
     Landlock(String),
@@ -68,8 +86,6 @@ pub struct Sandbox {
     pub landlock: bool,
     /// Effect of system calls that are not on the server's list.
     pub seccomp: Seccomp,
-    /// Folders with sockets that the server removes at its end.
-    pub socket_folders: Vec<PathBuf>,
     /// Folders in which files may be read and written: those for saved states.
     pub state_folders: Vec<PathBuf>,
 }
@@ -80,7 +96,6 @@ impl Default for Sandbox {
         Self {
             landlock: true,
             seccomp: Seccomp::default(),
-            socket_folders: Vec::new(),
             state_folders: Vec::new(),
         }
     }
@@ -113,6 +128,7 @@ impl Sandbox {
         // The first look at this clock has a library find its way about the process.
         let _ = clock_gettime(ClockId::MonotonicCoarse);
         set_no_new_privs(true).map_err(|errno| SandboxError::Privileges(errno.into()))?;
+        self.drop_capabilities()?;
         let landlock = if self.landlock {
             landlock::restrict(self)?
         } else {
@@ -126,5 +142,21 @@ impl Sandbox {
             landlock,
             seccomp: self.seccomp,
         })
+    }
+
+    /// Gives up all capabilities. What follows needs none.
+    fn drop_capabilities(&self) -> Result<(), SandboxError> {
+        let can_write = |folder: &&PathBuf| {
+            let rights = Access::WRITE_OK | Access::EXEC_OK;
+            accessat(CWD, folder.as_path(), rights, AtFlags::EACCESS).is_ok()
+        };
+        let writable: Vec<&PathBuf> = self.state_folders.iter().filter(can_write).collect();
+        capabilities::drop_all_but(CapabilitySet::empty()).map_err(SandboxError::Privileges)?;
+        match writable.into_iter().find(|folder| !can_write(folder)) {
+            Some(folder) => Err(SandboxError::Capability {
+                path: folder.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 }

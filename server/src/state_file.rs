@@ -17,17 +17,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+mod place;
+
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
-use rustix::fs::OFlags;
 use thiserror::Error;
+
+use place::FindError;
+pub use place::Places;
 
 /// An error of saving a device to a file or restoring it from one.
 #[derive(Debug, Error)]
@@ -57,7 +58,7 @@ pub enum StateFileError {
         /// Cause.
         reason: serde_json::Error,
     },
-    /// The file is outside the folders that the server may use.
+    /// The file is outside the folders that the server may use, or its path has a `..`.
     #[error(
         "{}: this server saves and restores {}; start it with --state-dir and the folder",
         path.display(),
@@ -84,48 +85,7 @@ fn listed(folders: &[PathBuf]) -> String {
         return "no files".to_owned();
     }
     let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
-    format!("files in {} only", folders.join(", "))
-}
-
-/// Places in which control clients may have files written and read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Places {
-    /// All places that the server itself can reach.
-    #[default]
-    Anywhere,
-    /// These folders and their subfolders, as absolute paths without symbolic links.
-    In(Vec<PathBuf>),
-}
-
-impl Places {
-    /// Checks that `file` lies in one of the places.
-    ///
-    /// # Errors
-    /// Returns [`StateFileError::Elsewhere`] if it does not.
-    pub fn check(&self, file: &Path) -> Result<(), StateFileError> {
-        let Self::In(folders) = self else {
-            return Ok(());
-        };
-        let parent = match file.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => file,
-        };
-        // Without folders there is nothing to resolve, and the sandbox forbids it.
-        let inside = !folders.is_empty()
-            && match parent.canonicalize() {
-                Ok(parent) => folders.iter().any(|folder| parent.starts_with(folder)),
-                // Opening the file fails for the same reason, which the reply then tells.
-                Err(_) => true,
-            };
-        if inside {
-            return Ok(());
-        }
-        Err(StateFileError::Elsewhere {
-            path: file.to_owned(),
-            folders: folders.clone(),
-        })
-    }
+    format!("files in {} only, named without '..'", folders.join(", "))
 }
 
 /// Saves the device. Replaces an existing file; the file gets its name once it is complete.
@@ -133,17 +93,34 @@ impl Places {
 /// # Errors
 /// Returns [`StateFileError::Write`].
 pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
+    save_in(&Places::Anywhere, device, now, path)
+}
+
+/// Saves the device to a file in one of `places`.
+///
+/// # Errors
+/// Returns [`StateFileError::Elsewhere`] or [`StateFileError::Write`].
+pub(crate) fn save_in(
+    places: &Places,
+    device: DeviceRef<'_>,
+    now: Time,
+    path: &Path,
+) -> Result<(), StateFileError> {
+    let failed = |reason| StateFileError::Write {
+        path: path.to_owned(),
+        reason,
+    };
+    let place = places.find(path).map_err(|error| match error {
+        FindError::Elsewhere(error) => error,
+        FindError::Folder(reason) => failed(reason),
+    })?;
     let text = format!("{:#}\n", device.save(now));
-    let mut beside = OsString::from(path);
-    beside.push(".part");
-    fs::write(&beside, text)
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(|reason| {
-            // Removes the partial file, if there is one.
-            fs::remove_file(&beside).ok();
-            let path = path.to_owned();
-            StateFileError::Write { path, reason }
-        })
+    let write = || {
+        let mut new = place.replace()?;
+        new.file.write_all(text.as_bytes())?;
+        new.commit()
+    };
+    write().map_err(failed)
 }
 
 /// Restores the device.
@@ -151,34 +128,40 @@ pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFi
 /// # Errors
 /// Fails if the file cannot be read or does not fit; the device is then unchanged.
 pub fn restore(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
-    let file = || path.to_owned();
-    let text = read(path).map_err(|reason| StateFileError::Read {
-        path: file(),
+    restore_from(&Places::Anywhere, device, now, path)
+}
+
+/// Restores the device from a file in one of `places`.
+///
+/// # Errors
+/// As [`restore`], and returns [`StateFileError::Elsewhere`].
+pub(crate) fn restore_from(
+    places: &Places,
+    device: &mut DeviceMut<'_>,
+    now: Time,
+    path: &Path,
+) -> Result<(), StateFileError> {
+    let failed = |reason| StateFileError::Read {
+        path: path.to_owned(),
         reason,
+    };
+    let place = places.find(path).map_err(|error| match error {
+        FindError::Elsewhere(error) => error,
+        FindError::Folder(reason) => failed(reason),
     })?;
+    let mut text = Vec::new();
+    place
+        .open()
+        .and_then(|mut file| file.read_to_end(&mut text))
+        .map_err(failed)?;
     let tree = serde_json::from_slice(&text).map_err(|reason| StateFileError::Malformed {
-        path: file(),
+        path: path.to_owned(),
         reason,
     })?;
     device
         .restore(now, &tree)
         .map_err(|reason| StateFileError::Restore {
-            path: file(),
+            path: path.to_owned(),
             reason,
         })
-}
-
-/// Reads a regular file. A device or FIFO may have no end, or block the open.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
 }

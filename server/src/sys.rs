@@ -1,11 +1,14 @@
-//! The one module with unsafe code: mappings of client memory, descriptors known by number only, and
-//! a parameter of the C library.
+//! The one module with unsafe code: mappings of client memory, descriptors known by number only, a
+//! parameter of the C library, and a forked process.
 //!
 //! Memory that another process can change at any time must never be seen through a reference, so a
 //! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. A file that
 //! shrinks would kill the process when it touches the lost pages; callers therefore map only files that
 //! are sealed against shrinking (`F_SEAL_SHRINK`).
 #![allow(unsafe_code)]
+
+#[cfg(feature = "sandbox")]
+mod process;
 
 use std::ffi::c_void;
 use std::io;
@@ -14,6 +17,9 @@ use std::ptr::NonNull;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+#[cfg(feature = "sandbox")]
+pub(crate) use process::{block_signals, close_all_but, fork};
 
 /// A descriptor of its own for what an inherited descriptor number stands for, as with `--fd N`. The
 /// number stays open beside it.

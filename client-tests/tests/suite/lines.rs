@@ -10,6 +10,7 @@ use std::time::Instant;
 use client_tests::raw::wire::region;
 use client_tests::raw::{PATIENCE, RawClient};
 use dormouse::backend::SerialBackend;
+use dormouse::listen::SocketFile;
 use dormouse::sandbox::Sandbox;
 use dormouse::{Endpoint, Handle, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
@@ -35,6 +36,8 @@ struct Port {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
     folder: TempDir,
+    /// The link to a terminal, which the server may not remove.
+    link: Option<SocketFile>,
 }
 
 impl Port {
@@ -45,16 +48,16 @@ impl Port {
         let profile = Profile::parse("serial", text, &[]).unwrap();
         let mut server = Server::new(Settings::default()).unwrap();
         let endpoint = Endpoint::Listener(UnixListener::bind(&socket).unwrap());
-        let function = ServedFunction::new("serial", endpoint).with_backend(backend(&folder));
+        let mut line = backend(&folder);
+        let link = line.take_link();
+        let function = ServedFunction::new("serial", endpoint).with_backend(line);
         let devices = profile.device_set(&Registry::builtin()).unwrap();
         server
             .add(ServedSlot::new(devices).with_function(function))
             .unwrap();
         let handle = server.handle();
-        let mut sandbox = Sandbox::default();
-        sandbox.socket_folders = vec![folder.path().to_owned()];
         let thread = std::thread::spawn(move || {
-            sandbox.enter().unwrap();
+            Sandbox::default().enter().unwrap();
             server.run().unwrap();
         });
         let mut driver = RawClient::attach(&socket).unwrap();
@@ -64,6 +67,7 @@ impl Port {
             handle,
             thread: Some(thread),
             folder,
+            link,
         };
         port.put(FCR, 0x01);
         port.put(MCR, 0x03);
@@ -127,6 +131,7 @@ impl Drop for Port {
         let ended = self.thread.take().map(JoinHandle::join);
         if !std::thread::panicking() {
             ended.unwrap().unwrap();
+            self.link = None;
             let link = self.folder.path().join("terminal");
             assert!(fs::symlink_metadata(link).is_err(), "the link is gone");
         }

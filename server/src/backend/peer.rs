@@ -1,16 +1,15 @@
 //! The other end of a back end that is a stream: a socket, a pseudo-terminal, a file.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::listen::SocketFile;
 use crate::ratelimit::limited;
 
 /// The connection to the other end, if there is one.
@@ -28,7 +27,8 @@ pub(super) enum End {
     /// The terminal is kept open, so that its users can come and go.
     Pty {
         _terminal: OwnedFd,
-        link: Option<PathBuf>,
+        /// Removed when it is dropped.
+        link: Option<SocketFile>,
     },
     /// Nothing is read from it.
     File,
@@ -46,6 +46,13 @@ impl Peer {
             writable: true,
             end,
             fd,
+        }
+    }
+
+    pub(super) fn take_link(&mut self) -> Option<SocketFile> {
+        match &mut self.end {
+            End::Pty { link, .. } => link.take(),
+            _ => None,
         }
     }
 
@@ -136,17 +143,6 @@ impl Peer {
             limited!(warn, %error, "the peer of a back end is lost");
         }
         self.fd = None;
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        if let End::Pty {
-            link: Some(link), ..
-        } = &self.end
-        {
-            let _ = fs::remove_file(link);
-        }
     }
 }
 

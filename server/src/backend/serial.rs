@@ -19,6 +19,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::Drive;
 use super::peer::{End, Peer};
+use crate::listen::SocketFile;
 
 /// Bytes that are on their way at once in one direction.
 const PIECE: usize = 4096;
@@ -68,9 +69,15 @@ impl SerialBackend {
         }
         let end = End::Pty {
             _terminal: terminal,
-            link,
+            link: link.map(SocketFile::of_link).transpose()?,
         };
         Ok((Self::new(Peer::new(end, Some(master))), path))
+    }
+
+    /// Returns the symbolic link to the terminal. Dropping it removes the link, which dropping the back end
+    /// does otherwise.
+    pub fn take_link(&mut self) -> Option<SocketFile> {
+        self.peer.take_link()
     }
 
     /// Appends what the device sends to a file, which is made if need be. Nothing comes back.

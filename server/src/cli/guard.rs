@@ -9,6 +9,7 @@ use crate::state_file::Places;
 use clap::{Args, value_parser};
 
 use super::failure::Failure;
+use super::paths;
 
 #[derive(Debug, Default, Args)]
 pub struct GuardArguments {
@@ -53,12 +54,11 @@ pub struct GuardArguments {
 }
 
 impl GuardArguments {
-    /// Returns the sandbox that the options describe. The server removes its sockets in
-    /// `socket_folders` when it ends.
+    /// Returns the sandbox that the options describe.
     ///
     /// # Errors
     /// Fails if a folder of `--state-dir` does not exist.
-    pub fn sandbox(&self, socket_folders: Vec<PathBuf>) -> Result<Sandbox, Failure> {
+    pub fn sandbox(&self) -> Result<Sandbox, Failure> {
         let defaults = Sandbox::default();
         let canonical = |folder: &PathBuf| {
             folder.canonicalize().map_err(|error| {
@@ -69,9 +69,20 @@ impl GuardArguments {
         Ok(Sandbox {
             landlock: self.landlock.map_or(defaults.landlock, Switch::is_on),
             seccomp: self.seccomp.unwrap_or(defaults.seccomp),
-            socket_folders,
             state_folders: state_folders.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Returns the folders of `--state-dir` by both of their names: resolved, and as given.
+    fn state_places(&self, sandbox: &Sandbox) -> Vec<PathBuf> {
+        let mut places = sandbox.state_folders.clone();
+        let given = self.state_dir.iter().map(|folder| paths::absolute(folder));
+        for folder in given {
+            if !places.contains(&folder) {
+                places.push(folder);
+            }
+        }
+        places
     }
 
     /// Adds the limits to `settings`. `private`: only the owner has access to every socket.
@@ -91,7 +102,7 @@ impl GuardArguments {
             state_places: if anywhere {
                 Places::Anywhere
             } else {
-                Places::In(sandbox.state_folders.clone())
+                Places::In(self.state_places(sandbox))
             },
             ..settings
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::backend::{Backend, Opened};
 use crate::endpoint::Endpoint;
 use crate::listen::{self, Access, SocketFile};
+use crate::sandbox::Remover;
 use crate::served::{ServedFunction, ServedSlot};
 use crate::server::Server;
 use crate::state_file;
@@ -26,11 +27,12 @@ use manager::Manager;
 use plan::{Place, Plan, PlannedFunction};
 
 pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failure> {
+    signals::survive_file_limit().context("installing signal handlers")?;
     // Validates every profile before it creates any socket.
     let Plan {
         settings,
         access,
-        mut sandbox,
+        sandbox,
         mut functions,
     } = Plan::new(arguments, manager::passed_sockets()?, registry)?;
     for function in &mut functions {
@@ -53,8 +55,10 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
         .iter()
         .map(|function| backend::open(function, access))
         .collect::<Result<Vec<Opened>, _>>()?;
-    let folders = opened.iter_mut().filter_map(|opened| opened.folder.take());
-    sandbox.socket_folders.extend(folders);
+    let mut files = std::mem::take(&mut sockets.files);
+    files.extend(opened.iter_mut().filter_map(|opened| opened.file.take()));
+    // Before the server, so that the sockets are closed when their files go.
+    let _remover = Remover::start(files, &sandbox)?;
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
@@ -70,10 +74,9 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
     info!(sandbox = %enforced, "entered the sandbox");
-    manager.tell(b"READY=1");
-    let result = server.run();
-    manager.tell(b"STOPPING=1");
-    Ok(result?)
+    // A datagram socket reaches others than the service manager, so it goes before the first client comes.
+    manager.tell_ready();
+    Ok(server.run()?)
 }
 
 /// Raises the soft limit of descriptors to the hard limit. The soft limit is low by default for the
@@ -92,8 +95,8 @@ fn raise_descriptor_limit() {
 /// The open sockets of all functions.
 struct Sockets {
     of_functions: Vec<FunctionSockets>,
-    /// Removes the files of bound sockets when the server has ended.
-    _files: Vec<SocketFile>,
+    /// Files of bound sockets.
+    files: Vec<SocketFile>,
 }
 
 /// The sockets of one function.
@@ -141,7 +144,7 @@ impl Sockets {
         }
         Ok(Self {
             of_functions,
-            _files: files,
+            files,
         })
     }
 }

@@ -43,8 +43,7 @@ pub struct Save {
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        cx.state_places.check(file)?;
-        state_file::save(cx.device.as_ref(), cx.now, file)?;
+        state_file::save_in(cx.state_places, cx.device.as_ref(), cx.now, file)?;
         Ok(if self.shutdown {
             Done::then(ControlAction::Shutdown)
         } else {
@@ -66,12 +65,11 @@ pub struct Restore {
 impl Restore {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        cx.state_places.check(file)?;
         let connected = cx.device.as_ref().connected();
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore(&mut cx.device, cx.now, file)?;
+        state_file::restore_from(cx.state_places, &mut cx.device, cx.now, file)?;
         Ok(Done::silently())
     }
 }

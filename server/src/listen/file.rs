@@ -1,14 +1,23 @@
 //! The file of a bound socket, from its creation to its removal.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+#[cfg(feature = "sandbox")]
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, Stat, chmod, chownat, fchmod, flock,
+    fstat, lstat, open,
+};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::geteuid;
 
 use super::ListenError;
 
@@ -16,6 +25,11 @@ use super::ListenError;
 pub(super) const MAX_PATH: usize = 107;
 
 const BACKLOG: i32 = 16;
+
+/// The most looks at a lock that is held although no process listens: the helper of a server that was
+/// killed holds it until it has removed the files.
+const ENDING: u32 = 100;
+const ENDING_STEP: Duration = Duration::from_millis(10);
 
 /// Access rights of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,27 +50,61 @@ impl Default for Access {
     }
 }
 
-/// A socket's file and the lock on its path. Dropping it removes both, the file only if it still is
-/// the one that was made.
+/// The file of a socket, or a link to a terminal, and the lock on its path. Dropping it removes both, the
+/// file only if it still is the one that was made.
+///
+/// A process that may remove no files hands it to the `Remover` of the module `sandbox`.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     identity: Identity,
     // Dropped after the file is removed.
-    _lock: Lock,
+    lock: Option<Lock>,
+    /// Another process removes it.
+    handed_over: bool,
 }
 
 impl SocketFile {
+    /// Takes over a symbolic link, which has no lock.
+    pub(crate) fn of_link(path: PathBuf) -> io::Result<Self> {
+        Ok(Self {
+            identity: Identity::of(&path)?,
+            path,
+            lock: None,
+            handed_over: false,
+        })
+    }
+
     /// Returns the path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Returns the files to remove, in order, and the lock to hold until they are.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn files(&self) -> (Vec<(&Path, Identity)>, Option<BorrowedFd<'_>>) {
+        let mut files = vec![(self.path.as_path(), self.identity)];
+        if let Some(lock) = &self.lock {
+            files.push((&lock.path, lock.identity));
+        }
+        (files, self.lock.as_ref().map(|lock| lock.file.as_fd()))
+    }
+
+    /// Leaves the files to another process, which holds the lock as well.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn hand_over(mut self) {
+        self.handed_over = true;
+        if let Some(lock) = &mut self.lock {
+            lock.handed_over = true;
+        }
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if Identity::of(&self.path).is_ok_and(|found| found == self.identity) {
+        let ours = || Identity::of(&self.path).is_ok_and(|found| found == self.identity);
+        if !self.handed_over && ours() {
             // Nothing can report an error here. The next server replaces a socket left behind.
             let _ = fs::remove_file(&self.path);
         }
@@ -65,10 +113,10 @@ impl Drop for SocketFile {
 
 pub(super) fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ListenError> {
     let failed = |step| {
-        move |source: io::Error| ListenError::System {
+        move |errno: Errno| ListenError::System {
             step,
             path: path.to_owned(),
-            source,
+            source: errno.into(),
         }
     };
     if path.as_os_str().len() > MAX_PATH {
@@ -85,7 +133,7 @@ pub(super) fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketF
         SocketFlags::CLOEXEC,
         None,
     )
-    .map_err(|errno| failed("make a socket for")(errno.into()))?;
+    .map_err(failed("make a socket for"))?;
     let first_mode = if access.group.is_some() {
         access.mode & 0o700
     } else {
@@ -93,20 +141,72 @@ pub(super) fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketF
     };
     fchmod(&socket, Mode::from_raw_mode(first_mode))
         .and_then(|()| net::bind(&socket, &SocketAddrUnix::new(path)?))
-        .map_err(|errno| failed("bind")(errno.into()))?;
+        .map_err(failed("bind"))?;
+    let bound = Bound::find(path)?;
     let file = SocketFile {
         path: path.to_owned(),
-        identity: Identity::of(path).map_err(failed("look at"))?,
-        _lock: lock,
+        identity: bound.identity,
+        lock: Some(lock),
+        handed_over: false,
     };
-    net::listen(&socket, BACKLOG).map_err(|errno| failed("listen on")(errno.into()))?;
-    if let Some(group) = access.group {
-        chown(path, None, Some(group)).map_err(failed("set the group of"))?;
-    }
-    // Grants what waited for the group, and what the umask took away.
-    fs::set_permissions(path, Permissions::from_mode(access.mode))
-        .map_err(failed("set the mode of"))?;
+    net::listen(&socket, BACKLOG).map_err(failed("listen on"))?;
+    bound
+        .give(access)
+        .map_err(|(step, errno)| failed(step)(errno))?;
     Ok((UnixListener::from(socket), file))
+}
+
+/// The file of a socket that was bound just now, whatever has its name meanwhile.
+#[derive(Debug)]
+struct Bound {
+    file: OwnedFd,
+    identity: Identity,
+    mode: u32,
+}
+
+impl Bound {
+    /// Finds the file by its name, which another process may have taken already.
+    fn find(path: &Path) -> Result<Self, ListenError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = open(path, flags, Mode::empty()).and_then(|file| {
+            let stat = fstat(&file)?;
+            Ok((file, stat))
+        });
+        let (file, stat) = found.map_err(|errno| ListenError::System {
+            step: "look at",
+            path: path.to_owned(),
+            source: errno.into(),
+        })?;
+        let is_socket = FileType::from_raw_mode(stat.st_mode) == FileType::Socket;
+        let is_own = stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1;
+        if !is_socket || !is_own {
+            return Err(ListenError::Replaced {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self {
+            file,
+            identity: Identity::from(&stat),
+            mode: stat.st_mode & 0o777,
+        })
+    }
+
+    /// Gives the file its group and its mode.
+    fn give(&self, access: Access) -> Result<(), (&'static str, Errno)> {
+        if let Some(group) = access.group {
+            let group = Some(Gid::from_raw(group));
+            chownat(&self.file, "", None, group, AtFlags::EMPTY_PATH)
+                .map_err(|errno| ("set the group of", errno))?;
+        }
+        // Grants what waited for the group, and what the umask took away.
+        if access.mode == self.mode {
+            return Ok(());
+        }
+        // fchmod(2) takes no descriptor of this kind, but the file has a name that is its own in /proc.
+        let own_name = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        chmod(own_name, Mode::from_raw_mode(access.mode))
+            .map_err(|errno| ("set the mode of", errno))
+    }
 }
 
 /// Removes a socket that no process serves.
@@ -145,22 +245,22 @@ fn knock(path: &Path) -> Result<(), Errno> {
 
 /// The identity of a file, which another file of the same name does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 impl Identity {
     fn of(path: &Path) -> io::Result<Self> {
-        fs::symlink_metadata(path).map(|found| Self::from(&found))
+        Ok(Self::from(&lstat(path)?))
     }
 }
 
-impl From<&fs::Metadata> for Identity {
-    fn from(found: &fs::Metadata) -> Self {
+impl From<&Stat> for Identity {
+    fn from(found: &Stat) -> Self {
         Self {
-            device: found.dev(),
-            inode: found.ino(),
+            device: found.st_dev,
+            inode: found.st_ino,
         }
     }
 }
@@ -169,7 +269,10 @@ impl From<&fs::Metadata> for Identity {
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
-    _file: File,
+    identity: Identity,
+    file: OwnedFd,
+    /// Another process holds it, too, and removes its file.
+    handed_over: bool,
 }
 
 impl Lock {
@@ -182,18 +285,16 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut patience = ENDING;
         loop {
-            let file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(no_link)
-                .open(&path)
-                .map_err(failed)?;
+            let file = open_lock(&path).map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
+                Err(Errno::WOULDBLOCK) if patience > 0 && !is_served(socket) => {
+                    patience -= 1;
+                    thread::sleep(ENDING_STEP);
+                    continue;
+                }
                 Err(Errno::WOULDBLOCK) => {
                     return Err(ListenError::Locked {
                         path: socket.to_owned(),
@@ -202,17 +303,65 @@ impl Lock {
                 Err(errno) => return Err(failed(errno.into())),
             }
             // The last holder removes the file: a lock on a removed file excludes no other process.
-            let locked = Identity::from(&file.metadata().map_err(failed)?);
-            if Identity::of(&path).is_ok_and(|found| found == locked) {
-                return Ok(Self { path, _file: file });
+            let stat = fstat(&file).map_err(|errno| failed(errno.into()))?;
+            let identity = Identity::from(&stat);
+            if Identity::of(&path).is_ok_and(|found| found == identity) {
+                return Ok(Self {
+                    path,
+                    identity,
+                    file,
+                    handed_over: false,
+                });
             }
         }
     }
 }
 
+/// Opens or makes the file of a lock. Anything else in its place is left alone: opening a FIFO may
+/// wait without an end, and opening a device can have effects.
+fn open_lock(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let another = || io::Error::other("it exists and is not a regular file; remove it");
+    let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    loop {
+        let mode = Mode::RUSR | Mode::WUSR;
+        match open(path, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+            Err(Errno::EXIST) => {}
+            made => return Ok(made?),
+        }
+        match lstat(path) {
+            // The last holder has removed it just now.
+            Err(Errno::NOENT) => continue,
+            found if !is_file(&found?) => return Err(another()),
+            _ => {}
+        }
+        match open(path, flags | OFlags::NOCTTY, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            opened => {
+                let file = opened?;
+                return match is_file(&fstat(&file)?) {
+                    true => Ok(file),
+                    false => Err(another()),
+                };
+            }
+        }
+    }
+}
+
+/// Returns whether a process listens on the socket. One that holds the lock and does not listen may be
+/// at its end.
+fn is_served(socket: &Path) -> bool {
+    matches!(knock(socket), Ok(()) | Err(Errno::AGAIN))
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Removes the file while it is still locked, so that it cannot be another server's.
-        let _ = fs::remove_file(&self.path);
+        if !self.handed_over {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

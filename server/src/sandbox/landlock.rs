@@ -1,12 +1,14 @@
 //! Rules about files and, where the kernel knows how, about sockets and signals.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::fs::{Mode, OFlags};
 
 use super::{Sandbox, SandboxError};
 
@@ -34,8 +36,22 @@ impl fmt::Display for LandlockLevel {
     }
 }
 
-/// Forbids all that Landlock knows to forbid, but for the folders of `sandbox`.
+/// Forbids all that Landlock knows to forbid, but for the state folders of `sandbox`.
 pub(super) fn restrict(sandbox: &Sandbox) -> Result<LandlockLevel, SandboxError> {
+    let folders = (sandbox.state_folders.iter()).map(|folder| open(folder));
+    let folders = folders.collect::<Result<Vec<_>, _>>()?;
+    restrict_to(&folders, save_and_restore())
+}
+
+/// Forbids all that Landlock knows to forbid, but for removing files in these folders.
+pub(super) fn restrict_to_removal(folders: &[OwnedFd]) -> Result<LandlockLevel, SandboxError> {
+    restrict_to(folders, AccessFs::RemoveFile.into())
+}
+
+fn restrict_to(
+    folders: &[impl AsFd],
+    access: BitFlags<AccessFs>,
+) -> Result<LandlockLevel, SandboxError> {
     let failed = |error: landlock::RulesetError| SandboxError::Landlock(error.to_string());
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))
@@ -43,15 +59,12 @@ pub(super) fn restrict(sandbox: &Sandbox) -> Result<LandlockLevel, SandboxError>
         .and_then(|ruleset| ruleset.scope(Scope::from_all(KNOWN)))
         .and_then(Ruleset::create)
         .map_err(failed)?;
-    let rules = (sandbox.socket_folders.iter())
-        .map(|folder| beneath(folder, AccessFs::RemoveFile.into()))
-        .chain((sandbox.state_folders.iter()).map(|folder| beneath(folder, save_and_restore())));
-    let status = rules
-        .into_iter()
-        .try_fold(ruleset, |ruleset, rule| {
-            ruleset.add_rule(rule?).map_err(failed)
-        })?
-        .restrict_self()
+    let status = folders
+        .iter()
+        .try_fold(ruleset, |ruleset, folder| {
+            ruleset.add_rule(PathBeneath::new(folder, access))
+        })
+        .and_then(RulesetCreated::restrict_self)
         .map_err(failed)?;
     Ok(match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _) => LandlockLevel::Missing,
@@ -72,19 +85,11 @@ fn save_and_restore() -> BitFlags<AccessFs> {
         | AccessFs::RemoveFile
 }
 
-fn beneath(
-    folder: &PathBuf,
-    access: BitFlags<AccessFs>,
-) -> Result<PathBeneath<PathFd>, SandboxError> {
-    // The parent of a bare file name is empty and means the current folder.
-    let path = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let fd = PathFd::new(path).map_err(|error| SandboxError::Folder {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(PathBeneath::new(fd, access))
+/// Opens a folder to name it in a rule.
+fn open(folder: &Path) -> Result<OwnedFd, SandboxError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::empty()).map_err(|errno| SandboxError::Folder {
+        path: folder.to_owned(),
+        reason: errno.to_string(),
+    })
 }

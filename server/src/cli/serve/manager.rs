@@ -45,9 +45,9 @@ impl Manager {
         Self(reached.transpose().unwrap_or_else(not_reached))
     }
 
-    /// Tells it, if it is there.
-    pub fn tell(&self, state: &[u8]) {
-        if let Some(Err(error)) = self.0.as_ref().map(|socket| socket.send(state)) {
+    /// Tells it, if it is there, that clients can connect. That is all it hears.
+    pub fn tell_ready(self) {
+        if let Some(Err(error)) = self.0.map(|socket| socket.send(b"READY=1")) {
             not_reached::<()>(error);
         }
     }

@@ -117,7 +117,7 @@ impl Plan {
         let bound = places().all(|place| matches!(place, Place::Path(_)));
         let private = bound && access.mode & 0o077 == 0;
         let guard = &arguments.guard;
-        let sandbox = guard.sandbox(socket_folders(places()))?;
+        let sandbox = guard.sandbox()?;
         Ok(Self {
             settings: guard.limit(&sandbox, private, settings(arguments)),
             access,
@@ -178,15 +178,6 @@ impl PlannedFunction {
         let beside = [&self.control, &self.rail];
         std::iter::once(&self.socket).chain(beside.into_iter().flatten())
     }
-}
-
-/// Returns the folders of the sockets that the server binds.
-fn socket_folders<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<PathBuf> {
-    let folder = |place: &Place| match place {
-        Place::Path(path) => path.parent().map(Path::to_owned),
-        Place::Fd(_) => None,
-    };
-    places.filter_map(folder).collect()
 }
 
 /// Removes and returns the first passed socket whose name fits.

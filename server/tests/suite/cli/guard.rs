@@ -58,6 +58,11 @@ fn a_server_is_shut_in_as_asked() {
         assert_eq!(status_field(&daemon, "Seccomp"), filter, "{arguments:?}");
         assert_eq!(status_field(&daemon, "NoNewPrivs"), "1", "{arguments:?}");
         assert_eq!(status_field(&daemon, "Threads"), "1", "{arguments:?}");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            if set != "CapBnd" || geteuid().is_root() {
+                assert_eq!(status_field(&daemon, set), "0".repeat(16), "{set}");
+            }
+        }
         let log = daemon.output("stderr");
         assert!(log.contains(told), "{arguments:?}: {log}");
         daemon.signal(Signal::TERM);
@@ -82,6 +87,12 @@ fn states_go_where_the_server_was_told_they_may() {
     let daemon = serve(&["--state-dir", "."]);
     let error = stderr(&daemon.ctl(&["save", beside]));
     assert!(error.contains("saves and restores files in /"), "{error}");
+    for outside in ["../state", "x/../state", "no/../../state", "..", "."] {
+        for verb in ["save", "restore"] {
+            let error = stderr(&daemon.ctl(&[verb, outside]));
+            assert!(error.contains("named without '..'"), "{outside}: {error}");
+        }
+    }
     assert_eq!(code(&daemon.ctl(&["save", "state"])), 0);
     assert_eq!(code(&daemon.ctl(&["restore", "./state"])), 0);
 
@@ -91,6 +102,37 @@ fn states_go_where_the_server_was_told_they_may() {
     let refused = super::program::run(&["serve", "--state-dir", "no-such-folder"]);
     assert_eq!(code(&refused), 2);
     assert!(stderr(&refused).contains("--state-dir no-such-folder: No such file"));
+}
+
+/// The server has no right to remove a file. Its helper removes those of the sockets, even those that a
+/// server leaves that had no time for it, and ends.
+#[test]
+fn sockets_go_with_a_server_that_is_killed() {
+    for signal in [Signal::KILL, Signal::ABORT, Signal::TERM] {
+        let mut daemon = serve(&[]);
+        wait_for("the sandbox", || {
+            let log = daemon.output("stderr");
+            log.contains("entered the sandbox").then_some(())
+        });
+        let pid = daemon.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let helper: u32 = children.trim().parse().unwrap();
+        let status = fs::read_to_string(format!("/proc/{helper}/status")).unwrap();
+        for line in ["Name:\tdormouse-files\n", "CapEff:\t0000000000000000\n"] {
+            assert!(status.contains(line), "{status}");
+        }
+        daemon.signal(signal);
+        daemon.ended();
+        wait_for("the files", || {
+            let names = ["dev", "ctl", "rail", "dev.lock", "ctl.lock", "rail.lock"];
+            (names.iter().all(|name| !daemon.path(name).exists())).then_some(())
+        });
+        wait_for("the helper", || {
+            let status = fs::read_to_string(format!("/proc/{helper}/stat")).ok();
+            let gone = status.is_none_or(|status| status.contains(" Z "));
+            gone.then_some(())
+        });
+    }
 }
 
 /// `dormouse ctl status` on a socket, as [`OTHER`].

@@ -144,8 +144,7 @@ fn a_killed_server_does_not_stand_in_the_way() {
     greet(&daemon.connect("dev"));
     daemon.signal(Signal::KILL);
     daemon.ended();
-    assert!(daemon.path("dev").exists());
-
+    // Its helper removes the files meanwhile.
     let path = daemon.path("dev");
     let folder = tempfile::tempdir().unwrap();
     let mut next = Daemon::start(folder, |command| {
@@ -294,7 +293,6 @@ fn the_service_manager_hears_when_clients_can_connect() {
     greet(&UnixStream::connect(daemon.path("dev")).unwrap());
     UnixStream::connect(daemon.path("ctl")).unwrap();
     daemon.signal(Signal::TERM);
-    assert_eq!(hear(), "STOPPING=1");
     assert_eq!(daemon.ended().code(), Some(0));
 }
 
