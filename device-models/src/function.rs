@@ -194,10 +194,44 @@ impl Function {
         }
     }
 
-    /// Shows shared BAR memory to clients that have it mapped, or hides it from them.
+    /// Returns the memory behind a BAR that has some.
+    pub fn bar_memory_mut(&mut self, bar: u8) -> Option<&mut dyn BarMemory> {
+        let memory = self.core.ram.get_mut(usize::from(bar))?;
+        memory.as_deref_mut()
+    }
+
+    /// Shows shared BAR memory to clients that have it mapped, or hides it from them. This takes
+    /// effect with [`Self::advance_bars`].
     pub fn set_bars_visible(&mut self, visible: bool) {
         for ram in self.core.ram.iter_mut().flatten() {
             ram.set_visible(visible);
+        }
+    }
+
+    /// Parts shared BAR memory from all clients that have it mapped; see [`BarMemory::unshare`].
+    pub fn unshare_bars(&mut self) {
+        for ram in self.core.ram.iter_mut().flatten() {
+            ram.unshare();
+        }
+    }
+
+    /// Returns whether clients that have BAR memory mapped find what they should.
+    #[must_use]
+    pub fn bars_are_settled(&self) -> bool {
+        let mut shared = self.core.mappable.iter();
+        shared.all(|shared| {
+            let memory = self.core.ram.get(usize::from(shared.bar));
+            !matches!(memory, Some(Some(memory)) if !memory.is_settled())
+        })
+    }
+
+    /// Works on what [`Self::bars_are_settled`] reports, as far as `budget` in bytes lasts; see
+    /// [`BarMemory::advance`].
+    pub fn advance_bars(&mut self, budget: &mut u64) {
+        for ram in self.core.ram.iter_mut().flatten() {
+            if *budget > 0 && !ram.is_settled() {
+                ram.advance(budget);
+            }
         }
     }
 

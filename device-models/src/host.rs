@@ -477,6 +477,29 @@ impl DeviceMut<'_> {
         }
     }
 
+    /// Returns the memory behind a BAR that has some.
+    pub fn bar_memory_mut(&mut self, bar: u8) -> Option<&mut dyn BarMemory> {
+        self.slot.function_mut().bar_memory_mut(bar)
+    }
+
+    /// Parts shared BAR memory from all clients that have it mapped, as when the last of them has
+    /// gone.
+    pub fn unshare_bars(&mut self) {
+        self.slot.function_mut().unshare_bars();
+    }
+
+    /// Returns whether clients that have BAR memory mapped find what they should. If not, a server
+    /// calls [`Self::advance_bars`] before it replies to any client of the device.
+    #[must_use]
+    pub fn bars_are_settled(&self) -> bool {
+        self.slot.function().bars_are_settled()
+    }
+
+    /// Moves BAR memory to and from clients, as far as `budget` in bytes lasts.
+    pub fn advance_bars(&mut self, budget: &mut u64) {
+        self.slot.function_mut().advance_bars(budget);
+    }
+
     /// Puts memory behind a BAR that clients may map
     /// ([`mappable_bars`](crate::function::Function::mappable_bars)). It is hidden from them while
     /// the function sleeps or does not decode it, and while low power is engaged.

@@ -47,7 +47,6 @@ use pci_device_models::host::{DeviceMut, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
-use crate::bar_memory::SharedBar;
 use crate::connection::{MAX_MESSAGE_FDS, Message, TooManyDescriptors};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
@@ -83,8 +82,8 @@ pub(crate) struct Context<'a> {
     /// The memory that clients have mapped for the device.
     pub(crate) memory: &'a mut DmaTable,
     pub(crate) outputs: &'a mut Outputs,
-    /// The BARs that clients may map, with what they map.
-    pub(crate) shared_bars: &'a [SharedBar],
+    /// Bytes of BAR memory that may still be moved in this turn.
+    pub(crate) bar_budget: u64,
     /// Descriptors that travel with the reply, at most [`crate::connection::MAX_MESSAGE_FDS`].
     pub(crate) reply_fds: Vec<OwnedFd>,
     /// The end of a twin socket that the server keeps, if the reply carries the other one.
@@ -111,6 +110,16 @@ impl Context<'_> {
     /// The same when a request is over and its reply on its way: the device may go to sleep.
     pub(crate) fn settle(&mut self) {
         self.outputs.settle(self.now, &mut self.device, self.stats);
+    }
+
+    /// Has clients that have BAR memory mapped find what the request made of it. Returns whether
+    /// they do; otherwise replies have to wait.
+    pub(crate) fn settle_bars(&mut self) -> bool {
+        if self.device.bars_are_settled() {
+            return true;
+        }
+        self.device.advance_bars(&mut self.bar_budget);
+        self.device.bars_are_settled()
     }
 
     /// Wakes the device for a request and keeps it awake as long as what comes back is held.

@@ -262,7 +262,7 @@ fn pages_of_memory_with_tables_in_it_stay_out_of_what_can_be_mapped() {
 fn memory_space_enable_and_d3hot_take_areas_away_and_give_them_back() {
     for (no_soft_reset, kept) in [("true", 5), ("false", 0)] {
         let set = format!("capabilities.pm.no-soft-reset={no_soft_reset}");
-        let (_daemon, mut client, file) = mapped(&[&set]);
+        let (_daemon, mut client, file) = mapped(&["host.view=vfio-pci", &set]);
         file.write_all_at(&[5], 0x4000).unwrap();
         client.write(region::CONFIG, 4, &[0, 0]).unwrap();
         assert_eq!(len(&file), 0, "Memory Space off");

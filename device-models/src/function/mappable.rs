@@ -41,6 +41,8 @@ pub struct MappableBar {
     pub bar: u8,
     /// The mappable part.
     pub memory: Mappable,
+    /// Largest size that the BAR can have, in bytes.
+    pub largest: u64,
 }
 
 impl MappableBar {

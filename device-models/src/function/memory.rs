@@ -1,5 +1,6 @@
 //! The memory behind a BAR.
 
+use std::any::Any;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,11 @@ use crate::snapshot::{RestoreError, hex, unhex};
 /// The bytes behind a BAR that has memory.
 ///
 /// Accesses lie inside. Bytes outside are cut off.
-pub trait BarMemory: fmt::Debug + Send {
+///
+/// Memory that clients can map follows [`Self::set_visible`], [`Self::reset`] and [`Self::unshare`]
+/// in steps: [`Self::advance`] does a bounded part of the work. [`Self::read`] and [`Self::write`]
+/// reach the right bytes at every moment, however far the work has come.
+pub trait BarMemory: fmt::Debug + Send + Any {
     /// Copies bytes out.
     fn read(&self, offset: u64, data: &mut [u8]);
 
@@ -29,6 +34,21 @@ pub trait BarMemory: fmt::Debug + Send {
     /// [`Self::write`] reach the same bytes either way.
     fn set_visible(&mut self, visible: bool) {
         let _ = visible;
+    }
+
+    /// Parts the memory from all clients that have mapped it: they never see or change it again.
+    fn unshare(&mut self) {}
+
+    /// Returns whether clients that have the memory mapped find what they should, so that
+    /// [`Self::advance`] has no work to do.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    /// Works towards [`Self::is_settled`] and takes the bytes that were moved from `budget`. It
+    /// stops when the budget is used up, and may exceed it by one small piece.
+    fn advance(&mut self, budget: &mut u64) {
+        let _ = budget;
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) fn make(
         let bar = table.index;
         let at = format!("{}.{position}.mappable", super::BAR);
         let reserved = reserved(bar, msix, doorbells);
-        let size = smallest(tables, table);
+        let size = sizes(tables, table).fold(table.size, u64::min);
+        let largest = sizes(tables, table).fold(table.size, u64::max);
         let content = bars.content(bar);
         let memory = match &table.mappable {
             MappableTable::All(false) => continue,
@@ -51,19 +52,24 @@ pub(super) fn make(
                 named(&at, areas, limit, &reserved)
             }
         }?;
-        made.push(MappableBar { bar, memory });
+        made.push(MappableBar {
+            bar,
+            memory,
+            largest,
+        });
     }
     Ok(made)
 }
 
-/// Returns the smallest size that the BAR can have.
-fn smallest(tables: &Tables, table: &Bar) -> u64 {
+/// Returns the sizes that the BAR can be given.
+fn sizes(tables: &Tables, table: &Bar) -> impl Iterator<Item = u64> {
+    let index = table.index;
     let resizable = tables.capabilities.resizable_bar.iter();
     let sizes = resizable
         .flat_map(|config| &config.bars)
-        .filter(|resizable| resizable.bar == table.index)
+        .filter(move |resizable| resizable.bar == index)
         .flat_map(|resizable| &resizable.sizes);
-    sizes.copied().fold(table.size, u64::min)
+    sizes.copied()
 }
 
 /// Returns the ranges of a BAR that are not memory, in ascending order.

@@ -320,7 +320,11 @@ fn what_can_be_mapped_is_whole_or_in_ascending_areas_without_tables() {
             .unwrap()
             .function(&Registry::builtin())
             .unwrap();
-        let expected = expected.map(|memory| MappableBar { bar: 2, memory });
+        let expected = expected.map(|memory| MappableBar {
+            bar: 2,
+            memory,
+            largest: 0x1_0000,
+        });
         assert_eq!(function.mappable_bars(), expected.as_slice(), "{set:?}");
     }
 }

@@ -46,10 +46,11 @@ pub(super) enum Closed {
     Wholly,
 }
 
-/// A deferred reply: the server sends it when the time that the request takes has passed.
+/// A deferred reply: the server sends it when the time that the request takes has passed and BAR
+/// memory is where the request wanted it.
 #[derive(Debug)]
 struct Parked {
-    wait: Wait,
+    wait: Option<Wait>,
     reply: Vec<u8>,
     fds: Vec<OwnedFd>,
 }
@@ -71,6 +72,8 @@ pub(super) struct Client {
     /// The first of what is deferred has been tried and waits for transfers to come to rest. Until
     /// they have, it is the same.
     waits: bool,
+    /// It is to have a turn when BAR memory is where it should be.
+    waits_for_bars: bool,
     /// Messages that arrived meanwhile.
     deferred: Deferred,
     /// The last turn ended with [`Turn::HasMore`].
@@ -103,6 +106,7 @@ impl Client {
             closed: Closed::No,
             parked: None,
             waits: false,
+            waits_for_bars: false,
             deferred: Deferred::default(),
             has_more: false,
         })
@@ -145,9 +149,15 @@ impl Client {
         self.waits && !self.channel.is_full(self.limits.pending)
     }
 
+    /// Returns whether it needs a turn when BAR memory is where it should be.
+    pub(super) const fn waits_for_bars(&self) -> bool {
+        self.waits_for_bars
+    }
+
     /// When it wants a turn because a reply is due.
     pub(super) fn due(&self) -> Option<Time> {
-        self.parked.as_ref().map(|parked| parked.wait.until)
+        let wait = self.parked.as_ref()?.wait.as_ref()?;
+        Some(wait.until)
     }
 
     /// Serves what the client has sent.
@@ -185,6 +195,10 @@ impl Client {
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
         if self.waits && self.closed == Closed::Wholly {
             return Ok(Turn::Gone);
+        }
+        self.waits_for_bars = self.closed < Closed::Wholly && !cx.device.bars_are_settled();
+        if self.waits_for_bars {
+            return Ok(Turn::Idle);
         }
         self.channel.resume()?;
         let mut served = self.serve_twin(shared, cx)?;
@@ -272,6 +286,7 @@ impl Client {
                     self.channel
                         .set_limits(self.session.limits(self.limits.transfer));
                     cx.perform();
+                    let bars_are_settled = cx.settle_bars();
                     let wait = cx.device.take_wait(cx.now);
                     let fds = mem::take(&mut cx.reply_fds);
                     let replied = shared.replies.len() > start;
@@ -281,7 +296,8 @@ impl Client {
                         self.twin = Some(Channel::new(socket, source, limits, cx.registry)?);
                         self.session.use_twin();
                     }
-                    if let Some(wait) = wait.filter(|_| self.closed < Closed::Wholly) {
+                    if (wait.is_some() || !bars_are_settled) && self.closed < Closed::Wholly {
+                        self.waits_for_bars = !bars_are_settled;
                         let reply = shared.replies.split_off(start);
                         self.parked = Some(Parked { wait, reply, fds });
                     } else {
@@ -339,7 +355,10 @@ impl Client {
     /// was one.
     fn unpark(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let over = self.closed == Closed::Wholly;
-        let due = |parked: &mut Parked| over || parked.wait.until <= cx.now;
+        let due = |parked: &mut Parked| {
+            let until = parked.wait.as_ref().map(|wait| wait.until);
+            over || until.is_none_or(|until| until <= cx.now)
+        };
         let Some(Parked { wait, reply, fds }) = self.parked.take_if(due) else {
             return Ok(false);
         };

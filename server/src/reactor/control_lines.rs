@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::control::ControlClient;
 use super::{Reactor, served};
+use crate::bar_memory::STEP;
 use crate::control::{self as language, ControlAction, ControlContext};
 
 /// Lines of one control client that are carried out in a row.
@@ -68,6 +69,10 @@ impl Reactor {
         // The line may have moved time, or made something due at once.
         let now = self.clock.now();
         function.advance(&mut seat, &mut self.shared, self.poll.registry(), now);
+        if !seat.device.bars_are_settled() {
+            // With BARs of no more than a step, clients find what the verb did when it has its reply.
+            seat.device.advance_bars(&mut { STEP });
+        }
         match reply.action {
             Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
             Some(ControlAction::Subscribe) if !client.subscribed => {

@@ -27,7 +27,7 @@ use super::peers::Peers;
 use super::slot::Seat;
 use super::source::{ClientId, Kind, MAX_CLIENTS, Source};
 use crate::backend::Backend;
-use crate::bar_memory::SharedBar;
+use crate::bar_memory::{STEP, SharedMemory};
 use crate::doorbells::Doorbells;
 use crate::endpoint::Endpoint;
 use crate::memory::{ClientMemory, DmaTable};
@@ -53,8 +53,6 @@ pub(super) struct Served {
     client_memory: ClientMemory,
     limits: Limits,
     memory: DmaTable,
-    /// The BARs that clients may map, with what they map.
-    shared_bars: Vec<SharedBar>,
     doorbells: Doorbells,
     migration: Migration,
     listener: Option<Listener>,
@@ -116,12 +114,10 @@ impl Served {
             mut backend,
         } = served;
         let mappable_bars = seat.device.slot().function().mappable_bars().to_vec();
-        let mut shared_bars = Vec::with_capacity(mappable_bars.len());
+        let hidden = seat.device.options().view.into();
         for mappable in mappable_bars {
-            let bar = mappable.bar;
-            let (memory, shared) = SharedBar::new(mappable)?;
-            seat.device.share_bar(bar, Box::new(memory));
-            shared_bars.push(shared);
+            let memory = SharedMemory::new(&mappable, hidden);
+            seat.device.share_bar(mappable.bar, Box::new(memory));
         }
         let backend_listener = match &mut backend {
             Some(backend) => backend.watch(registry, Source::new(Kind::Backend, place).into())?,
@@ -143,7 +139,6 @@ impl Served {
             client_memory,
             limits,
             memory: limits.table(client_memory),
-            shared_bars,
             migration: Migration::default(),
             listener: None,
             backend,
@@ -316,7 +311,7 @@ impl Served {
             stats: &mut self.stats,
             memory: &mut self.memory,
             outputs: &mut self.outputs,
-            shared_bars: &self.shared_bars,
+            bar_budget: STEP,
             reply_fds: Vec::new(),
             doorbells: &mut self.doorbells,
             twin: None,
@@ -388,6 +383,7 @@ impl Served {
         seat.device.client_gone(now);
         self.settle(seat, now);
         if self.clients.iter().all(Option::is_none) {
+            seat.device.unshare_bars();
             self.drop_held(registry);
         }
     }
@@ -465,10 +461,13 @@ impl Served {
     pub(super) fn agenda(&self, seat: &Seat<'_>) -> Agenda {
         let dma = &self.outputs.dma;
         let mut due = earliest(seat.device.next_deadline(), dma.deadline());
-        let mut busy = self.backend_has_more || dma.is_ready(seat.device.as_ref());
+        let bars_are_settled = seat.device.bars_are_settled();
+        let mut busy =
+            self.backend_has_more || dma.is_ready(seat.device.as_ref()) || !bars_are_settled;
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();
+            busy |= client.waits_for_bars();
         }
         Agenda {
             due: due.and_then(|due| seat.time.when(due)),
@@ -485,6 +484,12 @@ impl Served {
         now: Time,
     ) {
         let now = seat.time.at(now);
+        if !seat.device.bars_are_settled() {
+            seat.device.advance_bars(&mut { STEP });
+        }
+        if seat.device.bars_are_settled() {
+            self.give_turns(seat, shared, registry, now, Client::waits_for_bars);
+        }
         self.give_turns(seat, shared, registry, now, Client::has_more);
         if self.outputs.dma.is_ready(seat.device.as_ref()) {
             self.outputs.dma.step(

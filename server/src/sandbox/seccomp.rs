@@ -70,6 +70,7 @@ const FREE: &[c_long] = &[
     libc::SYS_fdatasync,
     libc::SYS_preadv2,
     libc::SYS_ftruncate,
+    libc::SYS_lseek,
     libc::SYS_close,
     // The kind and size of a file that is open.
     libc::SYS_fstat,
@@ -92,6 +93,10 @@ const FREE: &[c_long] = &[
     libc::SYS_exit_group,
 ];
 
+/// The kinds of files in memory: none of huge pages, and none that can be executed if the kernel
+/// knows the difference.
+const MEMFD_FLAGS: u32 = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING | libc::MFD_NOEXEC_SEAL;
+
 /// Further system calls of x86-64 for the same purposes.
 #[cfg(target_arch = "x86_64")]
 const OLDER: &[c_long] = &[libc::SYS_epoll_wait, libc::SYS_poll];
@@ -102,7 +107,6 @@ const OLDER: &[c_long] = &[];
 const FILES: &[c_long] = &[
     libc::SYS_openat,
     libc::SYS_getcwd,
-    libc::SYS_lseek,
     #[cfg(not(target_arch = "riscv64"))]
     libc::SYS_renameat,
     libc::SYS_renameat2,
@@ -140,11 +144,12 @@ const LINK_BYTES: u64 = 32;
 /// The kinds of sockets, without the flags that are set with the kind.
 const SOCKET_KIND: u64 = 0xf;
 
-/// Commands of fcntl(2): they tell about a descriptor, or duplicate it.
+/// Commands of fcntl(2): they tell about a descriptor, duplicate it, or keep clients from resizing a file.
 const FCNTL: &[libc::c_int] = &[
     libc::F_GETFD,
     libc::F_GETFL,
     libc::F_GET_SEALS,
+    libc::F_ADD_SEALS,
     libc::F_DUPFD_CLOEXEC,
 ];
 
@@ -254,6 +259,16 @@ fn allowed(files: bool) -> Result<Rules, BackendError> {
             int(2, Eq, libc::SIGABRT as u64),
         ])?],
     );
+    // The files behind BARs, a new one for each opening: in memory and of the usual pages. They give
+    // back the pages that nobody needs.
+    let other = !u64::from(MEMFD_FLAGS) & u64::from(u32::MAX);
+    rules.insert(
+        libc::SYS_memfd_create,
+        vec![all([int(1, MaskedEq(other), 0)])?],
+    );
+    let punch = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    let punch = u64::from(punch.cast_unsigned());
+    rules.insert(libc::SYS_fallocate, vec![all([int(1, Eq, punch)])?]);
     Ok(rules)
 }
 

@@ -1,5 +1,6 @@
 //! The DEVICE_GET family: what the device has.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -12,6 +13,7 @@ use vfio_user_protocol::messages::region_info::{
 
 use super::error::RequestError;
 use super::{Context, Session};
+use crate::bar_memory::SharedMemory;
 
 /// DEVICE_GET_INFO. An argsz that counts the header, too, is as good as the right one.
 pub(super) fn device(
@@ -35,14 +37,15 @@ pub(super) fn region(
 ) -> Result<(), RequestError> {
     let request = region_info::Request::parse(payload)?;
     let mut region = cx.device.region_info(cx.now, request.index)?;
-    let shared = cx.shared_bars.iter();
-    let mut shared = shared.filter(|_| session.max_reply_fds() > 0);
-    if let Some(shared) = shared.find(|bar| u32::from(bar.mappable.bar) == request.index) {
-        let (capability, fds) = tell(session, &shared.mappable.memory);
+    let mappable = cx.device.slot().function().mappable_bars().iter();
+    let mut mappable = mappable.filter(|_| session.max_reply_fds() > 0);
+    if let Some(mappable) = mappable.find(|mappable| u32::from(mappable.bar) == request.index) {
+        let bar = mappable.bar;
+        let (capability, fds) = tell(session, &mappable.memory);
         region.capabilities.extend(capability);
         if region.fits(request.argsz) {
             region.flags |= RegionFlags::MMAP;
-            cx.reply_fds = copies(&shared.file, fds).map_err(RequestError::Descriptor)?;
+            cx.reply_fds = descriptors(cx, bar, fds).map_err(RequestError::Descriptor)?;
         }
     }
     region.encode(request.argsz, reply);
@@ -76,8 +79,17 @@ fn tell(session: &Session, memory: &Mappable) -> (Option<Capability>, usize) {
     }
 }
 
-fn copies(file: &OwnedFd, count: usize) -> io::Result<Vec<OwnedFd>> {
-    (0..count).map(|_| file.try_clone()).collect()
+/// Returns descriptors of the file behind a BAR.
+fn descriptors(cx: &mut Context<'_>, bar: u8, count: usize) -> io::Result<Vec<OwnedFd>> {
+    let memory = cx.device.bar_memory_mut(bar);
+    let memory = memory.and_then(|memory| {
+        let memory: &mut dyn Any = memory;
+        memory.downcast_mut::<SharedMemory>()
+    });
+    let Some(memory) = memory else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    (0..count).map(|_| memory.share()).collect()
 }
 
 /// DEVICE_GET_IRQ_INFO.
