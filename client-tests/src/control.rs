@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use dormouse::control::Verb;
@@ -25,8 +26,16 @@ impl Control {
     /// # Errors
     /// No server listens at `path`.
     pub fn connect(path: &Path) -> Result<Self> {
+        Self::waiting(path, PATIENCE)
+    }
+
+    /// Connects to the socket at `path` as a client that waits `patience` for a line.
+    ///
+    /// # Errors
+    /// No server listens at `path`.
+    pub fn waiting(path: &Path, patience: Duration) -> Result<Self> {
         let stream = UnixStream::connect(path).with_context(|| path.display().to_string())?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         Ok(Self {
             lines: BufReader::new(stream),
             last_id: 0,

@@ -12,12 +12,14 @@
 //! | [`outside`] | Cargo projects outside this repository that use its crates |
 //! | [`fuzz`] | generated inputs of all kinds, and the rules for each |
 //! | [`conformance`] | checks of any server against the rules of the protocol |
+//! | [`costs`] | the dearest inputs of each kind, and the harm that they do to others |
 //! | [`soak`] | a daemon under all loads at once, and the counts of a checker |
 //! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 pub mod control;
+pub mod costs;
 pub mod daemon;
 pub mod fuzz;
 pub mod migration;

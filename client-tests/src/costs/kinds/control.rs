@@ -1,0 +1,75 @@
+//! Control clients.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
+use anyhow::{Context, Result};
+
+use super::super::probe::PATIENCE;
+use super::super::server::Places;
+use super::super::{Answer, Ask};
+use super::bar_memory::filled;
+use crate::control::Control;
+
+/// A file of a saved state.
+pub(super) fn saves(places: &Places) -> Result<Ask> {
+    let kept = filled(places)?;
+    let mut control = Control::waiting(&places.hostile.control, PATIENCE)?;
+    let file = places.states.join("state");
+    Ok(Box::new(move |_| {
+        let _client = &kept;
+        control.command(&["save", file.to_str().context("no UTF-8")?])?;
+        Ok(Answer::Served)
+    }))
+}
+
+/// A saved state that is restored.
+pub(super) fn restores(places: &Places) -> Result<Ask> {
+    let kept = filled(places)?;
+    let mut control = Control::waiting(&places.hostile.control, PATIENCE)?;
+    let file = places.states.join("state");
+    let name = file.to_str().context("no UTF-8")?.to_owned();
+    control.command(&["save", &name])?;
+    Ok(Box::new(move |_| {
+        let _client = &kept;
+        control.command(&["restore", &name])?;
+        Ok(Answer::Served)
+    }))
+}
+
+/// A file of `size` bytes, of which none was ever written, that is to be restored.
+pub(super) fn sparse(places: &Places) -> Result<Ask> {
+    let mut control = Control::waiting(&places.hostile.control, PATIENCE)?;
+    let path = places.states.join("sparse");
+    Ok(Box::new(move |size| {
+        File::create(&path)?.set_len(size)?;
+        // It is refused in any case: what counts is the time until then.
+        control
+            .command(&["restore", path.to_str().context("no UTF-8")?])
+            .err();
+        Ok(Answer::Served)
+    }))
+}
+
+/// `size` control clients that inspect the function at the same time.
+pub(super) fn inspect(places: &Places) -> Result<Ask> {
+    let control = places.hostile.control.clone();
+    let mut clients: Vec<BufReader<UnixStream>> = Vec::new();
+    Ok(Box::new(move |size| {
+        while (clients.len() as u64) < size {
+            let stream = UnixStream::connect(&control)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            clients.push(BufReader::new(stream));
+        }
+        for client in &mut clients {
+            client
+                .get_mut()
+                .write_all(b"{\"id\":1,\"verb\":\"inspect\"}\n")?;
+        }
+        for client in &mut clients {
+            client.read_line(&mut String::new())?;
+        }
+        Ok(Answer::Served)
+    }))
+}
