@@ -54,7 +54,13 @@ fn main() -> Result<()> {
         for kind in plain.iter().chain(kinds) {
             eprintln!("{} …", kind.name);
             match measure(&dormouse, kind, time) {
-                Ok(cost) => costs.push(cost),
+                Ok(cost) => {
+                    eprintln!(
+                        "  dearest {:?}, neighbour {:.1?}, status {:.1?}, SIGTERM {:.1?}, {:?} KiB",
+                        cost.dearest, cost.neighbour, cost.status, cost.end, cost.resident
+                    );
+                    costs.push(cost);
+                }
                 Err(error) => failed.push(format!("{error:#}")),
             }
         }

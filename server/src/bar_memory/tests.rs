@@ -28,7 +28,7 @@ fn settle(memory: &mut SharedMemory) {
     }
 }
 
-/// What a client gets.
+/// The file that a client gets.
 fn share(memory: &mut SharedMemory) -> File {
     let file = File::from(memory.share().unwrap());
     settle(memory);

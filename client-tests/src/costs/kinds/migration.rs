@@ -15,6 +15,8 @@ const PIECE: usize = 1 << 19;
 /// Record kinds: BAR memory, and the rest of the state.
 const MEMORY: u32 = 1;
 const STATE: u32 = 2;
+/// The answer to a state that makes no sense.
+const EINVAL: u32 = 22;
 
 /// `size` queries of the bytes that are to be transferred.
 pub(super) fn sizes(places: &Places) -> Result<Ask> {
@@ -68,9 +70,6 @@ pub(super) fn bytes(places: &Places) -> Result<Ask> {
         restore(&mut client, &label, &records, None)
     }))
 }
-
-/// What the end of a stream without sense says.
-const EINVAL: u32 = 22;
 
 /// Writes a stream and tries to restore from it. A refusal with `usual` counts as served.
 pub(super) fn restore(

@@ -1,4 +1,4 @@
-//! What stands in the place of a socket or its lock.
+//! Files of other kinds in the place of a socket or its lock.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
