@@ -41,6 +41,7 @@ pub mod state;
 mod client;
 mod error;
 mod help;
+mod job;
 mod span;
 mod status;
 mod switch;
@@ -59,9 +60,12 @@ pub use status::{ClockKind, FunctionStatus};
 pub use switch::Switch;
 pub use verb::Verb;
 
+pub(crate) use job::{Began, Unfinished};
+
 use crate::clock::Clock;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
+use job::Job;
 
 /// Maximum length of a request line in bytes. A client that sends more without a newline does not
 /// speak this protocol.
@@ -102,11 +106,12 @@ pub enum ControlAction {
     Subscribe,
 }
 
-/// The result of a verb: the `ok` value and an optional action of the server.
+/// The result of a verb: the `ok` value and an optional action of the server, or the rest of its work.
 #[derive(Debug)]
 pub struct Done {
     value: Value,
     action: Option<ControlAction>,
+    job: Option<Box<dyn Job>>,
 }
 
 impl From<Value> for Done {
@@ -114,6 +119,7 @@ impl From<Value> for Done {
         Self {
             value,
             action: None,
+            job: None,
         }
     }
 }
@@ -131,6 +137,18 @@ impl Done {
             ..Self::silently()
         }
     }
+
+    /// Returns the result of a verb that is not finished.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for verbs that are done in steps")
+    )]
+    fn later(job: impl Job + 'static) -> Self {
+        Self {
+            job: Some(Box::new(job)),
+            ..Self::silently()
+        }
+    }
 }
 
 /// Executes one line, given without its newline. The reply reports any error.
@@ -138,6 +156,17 @@ impl Done {
 /// A verb that acts on the function leaves its outputs in the [`DeviceMut`]; the caller collects them.
 #[must_use]
 pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
+    let mut began = begin(line, cx);
+    loop {
+        match began {
+            Began::Done(reply) => return reply,
+            Began::Unfinished(rest) => began = rest.step(cx),
+        }
+    }
+}
+
+/// Executes one line as [`execute`] does, but of a verb that is done in steps the first one only.
+pub(crate) fn begin(line: &[u8], cx: &mut ControlContext<'_>) -> Began {
     let (id, request) = parse(line);
     let result = request.and_then(|verb| {
         if cx.device.is_frozen() && verb.acts() {
@@ -145,14 +174,7 @@ pub fn execute(line: &[u8], cx: &mut ControlContext<'_>) -> ControlReply {
         }
         verb.apply(cx)
     });
-    let (outcome, action) = match result {
-        Ok(Done { value, action }) => (Outcome::Ok(value), action),
-        Err(error) => (Outcome::Error(error), None),
-    };
-    ControlReply {
-        text: Reply { id, outcome }.to_line(),
-        action,
-    }
+    Began::new(id, result)
 }
 
 /// Returns the reply to a line that exceeds [`MAX_LINE`]. The caller closes the connection after it.

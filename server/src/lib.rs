@@ -57,6 +57,7 @@ pub mod stats;
 pub mod testing;
 
 mod bar_memory;
+mod budget;
 mod connection;
 mod dma;
 mod doorbells;

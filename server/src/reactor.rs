@@ -57,6 +57,8 @@ const EVENTS: usize = 256;
 /// if it is not.
 const TURNS_OF_ONLY_CLIENT: u32 = 64;
 const TURNS_OF_ONE_AMONG_MANY: u32 = 4;
+/// Time after which everything else is polled, however few turns the client had.
+const LONGEST_SPELL: Duration = Duration::from_millis(1);
 /// Polls of one client in vain between polls of everybody.
 const TRIES_BETWEEN_POLLS: u32 = 64;
 
@@ -71,6 +73,8 @@ pub(crate) struct Shared {
     together: Together,
     /// For copies within client memory.
     pub(crate) bounce: BounceBuffer,
+    /// The beginning of the next turn of a client, on the system's clock, if it is known.
+    turn_begun: Option<Time>,
 }
 
 /// The result of a poll.
@@ -105,8 +109,9 @@ pub(crate) struct Reactor {
     /// When a client was last polled, and when one was last served, on the system's clock.
     polled: Time,
     served: Time,
-    /// Turns of one client since everything else was polled.
+    /// Turns of one client since everything else was polled, and when the first of them began.
     turns_since_poll: u32,
+    spell: Time,
     /// Clients that are connected.
     clients: usize,
     /// Descriptors that end the server.
@@ -142,6 +147,7 @@ impl Reactor {
             polled: now,
             served: now,
             turns_since_poll: 0,
+            spell: now,
             clients: 0,
             shutdown_fds: Vec::new(),
             stop,
@@ -220,11 +226,15 @@ impl Reactor {
     /// still is.
     pub(crate) fn turn(&mut self, most: Option<Duration>) -> io::Result<bool> {
         self.do_what_is_due();
+        self.control_waiting();
+        if self.is_stopped() {
+            return Ok(true);
+        }
         let heard = self.wait(most)?;
         if !self.is_stopped() {
             self.go_on();
         }
-        Ok(heard || !self.busy.is_empty())
+        Ok(heard || self.has_work())
     }
 
     /// The functions in the order in which they were added, each with its counters.
@@ -260,9 +270,14 @@ impl Reactor {
         }
     }
 
+    /// Returns whether there is work that no event triggers.
+    fn has_work(&self) -> bool {
+        !self.busy.is_empty() || self.controls.is_waited_for()
+    }
+
     /// Returns the maximum time to sleep.
     fn timeout(&self) -> Option<Duration> {
-        if !self.busy.is_empty() {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let first = self.deadlines.first();
@@ -276,7 +291,7 @@ impl Reactor {
             (Some(timeout), Some(most)) => Some(timeout.min(most)),
             (timeout, most) => timeout.or(most),
         };
-        if self.busy.is_empty()
+        if !self.has_work()
             && let (Some(hot), Some(window)) = (self.hot, self.busy_poll.window())
             && self.busy_poll_client(hot, timeout.map_or(window, |left| left.min(window)))?
         {
@@ -299,10 +314,15 @@ impl Reactor {
             TURNS_OF_ONLY_CLIENT
         };
         let mut tries = 0;
-        while self.turns_since_poll < turns {
+        while self.turns_since_poll < turns
+            && (self.turns_since_poll == 0 || self.polled.since(self.spell) < LONGEST_SPELL)
+        {
             match self.client_ready(hot, Closed::No) {
                 Turn::Idle => {}
                 Turn::Served | Turn::HasMore => {
+                    if self.turns_since_poll == 0 {
+                        self.spell = self.polled;
+                    }
                     self.turns_since_poll += 1;
                     self.busy_poll.hit();
                     return Ok(true);
@@ -438,6 +458,7 @@ impl Reactor {
             return Turn::Idle;
         };
         self.polled = system();
+        self.shared.turn_begun = Some(self.polled);
         let now = self.clock.at(self.polled);
         let registry = self.poll.registry();
         let turn =
@@ -553,3 +574,6 @@ fn served<'r>(
     let seat = slots.get_mut(function.slot)?.seat(function.number)?;
     Some((function, seat))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@
 //! VERSION comes first, exactly once; after it commands may come in any order. Commands that are
 //! not served get an error reply, and the connection goes on.
 
+mod cost;
 mod dma;
 mod dma_logging;
 mod error;
@@ -36,6 +37,7 @@ mod io_fds;
 mod irqs;
 mod migration;
 mod region;
+mod unfinished;
 mod version;
 mod write_multi;
 
@@ -47,6 +49,7 @@ use pci_device_models::host::{DeviceMut, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
+use crate::budget::Budget;
 use crate::connection::{MAX_MESSAGE_FDS, Message, TooManyDescriptors};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
@@ -56,6 +59,9 @@ use crate::ratelimit::limited;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
 use error::RequestError;
+use unfinished::Progress;
+
+pub(crate) use unfinished::Unfinished;
 
 /// A client's conversation, from its connection to its end.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ pub(crate) struct Session {
     sparse_mmap_fds: bool,
     /// It is asked over a socket of its own.
     has_twin: bool,
+    /// The progress of the request that is not finished.
+    progress: Progress,
 }
 
 /// The context of a request.
@@ -96,9 +104,11 @@ pub(crate) struct Context<'a> {
     pub(crate) migration: &'a mut Migration,
     /// The source of `now`.
     pub(crate) time: &'a mut SlotTime,
-    /// The request cannot be served before transfers have come to rest, and has to be tried again
-    /// then. There is no reply to it.
-    pub(crate) waits: bool,
+    /// The request is not finished and has to be tried again; see [`unfinished`]. There is no reply to it
+    /// yet.
+    pub(crate) unfinished: Option<Unfinished>,
+    /// The time of the client's turn.
+    pub(crate) budget: Budget,
 }
 
 impl Context<'_> {
@@ -167,6 +177,7 @@ impl Session {
             max_msg_fds: 0,
             sparse_mmap_fds: false,
             has_twin: false,
+            progress: Progress::None,
         }
     }
 
@@ -212,9 +223,12 @@ impl Session {
                 error.errno()
             })
         });
-        if cx.waits {
+        cx.budget.spend(cost::of(&frame));
+        if cx.unfinished.is_some() {
             cx.stats.requests -= 1;
             out.truncate(before);
+        } else {
+            self.progress = Progress::None;
         }
         if out.len() > before {
             cx.stats.replies += 1;
@@ -312,7 +326,7 @@ impl Session {
         match command {
             Command::RegionRead => region::read(cx, payload, reply),
             Command::RegionWrite => region::write(cx, payload, reply),
-            Command::RegionWriteMulti => write_multi::write(cx, payload, reply),
+            Command::RegionWriteMulti => write_multi::write(self, cx, payload, reply),
             Command::MigDataRead => migration::read(self, cx, payload, reply),
             Command::MigDataWrite => migration::write(cx, payload),
             Command::DmaUnmap => dma::unmap(cx, payload, reply),

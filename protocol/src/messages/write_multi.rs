@@ -23,6 +23,7 @@
 //! Request::encode(&[write], &mut payload);
 //! assert_eq!(Request::parse(&payload)?.writes().next(), Some(write));
 //! assert_eq!(write.bytes(), [1, 2]);
+//! assert_eq!(Request::rest(&payload, 1)?.writes().len(), 0);
 //! assert_eq!(Request::parse(&payload[..31]).unwrap_err().errno(), Errno::EINVAL);
 //! # Ok::<(), vfio_user_protocol::MessageError>(())
 //! ```
@@ -99,6 +100,16 @@ impl<'a> Request<'a> {
             )?;
         }
         Ok(request)
+    }
+
+    /// Reads a request that [`Self::parse`] has accepted again, without its first `done` writes, for a server
+    /// that continues with it. The counts are not checked again, so this takes the same time whatever its
+    /// length.
+    pub fn rest(payload: &'a [u8], done: usize) -> Result<Self, MessageError> {
+        let (_, rest) = Structure::<HEAD_SIZE>::split(REQUEST, payload)?;
+        Ok(Self {
+            writes: rest.as_chunks().0.get(done..).unwrap_or_default(),
+        })
     }
 
     /// The writes in the order in which they are to be done.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-struct Bench {
+pub(super) struct Bench {
     devices: DeviceSet,
     clock: Clock,
     stats: ConnectionStats,
@@ -15,7 +15,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of("testdev")
     }
 
@@ -30,16 +30,19 @@ impl Bench {
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> (Value, Option<ControlAction>) {
-        let mut cx = ControlContext {
+    pub(super) fn context(&mut self) -> ControlContext<'_> {
+        ControlContext {
             name: "dut",
             device: self.devices.first_mut(),
             now: self.clock.now(),
             clock: &mut self.clock,
             stats: &self.stats,
             state_places: &self.places,
-        };
-        let ControlReply { text, action } = execute(line, &mut cx);
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> (Value, Option<ControlAction>) {
+        let ControlReply { text, action } = execute(line, &mut self.context());
         assert_eq!(text.find('\n'), Some(text.len() - 1), "one line: {text:?}");
         (serde_json::from_str(&text).unwrap(), action)
     }

@@ -13,7 +13,7 @@ use super::channel::Channel;
 use super::deferred::Deferred;
 use super::source::{ClientId, Kind, Source};
 use crate::connection::Received;
-use crate::session::{Context, Session, answers_dma};
+use crate::session::{Context, Session, Unfinished, answers_dma};
 use crate::settings::ClientLimits;
 
 /// Times that a client's socket is read before others get a turn.
@@ -69,11 +69,12 @@ pub(super) struct Client {
     closed: Closed,
     /// While there is one, nothing that the client sends is served but replies to DMA commands.
     parked: Option<Parked>,
-    /// The first of what is deferred has been tried and waits for transfers to come to rest. Until
-    /// they have, it is the same.
-    waits: bool,
+    /// The first of what is deferred has been tried and is not finished. What follows it waits.
+    unfinished: Option<Unfinished>,
     /// It is to have a turn when BAR memory is where it should be.
     waits_for_bars: bool,
+    /// The wait that an unfinished request has caused so far.
+    carried: Option<Wait>,
     /// Messages that arrived meanwhile.
     deferred: Deferred,
     /// The last turn ended with [`Turn::HasMore`].
@@ -105,8 +106,9 @@ impl Client {
             session,
             closed: Closed::No,
             parked: None,
-            waits: false,
+            unfinished: None,
             waits_for_bars: false,
+            carried: None,
             deferred: Deferred::default(),
             has_more: false,
         })
@@ -146,7 +148,7 @@ impl Client {
 
     /// Returns whether it needs a turn when transfers have come to rest.
     pub(super) fn waits(&self) -> bool {
-        self.waits && !self.channel.is_full(self.limits.pending)
+        self.unfinished == Some(Unfinished::UntilRest) && !self.channel.is_full(self.limits.pending)
     }
 
     /// Returns whether it needs a turn when BAR memory is where it should be.
@@ -193,19 +195,25 @@ impl Client {
     }
 
     fn serve(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<Turn> {
-        if self.waits && self.closed == Closed::Wholly {
+        if self.unfinished.is_some() && self.closed == Closed::Wholly {
             return Ok(Turn::Gone);
         }
         self.waits_for_bars = self.closed < Closed::Wholly && !cx.device.bars_are_settled();
         if self.waits_for_bars {
             return Ok(Turn::Idle);
         }
+        self.unfinished = self
+            .unfinished
+            .filter(|&unfinished| unfinished != Unfinished::UntilNextTurn);
         self.channel.resume()?;
         let mut served = self.serve_twin(shared, cx)?;
         served |= self.unpark(shared, cx)?;
         // What an earlier turn left because replies had to wait.
         if self.channel.has_received() || !self.deferred.is_empty() {
             served |= self.serve_received(shared, cx)?;
+            if self.ends_turn(cx) {
+                return Ok(Turn::HasMore);
+            }
         }
         for receives in 0..RECEIVES_PER_TURN {
             if receives == 1 {
@@ -226,6 +234,9 @@ impl Client {
             // Those that the client rang before it sent this come first.
             cx.answer_doorbells();
             served |= self.serve_received(shared, cx)?;
+            if self.ends_turn(cx) {
+                break;
+            }
             if !more {
                 return Ok(if served { Turn::Served } else { Turn::Idle });
             }
@@ -245,7 +256,13 @@ impl Client {
 
     /// Returns whether a reply or a command is deferred.
     const fn is_held(&self) -> bool {
-        self.parked.is_some() || self.waits
+        self.parked.is_some() || self.unfinished.is_some()
+    }
+
+    /// Returns whether the turn is over, and another one has to continue without a further event.
+    fn ends_turn(&self, cx: &Context<'_>) -> bool {
+        let steps = self.unfinished == Some(Unfinished::UntilNextTurn);
+        (steps || cx.budget.is_spent()) && !self.channel.is_full(self.limits.pending)
     }
 
     /// Serves the whole messages that have been received, until replies have to wait. Whether there
@@ -253,10 +270,14 @@ impl Client {
     fn serve_received(&mut self, shared: &mut Shared, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
         let mut payload = Vec::new();
-        while self.is_heard() {
-            self.waits = self.waits && !cx.outputs.dma.is_settled();
+        while self.is_heard() && !cx.budget.is_spent() {
+            if self.unfinished == Some(Unfinished::UntilRest) && cx.outputs.dma.is_settled() {
+                self.unfinished = None;
+            }
             let is_held = self.is_held();
-            let message = match self.deferred.pop_if(!is_held) {
+            let kept = self.deferred.pop_if(!is_held);
+            let is_kept = kept.is_some();
+            let message = match kept {
                 Some(kept) => kept.map(|kept| kept.into_message(&mut payload)),
                 None => match self.channel.next_message() {
                     Some(message) => message,
@@ -264,6 +285,11 @@ impl Client {
                 },
             };
             any = true;
+            let bytes = match &message {
+                Ok(message) => message.frame.payload.len(),
+                Err(_) => 0,
+            };
+            cx.budget.spend_message(bytes);
             if is_held {
                 match message {
                     Ok(message) if answers_dma(&message.frame) => {
@@ -278,16 +304,26 @@ impl Client {
                     let start = shared.replies.len();
                     let frame = message.frame;
                     self.session.handle(cx, message, &mut shared.replies);
-                    if mem::take(&mut cx.waits) {
-                        self.deferred.push_front(frame);
-                        self.waits = true;
+                    if let Some(unfinished) = cx.unfinished.take() {
+                        let header = frame.header;
+                        let bytes = if is_kept {
+                            mem::take(&mut payload)
+                        } else {
+                            frame.payload.to_vec()
+                        };
+                        self.deferred.push_front(header, bytes);
+                        self.unfinished = Some(unfinished);
+                        if unfinished == Unfinished::UntilNextTurn {
+                            cx.perform();
+                            self.carried = self.take_wait(cx);
+                        }
                         continue;
                     }
                     self.channel
                         .set_limits(self.session.limits(self.limits.transfer));
                     cx.perform();
                     let bars_are_settled = cx.settle_bars();
-                    let wait = cx.device.take_wait(cx.now);
+                    let wait = self.take_wait(cx);
                     let fds = mem::take(&mut cx.reply_fds);
                     let replied = shared.replies.len() > start;
                     if let Some(socket) = cx.twin.take().filter(|_| replied) {
@@ -321,6 +357,18 @@ impl Client {
             }
         }
         Ok(any)
+    }
+
+    /// Takes the wait that a request has caused, in all of its turns.
+    fn take_wait(&mut self, cx: &mut Context<'_>) -> Option<Wait> {
+        let carried = self.carried.take();
+        match (cx.device.take_wait(cx.now), carried) {
+            (Some(mut wait), Some(carried)) => {
+                wait.until = wait.until.after(carried.until.since(cx.now));
+                Some(wait)
+            }
+            (wait, carried) => wait.or(carried),
+        }
     }
 
     /// Takes in what came over the twin socket. Whether there was something. A client that closes it

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Registry};
 use pci_device_models::host::Event;
 use pci_device_models::time::Time;
 use rustix::io::Errno;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::source::{Kind, Source};
 use crate::connection::Outgoing;
-use crate::control::{self, MAX_LINE};
+use crate::control::{self, MAX_LINE, Unfinished};
 
 /// Bytes that one read takes.
 const READ_SIZE: usize = 4096;
@@ -26,7 +26,6 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 #[derive(Debug)]
 pub(super) struct ControlClient {
     socket: OwnedFd,
-    token: Token,
     /// The function it is about.
     pub(super) function: usize,
     /// It gets events.
@@ -34,6 +33,8 @@ pub(super) struct ControlClient {
     /// Received bytes that are not executed yet: at most a line and one read.
     received: Vec<u8>,
     outgoing: Outgoing,
+    /// The rest of the work for its last line.
+    pub(super) unfinished: Option<Unfinished>,
 }
 
 /// An event as subscribers see it.
@@ -68,25 +69,12 @@ impl ControlClient {
         registry.register(&mut SourceFd(&socket.as_raw_fd()), token, INTEREST)?;
         Ok(Self {
             socket,
-            token,
             function,
             subscribed: false,
             received: Vec::new(),
             outgoing: Outgoing::default(),
+            unfinished: None,
         })
-    }
-
-    /// Has the client heard of again soon, whatever it does.
-    ///
-    /// # Errors
-    /// It cannot be watched any more.
-    pub(super) fn ask_again(&self, registry: &Registry) -> io::Result<()> {
-        // The watch is for room, too, of which there is some, or the client would have gone.
-        registry.reregister(
-            &mut SourceFd(&self.socket.as_raw_fd()),
-            self.token,
-            INTEREST,
-        )
     }
 
     /// Sends what the socket has room for again.

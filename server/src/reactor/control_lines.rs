@@ -1,32 +1,73 @@
 //! Carrying out what control clients say.
+//!
+//! In one turn of the loop, control clients get a limited time. Those who come later, or have more to say,
+//! wait for the next one.
 
 use std::io;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::control::ControlClient;
 use super::{Reactor, served};
 use crate::bar_memory::STEP;
-use crate::control::{self as language, ControlAction, ControlContext};
+use crate::clock::system;
+use crate::control::{self as language, Began, ControlAction, ControlContext};
 
 /// Lines of one control client that are carried out in a row.
-const CONTROL_LINES_PER_TURN: u32 = 64;
+const LINES_PER_TURN: u32 = 64;
+/// Time that all control clients have in a turn of the loop. The line during which it passes is the last
+/// one.
+const TIME_PER_TURN: Duration = Duration::from_millis(1);
+
+/// The state of a control client after a line.
+enum After {
+    /// It has said nothing more.
+    Idle,
+    /// There may be another line.
+    Line,
+    /// The line is not finished.
+    Unfinished,
+}
 
 impl Reactor {
+    /// Begins the time of the control clients in a turn of the loop with those who wait.
+    pub(super) fn control_waiting(&mut self) {
+        self.controls.end = None;
+        for _ in 0..self.controls.waiting.len() {
+            if self.is_stopped() || self.is_control_over() {
+                break;
+            }
+            if let Some(number) = self.controls.waiting.pop_front() {
+                self.control_turn(number);
+            }
+        }
+    }
+
+    /// A control client is ready. It gets its turn now, if there is time for it and nobody waits.
+    pub(super) fn control_ready(&mut self, number: usize) {
+        if self.controls.is_waited_for() || self.is_control_over() {
+            self.controls.wait(number);
+        } else {
+            self.control_turn(number);
+        }
+    }
+
+    fn is_control_over(&self) -> bool {
+        self.controls.end.is_some_and(|end| system() >= end)
+    }
+
     /// Carries out what a control client says, line by line: what a line caused is told before the
     /// next one is looked at.
-    pub(super) fn control_ready(&mut self, number: usize) {
+    fn control_turn(&mut self, number: usize) {
+        if self.controls.end.is_none() {
+            self.controls.end = Some(system().after(TIME_PER_TURN));
+        }
         for lines in 1.. {
             let Some(mut client) = self.controls.take(number) else {
                 return;
             };
             let touched = client.function;
-            let done = self.control_line(&mut client).and_then(|done| {
-                let enough = !done && lines == CONTROL_LINES_PER_TURN;
-                if enough {
-                    client.ask_again(self.poll.registry())?;
-                }
-                Ok(done || enough)
-            });
+            let done = self.control_line(&mut client);
             match &done {
                 Ok(_) => self.controls.put(number, client),
                 Err(error) => {
@@ -37,22 +78,29 @@ impl Reactor {
                 }
             }
             self.after(touched);
-            if done.unwrap_or(true) {
-                return;
+            match done {
+                Ok(After::Line) if lines < LINES_PER_TURN && !self.is_control_over() => {}
+                Ok(After::Line | After::Unfinished) => return self.controls.wait(number),
+                Ok(After::Idle) | Err(_) => return,
             }
         }
     }
 
-    /// Carries out the next line of a control client. Whether there was none.
-    fn control_line(&mut self, client: &mut ControlClient) -> io::Result<bool> {
+    /// Carries out the next line of a control client, or a step of the last one.
+    fn control_line(&mut self, client: &mut ControlClient) -> io::Result<After> {
         client.resume()?;
-        let Some(line) = client.next_line()? else {
-            return Ok(true);
+        let unfinished = client.unfinished.take();
+        let line = match &unfinished {
+            Some(_) => Vec::new(),
+            None => match client.next_line()? {
+                Some(line) => line,
+                None => return Ok(After::Idle),
+            },
         };
         let Some((function, mut seat)) =
             served(&mut self.functions, &mut self.slots, client.function)
         else {
-            return Ok(true);
+            return Ok(After::Idle);
         };
         let now = self.clock.now();
         function.answer_doorbells(&mut seat, now);
@@ -65,7 +113,10 @@ impl Reactor {
             stats: &function.stats,
             state_places: &self.state_places,
         };
-        let reply = language::execute(&line, &mut cx);
+        let began = match unfinished {
+            Some(unfinished) => unfinished.step(&mut cx),
+            None => language::begin(&line, &mut cx),
+        };
         // The line may have moved time, or made something due at once.
         let now = self.clock.now();
         function.advance(&mut seat, &mut self.shared, self.poll.registry(), now);
@@ -73,6 +124,13 @@ impl Reactor {
             // With BARs of no more than a step, clients find what the verb did when it has its reply.
             seat.device.advance_bars(&mut { STEP });
         }
+        let reply = match began {
+            Began::Done(reply) => reply,
+            Began::Unfinished(unfinished) => {
+                client.unfinished = Some(unfinished);
+                return Ok(After::Unfinished);
+            }
+        };
         match reply.action {
             Some(ControlAction::Shutdown) => self.stop.store(true, Ordering::Release),
             Some(ControlAction::Subscribe) if !client.subscribed => {
@@ -82,6 +140,6 @@ impl Reactor {
             Some(ControlAction::Subscribe) | None => {}
         }
         client.send(reply.text.into_bytes())?;
-        Ok(false)
+        Ok(After::Line)
     }
 }

@@ -1,5 +1,6 @@
 //! All control clients and the listeners that they come from.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -21,6 +22,11 @@ pub(super) struct Controls {
     clients: Vec<Option<ControlClient>>,
     /// Clients at a time.
     limit: usize,
+    /// Clients that have something to do in the next turn of the loop. Each is listed once.
+    pub(super) waiting: VecDeque<usize>,
+    /// The end of the time for control clients in the present turn, on the system's clock, once one of them
+    /// has been served.
+    pub(super) end: Option<Time>,
 }
 
 impl Controls {
@@ -30,7 +36,21 @@ impl Controls {
             listeners: Vec::new(),
             clients: Vec::new(),
             limit,
+            waiting: VecDeque::new(),
+            end: None,
         }
+    }
+
+    /// Has a client served in the next turn of the loop.
+    pub(super) fn wait(&mut self, number: usize) {
+        if !self.waiting.contains(&number) {
+            self.waiting.push_back(number);
+        }
+    }
+
+    /// Returns whether a client waits for the next turn of the loop.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Has a listener for clients of a function watched from now on.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use vfio_user_protocol::{Frame, Header, Invalid};
+use vfio_user_protocol::{Frame, HEADER_SIZE, Header, Invalid};
 
 use crate::connection::{Descriptors, Message};
 
@@ -27,6 +27,10 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    fn bytes(&self) -> usize {
+        HEADER_SIZE + self.payload.len()
+    }
+
     fn descriptors(&self) -> usize {
         self.fds.as_ref().map_or(0, Vec::len)
     }
@@ -58,20 +62,21 @@ impl Deferred {
                 payload: message.frame.payload.to_vec(),
                 fds: message.fds,
             };
-            self.bytes += message.frame.consumed();
+            self.bytes += kept.bytes();
             self.descriptors += kept.descriptors();
             kept
         }));
     }
 
     /// Has a command wait, with nothing but its bytes, that is to be served again before all others.
-    pub(super) fn push_front(&mut self, frame: Frame<'_>) {
-        self.bytes += frame.consumed();
-        self.messages.push_front(Ok(Kept {
-            header: frame.header,
-            payload: frame.payload.to_vec(),
+    pub(super) fn push_front(&mut self, header: Header, payload: Vec<u8>) {
+        let kept = Kept {
+            header,
+            payload,
             fds: Ok(Vec::new()),
-        }));
+        };
+        self.bytes += kept.bytes();
+        self.messages.push_front(Ok(kept));
     }
 
     /// The one that has waited longest, if none has to wait any more.
@@ -80,8 +85,9 @@ impl Deferred {
             return None;
         }
         let message = self.messages.pop_front()?;
-        if self.messages.is_empty() {
-            (self.bytes, self.descriptors) = (0, 0);
+        if let Ok(kept) = &message {
+            self.bytes -= kept.bytes();
+            self.descriptors -= kept.descriptors();
         }
         Some(message)
     }

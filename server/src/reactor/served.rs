@@ -28,6 +28,7 @@ use super::slot::Seat;
 use super::source::{ClientId, Kind, MAX_CLIENTS, Source};
 use crate::backend::Backend;
 use crate::bar_memory::{STEP, SharedMemory};
+use crate::budget::Budget;
 use crate::doorbells::Doorbells;
 use crate::endpoint::Endpoint;
 use crate::memory::{ClientMemory, DmaTable};
@@ -38,6 +39,9 @@ use crate::served::ServedFunction;
 use crate::session::Context;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
+
+/// Turns of a client that has hung up, if another one wants its place.
+const LAST_TURNS: u32 = 4;
 
 /// A function with its sockets.
 #[derive(Debug)]
@@ -180,7 +184,8 @@ impl Served {
     }
 
     /// Ends the clients that have hung up, so that their places are free: a client that hangs up and
-    /// reconnects must not find its place taken by its old connection.
+    /// reconnects must not find its place taken by its old connection. Of what they have sent before,
+    /// the server does as much as fits into a few turns.
     fn end_abandoned(
         &mut self,
         seat: &mut Seat<'_>,
@@ -189,10 +194,20 @@ impl Served {
         now: Time,
     ) {
         for index in 0..self.clients.len() {
-            while matches!(self.clients.get(index), Some(Some(client)) if client.is_abandoned())
-                && self.give_turn(seat, index, shared, registry, now, Closed::Wholly)
-                    == Turn::HasMore
-            {}
+            for turns in 0.. {
+                let client = self.clients.get(index).and_then(Option::as_ref);
+                if !client.is_some_and(Client::is_abandoned) {
+                    break;
+                }
+                if turns == LAST_TURNS {
+                    self.disconnect(seat, index, registry, now);
+                    break;
+                }
+                let turn = self.give_turn(seat, index, shared, registry, now, Closed::Wholly);
+                if turn != Turn::HasMore {
+                    break;
+                }
+            }
         }
     }
 
@@ -319,7 +334,8 @@ impl Served {
             resample: resample(self.place),
             migration: &mut self.migration,
             time: seat.time,
-            waits: false,
+            unfinished: None,
+            budget: Budget::new(shared.turn_begun.take()),
         };
         let turn = client.turn(shared, &mut cx);
         if turn == Turn::Gone {

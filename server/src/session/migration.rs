@@ -11,7 +11,7 @@ use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
 use vfio_user_protocol::messages::mig_data::{ReadReply, ReadRequest, WriteRequest};
 
 use super::error::RequestError;
-use super::{Context, Session};
+use super::{Context, Session, Unfinished};
 use crate::migration::Progress;
 
 /// Kinds of migration that there are.
@@ -95,7 +95,7 @@ fn set_state(
     let (migration, mut subject) = cx.migration();
     match migration.enter(wanted.state, &mut subject)? {
         Progress::Done => request.encode(reply),
-        Progress::Waits => cx.waits = true,
+        Progress::Waits => cx.unfinished = Some(Unfinished::UntilRest),
     }
     Ok(())
 }
