@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
@@ -160,6 +160,33 @@ impl RawClient {
     }
 }
 
+/// Returns the content of a stream or state file: the label, the state, and for each page of memory its
+/// BAR, the offset in it and the bytes.
+///
+/// # Errors
+/// The records are not those of a whole stream.
+pub fn content(stream: &[u8]) -> Result<Value> {
+    let mut at = 0;
+    let mut tree = json!({ "memory": [] });
+    while at < stream.len() {
+        let head = stream.get(at..at + 8).context("a record has no head")?;
+        let (kind, length) = (field_u32(head, 0), field_u32(head, 4) as usize);
+        let payload = stream.get(at + 8..at + 8 + length);
+        let payload = payload.context("a record has no end")?;
+        match kind {
+            0x4d52_4f44 => tree["label"] = serde_json::from_slice(payload)?,
+            1 => {
+                let page = json!([field_u32(payload, 0), field_u64(payload, 4), &payload[12..]]);
+                tree["memory"].as_array_mut().context("a list")?.push(page);
+            }
+            2 => tree["state"] = serde_json::from_slice(payload)?,
+            kind => bail!("a record of kind {kind:#x}"),
+        }
+        at += 8 + length;
+    }
+    Ok(tree)
+}
+
 /// The source or destination of a migrated function, whose clock stands still.
 #[derive(Debug)]
 pub struct Place {
@@ -205,10 +232,10 @@ impl Place {
     /// # Errors
     /// The function cannot be saved.
     pub fn tree(&mut self) -> Result<Value> {
-        let file = self.daemon.state_file("state.json");
+        let file = self.daemon.state_file("state");
         let name = Path::to_str(&file).context("the name of the folder is no text")?;
         self.control.command(&["save", name])?;
-        Ok(serde_json::from_slice(&std::fs::read(&file)?)?)
+        content(&std::fs::read(&file)?)
     }
 
     /// Stops the function, moves its state to another place, and checks that it is the same there.

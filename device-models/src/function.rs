@@ -27,6 +27,7 @@ mod interrupt;
 mod interrupt_delivery;
 mod mappable;
 mod memory;
+mod pages;
 mod pme;
 mod pme_signal;
 mod reset;
@@ -44,6 +45,8 @@ pub use self::delays::Delays;
 pub use self::doorbell::Doorbell;
 pub use self::mappable::{Area, Mappable, MappableBar};
 pub use self::memory::{BarMemory, PrivateMemory};
+pub use self::pages::{ImageError, MemoryFill, MemoryImage};
+pub(crate) use self::saved::Ram;
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaOutcome};

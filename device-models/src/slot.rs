@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 pub use function_number::{FunctionNumber, MAX_FUNCTIONS, NoSuchNumber};
 pub use function_slot::FunctionSlot;
 
-use crate::function::Function;
+use crate::function::{Function, Ram};
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
@@ -194,7 +194,7 @@ impl Slot {
     /// Saves the slot once and each of its functions by its number.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
-        save(self.power.rail_on, self.functions(), now)
+        save(self.power.rail_on, self.functions(), now, Ram::Inside)
     }
 
     /// Restores the tree that [`Self::save`] returned.
@@ -229,8 +229,9 @@ pub(crate) fn save<'f>(
     rail_on: bool,
     functions: impl Iterator<Item = (FunctionNumber, &'f Function)>,
     now: Time,
+    ram: Ram,
 ) -> Value {
-    let functions = functions.map(|(number, function)| (number, function.save(now)));
+    let functions = functions.map(|(number, function)| (number, function.save_part(now, ram)));
     snapshot::tree(&SavedSlot {
         rail_on,
         functions: functions.collect(),

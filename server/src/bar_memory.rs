@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 
 use pci_device_models::function::{Area, BarMemory, Mappable, MappableBar, PrivateMemory};
 use pci_device_models::host::View;
+use pci_device_models::snapshot::memory::PAGE;
 
 use contents::Contents;
 
@@ -121,6 +122,17 @@ impl BarMemory for SharedMemory {
 
     fn is_blank(&self) -> bool {
         self.rest.is_blank() && self.contents.is_blank()
+    }
+
+    fn next_page(&self, from: u64) -> Option<u64> {
+        let from = from - from % PAGE;
+        let next = [self.rest.next_page(from), self.contents.next_filled(from)];
+        next.into_iter().flatten().min()
+    }
+
+    fn held(&self, size: u64) -> u64 {
+        let held = self.rest.held(size).saturating_add(self.contents.held());
+        held.min(size)
     }
 
     fn reset(&mut self, size: u64) {

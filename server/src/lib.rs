@@ -70,6 +70,7 @@ mod outputs;
 mod ratelimit;
 mod reactor;
 mod session;
+mod stream;
 mod sys;
 
 pub use client::{Client, ClientError};

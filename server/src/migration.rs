@@ -4,24 +4,21 @@
 //! |---|---|
 //! | [`arcs`] | the states, their meaning and the paths between them |
 //! | [`slot_time`] | the slot's time, which stands still while a function is stopped |
-//! | [`record`] | the form of a stream |
-//! | [`outgoing`], [`incoming`] | a stream that is read, one that is written |
+//!
+//! The form of a stream is that of [`crate::stream`].
 
 mod arcs;
-mod incoming;
-mod outgoing;
-mod record;
 mod slot_time;
 
+use pci_device_models::function::MemoryFill;
 use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::time::Time;
 use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::device_feature::mig_device_state::DeviceState;
 
 use crate::outputs::Outputs;
+use crate::stream::{Incoming, Outgoing, Piece, Restored, StreamError};
 use arcs::meaning;
-use incoming::{Incoming, StreamError};
-use outgoing::Outgoing;
 
 pub(crate) use slot_time::SlotTime;
 
@@ -34,7 +31,9 @@ pub(crate) enum MigrationError {
     NotSaving(DeviceState),
     #[error("data can be written in RESUMING, not in {0:?}")]
     NotResuming(DeviceState),
-    #[error("{0}; the migration state is ERROR until the device is reset")]
+    #[error(
+        "the stream cannot be used: {0}; the migration state is ERROR until the device is reset"
+    )]
     Stream(#[from] StreamError),
 }
 
@@ -42,10 +41,8 @@ impl MigrationError {
     /// The error number for the reply.
     pub(crate) const fn errno(&self) -> Errno {
         match self {
-            Self::Stream(StreamError::TooLong) => Errno::EFBIG,
-            Self::NoWay { .. } | Self::NotSaving(_) | Self::NotResuming(_) | Self::Stream(_) => {
-                Errno::EINVAL
-            }
+            Self::Stream(error) => error.errno(),
+            Self::NoWay { .. } | Self::NotSaving(_) | Self::NotResuming(_) => Errno::EINVAL,
         }
     }
 }
@@ -57,7 +54,12 @@ pub(crate) enum Progress {
     Done,
     /// It waits for a transfer to end, and has to be asked again.
     Waits,
+    /// It takes further steps, for which it has to be asked again.
+    Steps,
 }
+
+/// Pages of restored memory that are copied in one step.
+const FILL_STEP: u32 = 256;
 
 /// The function that is migrated.
 #[derive(Debug)]
@@ -74,7 +76,10 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Migration {
     state: DeviceState,
     outgoing: Option<Outgoing>,
-    incoming: Incoming,
+    /// What has come of a stream, if anything.
+    incoming: Option<Box<Incoming>>,
+    /// Restored memory that is to be copied before the function leaves RESUMING.
+    fill: Option<MemoryFill>,
 }
 
 impl Default for Migration {
@@ -82,7 +87,8 @@ impl Default for Migration {
         Self {
             state: DeviceState::Running,
             outgoing: None,
-            incoming: Incoming::default(),
+            incoming: None,
+            fill: None,
         }
     }
 }
@@ -105,8 +111,9 @@ impl Migration {
         while self.state != to || to == DeviceState::Error {
             let from = self.state;
             let next = arcs::next(from, to).ok_or(MigrationError::NoWay { from, to })?;
-            if self.step(next, subject)? == Progress::Waits {
-                return Ok(Progress::Waits);
+            let progress = self.step(next, subject)?;
+            if progress != Progress::Done {
+                return Ok(progress);
             }
             tracing::debug!(?from, to = ?next, "migration state");
         }
@@ -130,9 +137,15 @@ impl Migration {
             subject.device.freeze();
             subject.time.stop(subject.device.slot().number());
         }
-        if self.state == DeviceState::Resuming {
-            let restored = std::mem::take(&mut self.incoming).restore_to(subject);
-            restored.inspect_err(|_| self.state = DeviceState::Error)?;
+        if let Some(incoming) = self.incoming.take() {
+            let restored = restore(*incoming, subject);
+            self.fill = restored.inspect_err(|_| self.state = DeviceState::Error)?;
+        }
+        if let Some(fill) = &mut self.fill {
+            if !subject.device.fill_memory(fill, FILL_STEP) {
+                return Ok(Progress::Steps);
+            }
+            self.fill = None;
         }
         if after.saving {
             let (device, now) = (subject.device.as_ref(), subject.now);
@@ -140,7 +153,7 @@ impl Migration {
             if after.frozen {
                 outgoing.complete(device, now);
             } else if !before.saving {
-                outgoing.copy_ahead(device, now);
+                outgoing.copy_ahead();
             }
         } else {
             self.outgoing = None;
@@ -171,9 +184,13 @@ impl Migration {
     ///
     /// # Errors
     /// [`MigrationError::NotSaving`].
-    pub(crate) fn read(&mut self, most: usize) -> Result<&[u8], MigrationError> {
+    pub(crate) fn read(
+        &mut self,
+        device: DeviceRef<'_>,
+        most: usize,
+    ) -> Result<Piece<'_>, MigrationError> {
         match &mut self.outgoing {
-            Some(outgoing) => Ok(outgoing.read(most)),
+            Some(outgoing) => Ok(outgoing.read(device, most)),
             None => Err(MigrationError::NotSaving(self.state)),
         }
     }
@@ -190,33 +207,41 @@ impl Migration {
         if self.state != DeviceState::Resuming {
             return Err(MigrationError::NotResuming(self.state));
         }
-        self.incoming.write(device, bytes).map_err(|error| {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let incoming = self
+            .incoming
+            .get_or_insert_with(|| Box::new(Incoming::new(device)));
+        incoming.write(device, bytes).map_err(|error| {
             self.state = DeviceState::Error;
-            self.incoming = Incoming::default();
+            self.incoming = None;
             error.into()
         })
     }
 
     /// Bytes that are to be read if the function stops now.
-    pub(crate) fn data_size(&self, device: DeviceRef<'_>, now: Time) -> u64 {
-        match &self.outgoing {
+    pub(crate) fn data_size(&mut self, device: DeviceRef<'_>, now: Time) -> u64 {
+        match &mut self.outgoing {
             Some(outgoing) => outgoing.left(device, now),
             None => Outgoing::new(device).left(device, now),
         }
     }
 }
 
-impl Incoming {
-    /// Makes the function what it was when the stream was saved. If nothing was written it stays what
-    /// it is.
-    fn restore_to(self, subject: &mut Subject<'_>) -> Result<(), StreamError> {
-        if let Some(tree) = self.finish()? {
-            // What waits to leave is of the function that this was.
-            subject.outputs.drop_held();
-            while subject.device.next_output().is_some() {}
-            subject.device.restore(subject.now, &tree)?;
-            subject.outputs.irqs.end_low_power(false);
-        }
-        Ok(())
-    }
+/// Makes the function what it was when the stream was saved, but for memory that has to be copied. If
+/// nothing was written it stays what it is.
+fn restore(
+    incoming: Incoming,
+    subject: &mut Subject<'_>,
+) -> Result<Option<MemoryFill>, StreamError> {
+    let Some(Restored { state, image }) = incoming.finish()? else {
+        return Ok(None);
+    };
+    // What waits to leave is of the function that this was.
+    subject.outputs.drop_held();
+    while subject.device.next_output().is_some() {}
+    let fill = subject.device.restore_state(subject.now, &state, image)?;
+    subject.outputs.irqs.end_low_power(false);
+    Ok(Some(fill))
 }

@@ -1,4 +1,4 @@
-//! Files with the saved state of a device: its tree as JSON.
+//! Files with the saved state of a device: the same records as a migration stream.
 //!
 //! ```
 //! use dormouse::models::model::Registry;
@@ -18,8 +18,10 @@
 //! ```
 
 mod place;
+mod restoring;
+mod saving;
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pci_device_models::host::{DeviceMut, DeviceRef};
@@ -27,8 +29,11 @@ use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
 use thiserror::Error;
 
+use crate::stream::StreamError;
 use place::FindError;
 pub use place::Places;
+pub(crate) use restoring::Reading;
+pub(crate) use saving::Saving;
 
 /// An error of saving a device to a file or restoring it from one.
 #[derive(Debug, Error)]
@@ -50,13 +55,13 @@ pub enum StateFileError {
         /// Cause.
         reason: io::Error,
     },
-    /// The file is not JSON.
+    /// The file is not a saved state.
     #[error("{}: this is not a saved state: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Cause.
-        reason: serde_json::Error,
+        reason: String,
     },
     /// The file is outside the folders that the server may use, or its path has a `..`.
     #[error(
@@ -80,6 +85,29 @@ pub enum StateFileError {
     },
 }
 
+impl StateFileError {
+    fn write(path: &Path, reason: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Write { path, reason }
+    }
+
+    fn read(path: &Path, reason: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Read { path, reason }
+    }
+
+    fn refused(path: &Path, error: StreamError) -> Self {
+        let path = path.to_owned();
+        match error {
+            StreamError::Restore(reason) => Self::Restore { path, reason },
+            error => Self::Malformed {
+                path,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
 fn listed(folders: &[PathBuf]) -> String {
     if folders.is_empty() {
         return "no files".to_owned();
@@ -93,34 +121,9 @@ fn listed(folders: &[PathBuf]) -> String {
 /// # Errors
 /// Returns [`StateFileError::Write`].
 pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
-    save_in(&Places::Anywhere, device, now, path)
-}
-
-/// Saves the device to a file in one of `places`.
-///
-/// # Errors
-/// Returns [`StateFileError::Elsewhere`] or [`StateFileError::Write`].
-pub(crate) fn save_in(
-    places: &Places,
-    device: DeviceRef<'_>,
-    now: Time,
-    path: &Path,
-) -> Result<(), StateFileError> {
-    let failed = |reason| StateFileError::Write {
-        path: path.to_owned(),
-        reason,
-    };
-    let place = places.find(path).map_err(|error| match error {
-        FindError::Elsewhere(error) => error,
-        FindError::Folder(reason) => failed(reason),
-    })?;
-    let text = format!("{:#}\n", device.save(now));
-    let write = || {
-        let mut new = place.replace()?;
-        new.file.write_all(text.as_bytes())?;
-        new.commit()
-    };
-    write().map_err(failed)
+    let mut saving = Saving::begin(&Places::Anywhere, device, now, path)?;
+    while !saving.step(device)? {}
+    Ok(())
 }
 
 /// Restores the device.
@@ -128,40 +131,9 @@ pub(crate) fn save_in(
 /// # Errors
 /// Fails if the file cannot be read or does not fit; the device is then unchanged.
 pub fn restore(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
-    restore_from(&Places::Anywhere, device, now, path)
-}
-
-/// Restores the device from a file in one of `places`.
-///
-/// # Errors
-/// As [`restore`], and returns [`StateFileError::Elsewhere`].
-pub(crate) fn restore_from(
-    places: &Places,
-    device: &mut DeviceMut<'_>,
-    now: Time,
-    path: &Path,
-) -> Result<(), StateFileError> {
-    let failed = |reason| StateFileError::Read {
-        path: path.to_owned(),
-        reason,
-    };
-    let place = places.find(path).map_err(|error| match error {
-        FindError::Elsewhere(error) => error,
-        FindError::Folder(reason) => failed(reason),
-    })?;
-    let mut text = Vec::new();
-    place
-        .open()
-        .and_then(|mut file| file.read_to_end(&mut text))
-        .map_err(failed)?;
-    let tree = serde_json::from_slice(&text).map_err(|reason| StateFileError::Malformed {
-        path: path.to_owned(),
-        reason,
-    })?;
-    device
-        .restore(now, &tree)
-        .map_err(|reason| StateFileError::Restore {
-            path: path.to_owned(),
-            reason,
-        })
+    let mut reading = Reading::begin(&Places::Anywhere, device.as_ref(), path)?;
+    while !reading.step(device.as_ref())? {}
+    let mut filling = reading.restore(device, now)?;
+    while !filling.step(device) {}
+    Ok(())
 }

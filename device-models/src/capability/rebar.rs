@@ -183,6 +183,15 @@ impl ResizableBar {
             .map(|index| (index, self.registers.get(4 * index)))
     }
 
+    /// Returns the largest size in bytes of a BAR, if it is one of these.
+    #[must_use]
+    pub fn largest(&self, bar: usize) -> Option<u64> {
+        let mut controls = self.controls();
+        let (index, _) = controls.find(|(_, control)| usize::from(control.bar_index()) == bar)?;
+        let exponent = self.supported(index).checked_ilog2()?;
+        MIB.checked_shl(exponent)
+    }
+
     /// Returns the supported sizes of the BAR whose control register is DWORD `index`: bit n for 2ⁿ
     /// MiB.
     fn supported(&self, index: usize) -> u64 {

@@ -10,7 +10,7 @@ use super::ConfigEffect;
 use super::header::{self, Header, HeaderConfig};
 use crate::capability::{
     AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
-    PciExpress, PowerManagement,
+    PciExpress, PowerManagement, ResizableBar,
 };
 use crate::pci;
 use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
@@ -31,6 +31,8 @@ pub enum AnyCapability {
     AdvancedErrorReporting(AdvancedErrorReporting),
     /// Dynamic power allocation.
     DynamicPowerAllocation(DynamicPowerAllocation),
+    /// Resizable BARs.
+    ResizableBar(ResizableBar),
     /// Any other capability, which consists of registers and effects only.
     Other(Box<dyn Capability>),
 }
@@ -46,6 +48,7 @@ impl AnyCapability {
             Self::PciExpress(capability) => capability,
             Self::AdvancedErrorReporting(capability) => capability,
             Self::DynamicPowerAllocation(capability) => capability,
+            Self::ResizableBar(capability) => capability,
             Self::Other(capability) => capability.as_ref(),
         }
     }
@@ -59,6 +62,7 @@ impl AnyCapability {
             Self::PciExpress(capability) => capability,
             Self::AdvancedErrorReporting(capability) => capability,
             Self::DynamicPowerAllocation(capability) => capability,
+            Self::ResizableBar(capability) => capability,
             Self::Other(capability) => capability.as_mut(),
         }
     }
@@ -215,6 +219,7 @@ impl ConfigSpace {
         pcie, pcie_mut, PciExpress: PciExpress;
         aer, aer_mut, AdvancedErrorReporting: AdvancedErrorReporting;
         dpa, dpa_mut, DynamicPowerAllocation: DynamicPowerAllocation;
+        resizable_bar, resizable_bar_mut, ResizableBar: ResizableBar;
     }
 
     /// Returns the size in bytes: 256 or 4096.

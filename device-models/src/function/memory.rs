@@ -1,7 +1,9 @@
 //! The memory behind a BAR.
 
 use std::any::Any;
+use std::collections::TryReserveError;
 use std::fmt;
+use std::hint::black_box;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,26 @@ pub trait BarMemory: fmt::Debug + Send + Any {
     /// Returns whether every byte is known to read zero without a scan.
     fn is_blank(&self) -> bool {
         false
+    }
+
+    /// Returns the offset of the first page at or after the page of `from` that may have a byte that is
+    /// not zero, as far as that is known without a scan.
+    fn next_page(&self, from: u64) -> Option<u64> {
+        (!self.is_blank()).then(|| from - from % PAGE)
+    }
+
+    /// Returns the number of bytes, of `size`, in pages that may have a byte that is not zero, as far as
+    /// that is known without a scan.
+    fn held(&self, size: u64) -> u64 {
+        if self.is_blank() { 0 } else { size }
+    }
+
+    /// Takes over `memory` of the same size in place of all bytes, without a copy.
+    ///
+    /// # Errors
+    /// Returns `memory` if its bytes have to be copied instead.
+    fn adopt(&mut self, memory: PrivateMemory) -> Result<(), PrivateMemory> {
+        Err(memory)
     }
 
     /// Sets whether clients that have the memory mapped may touch it. [`Self::read`] and
@@ -58,6 +80,10 @@ pub trait BarMemory: fmt::Debug + Send + Any {
 pub struct PrivateMemory {
     bytes: Vec<u8>,
     size: usize,
+    /// A bit for each page that was written since the bytes were allocated.
+    written: Vec<u64>,
+    /// The log has the warning that there is no memory for the bytes.
+    warned: bool,
 }
 
 impl PrivateMemory {
@@ -68,6 +94,74 @@ impl PrivateMemory {
         memory.reset(size);
         memory
     }
+
+    /// Copies bytes in, as [`BarMemory::write`].
+    ///
+    /// # Errors
+    /// There is no memory for the bytes. Nothing changes.
+    pub fn try_write(&mut self, offset: u64, data: &[u8]) -> Result<(), TryReserveError> {
+        let Ok(start) = usize::try_from(offset) else {
+            return Ok(());
+        };
+        let end = start.saturating_add(data.len()).min(self.size);
+        if start >= end {
+            return Ok(());
+        }
+        if self.bytes.len() < end {
+            self.allocate()?;
+        }
+        if let Some(to) = self.bytes.get_mut(start..end) {
+            to.copy_from_slice(data.get(..end - start).unwrap_or_default());
+        }
+        for page in start / PIECE..=(end - 1) / PIECE {
+            if let Some(word) = self.written.get_mut(page / 64) {
+                *word |= 1 << (page % 64);
+            }
+        }
+        Ok(())
+    }
+
+    /// Allocates the bytes, all zero. The system provides each page when it is written.
+    fn allocate(&mut self) -> Result<(), TryReserveError> {
+        // The standard library has no zeroed allocation that can fail, so a failure is provoked before.
+        let mut probe = Vec::<u8>::new();
+        probe.try_reserve_exact(self.size)?;
+        drop(black_box(probe));
+        self.bytes = vec![0; self.size];
+        self.written = vec![0; self.size.div_ceil(PIECE).div_ceil(64)];
+        Ok(())
+    }
+
+    /// Clears the page with a number to zero.
+    pub(crate) fn clear_page(&mut self, number: u64) {
+        let Ok(page) = usize::try_from(number) else {
+            return;
+        };
+        if let Some(word) = self.written.get_mut(page / 64).filter(|word| **word != 0) {
+            *word &= !(1 << (page % 64));
+            let start = page.saturating_mul(PIECE);
+            let end = start.saturating_add(PIECE).min(self.bytes.len());
+            if let Some(bytes) = self.bytes.get_mut(start..end) {
+                bytes.fill(0);
+            }
+        }
+    }
+
+    /// Returns the number of the last page that was written.
+    pub(crate) fn last_page(&self) -> Option<u64> {
+        let last = self.written.iter().rposition(|word| *word != 0)?;
+        let bit = self.written.get(last)?.checked_ilog2()?;
+        Some(last as u64 * 64 + u64::from(bit))
+    }
+
+    /// Cuts or extends the memory to `size` bytes, if it has bytes at all.
+    pub(crate) fn resize(&mut self, size: u64) {
+        self.size = usize::try_from(size).unwrap_or(usize::MAX);
+        if self.bytes.len() > self.size {
+            self.bytes.truncate(self.size);
+            self.bytes.shrink_to_fit();
+        }
+    }
 }
 
 impl BarMemory for PrivateMemory {
@@ -76,15 +170,10 @@ impl BarMemory for PrivateMemory {
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) {
-        let Ok(start) = usize::try_from(offset) else {
-            return;
-        };
-        let end = start.saturating_add(data.len()).min(self.size);
-        if self.bytes.len() < end {
-            self.bytes = vec![0; self.size];
-        }
-        if let Some(to) = self.bytes.get_mut(start..end) {
-            to.copy_from_slice(data.get(..end - start).unwrap_or_default());
+        if let Err(error) = self.try_write(offset, data)
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            tracing::error!(size = self.size, %error, "BAR memory: writes are lost");
         }
     }
 
@@ -92,8 +181,37 @@ impl BarMemory for PrivateMemory {
         self.bytes.is_empty()
     }
 
+    fn next_page(&self, from: u64) -> Option<u64> {
+        let first = usize::try_from(from / PAGE).ok()?;
+        let words = self.written.iter().enumerate().skip(first / 64);
+        let mut seen = u64::MAX << (first % 64);
+        for (index, word) in words {
+            let pages = word & seen;
+            if pages != 0 {
+                return Some((index as u64 * 64 + u64::from(pages.trailing_zeros())) * PAGE);
+            }
+            seen = u64::MAX;
+        }
+        None
+    }
+
+    fn held(&self, size: u64) -> u64 {
+        let pages: u64 = self
+            .written
+            .iter()
+            .map(|word| u64::from(word.count_ones()))
+            .sum();
+        (pages * PAGE).min(size)
+    }
+
+    fn adopt(&mut self, memory: PrivateMemory) -> Result<(), PrivateMemory> {
+        *self = memory;
+        Ok(())
+    }
+
     fn reset(&mut self, size: u64) {
         self.bytes = Vec::new();
+        self.written = Vec::new();
         self.size = usize::try_from(size).unwrap_or(usize::MAX);
     }
 }
@@ -109,22 +227,32 @@ pub(super) struct Run {
     bytes: String,
 }
 
+/// Reads the page at `offset` of memory with `size` bytes. Returns the offset of its first byte that is not
+/// zero and the bytes up to its last one, if there are any.
+pub(super) fn run<'b>(
+    memory: &dyn BarMemory,
+    size: u64,
+    offset: u64,
+    buffer: &'b mut [u8; PIECE],
+) -> Option<(u64, &'b [u8])> {
+    let left = size.checked_sub(offset)?;
+    let len = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+    let page = buffer.get_mut(..len)?;
+    memory.read(offset, page);
+    let first = page.iter().position(|byte| *byte != 0)?;
+    let last = page.iter().rposition(|byte| *byte != 0)?;
+    Some((offset + first as u64, page.get(first..=last)?))
+}
+
 /// Calls `each` for the runs of `size` bytes that are not zero, in ascending order.
 fn for_runs(memory: &dyn BarMemory, size: u64, mut each: impl FnMut(u64, &[u8])) {
-    if memory.is_blank() {
-        return;
-    }
     let mut buffer = [0; PIECE];
-    for offset in (0..size).step_by(PIECE) {
-        let len = usize::try_from(size - offset).map_or(PIECE, |left| left.min(PIECE));
-        let piece = buffer.get_mut(..len).unwrap_or_default();
-        memory.read(offset, piece);
-        let first = piece.iter().position(|byte| *byte != 0);
-        let last = piece.iter().rposition(|byte| *byte != 0);
-        if let (Some(first), Some(last)) = (first, last) {
-            let run = piece.get(first..=last).unwrap_or_default();
-            each(offset + first as u64, run);
+    let mut from = 0;
+    while let Some(offset) = memory.next_page(from).filter(|offset| *offset < size) {
+        if let Some((at, bytes)) = run(memory, size, offset, &mut buffer) {
+            each(at, bytes);
         }
+        from = offset + PAGE;
     }
 }
 

@@ -23,6 +23,15 @@ use crate::snapshot::{self, RestoreError, due, left, nanos};
 use crate::time::Time;
 use crate::violation::{SavedViolations, Violations};
 
+/// The place of the memory behind BARs when a function is saved or restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ram {
+    /// In the tree.
+    Inside,
+    /// Elsewhere: the tree has an empty list for each BAR with memory, and restoring does not touch it.
+    Apart,
+}
+
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SavedFunction {
@@ -56,12 +65,17 @@ impl Function {
     /// Returns the whole state.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
+        self.save_part(now, Ram::Inside)
+    }
+
+    /// Returns the state, of the memory behind BARs as much as `ram` says.
+    pub(crate) fn save_part(&self, now: Time, ram: Ram) -> Value {
         let Self {
             core,
             model,
             doorbells: _,
         } = self;
-        json!({ "core": core.save(now), "model": model.save() })
+        json!({ "core": core.save(now, ram), "model": model.save() })
     }
 
     /// Restores the state that [`Self::save`] returned, and emits its transfers. Transfers in
@@ -70,14 +84,24 @@ impl Function {
     /// # Errors
     /// The tree does not fit this function, which may then be restored in part.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.restore_part(now, saved, Ram::Inside)
+    }
+
+    /// Restores what [`Self::save_part`] returned.
+    pub(crate) fn restore_part(
+        &mut self,
+        now: Time,
+        saved: &Value,
+        ram: Ram,
+    ) -> Result<(), RestoreError> {
         let SavedFunction { core, model } = snapshot::read("function", saved)?;
-        self.core.restore(now, &core)?;
+        self.core.restore(now, &core, ram)?;
         self.model.restore(&model)
     }
 }
 
 impl Core {
-    fn save(&self, now: Time) -> Value {
+    fn save(&self, now: Time, part: Ram) -> Value {
         let Self {
             config,
             contents: _,
@@ -118,19 +142,22 @@ impl Core {
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
             ram: std::array::from_fn(|bar| {
                 let memory = ram.get(bar)?.as_ref()?;
-                Some(save_memory(memory.as_ref(), self.memory_size(bar)?))
+                Some(match part {
+                    Ram::Inside => save_memory(memory.as_ref(), self.memory_size(bar)?),
+                    Ram::Apart => Vec::new(),
+                })
             }),
         })
     }
 
-    fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+    fn restore(&mut self, now: Time, saved: &Value, part: Ram) -> Result<(), RestoreError> {
         let saved: SavedCore = snapshot::read("function.core", saved)?;
         if !saved.interrupts.has_vectors_of(&self.interrupts) {
             let reason = "these are not as many vectors as the function has";
             return Err(RestoreError::part("function.core.interrupts", reason));
         }
         self.config.restore(&saved.config)?;
-        self.restore_ram(&saved.ram)?;
+        self.restore_ram(&saved.ram, part)?;
         self.powered = saved.powered;
         self.dead_after_cold = saved.dead_after_cold;
         self.state = match self.config.pm() {
@@ -154,13 +181,23 @@ impl Core {
     }
 
     /// Fills the memory behind BARs, whose sizes stay the same.
-    fn restore_ram(&mut self, saved: &[Option<Vec<Run>>; MAX_BARS]) -> Result<(), RestoreError> {
+    fn restore_ram(
+        &mut self,
+        saved: &[Option<Vec<Run>>; MAX_BARS],
+        part: Ram,
+    ) -> Result<(), RestoreError> {
         let sizes: [_; MAX_BARS] = std::array::from_fn(|bar| self.memory_size(bar));
         for (bar, (ram, saved)) in self.ram.iter_mut().zip(saved).enumerate() {
             let at = format!("function.core.ram.{bar}");
             let size = sizes.get(bar).copied().flatten().unwrap_or_default();
             match (ram, saved) {
-                (Some(ram), Some(runs)) => restore_memory(&at, ram.as_mut(), size, runs)?,
+                (Some(ram), Some(runs)) if part == Ram::Inside => {
+                    restore_memory(&at, ram.as_mut(), size, runs)?;
+                }
+                (Some(_), Some(runs)) if runs.is_empty() => {}
+                (Some(_), Some(_)) => {
+                    return Err(RestoreError::part(at, "the memory does not belong in here"));
+                }
                 (None, None) => {}
                 (Some(_), None) => return Err(RestoreError::part(at, "this BAR has memory")),
                 (None, Some(_)) => return Err(RestoreError::part(at, "this BAR has no memory")),

@@ -5,12 +5,14 @@
 //! of a client and are not saved: clients bind them again. A saved wake-up notice still ends low
 //! power, but no client receives it.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::iter;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::config_image::ConfigImage;
 use super::dialect::{Dialect, PmDialect, SavedDialect};
@@ -20,6 +22,7 @@ use super::power::LowPower;
 use super::runtime_pm::SavedRuntimePm;
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
 use super::{Device, DeviceMut, DeviceRef, DeviceSet};
+use crate::function::Ram;
 use crate::power::PowerState;
 use crate::slot::{self, FunctionNumber};
 use crate::snapshot::{self, FORMAT, RestoreError, due, left, nanos};
@@ -125,10 +128,10 @@ fn place(number: FunctionNumber) -> String {
 /// Devices that are restored together.
 trait Restorable {
     /// Returns the tree of their present state.
-    fn save_all(&self, now: Time) -> Value;
+    fn save_all(&self, now: Time, ram: Ram) -> Value;
 
     /// Restores the slot together with these functions.
-    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError>;
+    fn restore_slot(&mut self, now: Time, saved: &Value, ram: Ram) -> Result<(), RestoreError>;
 
     /// Returns the device of a function, if it is one of them.
     fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>>;
@@ -136,15 +139,22 @@ trait Restorable {
     /// Returns their numbers, in order.
     fn members(&self) -> Vec<FunctionNumber>;
 
-    /// Restores all of them or none. Transfers in progress begin again either way.
-    fn restore_all(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+    /// Restores all of them or none, and `check`s them then. Transfers in progress begin again either way.
+    fn restore_all(
+        &mut self,
+        now: Time,
+        saved: &Value,
+        ram: Ram,
+        check: impl FnOnce(&Self) -> Result<(), RestoreError>,
+    ) -> Result<(), RestoreError> {
         let state = self.read(saved)?;
-        let before = self.save_all(now);
+        let before = self.save_all(now, ram);
         let members = self.members();
         let outputs: Vec<usize> = members.iter().map(|number| self.outputs(*number)).collect();
-        self.apply(now, state)
+        self.apply(now, state, ram)
             // A tree may have the form of a saved one and yet say what no device would.
-            .and_then(|()| snapshot::same("the saved state", saved, &self.save_all(now)))
+            .and_then(|()| snapshot::same("the saved state", saved, &self.save_all(now, ram)))
+            .and_then(|()| check(self))
             .inspect_err(|_| {
                 for (number, outputs) in members.into_iter().zip(outputs) {
                     if let Some(device) = self.member(number) {
@@ -153,7 +163,7 @@ trait Restorable {
                 }
                 // What was just saved fits.
                 if let Ok(state) = self.read(&before) {
-                    self.apply(now, state).ok();
+                    self.apply(now, state, ram).ok();
                 }
             })
     }
@@ -186,8 +196,13 @@ trait Restorable {
     }
 
     /// Restores the slot, then each device.
-    fn apply(&mut self, now: Time, (slot, hosts): (Value, Hosts)) -> Result<(), RestoreError> {
-        self.restore_slot(now, &slot)?;
+    fn apply(
+        &mut self,
+        now: Time,
+        (slot, hosts): (Value, Hosts),
+        ram: Ram,
+    ) -> Result<(), RestoreError> {
+        self.restore_slot(now, &slot, ram)?;
         let mut read = Vec::new();
         for (number, host) in hosts {
             if let Some(device) = self.member(number) {
@@ -205,11 +220,11 @@ trait Restorable {
 }
 
 impl Restorable for DeviceSet {
-    fn save_all(&self, now: Time) -> Value {
+    fn save_all(&self, now: Time, _ram: Ram) -> Value {
         self.save(now)
     }
 
-    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+    fn restore_slot(&mut self, now: Time, saved: &Value, _ram: Ram) -> Result<(), RestoreError> {
         self.slot.restore(now, saved)
     }
 
@@ -223,12 +238,12 @@ impl Restorable for DeviceSet {
 }
 
 impl Restorable for DeviceMut<'_> {
-    fn save_all(&self, now: Time) -> Value {
-        self.save(now)
+    fn save_all(&self, now: Time, ram: Ram) -> Value {
+        self.as_ref().save_part(now, ram)
     }
 
-    fn restore_slot(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        self.slot.restore(now, saved)
+    fn restore_slot(&mut self, now: Time, saved: &Value, ram: Ram) -> Result<(), RestoreError> {
+        self.slot.restore_part(now, saved, ram)
     }
 
     fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
@@ -261,7 +276,7 @@ impl DeviceSet {
     /// The tree does not fit. The devices then keep their earlier state, but transfers in progress
     /// begin again.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        self.restore_all(now, saved)
+        self.restore_all(now, saved, Ram::Inside, |_| Ok(()))
     }
 }
 
@@ -278,31 +293,13 @@ impl DeviceRef<'_> {
     /// Returns the state of this device alone, in the form of [`DeviceSet::save`].
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
+        self.save_part(now, Ram::Inside)
+    }
+
+    fn save_part(&self, now: Time, ram: Ram) -> Value {
         let function = iter::once((self.number, self.function));
-        let slot = slot::save(self.rail_on, function, now);
+        let slot = slot::save(self.rail_on, function, now, ram);
         saved_set(slot, BTreeMap::from([(self.number, self.state.save(now))]))
-    }
-
-    /// Returns the beginning of every saved state of this device: its version and profile.
-    #[must_use]
-    pub fn label(&self) -> Value {
-        json!({ "format": FORMAT, "profile": self.state.profile_tag() })
-    }
-
-    /// Checks the label at the beginning of a state and refuses one of another device or version.
-    ///
-    /// # Errors
-    /// [`RestoreError::Format`], [`RestoreError::Profile`], [`RestoreError::Shape`].
-    pub fn check_label(&self, label: &Value) -> Result<(), RestoreError> {
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct Label {
-            format: u64,
-            profile: ProfileTag,
-        }
-        check_format(label)?;
-        let Label { format: _, profile } = snapshot::read("the label", label)?;
-        self.state.check_profile(&profile)
     }
 }
 
@@ -319,7 +316,7 @@ impl DeviceMut<'_> {
     /// Those of [`DeviceSet::restore`]. A state that would change the power of other functions in
     /// the slot is refused as well.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        self.restore_all(now, saved)
+        self.restore_all(now, saved, Ram::Inside, |_| Ok(()))
     }
 
     fn images(&self, at: &str, host: &SavedHost) -> Result<Images, RestoreError> {

@@ -122,7 +122,8 @@ impl Capabilities {
         }
         if let Some(config) = resizable_bar {
             let new = ResizableBar::new(config, &bars.decoded);
-            make!(made, "resizable-bar".to_owned(), config, new, other);
+            let path = "resizable-bar".to_owned();
+            make!(made, path, config, new, Any::ResizableBar);
             bars.check_resizable(config)?;
         }
         if let Some(config) = dpa {

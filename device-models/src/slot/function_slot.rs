@@ -5,7 +5,7 @@ use std::iter;
 use serde_json::{Value, json};
 
 use super::{FunctionNumber, Power, SavedSlot, present};
-use crate::function::Function;
+use crate::function::{Function, Ram};
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
@@ -144,6 +144,16 @@ impl<'a> FunctionSlot<'a> {
     /// The tree does not fit this function, which may then be restored in part, or it would change
     /// the power of others.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
+        self.restore_part(now, saved, Ram::Inside)
+    }
+
+    /// Restores a tree with the memory behind BARs where `ram` says.
+    pub(crate) fn restore_part(
+        &mut self,
+        now: Time,
+        saved: &Value,
+        ram: Ram,
+    ) -> Result<(), RestoreError> {
         let saved: SavedSlot = snapshot::read("slot", saved)?;
         saved.check_numbers(&[self.number])?;
         let mut others = self.lower.iter().chain(self.higher.iter());
@@ -153,7 +163,7 @@ impl<'a> FunctionSlot<'a> {
             return Err(RestoreError::part("slot.rail_on", reason));
         }
         for tree in saved.functions.values() {
-            self.function.restore(now, tree)?;
+            self.function.restore_part(now, tree, ram)?;
         }
         self.power.rail_on = saved.rail_on;
         Ok(())

@@ -1,33 +1,46 @@
-//! The memory behind BARs apart from the rest of a saved tree, so that a migration can copy it
-//! ahead.
+//! The memory behind BARs apart from the rest of a saved state: a page at a time, so that saving and
+//! restoring take little memory and can pause at any page.
 //!
 //! # Examples
 //!
 //! ```
-//! use pci_device_models::snapshot::memory;
-//! use serde_json::json;
+//! use pci_device_models::function::MemoryImage;
+//! use pci_device_models::model::Registry;
+//! use pci_device_models::profile::Profile;
+//! use pci_device_models::snapshot::memory::{Page, Scan};
+//! use pci_device_models::time::Time;
 //!
-//! let bar = json!([{ "offset": 0x1000, "bytes": "0102" }]);
-//! let saved = json!({ "slot": { "functions": { "0": { "core": { "ram": [bar] } } } } });
-//! let mut tree = saved.clone();
-//! let pages = memory::take(&mut tree);
-//! assert_eq!(pages.len(), 1);
-//! memory::put(&mut tree, &pages)?;
-//! assert_eq!(tree, saved);
-//! # Ok::<(), pci_device_models::snapshot::RestoreError>(())
+//! let text = Profile::builtin("testdev").expect("it is built in");
+//! let profile = Profile::parse("testdev", text, &[])?;
+//! let mut devices = profile.device_set(&Registry::builtin())?;
+//! devices.first_mut().region_write(Time::ZERO, 7, 4, &[2, 0])?;
+//! devices.first_mut().region_write(Time::ZERO, 2, 0x1000, b"kept")?;
+//!
+//! let device = devices.first();
+//! let state = device.save_state(Time::ZERO);
+//! let mut image = MemoryImage::new(device.function());
+//! let mut from = Page::FIRST;
+//! loop {
+//!     match device.function().next_page(from, &mut 16) {
+//!         Scan::Page(page, content) => {
+//!             image.set_page(page.bar, content.offset, &content.bytes)?;
+//!             from = page.next();
+//!         }
+//!         Scan::Pause(page) => from = page,
+//!         Scan::End => break,
+//!     }
+//! }
+//!
+//! let mut other = profile.device_set(&Registry::builtin())?;
+//! let mut other = other.first_mut();
+//! let mut fill = other.restore_state(Time::ZERO, &state, image)?;
+//! while !other.fill_memory(&mut fill, 16) {}
+//! assert_eq!(other.save(Time::ZERO), device.save(Time::ZERO));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-
-use super::{RestoreError, hex, unhex};
 
 /// Size in bytes of a page: the part of a BAR that is saved together, and its alignment.
 pub const PAGE: u64 = 4096;
-
-/// Place of the memory in the tree of a function: a list for each BAR that has some.
-const PLACE: &str = "/core/ram";
 
 /// A page of the memory behind a BAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +49,26 @@ pub struct Page {
     pub bar: u32,
     /// Index of the page in the BAR.
     pub number: u64,
+}
+
+impl Page {
+    /// The first page of all.
+    pub const FIRST: Self = Self { bar: 0, number: 0 };
+
+    /// Returns the page that follows in the BAR.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self {
+            bar: self.bar,
+            number: self.number.saturating_add(1),
+        }
+    }
+
+    /// Returns the offset in the BAR of the first byte.
+    #[must_use]
+    pub const fn offset(self) -> u64 {
+        self.number.saturating_mul(PAGE)
+    }
 }
 
 /// The part of a page that is not zero.
@@ -47,66 +80,13 @@ pub struct Content {
     pub bytes: Vec<u8>,
 }
 
-impl Content {
-    /// Returns the page of `bar` that contains the bytes, if one page contains them all.
-    #[must_use]
-    pub fn page(&self, bar: u32) -> Option<Page> {
-        let number = self.offset / PAGE;
-        let last = (self.bytes.len() as u64).saturating_sub(1);
-        let end = self.offset.checked_add(last)?;
-        (end / PAGE == number).then_some(Page { bar, number })
-    }
-}
-
-/// The pages that are not zero.
-pub type Memory = BTreeMap<Page, Content>;
-
-/// Takes the memory out of a tree that [`crate::host::DeviceRef::save`] returned, of one device.
-#[must_use]
-pub fn take(tree: &mut Value) -> Memory {
-    let mut memory = Memory::new();
-    let bars = function(tree)
-        .and_then(|function| function.pointer_mut(PLACE))
-        .and_then(Value::as_array_mut);
-    for (bar, runs) in (0..).zip(bars.into_iter().flatten()) {
-        let Some(runs) = runs.as_array_mut() else {
-            continue;
-        };
-        for run in runs.drain(..) {
-            let bytes = run["bytes"].as_str().map(|text| unhex(PLACE, text));
-            let content = Content {
-                offset: run["offset"].as_u64().unwrap_or_default(),
-                bytes: bytes.and_then(Result::ok).unwrap_or_default(),
-            };
-            if let Some(page) = content.page(bar) {
-                memory.insert(page, content);
-            }
-        }
-    }
-    memory
-}
-
-/// Returns the function in a tree that has one.
-fn function(tree: &mut Value) -> Option<&mut Value> {
-    let functions = tree.pointer_mut("/slot/functions")?.as_object_mut()?;
-    functions.values_mut().next()
-}
-
-/// Puts memory back into a tree from which it was taken.
-///
-/// # Errors
-/// The tree has no place for it.
-pub fn put(tree: &mut Value, memory: &Memory) -> Result<(), RestoreError> {
-    for (page, Content { offset, bytes }) in memory {
-        let place = format!("{PLACE}/{}", page.bar);
-        let runs = function(tree)
-            .and_then(|function| function.pointer_mut(&place))
-            .and_then(Value::as_array_mut);
-        let Some(runs) = runs else {
-            let at = format!("function.core.ram.{}", page.bar);
-            return Err(RestoreError::part(at, "this BAR is no memory"));
-        };
-        runs.push(json!({ "offset": offset, "bytes": hex(bytes) }));
-    }
-    Ok(())
+/// The result of looking for a page that is not zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// This page is the next one.
+    Page(Page, Content),
+    /// All pages before this one have been read and are zero. The budget is used up.
+    Pause(Page),
+    /// All further pages are zero.
+    End,
 }

@@ -151,6 +151,30 @@ impl Contents {
         })
     }
 
+    /// Returns the indexes of the pieces that may have a byte that is not zero.
+    fn filled(&self) -> impl Iterator<Item = usize> {
+        let in_file = matches!(&self.shared, Some(shared) if !shared.file.is_blank());
+        let pieces = self.pieces.iter().enumerate();
+        let is_filled = move |bytes: &Bytes| match bytes {
+            Bytes::Blank | Bytes::Cleared(_) => false,
+            Bytes::Own(_) => true,
+            Bytes::InFile => in_file,
+        };
+        pieces.filter_map(move |(index, piece)| is_filled(&piece.bytes).then_some(index))
+    }
+
+    /// Returns the first offset from `from` on at which there may be a byte that is not zero.
+    pub(super) fn next_filled(&self, from: u64) -> Option<u64> {
+        let first = usize::try_from(from / PIECE).ok()?;
+        let index = self.filled().find(|index| *index >= first)?;
+        Some((index as u64 * PIECE).max(from))
+    }
+
+    /// Returns the number of bytes in pieces that may have a byte that is not zero.
+    pub(super) fn held(&self) -> u64 {
+        self.filled().count() as u64 * PIECE
+    }
+
     /// Returns the bytes of the server's own memory that are in use.
     #[cfg(test)]
     pub(super) fn kept(&self) -> u64 {

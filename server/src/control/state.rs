@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::switch::is_false;
 use super::{ControlAction, ControlContext, ControlError, Done};
-use crate::state_file;
+use crate::state_file::{Reading, Saving};
 
 /// `save`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -43,7 +43,8 @@ pub struct Save {
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        state_file::save_in(cx.state_places, cx.device.as_ref(), cx.now, file)?;
+        let mut saving = Saving::begin(cx.state_places, cx.device.as_ref(), cx.now, file)?;
+        while !saving.step(cx.device.as_ref())? {}
         Ok(if self.shutdown {
             Done::then(ControlAction::Shutdown)
         } else {
@@ -69,7 +70,10 @@ impl Restore {
         if connected > 0 {
             return Err(ControlError::InUse { connected });
         }
-        state_file::restore_from(cx.state_places, &mut cx.device, cx.now, file)?;
+        let mut reading = Reading::begin(cx.state_places, cx.device.as_ref(), file)?;
+        while !reading.step(cx.device.as_ref())? {}
+        let mut filling = reading.restore(&mut cx.device, cx.now)?;
+        while !filling.step(&mut cx.device) {}
         Ok(Done::silently())
     }
 }

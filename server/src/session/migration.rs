@@ -13,6 +13,7 @@ use vfio_user_protocol::messages::mig_data::{ReadReply, ReadRequest, WriteReques
 use super::error::RequestError;
 use super::{Context, Session, Unfinished};
 use crate::migration::Progress;
+use crate::stream::Piece;
 
 /// Kinds of migration that there are.
 const KINDS: MigrationFlags = MigrationFlags::STOP_COPY
@@ -96,6 +97,7 @@ fn set_state(
     match migration.enter(wanted.state, &mut subject)? {
         Progress::Done => request.encode(reply),
         Progress::Waits => cx.unfinished = Some(Unfinished::UntilRest),
+        Progress::Steps => cx.unfinished = Some(Unfinished::UntilNextTurn),
     }
     Ok(())
 }
@@ -110,8 +112,10 @@ pub(super) fn read(
     check_view(cx)?;
     let size = ReadRequest::parse(payload)?.size;
     check_size(size, session.owner.max_transfer)?;
-    let data = cx.migration.read(size as usize)?;
-    ReadReply { data }.encode(reply);
+    match cx.migration.read(cx.device.as_ref(), size as usize)? {
+        Piece::Bytes(data) => ReadReply { data }.encode(reply),
+        Piece::Waits => cx.unfinished = Some(Unfinished::UntilNextTurn),
+    }
     Ok(())
 }
 

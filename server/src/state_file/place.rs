@@ -136,7 +136,7 @@ impl StatePlace {
     ///
     /// # Errors
     /// The replacement cannot be created.
-    pub(crate) fn replace(&self) -> io::Result<Replacement<'_>> {
+    pub(crate) fn replace(&self) -> io::Result<Replacement> {
         let mut part = self.name.clone();
         part.push(".part");
         match unlinkat(&self.folder, &part, AtFlags::empty()) {
@@ -146,7 +146,10 @@ impl StatePlace {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         Ok(Replacement {
             file: self.open_as(&part, flags)?,
-            place: self,
+            place: Self {
+                folder: self.folder.try_clone()?,
+                name: self.name.clone(),
+            },
             part: Some(part),
         })
     }
@@ -181,21 +184,21 @@ impl StatePlace {
 
 /// A new file that takes the place of another once it is complete. Unless it does, it is removed.
 #[derive(Debug)]
-pub(crate) struct Replacement<'a> {
-    place: &'a StatePlace,
+pub(crate) struct Replacement {
+    place: StatePlace,
     part: Option<OsString>,
     /// The file, open for writing.
     pub(crate) file: File,
 }
 
-impl Replacement<'_> {
+impl Replacement {
     /// Gives the file its name, in place of an older one.
     ///
     /// # Errors
     /// There is a folder of that name, or the system refuses; the new file is removed.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         if let Some(part) = &self.part {
-            let StatePlace { folder, name } = self.place;
+            let StatePlace { folder, name } = &self.place;
             renameat(folder, part, folder, name)?;
             self.part = None;
         }
@@ -203,7 +206,7 @@ impl Replacement<'_> {
     }
 }
 
-impl Drop for Replacement<'_> {
+impl Drop for Replacement {
     fn drop(&mut self) {
         if let Some(part) = &self.part {
             // Nothing can report an error here, and the next save removes what is left.

@@ -179,6 +179,13 @@ fn a_saved_device_lives_on_in_another_server() {
     assert_eq!(std::fs::read(file).unwrap(), std::fs::read(again).unwrap());
 }
 
+/// The label of a saved state in this format.
+fn label(format: u32) -> Vec<u8> {
+    let text = format!(r#"{{"stream":1,"format":{format}}}"#);
+    let head = [0x4d52_4f44_u32, text.len() as u32].map(u32::to_le_bytes);
+    [head.as_flattened(), text.as_bytes()].concat()
+}
+
 #[test]
 fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let mut daemon = serve(&[]);
@@ -187,7 +194,9 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let nowhere = file("no/such/folder");
     ok(&daemon, &["save", &good]);
     std::fs::write(&text, "hello").unwrap();
-    std::fs::write(&other, r#"{"format": 99}"#).unwrap();
+    std::fs::write(&other, label(99)).unwrap();
+    let json = file("json");
+    std::fs::write(&json, r#"{"format": 3, "slot": {}, "devices": {}}"#).unwrap();
     let client = daemon.connect("dev");
     let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
     super::program::wait_for("the client", || (!gone(&daemon)).then_some(()));
@@ -209,8 +218,9 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
         ),
         (
             ["restore", &text],
-            "this is not a saved state: expected value",
+            "this is not a saved state: it does not begin with the label",
         ),
+        (["restore", &json], "earlier version of this program"),
         (
             ["restore", &other],
             "format 99; this program reads format 3",
