@@ -151,10 +151,11 @@ impl Contents {
         })
     }
 
-    /// Returns the indexes of the pieces that may have a byte that is not zero.
-    fn filled(&self) -> impl Iterator<Item = usize> {
+    /// Returns the indexes of the pieces, from the first one asked for on, that may have a byte that is
+    /// not zero.
+    fn filled(&self, first: usize) -> impl Iterator<Item = usize> {
         let in_file = matches!(&self.shared, Some(shared) if !shared.file.is_blank());
-        let pieces = self.pieces.iter().enumerate();
+        let pieces = self.pieces.iter().enumerate().skip(first);
         let is_filled = move |bytes: &Bytes| match bytes {
             Bytes::Blank | Bytes::Cleared(_) => false,
             Bytes::Own(_) => true,
@@ -166,13 +167,13 @@ impl Contents {
     /// Returns the first offset from `from` on at which there may be a byte that is not zero.
     pub(super) fn next_filled(&self, from: u64) -> Option<u64> {
         let first = usize::try_from(from / PIECE).ok()?;
-        let index = self.filled().find(|index| *index >= first)?;
+        let index = self.filled(first).next()?;
         Some((index as u64 * PIECE).max(from))
     }
 
     /// Returns the number of bytes in pieces that may have a byte that is not zero.
     pub(super) fn held(&self) -> u64 {
-        self.filled().count() as u64 * PIECE
+        self.filled(0).count() as u64 * PIECE
     }
 
     /// Returns the bytes of the server's own memory that are in use.
