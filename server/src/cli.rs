@@ -67,7 +67,7 @@ pub fn run(registry: Registry, arguments: impl IntoIterator<Item: Into<OsString>
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // The exit code still tells the failure if standard error is closed.
-            writeln!(io::stderr(), "dormouse: {failure}").ok();
+            writeln!(io::stderr(), "dormouse: {}", failure.text()).ok();
             failure.exit_code()
         }
     }

@@ -36,6 +36,7 @@
 //! | [`cli`] | the command line around a server (feature `cli`) |
 //! | [`sandbox`] | Landlock and seccomp (feature `sandbox`) |
 //! | [`ssdt`] | the ACPI table through which a guest switches the slot's power |
+//! | `escape`, `ratelimit` | log lines that clients cause |
 //! | `sys` | all unsafe code |
 #![deny(unsafe_code)]
 
@@ -62,6 +63,7 @@ mod connection;
 mod dma;
 mod doorbells;
 mod endpoint;
+mod escape;
 mod eventfd;
 mod irq_fds;
 mod memory;

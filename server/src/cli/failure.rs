@@ -3,10 +3,14 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::escape::escaped;
 use crate::listen::ListenError;
 use crate::sandbox::SandboxError;
 use crate::server::ServerError;
 use pci_device_models::profile::ProfileError;
+
+/// Maximum bytes of a message at run time.
+const MAX_TEXT: usize = 8192;
 
 pub const RUNTIME: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -35,6 +39,17 @@ impl Failure {
             Self::Socket(_) => SOCKET,
         }
         .into()
+    }
+}
+
+impl Failure {
+    /// Returns the message for standard error. A saved state and the answer of a server may have text of
+    /// others in it, which a message at run time shows escaped.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Runtime(error) => escaped(format_args!("{error:#}"), MAX_TEXT),
+            told => told.to_string(),
+        }
     }
 }
 

@@ -48,7 +48,8 @@ pub struct GuardArguments {
     /// Maximum simultaneous control clients; the server closes further connections [default: 64]
     #[arg(long, value_name = "N")]
     pub max_ctl_clients: Option<usize>,
-    /// Maximum log lines per client-triggerable call site in 10 s [default: 5]
+    /// Maximum log lines per client-triggerable call site in 10 s; all of these lines together have at
+    /// most 64 KiB [default: 5]
     #[arg(long, value_name = "N")]
     pub max_log_burst: Option<u32>,
 }

@@ -1,9 +1,13 @@
 //! Log output on standard error, one line per event, as text or JSON.
 
+mod line;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt;
+
+use line::{JsonLines, TextFields};
 
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -33,8 +37,11 @@ pub fn init(level: LevelFilter, format: Format) -> Result<(), ParseError> {
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
     match format {
-        Format::Text => lines.with_ansi(wants_colour()).init(),
-        Format::Json => lines.json().flatten_event(true).init(),
+        Format::Text => lines
+            .with_ansi(wants_colour())
+            .fmt_fields(TextFields)
+            .init(),
+        Format::Json => lines.event_format(JsonLines).init(),
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::control::Verb;
+use crate::escape::escaped;
 use serde_json::{Map, Value};
 
 /// Returns the `ok` value of a verb as text, which is empty for a verb without a result.
@@ -77,7 +78,7 @@ fn is_leaf(value: &Value) -> bool {
 fn scalar(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => escaped(format_args!("{text}"), usize::MAX),
         Value::Object(members) if members.is_empty() => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) if is_leaf(value) => {
@@ -151,6 +152,8 @@ mod tests {
 
     #[test]
     fn events_fit_on_a_line() {
+        let forged = event("{\"event\":\"x\\n\\u001b[2J\"}\n");
+        assert_eq!(forged, "x\\n\\u{1b}[2J\n");
         assert_eq!(
             event("{\"event\":\"d-state\",\"from\":\"D0\",\"to\":\"D3hot\"}\n"),
             "d-state from=D0 to=D3hot\n"

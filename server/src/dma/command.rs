@@ -70,7 +70,7 @@ impl Asked {
             Direction::Write => self.write_request(data).encode(message.body()),
         }
         if let Err(error) = message.finish() {
-            tracing::error!(%error, "a DMA command cannot be sent");
+            limited!(error, %error, "a DMA command cannot be sent");
         }
     }
 

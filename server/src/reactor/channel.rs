@@ -10,6 +10,7 @@ use vfio_user_protocol::{Invalid, Limits};
 
 use super::source::Source;
 use crate::connection::{BufferPool, Incoming, Message, Outgoing, Received};
+use crate::ratelimit::limited;
 
 /// A socket and what is on its way through it.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Channel {
     /// Closes the socket.
     pub(super) fn end(self, registry: &Registry) {
         if let Err(error) = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) {
-            tracing::warn!(%error, "a client that is gone is still watched");
+            limited!(warn, %error, "a client that is gone is still watched");
         }
     }
 }

@@ -408,10 +408,10 @@ impl Served {
     fn drop_held(&mut self, registry: &Registry) {
         let irqs = &mut self.outputs.irqs;
         if let Err(error) = irqs.drop_all(registry, resample(self.place)) {
-            tracing::warn!(function = self.name, %error, "a resample eventfd is still watched");
+            limited!(warn, function = self.name, %error, "a resample eventfd is still watched");
         }
         if let Err(error) = self.doorbells.drop_all(registry) {
-            tracing::warn!(function = self.name, %error, "a doorbell is still watched");
+            limited!(warn, function = self.name, %error, "a doorbell is still watched");
         }
         self.memory = self.limits.table(self.client_memory);
         self.stats.dma_maps = 0;

@@ -31,26 +31,26 @@ pub(super) fn drop_all_but(kept: CapabilitySet) -> io::Result<()> {
         Err(errno) => return Err(errno.into()),
     }
     let kept = kept & capabilities(None)?.permitted;
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: kept,
-            permitted: kept,
-            inheritable: CapabilitySet::empty(),
-        },
-    )?;
-    Ok(())
+    change(CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    })
 }
 
 /// Makes no use of any capability until [`drop_all_but`], which decides what remains.
 pub(super) fn suspend() -> io::Result<()> {
-    let sets = capabilities(None)?;
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: CapabilitySet::empty(),
-            ..sets
-        },
-    )?;
+    change(CapabilitySets {
+        effective: CapabilitySet::empty(),
+        ..capabilities(None)?
+    })
+}
+
+/// Makes no system call if nothing changes: a service manager that takes the capabilities away may
+/// forbid the call as well.
+fn change(wanted: CapabilitySets) -> io::Result<()> {
+    if capabilities(None)? != wanted {
+        set_capabilities(None, wanted)?;
+    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bits;
+use crate::ratelimit::limited;
 
 /// Pages of a chunk, all of which one allocation holds.
 const CHUNK: u64 = 4096;
@@ -46,7 +47,10 @@ impl Pages {
             if self.chunks.len() >= self.limit && !self.chunks.contains_key(&number) {
                 self.is_full = true;
                 self.chunks.clear();
-                tracing::warn!("the log of dirty pages is full, all pages count as dirty now");
+                limited!(
+                    warn,
+                    "the log of dirty pages is full, all pages count as dirty now"
+                );
                 return;
             }
             let chunk = self.chunks.entry(number);
