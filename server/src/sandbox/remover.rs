@@ -91,12 +91,15 @@ impl Remover {
             }
             kept.extend(lock.map(|lock| lock.as_raw_fd()));
         }
-        let (server, helper) = UnixStream::pair()?;
+        let (mut server, helper) = UnixStream::pair()?;
         server.set_read_timeout(Some(PATIENCE))?;
         kept.extend(folders.iter().map(AsRawFd::as_raw_fd));
         kept.push(helper.as_raw_fd());
         kept.sort_unstable();
-        sys::fork(|| wait_and_remove(helper, &folders, &removals, &kept, sandbox))?;
+        sys::fork(|| wait_and_remove(&helper, &folders, &removals, &kept, sandbox))?;
+        drop(helper);
+        // It says that it is confined, or ends.
+        server.read_exact(&mut [0])?;
         Ok(Self(Some(server)))
     }
 }
@@ -123,7 +126,7 @@ fn parent(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// The helper's life. Whatever fails, it removes nothing but `removals`.
 fn wait_and_remove(
-    server: UnixStream,
+    server: &UnixStream,
     folders: &[OwnedFd],
     removals: &[Removal],
     kept: &[RawFd],
@@ -133,11 +136,11 @@ fn wait_and_remove(
     sys::block_signals();
     sys::close_all_but(kept);
     let _ = set_name(c"dormouse-files");
-    if confine(folders, sandbox).is_err() {
+    if confine(folders, sandbox).is_err() || rustix::io::write(server, &[0]).is_err() {
         return;
     }
     // A byte or the end, both say the same.
-    let _ = retry_on_intr(|| rustix::io::read(&server, &mut [0; 1]));
+    let _ = retry_on_intr(|| rustix::io::read(server, &mut [0; 1]));
     for Removal {
         folder,
         name,

@@ -167,6 +167,7 @@ impl Seccomp {
     pub(super) fn install_for_removal(self) -> Result<(), String> {
         const REMOVAL: &[c_long] = &[
             libc::SYS_read,
+            libc::SYS_write,
             libc::SYS_newfstatat,
             libc::SYS_unlinkat,
             libc::SYS_close,
