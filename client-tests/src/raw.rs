@@ -199,6 +199,15 @@ impl RawClient {
         Ok(reply)
     }
 
+    /// Connects where there is no room, and returns the errno with which the server refuses VERSION.
+    ///
+    /// # Errors
+    /// No server listens, or it does not refuse the client.
+    pub fn turned_away(path: &Path) -> Result<u32> {
+        let mut client = Self::connect(path)?;
+        client.version(0, 1, None)?.failure()
+    }
+
     /// Waits until the server closes the connection.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod deadlines;
 mod deferred;
 mod peers;
 mod rail;
+mod refused;
 mod served;
 mod slot;
 mod source;
@@ -46,6 +47,7 @@ use client::{Closed, Turn};
 use controls::Controls;
 use deadlines::Deadlines;
 use peers::Peers;
+use refused::RefusedClients;
 use served::{Limits, Served};
 use slot::{Seat, Slot};
 use source::{ClientId, Kind, Source};
@@ -71,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) replies: Vec<u8>,
     /// Clients whose replies wait for those of others.
     together: Together,
+    /// Clients that are refused.
+    refused: RefusedClients,
     /// For copies within client memory.
     pub(crate) bounce: BounceBuffer,
     /// The beginning of the next turn of a client, on the system's clock, if it is known.
@@ -225,6 +229,7 @@ impl Reactor {
     /// One turn of the loop, which waits no longer than `most`. Whether there was anything to do, or
     /// still is.
     pub(crate) fn turn(&mut self, most: Option<Duration>) -> io::Result<bool> {
+        self.shared.refused.expire();
         self.do_what_is_due();
         self.control_waiting();
         if self.is_stopped() {
@@ -281,7 +286,9 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let first = self.deadlines.first();
-        first.and_then(|deadline| self.clock.until(deadline))
+        let first = first.and_then(|deadline| self.clock.until(deadline));
+        let refused = self.shared.refused.until();
+        first.into_iter().chain(refused).min()
     }
 
     /// Waits for something to happen, no longer than `most`, and deals with it. Whether anything
@@ -402,6 +409,7 @@ impl Reactor {
                 }
                 self.client_ready(id, Closed::No);
             }
+            Kind::Refused => self.shared.refused.ready(source.number),
             Kind::Control => self.control_ready(source.number),
             Kind::ControlListener => {
                 let refused = self.controls.accept(source.number, self.poll.registry());

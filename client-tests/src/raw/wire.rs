@@ -128,6 +128,8 @@ pub const ENOENT: u32 = 2;
 pub const EINVAL: u32 = 22;
 /// The operation does not exist.
 pub const ENOTTY: u32 = 25;
+/// The device is in use.
+pub const EBUSY: u32 = 16;
 /// The object exists already.
 pub const EEXIST: u32 = 17;
 /// Too many files are open.

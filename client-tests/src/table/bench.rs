@@ -174,7 +174,7 @@ impl Function {
                 Ok(())
             }
             Act::Close(who) => self.close(*who),
-            Act::TurnedAway => RawClient::connect(&self.socket)?.closed(),
+            Act::TurnedAway => RawClient::turned_away(&self.socket).map(drop),
             Act::RememberConfig => {
                 self.remembered = config(self.client()?)?;
                 Ok(())

@@ -9,19 +9,41 @@ use client_tests::daemon::{self, Daemon, Spec};
 use client_tests::os::{self, Event};
 use client_tests::raw::RawClient;
 use client_tests::raw::wire::dma_map::READ;
-use client_tests::raw::wire::{Bytes, EEXIST, command, flag, header, message, region};
+use client_tests::raw::wire::{Bytes, EBUSY, EEXIST, command, flag, header, message, region};
 
 use dormouse::Settings;
 
 use crate::common::{SCRATCH, decoding, goes_on, served};
 
 #[test]
-fn a_second_client_is_turned_away_at_once_and_disturbs_nobody() {
+fn a_second_client_is_told_that_the_function_is_busy_and_disturbs_nobody() {
     let (daemon, mut client) = decoding();
     client.write(0, SCRATCH, &[1, 2, 3, 4]).unwrap();
-    let second = RawClient::connect(&daemon.socket(0)).unwrap();
-    second.closed().unwrap();
-    drop(second);
+    for _ in 0..100 {
+        let errno = RawClient::turned_away(&daemon.socket(0)).unwrap();
+        assert_eq!(errno, EBUSY);
+    }
+    // The reply comes when VERSION is complete, whatever its pieces.
+    let mut second = RawClient::connect(&daemon.socket(0)).unwrap();
+    let version = Bytes::new().u16(0).u16(1).bytes(&[b' '; 5000]);
+    let id = second.next_id();
+    for piece in message(id, command::VERSION, flag::COMMAND, &version).chunks(7) {
+        assert!(!second.has_message().unwrap());
+        second.send(piece, &[]).unwrap();
+    }
+    let reply = second.receive().unwrap();
+    assert_eq!((reply.id, reply.failure().unwrap()), (id, EBUSY));
+    // Anything else, and nothing at all, is not answered.
+    let other = RawClient::connect(&daemon.socket(0)).unwrap();
+    let read = header(1, command::REGION_READ, 32, flag::COMMAND, 0);
+    other.send(&read, &[]).unwrap();
+    other.closed().unwrap();
+    let silent: Vec<RawClient> = (0..40)
+        .map(|_| RawClient::connect(&daemon.socket(0)).unwrap())
+        .collect();
+    silent[0].closed().unwrap();
+    silent[39].closed().unwrap();
+    drop((second, silent));
     goes_on(&mut client, "a second client");
     assert_eq!(client.read(0, SCRATCH, 4).unwrap(), [1, 2, 3, 4]);
     drop(client);

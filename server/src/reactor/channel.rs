@@ -127,10 +127,11 @@ impl Channel {
         ready.is_ok_and(|ready| ready > 0)
     }
 
-    /// Closes the socket.
-    pub(super) fn end(self, registry: &Registry) {
+    /// Ends the watch over the socket. Dropping what comes back closes it.
+    pub(super) fn end(self, registry: &Registry) -> OwnedFd {
         if let Err(error) = registry.deregister(&mut SourceFd(&self.socket.as_raw_fd())) {
             limited!(warn, %error, "a client that is gone is still watched");
         }
+        self.socket
     }
 }

@@ -435,11 +435,12 @@ impl Client {
         self.channel.send_with_fds(reply, fds)
     }
 
-    /// Ends the connection, and the reference that a deferred reply holds.
-    pub(super) fn end(self, registry: &Registry) {
-        self.channel.end(registry);
+    /// Ends the connection, and the reference that a deferred reply holds. Dropping the socket that comes
+    /// back closes it.
+    pub(super) fn end(self, registry: &Registry) -> OwnedFd {
         if let Some(twin) = self.twin {
             twin.end(registry);
         }
+        self.channel.end(registry)
     }
 }

@@ -10,9 +10,9 @@
 //! function is stopped for migration.
 
 mod backend;
+mod connections;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use super::accept::Listener;
 use super::client::{Client, Closed, Turn};
 use super::peers::Peers;
 use super::slot::Seat;
-use super::source::{ClientId, Kind, MAX_CLIENTS, Source};
+use super::source::{Kind, Source};
 use crate::backend::Backend;
 use crate::bar_memory::{STEP, SharedMemory};
 use crate::budget::Budget;
@@ -39,9 +39,6 @@ use crate::served::ServedFunction;
 use crate::session::Context;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
-
-/// Turns of a client that has hung up, if another one wants its place.
-const LAST_TURNS: u32 = 4;
 
 /// A function with its sockets.
 #[derive(Debug)]
@@ -157,112 +154,12 @@ impl Served {
                 let listener = Listener::new(listener, token, peers, registry)?;
                 function.listener = Some(listener);
             }
-            Endpoint::Connected(stream) => function.connect(seat, stream.into(), registry, now)?,
+            Endpoint::Connected(stream) => {
+                // A function that is new has room, so a client is refused only if it cannot be opened.
+                drop(function.connect(seat, stream.into(), registry, now)?);
+            }
         }
         Ok(function)
-    }
-
-    /// Accepts pending connections. Closes a connection at once if there is no room for a further client, so
-    /// that the peer need not wait for an answer.
-    fn accept(&mut self, seat: &mut Seat<'_>, shared: &mut Shared, registry: &Registry, now: Time) {
-        let now = seat.time.at(now);
-        let Some(mut listener) = self.listener.take() else {
-            return;
-        };
-        let refused = listener.accept(registry, |socket| {
-            if !seat.device.has_room() {
-                self.end_abandoned(seat, shared, registry, now);
-            }
-            if !seat.device.has_room() || (self.limits.once && self.stats.clients > 0) {
-                self.refuse("as many as may be are being served");
-            } else if let Err(error) = self.connect(seat, socket, registry, now) {
-                limited!(warn, function = self.name, %error, "cannot watch a new client");
-            }
-        });
-        self.stats.refused += refused;
-        self.listener = Some(listener);
-    }
-
-    /// Ends the clients that have hung up, so that their places are free: a client that hangs up and
-    /// reconnects must not find its place taken by its old connection. Of what they have sent before,
-    /// the server does as much as fits into a few turns.
-    fn end_abandoned(
-        &mut self,
-        seat: &mut Seat<'_>,
-        shared: &mut Shared,
-        registry: &Registry,
-        now: Time,
-    ) {
-        for index in 0..self.clients.len() {
-            for turns in 0.. {
-                let client = self.clients.get(index).and_then(Option::as_ref);
-                if !client.is_some_and(Client::is_abandoned) {
-                    break;
-                }
-                if turns == LAST_TURNS {
-                    self.disconnect(seat, index, registry, now);
-                    break;
-                }
-                let turn = self.give_turn(seat, index, shared, registry, now, Closed::Wholly);
-                if turn != Turn::HasMore {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn refuse(&mut self, why: &str) {
-        self.stats.refused += 1;
-        limited!(info, function = self.name, why, "refused a client");
-    }
-
-    fn connect(
-        &mut self,
-        seat: &mut Seat<'_>,
-        socket: OwnedFd,
-        registry: &Registry,
-        now: Time,
-    ) -> io::Result<()> {
-        let vacant = self.clients.iter().position(Option::is_none);
-        let index = vacant.unwrap_or(self.clients.len());
-        if index >= MAX_CLIENTS {
-            self.refuse("the server serves no more of one function");
-            return Ok(());
-        }
-        let id = ClientId {
-            function: self.place,
-            index,
-        };
-        let client = Client::new(
-            socket,
-            id,
-            self.last_client + 1,
-            self.limits.client,
-            registry,
-        )?;
-        let opened = seat.device.client_came(now);
-        self.settle(seat, now);
-        if let Err(error) = opened {
-            client.end(registry);
-            self.refuse(&format!("the device cannot be opened: {error}"));
-            return Ok(());
-        }
-        if vacant.is_none() {
-            self.clients.push(None);
-        }
-        if let Some(place) = self.clients.get_mut(index) {
-            *place = Some(client);
-        }
-        self.last_client += 1;
-        self.stats.connected = true;
-        self.stats.clients += 1;
-        limited!(
-            info,
-            function = self.name,
-            client = self.stats.clients,
-            "client connected"
-        );
-        Ok(())
     }
 
     /// Something of the function's own is ready.
@@ -283,6 +180,7 @@ impl Served {
             Kind::Waker
             | Kind::Shutdown
             | Kind::Client
+            | Kind::Refused
             | Kind::Twin
             | Kind::Control
             | Kind::ControlListener

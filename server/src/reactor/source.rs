@@ -36,6 +36,8 @@ kinds! {
     Shutdown,
     /// A client of a function: [`Source::client`].
     Client,
+    /// A client that is refused, by its own number.
+    Refused,
     /// The twin socket, on which the server sends commands to a client: [`Source::client`].
     Twin,
     /// A control client, by its own number.

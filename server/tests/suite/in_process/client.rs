@@ -106,6 +106,11 @@ impl Client {
         assert_eq!(reply, words(&[0]));
     }
 
+    /// The errno with which VERSION is refused.
+    pub(super) fn turned_away(&mut self) -> u32 {
+        self.request(Command::Version, &words(&[0])).unwrap_err()
+    }
+
     pub(super) fn read(&mut self, region: u32, offset: u64, count: u32) -> Result<Vec<u8>, u32> {
         let payload = access(region, offset, count);
         let reply = self.request(Command::RegionRead, &payload)?;

@@ -3,6 +3,8 @@ use std::time::Duration;
 use super::client::{CONFIG, Client};
 use super::*;
 
+const EBUSY: u32 = 16;
+
 #[test]
 fn one_client_after_the_other_but_not_two() {
     let server = Running::new();
@@ -10,7 +12,7 @@ fn one_client_after_the_other_but_not_two() {
     for clients in 1..=3 {
         let mut client = server.client();
         let mut second = Client::new(server.connect());
-        assert!(second.is_closed());
+        assert_eq!(second.turned_away(), EBUSY);
         client.enable();
         let connection = control.ask("status")["connection"].clone();
         assert_eq!(connection["clients"], clients);

@@ -7,7 +7,9 @@ use super::client::{CONFIG, Client, ENTRY, SET, access, words};
 use super::interrupts::capability;
 use super::*;
 
+const EBUSY: u32 = 16;
 const EEXIST: u32 = 17;
+const ETIMEDOUT: u32 = 110;
 const SLOW: &[&str] = &["host.max-clients=2", "platform.delays=enforce"];
 
 fn asleep(control: &mut Control) -> bool {
@@ -24,7 +26,7 @@ fn as_many_clients_as_there_is_room_for_share_the_device() {
     let server = Running::testdev(&["host.max-clients=2"]);
     let mut control = server.control();
     let (mut a, mut b) = (server.client(), server.client());
-    assert!(Client::new(server.connect()).is_closed());
+    assert_eq!(Client::new(server.connect()).turned_away(), EBUSY);
     a.enable();
     a.set_register(4, 7);
     assert_eq!(b.register(4), 7);
@@ -48,7 +50,7 @@ fn a_client_that_cannot_open_the_device_is_turned_away() {
     control.write("{\"verb\":\"fail-resume\",\"errno\":110,\"once\":true}\n");
     let reply = control.line();
     assert!(reply["error"].is_null(), "{reply}");
-    assert!(Client::new(server.connect()).is_closed());
+    assert_eq!(Client::new(server.connect()).turned_away(), ETIMEDOUT);
     assert_eq!(control.status("opens"), 0);
     assert_eq!(control.status("connection")["refused"], 1);
     assert_eq!(server.client().read(CONFIG, 0, 2).unwrap(), [0x34, 0x12]);
