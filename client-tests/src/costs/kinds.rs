@@ -51,7 +51,7 @@ pub fn kinds() -> Vec<Kind> {
         kind(
             PLAIN,
             &[][..],
-            256,
+            1 << 12,
             plain::reads as fn(&Places) -> Result<Ask>,
         ),
         kind(

@@ -32,9 +32,10 @@ fn fill(client: &mut RawClient) -> Result<()> {
     Ok(())
 }
 
-/// A message that turns Memory Space off and on `size` times.
+/// A message that changes Memory Space `size` times.
 pub(super) fn toggles(places: &Places) -> Result<Ask> {
     let (mut client, info) = filled(places)?;
+    let mut states = [OFF, ON].into_iter().cycle();
     Ok(Box::new(move |size| {
         let _mapped = &info;
         let write = |data| SmallWrite {
@@ -42,7 +43,7 @@ pub(super) fn toggles(places: &Places) -> Result<Ask> {
             offset: 4,
             data,
         };
-        let writes: Vec<_> = (0..size).flat_map(|_| [write(OFF), write(ON)]).collect();
+        let writes: Vec<_> = states.by_ref().take(size as usize).map(write).collect();
         Ok(answer(&client.region_write_multi(&writes)?))
     }))
 }
