@@ -242,3 +242,36 @@ fn toggles_and_accesses_in_one_message_come_in_order() {
     client.write(region::CONFIG, COMMAND, &MEMORY_ON).unwrap();
     assert_eq!(through(&file, &[0, 1]), [5, 0]);
 }
+
+#[test]
+fn a_mapping_of_a_bar_that_is_resized_stays_good() {
+    let (small, large) = (1_u64 << 20, 1_u64 << 21);
+    let (_daemon, mut client) = Daemon::testdev(&[
+        "bar.2.size=0x100000",
+        "bar.2.mappable=true",
+        "capabilities.resizable-bar.offset=0x300",
+        "capabilities.resizable-bar.bars=[{ bar = 2, sizes = [0x100000, 0x200000] }]",
+    ])
+    .unwrap();
+    let file = map(&mut client);
+    assert_eq!(file.metadata().unwrap().len(), large, "the largest size");
+    let resize = |client: &mut RawClient, exponent: u8| {
+        client.write(region::CONFIG, COMMAND, &[0, 0]).unwrap();
+        client.write(region::CONFIG, 0x309, &[exponent]).unwrap();
+        client.write(region::CONFIG, COMMAND, &MEMORY_ON).unwrap();
+    };
+    client.write(region::CONFIG, COMMAND, &MEMORY_ON).unwrap();
+    file.write_all_at(&[5], small - 1).unwrap();
+    resize(&mut client, 1);
+    assert_eq!(through(&file, &[small - 1, large - 1]), [0; 2]);
+    for (at, byte) in [(small - 1, 6), (large - 1, 7)] {
+        file.write_all_at(&[byte], at).unwrap();
+        assert_eq!(client.read(BAR, at, 1).unwrap(), [byte], "{at:#x}");
+    }
+    client.write(region::CONFIG, COMMAND, &[0, 0]).unwrap();
+    assert_eq!(through(&file, &[small - 1, large - 1]), [0xff; 2]);
+    resize(&mut client, 0);
+    assert_eq!(through(&file, &[small - 1, large - 1]), [0; 2]);
+    file.write_all_at(&[8], small - 1).unwrap();
+    assert_eq!(client.read(BAR, small - 1, 1).unwrap(), [8]);
+}

@@ -20,7 +20,10 @@ use dormouse::models::profile::Profile;
 use dormouse::models::time::Time;
 use dormouse::sandbox::{Enforced, LandlockLevel, Remover, Sandbox, Seccomp};
 use dormouse::state_file;
-use rustix::fs::{AtFlags, CWD, OFlags, access, fcntl_setfl, fstat, readlinkat_raw, statat};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, MemfdFlags, OFlags, access, fallocate, fcntl_setfl, fstat,
+    memfd_create, readlinkat_raw, statat,
+};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socket, socketpair};
 use rustix::process::{Signal, geteuid, getpid, getppid, kill_process};
 
@@ -146,6 +149,8 @@ const ATTEMPTS: &[Attempt] = &[
     attempt("look at a file by its folder", |_| Ok(statat(CWD, "/etc/passwd", AtFlags::EMPTY_PATH).map(drop)?), None, true),
     attempt("ask for rights to a file", |_| Ok(access("/etc/passwd", rustix::fs::Access::EXISTS)?), None, true),
     attempt("read a link", |_| fs::read_link("/proc/self/exe").map(drop), None, true),
+    attempt("take pages that nobody uses", |_| allocate(FallocateFlags::empty()), None, true),
+    attempt("give pages of a new file back", |_| allocate(FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE), None, false),
     attempt("accept a connection", |s| s.listener.accept().map(drop), None, false),
     attempt("make a pair of sockets", |_| UnixStream::pair().map(drop), None, false),
     attempt("send to a peer", |s| sendto_peer(&s.client), None, false),
@@ -157,6 +162,12 @@ const ATTEMPTS: &[Attempt] = &[
 fn pair(kind: SocketType) -> io::Result<()> {
     let pair = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
     Ok(pair.map(drop)?)
+}
+
+/// Asks for a page of a new file in memory, or gives one back.
+fn allocate(flags: FallocateFlags) -> io::Result<()> {
+    let file = memfd_create("attempt", MemfdFlags::CLOEXEC)?;
+    Ok(fallocate(file, flags, 0, 4096)?)
 }
 
 fn sendto_peer(socket: &UnixStream) -> io::Result<()> {
