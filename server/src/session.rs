@@ -49,7 +49,7 @@ use pci_device_models::host::{DeviceMut, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, DEAR};
 use crate::connection::{MAX_MESSAGE_FDS, Message, TooManyDescriptors};
 use crate::doorbells::Doorbells;
 use crate::memory::{DmaTable, Owner};
@@ -129,6 +129,7 @@ impl Context<'_> {
             return true;
         }
         self.device.advance_bars(&mut self.bar_budget);
+        self.budget.spend(DEAR);
         self.device.bars_are_settled()
     }
 

@@ -151,29 +151,38 @@ impl Contents {
         })
     }
 
-    /// Returns the indexes of the pieces, from the first one asked for on, that may have a byte that is
-    /// not zero.
-    fn filled(&self, first: usize) -> impl Iterator<Item = usize> {
-        let in_file = matches!(&self.shared, Some(shared) if !shared.file.is_blank());
-        let pieces = self.pieces.iter().enumerate().skip(first);
-        let is_filled = move |bytes: &Bytes| match bytes {
-            Bytes::Blank | Bytes::Cleared(_) => false,
-            Bytes::Own(_) => true,
-            Bytes::InFile => in_file,
-        };
-        pieces.filter_map(move |(index, piece)| is_filled(&piece.bytes).then_some(index))
-    }
-
     /// Returns the first offset from `from` on at which there may be a byte that is not zero.
     pub(super) fn next_filled(&self, from: u64) -> Option<u64> {
         let first = usize::try_from(from / PIECE).ok()?;
-        let index = self.filled(first).next()?;
-        Some((index as u64 * PIECE).max(from))
+        let mut data = None;
+        let mut pieces = self.pieces.iter().enumerate().skip(first);
+        pieces.find_map(|(index, piece)| {
+            let (start, len) = self.extent(index);
+            let from = from.max(start);
+            match (&piece.bytes, &self.shared) {
+                (Bytes::Own(_), _) => Some(from),
+                (Bytes::InFile, Some(shared)) => {
+                    let next = shared.file.next_data_after(from, &mut data);
+                    (next < start + len).then_some(next)
+                }
+                _ => None,
+            }
+        })
     }
 
-    /// Returns the number of bytes in pieces that may have a byte that is not zero.
+    /// Returns the number of bytes that may not be zero, by pieces or pages.
     pub(super) fn held(&self) -> u64 {
-        self.filled(0).count() as u64 * PIECE
+        let (mut own, mut in_file) = (0, 0);
+        for piece in &self.pieces {
+            match piece.bytes {
+                Bytes::Own(_) => own += PIECE,
+                Bytes::InFile => in_file += PIECE,
+                Bytes::Blank | Bytes::Cleared(_) => {}
+            }
+        }
+        let taken = self.shared.as_ref();
+        let taken = taken.map_or(0, |shared| shared.file.taken());
+        own + in_file.min(taken)
     }
 
     /// Returns the bytes of the server's own memory that are in use.
@@ -521,10 +530,7 @@ impl Piece {
         if !matches!(self.bytes, Bytes::InFile) {
             return 0;
         }
-        let next = data.filter(|next| *next >= start);
-        let next = next.unwrap_or_else(|| file.next_data(start).unwrap_or(u64::MAX));
-        *data = Some(next);
-        if next >= start + len {
+        if file.next_data_after(start, data) >= start + len {
             (self.bytes, self.mapped) = (Bytes::Blank, Mapped::Hole);
             return 0;
         }

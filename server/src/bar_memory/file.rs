@@ -16,6 +16,9 @@ use super::Hidden;
 /// Bytes that are filled at a time.
 const FILL: usize = 64 * 1024;
 
+/// Bytes of a block as fstat(2) counts them.
+const BLOCK: u64 = 512;
+
 static ONES: [u8; FILL] = [0xff; FILL];
 static ZEROS: [u8; FILL] = [0; FILL];
 
@@ -81,9 +84,24 @@ impl SharedFile {
         }
     }
 
+    /// As [`Self::next_data`], `u64::MAX` if there is none. `known` remembers what it was from one
+    /// call to the next.
+    pub(super) fn next_data_after(&self, from: u64, known: &mut Option<u64>) -> u64 {
+        match *known {
+            Some(next) if next >= from => next,
+            _ => *known.insert(self.next_data(from).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Returns the bytes of memory that the file takes.
+    pub(super) fn taken(&self) -> u64 {
+        let blocks = fstat(&self.0).map_or(i64::MAX, |stat| stat.st_blocks);
+        blocks.unsigned_abs().saturating_mul(BLOCK)
+    }
+
     /// Returns whether no page was ever touched, or all have been given back.
     pub(super) fn is_blank(&self) -> bool {
-        fstat(&self.0).is_ok_and(|stat| stat.st_blocks == 0)
+        self.taken() == 0
     }
 
     /// Gives the pages of a range back, which then reads zero.

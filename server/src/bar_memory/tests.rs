@@ -206,6 +206,22 @@ fn areas_far_apart_take_no_memory_between_them() {
 }
 
 #[test]
+fn bytes_that_nobody_stored_are_skipped() {
+    for hidden in BOTH {
+        let mut memory = memory(hidden, 0x1000_0000);
+        show(&mut memory, true);
+        let file = share(&mut memory);
+        file.write_all_at(&[1], 0x800_0123).unwrap();
+        let visible = (memory.contents.next_filled(0x10), memory.contents.held());
+        assert_eq!(visible, (Some(0x800_0000), 4096), "{hidden:?}");
+        assert_eq!(memory.contents.next_filled(0x800_1000), None, "{hidden:?}");
+        show(&mut memory, false);
+        let kept = (memory.contents.next_filled(0x10), memory.contents.held());
+        assert_eq!(kept, (Some(0x800_0000), PIECE), "{hidden:?}");
+    }
+}
+
+#[test]
 fn memory_that_nobody_maps_comes_and_goes_without_a_step() {
     for hidden in BOTH {
         let mut memory = memory(hidden, 0x1000_0000);

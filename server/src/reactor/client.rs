@@ -198,7 +198,10 @@ impl Client {
         if self.unfinished.is_some() && self.closed == Closed::Wholly {
             return Ok(Turn::Gone);
         }
-        self.waits_for_bars = self.closed < Closed::Wholly && !cx.device.bars_are_settled();
+        // The rest of a request may want them elsewhere again.
+        self.waits_for_bars = self.closed < Closed::Wholly
+            && self.unfinished.is_none()
+            && !cx.device.bars_are_settled();
         if self.waits_for_bars {
             return Ok(Turn::Idle);
         }
