@@ -7,11 +7,13 @@
 
 mod dirty;
 mod file;
+mod space;
 mod table;
 
 pub use pci_device_models::profile::ClientMemory;
 
 pub(crate) use dirty::{DirtyLog, LogError};
+pub(crate) use space::AddressSpace;
 pub(crate) use table::{DmaTable, MapError, Reach, offset};
 
 /// A client that makes maps, and is asked for memory which no file stands for.

@@ -38,10 +38,12 @@ use crate::clock::{Clock, system};
 use crate::connection::BufferPool;
 use crate::dma::BounceBuffer;
 use crate::eventfd;
+use crate::memory::AddressSpace;
 use crate::served::{ServedFunction, ServedSlot};
 use crate::settings::Settings;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
+use crate::sys::catch_faults;
 use busy_poll::BusyPoll;
 use client::{Closed, Turn};
 use controls::Controls;
@@ -127,6 +129,7 @@ impl Reactor {
     pub(crate) fn new(settings: Settings, stop: Arc<AtomicBool>) -> io::Result<Self> {
         let now = system();
         eventfd::prepare();
+        catch_faults();
         Ok(Self {
             poll: Poll::new()?,
             events: Some(Events::with_capacity(EVENTS)),
@@ -143,6 +146,7 @@ impl Reactor {
                 client: settings.client,
                 max_dma_maps: settings.max_dma_maps,
                 max_dma_files: settings.max_dma_files,
+                space: AddressSpace::new(settings.max_dma_mapped),
                 dma_timeout: settings.dma_timeout,
             },
             state_places: settings.state_places,
@@ -207,7 +211,7 @@ impl Reactor {
             (number, slot),
             function,
             &mut seat,
-            self.limits,
+            self.limits.clone(),
             &self.peers,
             registry,
             now,

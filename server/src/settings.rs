@@ -82,6 +82,9 @@ pub struct Settings {
     pub max_dma_maps: usize,
     /// Maximum files that all clients of a function together have mapped; one more gives EMFILE.
     pub max_dma_files: usize,
+    /// Maximum bytes of client memory that all functions together map into the process, and no more than half
+    /// of its `RLIMIT_AS`. Beyond it, the server reads and writes the client's files.
+    pub max_dma_mapped: u64,
     /// Time after which a transfer fails if the client does not answer its DMA command.
     pub dma_timeout: Duration,
     /// Users besides root and the server's own that may connect to any socket; `None`: all users with access
@@ -102,6 +105,7 @@ impl Default for Settings {
             client: ClientLimits::default(),
             max_dma_maps: 262_144,
             max_dma_files: 4096,
+            max_dma_mapped: 1 << 40,
             dma_timeout: Duration::from_secs(5),
             allowed_uids: None,
             max_control_clients: 64,

@@ -2,12 +2,13 @@
 //! parameter of the C library, and a forked process.
 //!
 //! Memory that another process can change at any time must never be seen through a reference, so a
-//! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. A file that
-//! shrinks would kill the process when it touches the lost pages; callers therefore map only files that
-//! are sealed against shrinking (`F_SEAL_SHRINK`).
+//! [`Mapping`] hands out none: bytes are copied in and out by raw pointers. A page that the kernel cannot
+//! provide would kill the process when it is touched. Callers therefore map only files that are sealed
+//! against shrinking (`F_SEAL_SHRINK`), and [`fault`] makes an error of what cannot be foreseen.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "sandbox")]
+mod fault;
 mod process;
 
 use std::ffi::c_void;
@@ -17,6 +18,9 @@ use std::ptr::NonNull;
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+pub(crate) use fault::catch_faults;
+use fault::guarded;
 
 #[cfg(feature = "sandbox")]
 pub(crate) use process::{block_signals, close_all_but, fork};
@@ -50,6 +54,18 @@ pub(crate) fn return_large_buffers() {
         let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
         debug_assert_eq!(set, 1, "the library knows this parameter");
     }
+}
+
+/// The outcome of a copy from or to a [`Mapping`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// All bytes are copied.
+    All,
+    /// None is copied, as they are not all inside, or not writable.
+    Outside,
+    /// The kernel could not provide a page. Some bytes may be copied. The mapping must not be used any
+    /// more: others may have taken the place of its pages.
+    Faulted,
 }
 
 /// A shared mapping of the first `len` bytes of a file.
@@ -96,42 +112,44 @@ impl Mapping {
         self.len
     }
 
-    /// Copies bytes out. `false`, and nothing is copied, if they are not all inside.
-    pub(crate) fn read(&self, offset: u64, data: &mut [u8]) -> bool {
+    /// Copies bytes out. Nothing is copied if they are not all inside.
+    pub(crate) fn read(&self, offset: u64, data: &mut [u8]) -> Copied {
         let Some(source) = self.range(offset, data.len()) else {
-            return false;
+            return Copied::Outside;
         };
-        // SAFETY: `range` checked that the source lies inside the mapping, which lives as long as
-        // `self`; the destination is a slice of its own.
-        unsafe { std::ptr::copy(source, data.as_mut_ptr(), data.len()) };
-        true
+        guarded([source, std::ptr::null_mut()], data.len(), || {
+            // SAFETY: `range` checked that the source lies inside the mapping, which lives as long as
+            // `self`; the destination is a slice of its own.
+            unsafe { std::ptr::copy(source, data.as_mut_ptr(), data.len()) };
+        })
     }
 
-    /// Copies bytes in. `false`, and nothing is copied, if they are not all inside or the mapping
-    /// is not writable.
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> bool {
+    /// Copies bytes in. Nothing is copied if they are not all inside or the mapping is not writable.
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Copied {
         let Some(destination) = self.range(offset, data.len()).filter(|_| self.writable) else {
-            return false;
+            return Copied::Outside;
         };
-        // SAFETY: `range` checked that the destination lies inside the mapping, which lives as long
-        // as `self` and is writable; no reference to its bytes exists anywhere.
-        unsafe { std::ptr::copy(data.as_ptr(), destination, data.len()) };
-        true
+        guarded([destination, std::ptr::null_mut()], data.len(), || {
+            // SAFETY: `range` checked that the destination lies inside the mapping, which lives as long
+            // as `self` and is writable; no reference to its bytes exists anywhere.
+            unsafe { std::ptr::copy(data.as_ptr(), destination, data.len()) };
+        })
     }
 
-    /// Copies bytes to another mapping, as if all were read before the first is written. `false`, and
-    /// nothing is copied, if they are not all inside both or `to` is not writable.
-    pub(crate) fn copy(&self, offset: u64, to: &Self, to_offset: u64, len: usize) -> bool {
+    /// Copies bytes to another mapping, as if all were read before the first is written. Nothing is
+    /// copied if they are not all inside both or `to` is not writable.
+    pub(crate) fn copy(&self, offset: u64, to: &Self, to_offset: u64, len: usize) -> Copied {
         let (Some(source), Some(destination)) = (
             self.range(offset, len),
             to.range(to_offset, len).filter(|_| to.writable),
         ) else {
-            return false;
+            return Copied::Outside;
         };
-        // SAFETY: `range` checked that both lie inside their mappings, which live as long as `self`
-        // and `to`, of which the second is writable; no reference to their bytes exists anywhere.
-        unsafe { std::ptr::copy(source, destination, len) };
-        true
+        guarded([source, destination], len, || {
+            // SAFETY: `range` checked that both lie inside their mappings, which live as long as `self`
+            // and `to`, of which the second is writable; no reference to their bytes exists anywhere.
+            unsafe { std::ptr::copy(source, destination, len) };
+        })
     }
 
     /// Returns the address of `len` bytes at `offset`, if all of them are inside the mapping.
@@ -168,17 +186,17 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(8192).unwrap();
         let mapping = Mapping::new(file.as_fd(), 8192, true).unwrap();
-        assert!(mapping.write(8190, &[1, 2]));
+        assert_eq!(mapping.write(8190, &[1, 2]), Copied::All);
         let mut tail = [0; 2];
         file.read_exact_at(&mut tail, 8190).unwrap();
         assert_eq!(tail, [1, 2]);
 
         let mut data = [9; 2];
-        assert!(mapping.read(8190, &mut data));
+        assert_eq!(mapping.read(8190, &mut data), Copied::All);
         assert_eq!(data, [1, 2]);
         for offset in [8191, 8192, u64::MAX] {
-            assert!(!mapping.read(offset, &mut data));
-            assert!(!mapping.write(offset, &data));
+            assert_eq!(mapping.read(offset, &mut data), Copied::Outside);
+            assert_eq!(mapping.write(offset, &data), Copied::Outside);
         }
         assert_eq!(mapping.len(), 8192);
     }
@@ -189,13 +207,13 @@ mod tests {
         file.set_len(8192).unwrap();
         let small = Mapping::new(file.as_fd(), 4096, true).unwrap();
         let large = Mapping::new(file.as_fd(), 8192, true).unwrap();
-        assert!(small.write(4094, &[1, 2]));
-        assert!(small.copy(4094, &large, 8190, 2));
+        assert_eq!(small.write(4094, &[1, 2]), Copied::All);
+        assert_eq!(small.copy(4094, &large, 8190, 2), Copied::All);
         let mut data = [0; 2];
-        assert!(large.read(8190, &mut data));
+        assert_eq!(large.read(8190, &mut data), Copied::All);
         assert_eq!(data, [1, 2]);
         for (from, to) in [(4095, 0), (0, 8191), (u64::MAX, 0), (0, u64::MAX)] {
-            assert!(!small.copy(from, &large, to, 2));
+            assert_eq!(small.copy(from, &large, to, 2), Copied::Outside);
         }
     }
 
@@ -204,7 +222,64 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(4096).unwrap();
         let mapping = Mapping::new(file.as_fd(), 4096, false).unwrap();
-        assert!(!mapping.write(0, &[1]));
-        assert!(!mapping.copy(0, &mapping, 8, 1));
+        assert_eq!(mapping.write(0, &[1]), Copied::Outside);
+        assert_eq!(mapping.copy(0, &mapping, 8, 1), Copied::Outside);
+    }
+
+    /// A mapping of `len` bytes of a file that has lost all but the first `left` of them.
+    fn cut_off(len: usize, left: u64) -> Mapping {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(len as u64).unwrap();
+        let mapping = Mapping::new(file.as_fd(), len, true).unwrap();
+        file.set_len(left).unwrap();
+        mapping
+    }
+
+    #[test]
+    fn a_fault_during_a_copy_is_its_error() {
+        const LEN: usize = 1 << 20;
+        catch_faults();
+        let mut data = vec![1; LEN];
+        let whole = || {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(LEN as u64).unwrap();
+            Mapping::new(file.as_fd(), LEN, true).unwrap()
+        };
+        let healthy = whole();
+        // Each fault on a mapping of its own, as it must not be used afterwards.
+        assert_eq!(cut_off(LEN, 4096).read(0, &mut data), Copied::Faulted);
+        assert_eq!(cut_off(LEN, 0).write(0, &data), Copied::Faulted);
+        assert_eq!(cut_off(LEN, 0).write(LEN as u64 - 1, &[1]), Copied::Faulted);
+        assert_eq!(cut_off(LEN, 0).copy(0, &healthy, 0, LEN), Copied::Faulted);
+        assert_eq!(whole().copy(0, &cut_off(LEN, 0), 0, LEN), Copied::Faulted);
+        let (from, to) = (cut_off(LEN, 0), cut_off(LEN, 0));
+        assert_eq!(from.copy(5, &to, 5000, LEN - 5000), Copied::Faulted);
+        // What is there is copied as ever.
+        assert_eq!(cut_off(LEN, 4096).read(0, &mut data[..4096]), Copied::All);
+        assert_eq!(whole().read(0, &mut data), Copied::All);
+        assert!(data.iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn a_fault_in_a_thread_concerns_no_other() {
+        catch_faults();
+        let threads = (0..4).map(|number| {
+            std::thread::spawn(move || {
+                for _ in 0..200 {
+                    let left = if number % 2 == 0 { 8192 } else { 0 };
+                    let copied = cut_off(8192, left).read(0, &mut [0; 8192]);
+                    let expected = if left == 0 {
+                        Copied::Faulted
+                    } else {
+                        Copied::All
+                    };
+                    assert_eq!(copied, expected);
+                }
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
     }
 }

@@ -45,6 +45,11 @@ pub struct GuardArguments {
     /// with EMFILE [default: 4096]
     #[arg(long, value_name = "N")]
     pub max_dma_files: Option<usize>,
+    /// Maximum bytes of client memory that all functions together map, with client-memory = "map-sealed",
+    /// and no more than half of the limit on address space (ulimit -v); beyond it, the server reads and
+    /// writes files [default: 1099511627776]
+    #[arg(long, value_name = "BYTES")]
+    pub max_dma_mapped: Option<u64>,
     /// Maximum simultaneous control clients; the server closes further connections [default: 64]
     #[arg(long, value_name = "N")]
     pub max_ctl_clients: Option<usize>,
@@ -99,6 +104,7 @@ impl GuardArguments {
             },
             allowed_uids: (private || !self.allow_uid.is_empty()).then(|| self.allow_uid.clone()),
             max_dma_files: self.max_dma_files.unwrap_or(settings.max_dma_files),
+            max_dma_mapped: self.max_dma_mapped.unwrap_or(settings.max_dma_mapped),
             max_control_clients: (self.max_ctl_clients).unwrap_or(settings.max_control_clients),
             state_places: if anywhere {
                 Places::Anywhere

@@ -22,6 +22,7 @@ const FEATURES: &[&str] = &[
     "landlock",
     "max-ctl-clients",
     "max-dma-files",
+    "max-dma-mapped",
     "max-dma-maps",
     "max-log-burst",
     "once",

@@ -1,10 +1,14 @@
 //! The files that maps refer to, each held once no matter how many maps it has.
 //!
 //! A file is mapped into the server, as a whole, only if all of this holds:
+//! - there is room for it in the [`AddressSpace`];
 //! - the profile asks for it ([`super::ClientMemory::MapSealed`]), or the client does for a map of its own;
 //! - `F_SEAL_SHRINK` is set, so that the client cannot take pages away under the mapping;
 //! - it lies on a tmpfs, where a page that is not there reads zero. (With huge pages a hole may
-//!   have no page at all, and touching it would kill the server.)
+//!   have no page at all.)
+//!
+//! A page may be missing nevertheless, if there is no memory for it. A mapping in which one was is given
+//! up, and from then on the file is read and written, which fails with an error where a mapping faults.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,8 +17,9 @@ use bitflags::bitflags;
 use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fstat, fstatfs};
 use rustix::io::{Errno, pread, pwrite};
 
+use super::space::{AddressSpace, Placed};
 use crate::ratelimit::limited;
-use crate::sys::Mapping;
+use crate::sys::{Copied, Mapping};
 
 /// `TMPFS_MAGIC` of statfs(2).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
@@ -73,7 +78,9 @@ struct File {
     fd: OwnedFd,
     identity: Identity,
     users: usize,
-    mapping: Option<Mapping>,
+    mapping: Option<Placed>,
+    /// A page of its mapping was missing, so it is not mapped any more.
+    faulted: bool,
 }
 
 /// Files with the number of their users.
@@ -83,16 +90,18 @@ pub(super) struct Files {
     vacant: Vec<usize>,
     by_identity: HashMap<Identity, usize>,
     limit: usize,
+    space: AddressSpace,
 }
 
 impl Files {
-    /// None, and never more than `limit`.
-    pub(super) fn new(limit: usize) -> Self {
+    /// None, and never more than `limit`, whose mappings take their place in `space`.
+    pub(super) fn new(limit: usize, space: AddressSpace) -> Self {
         Self {
             slots: Vec::new(),
             vacant: Vec::new(),
             by_identity: HashMap::new(),
             limit,
+            space,
         }
     }
 
@@ -108,8 +117,8 @@ impl Files {
             && let Some(Some(file)) = self.slots.get_mut(slot)
         {
             file.users += 1;
-            if by_mapping && file.mapping.is_none() {
-                file.mapping = map_whole(&file.fd, identity.rights);
+            if by_mapping && file.mapping.is_none() && !file.faulted {
+                file.mapping = map_whole(&file.fd, identity.rights, &self.space);
             }
             return Ok((FileId(slot), identity.rights));
         }
@@ -117,7 +126,7 @@ impl Files {
             return Err(FileError::TooMany { limit: self.limit });
         }
         let mapping = if by_mapping {
-            map_whole(&fd, identity.rights)
+            map_whole(&fd, identity.rights, &self.space)
         } else {
             None
         };
@@ -126,6 +135,7 @@ impl Files {
             identity,
             users: 1,
             mapping,
+            faulted: false,
         });
         let slot = match self.vacant.pop() {
             Some(slot) => slot,
@@ -157,7 +167,7 @@ impl Files {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.limit);
+        *self = Self::new(self.limit, self.space.clone());
     }
 
     /// Reads from `offset` on. `by_mapping`: through the mapping if there is one.
@@ -168,10 +178,11 @@ impl Files {
         offset: u64,
         data: &mut [u8],
     ) -> Result<(), AccessError> {
-        let Some(file) = self.get(id) else {
+        let place = self.slots.get_mut(id.0);
+        let (Some(file), space) = (place.and_then(Option::as_mut), &self.space) else {
             return Err(AccessError::End { done: 0 });
         };
-        if by_mapping && file.through_mapping(|mapping| mapping.read(offset, data)) {
+        if by_mapping && file.through_mapping(space, |mapping| mapping.read(offset, data)) {
             return Ok(());
         }
         let len = data.len();
@@ -189,10 +200,11 @@ impl Files {
         offset: u64,
         data: &[u8],
     ) -> Result<(), AccessError> {
-        let Some(file) = self.get(id) else {
+        let place = self.slots.get_mut(id.0);
+        let (Some(file), space) = (place.and_then(Option::as_mut), &self.space) else {
             return Err(AccessError::End { done: 0 });
         };
-        if by_mapping && file.through_mapping(|mapping| mapping.write(offset, data)) {
+        if by_mapping && file.through_mapping(space, |mapping| mapping.write(offset, data)) {
             return Ok(());
         }
         // A write beyond the end would make the file grow instead of coming out short.
@@ -212,24 +224,37 @@ impl Files {
         }
     }
 
-    /// Copies between two places of files that are both mapped. `false`, and nothing is copied, if
-    /// they are not, not as far, or if the places may overlap.
+    /// Copies between two places of files that are both mapped. `false` if they are not, not as far, or
+    /// if the places may overlap. If a page is missing as well; then some bytes may be copied.
     pub(super) fn copy_mapped(
-        &self,
+        &mut self,
         (from, from_offset): (FileId, u64),
         (to, to_offset): (FileId, u64),
         len: usize,
     ) -> bool {
         let file = |FileId(slot): FileId| self.slots.get(slot)?.as_ref();
-        let (Some(from), Some(to)) = (file(from), file(to)) else {
+        let (Some(source), Some(destination)) = (file(from), file(to)) else {
             return false;
         };
         let apart = from_offset.abs_diff(to_offset) >= len as u64
-            || !from.identity.is_same_file(to.identity);
-        let (Some(source), Some(destination)) = (&from.mapping, &to.mapping) else {
+            || !source.identity.is_same_file(destination.identity);
+        let (Some(source), Some(destination)) = (&source.mapping, &destination.mapping) else {
             return false;
         };
-        apart && source.copy(from_offset, destination, to_offset, len)
+        let copied = if apart {
+            source.copy(from_offset, destination, to_offset, len)
+        } else {
+            Copied::Outside
+        };
+        if copied == Copied::Faulted {
+            // Which of them it was does not matter.
+            for id in [from, to] {
+                if let Some(file) = self.get(id) {
+                    file.give_mapping_up();
+                }
+            }
+        }
+        copied == Copied::All
     }
 
     fn get(&mut self, FileId(slot): FileId) -> Option<&mut File> {
@@ -250,20 +275,37 @@ impl Files {
 
 impl File {
     /// Runs `access` on the mapping, which follows the file's growth. Returns whether it succeeded.
-    fn through_mapping(&mut self, mut access: impl FnMut(&Mapping) -> bool) -> bool {
+    fn through_mapping(
+        &mut self,
+        space: &AddressSpace,
+        mut access: impl FnMut(&Mapping) -> Copied,
+    ) -> bool {
         let Some(mapping) = &self.mapping else {
             return false;
         };
-        if access(mapping) {
-            return true;
+        let mut copied = access(mapping);
+        if copied == Copied::Outside {
+            let len = mapping.len();
+            let grown = fstat(&self.fd)
+                .is_ok_and(|stat| usize::try_from(stat.st_size).is_ok_and(|size| size > len));
+            if !grown {
+                return false;
+            }
+            self.mapping = None;
+            self.mapping = map_whole(&self.fd, self.identity.rights, space);
+            copied = self.mapping.as_deref().map_or(Copied::Outside, access);
         }
-        let grown = fstat(&self.fd)
-            .is_ok_and(|stat| usize::try_from(stat.st_size).is_ok_and(|size| size > mapping.len()));
-        if !grown {
-            return false;
+        if copied == Copied::Faulted {
+            self.give_mapping_up();
         }
-        self.mapping = map_whole(&self.fd, self.identity.rights);
-        self.mapping.as_ref().is_some_and(access)
+        copied == Copied::All
+    }
+
+    /// Ends a mapping that must not be used any more.
+    fn give_mapping_up(&mut self) {
+        self.mapping = None;
+        self.faulted = true;
+        limited!(warn, "a page of client memory is missing, using file I/O");
     }
 }
 
@@ -291,7 +333,7 @@ fn identify(fd: &OwnedFd) -> Result<Identity, FileError> {
 }
 
 /// Maps the whole file if that is safe; see the module.
-fn map_whole(fd: &OwnedFd, rights: Rights) -> Option<Mapping> {
+fn map_whole(fd: &OwnedFd, rights: Rights, space: &AddressSpace) -> Option<Placed> {
     let sealed = fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
     let on_tmpfs = fstatfs(fd).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC);
     if !sealed || !on_tmpfs || !rights.contains(Rights::READ) {
@@ -301,7 +343,7 @@ fn map_whole(fd: &OwnedFd, rights: Rights) -> Option<Mapping> {
     if size == 0 {
         return None;
     }
-    match Mapping::new(fd.as_fd(), size, rights.contains(Rights::WRITE)) {
+    match space.map(fd.as_fd(), size, rights.contains(Rights::WRITE)) {
         Ok(mapping) => Some(mapping),
         Err(error) => {
             limited!(warn, %error, size, "cannot map client memory, using file I/O");
@@ -325,4 +367,54 @@ fn whole(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File as StdFile;
+
+    use rustix::fs::{MemfdFlags, fcntl_add_seals, memfd_create};
+
+    use super::*;
+    use crate::sys::catch_faults;
+
+    const LEN: u64 = 4 * 4096;
+
+    /// A file that is mapped, through a mapping of one that has been cut to nothing.
+    fn faulting(files: &mut Files) -> FileId {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = StdFile::from(memfd_create("client", flags).unwrap());
+        file.set_len(LEN).unwrap();
+        fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+        let (id, _) = files.acquire(file.into(), true).unwrap();
+        let cut = tempfile::tempfile().unwrap();
+        cut.set_len(LEN).unwrap();
+        let placed = files.space.map(cut.as_fd(), LEN as usize, true).unwrap();
+        cut.set_len(0).unwrap();
+        files.slots[id.0].as_mut().unwrap().mapping = Some(placed);
+        id
+    }
+
+    #[test]
+    fn where_a_mapping_faults_the_file_is_used_from_then_on() {
+        catch_faults();
+        let mut files = Files::new(9, AddressSpace::default());
+        let id = faulting(&mut files);
+        assert_eq!(files.write(id, true, 5, &[1, 2, 3]), Ok(()));
+        assert_eq!(files.mapped_files(), 0);
+        let mut data = [9; 4];
+        assert_eq!(files.read(id, true, 4, &mut data), Ok(()));
+        assert_eq!(data, [0, 1, 2, 3]);
+        let id = faulting(&mut files);
+        assert_eq!(files.read(id, true, 0, &mut data), Ok(()));
+        assert_eq!(data, [0; 4]);
+        // Another map of the same file does not map it again.
+        let fd = files.get(id).unwrap().fd.try_clone().unwrap();
+        assert_eq!(files.acquire(fd, true).unwrap().0, id);
+        assert_eq!(files.mapped_files(), 0);
+
+        let (from, to) = (faulting(&mut files), faulting(&mut files));
+        assert!(!files.copy_mapped((from, 0), (to, 4096), 4096));
+        assert_eq!(files.mapped_files(), 0);
+    }
 }

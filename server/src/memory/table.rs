@@ -10,7 +10,7 @@ use vfio_user_protocol::messages::dma_map::{self, DmaMapFlags};
 use vfio_user_protocol::messages::dma_unmap::Target;
 
 use super::file::{AccessError, FileError, FileId, Files, Rights};
-use super::{ClientMemory, DirtyLog, Owner};
+use super::{AddressSpace, ClientMemory, DirtyLog, Owner};
 use crate::ratelimit::limited;
 
 /// Addresses and sizes of maps are multiples of this.
@@ -124,7 +124,7 @@ impl DmaTable {
     pub(crate) fn new(access: ClientMemory, limit: usize) -> Self {
         Self {
             maps: BTreeMap::new(),
-            files: Files::new(usize::MAX),
+            files: Files::new(usize::MAX, AddressSpace::default()),
             access,
             last_read: None,
             last_written: None,
@@ -133,9 +133,9 @@ impl DmaTable {
         }
     }
 
-    /// The same for maps of at most `limit` different files.
-    pub(crate) fn with_file_limit(mut self, limit: usize) -> Self {
-        self.files = Files::new(limit);
+    /// The same for maps of at most `limit` different files, which are mapped into `space`.
+    pub(crate) fn with_file_limit(mut self, limit: usize, space: AddressSpace) -> Self {
+        self.files = Files::new(limit, space);
         self
     }
 

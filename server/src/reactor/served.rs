@@ -31,7 +31,7 @@ use crate::bar_memory::{STEP, SharedMemory};
 use crate::budget::Budget;
 use crate::doorbells::Doorbells;
 use crate::endpoint::Endpoint;
-use crate::memory::{ClientMemory, DmaTable};
+use crate::memory::{AddressSpace, ClientMemory, DmaTable};
 use crate::migration::{Migration, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
@@ -78,20 +78,23 @@ pub(super) struct Agenda {
 }
 
 /// The limits that functions share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// Nobody is served after the last client has gone.
     pub(super) once: bool,
     pub(super) client: ClientLimits,
     pub(super) max_dma_maps: usize,
     pub(super) max_dma_files: usize,
+    /// The address space for client memory.
+    pub(super) space: AddressSpace,
     pub(super) dma_timeout: Duration,
 }
 
 impl Limits {
     /// An empty table of DMA maps.
     fn table(&self, access: ClientMemory) -> DmaTable {
-        DmaTable::new(access, self.max_dma_maps).with_file_limit(self.max_dma_files)
+        DmaTable::new(access, self.max_dma_maps)
+            .with_file_limit(self.max_dma_files, self.space.clone())
     }
 }
 
@@ -138,8 +141,8 @@ impl Served {
             name,
             stats: ConnectionStats::default(),
             client_memory,
-            limits,
             memory: limits.table(client_memory),
+            limits,
             migration: Migration::default(),
             listener: None,
             backend,

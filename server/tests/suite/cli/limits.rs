@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
@@ -255,6 +256,72 @@ fn without_descriptors_who_comes_is_closed() {
     }
     limit(1024);
     greet(&daemon.connect("dev"));
+}
+
+/// A client's file that is sealed against shrinking.
+fn sealed_file(size: u64) -> fs::File {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = fs::File::from(memfd_create("client", flags).unwrap());
+    file.set_len(size).unwrap();
+    fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+    file
+}
+
+fn address_space(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmSize"));
+    let kilobytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1024
+}
+
+/// Sparse files, which cost the client nothing, of all sizes that fit into an address space.
+#[test]
+fn sparse_files_do_not_take_the_address_space() {
+    for (options, limit, process) in [
+        (&[][..], 1_u64 << 40, None),
+        (&["--max-dma-mapped", "1073741824"], 1 << 30, Some(2 << 30)),
+    ] {
+        let sealed = ["--set", "host.client-memory=map-sealed"];
+        let mut daemon = serve_with(&[&sealed, options].concat());
+        let client = daemon.connect("dev");
+        greet(&client);
+        let before = address_space(&daemon);
+        if let Some(process) = process {
+            let pid = Pid::from_raw(daemon.pid().cast_signed());
+            let limit = Rlimit {
+                current: Some(process),
+                maximum: Some(process),
+            };
+            prlimit(pid, Resource::As, limit).unwrap();
+        }
+        let mut address = 0_u64;
+        let mut sizes = 0;
+        for shift in (12..47).rev() {
+            for _ in 0..3 {
+                let size = 1_u64 << shift;
+                let file = sealed_file(size);
+                let mut message = [9_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat();
+                message.extend([48_u32, 0, 0, 32, 3].into_iter().flat_map(u32::to_ne_bytes));
+                message.extend([0, address, size].into_iter().flat_map(u64::to_ne_bytes));
+                send_with_fds(&client, &message, &[file.as_fd()]);
+                let mut reply = [0; 16];
+                (&client).read_exact(&mut reply).unwrap();
+                assert_eq!(reply[12..], [0; 4], "{size:#x} at {address:#x}");
+                address += size;
+                sizes += size;
+            }
+        }
+        assert!(sizes > limit);
+        let grown = address_space(&daemon) - before;
+        assert!(
+            grown > limit / 2,
+            "files are mapped as long as they fit: {grown:#x}"
+        );
+        assert!(grown < limit + (64 << 20), "{grown:#x} bytes");
+        // There is room for all else.
+        greet(&daemon.connect("dev"));
+        settled(&daemon);
+    }
 }
 
 fn send_with_fds(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
