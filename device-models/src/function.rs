@@ -45,7 +45,8 @@ pub use self::delays::Delays;
 pub use self::doorbell::Doorbell;
 pub use self::mappable::{Area, Mappable, MappableBar};
 pub use self::memory::{BarMemory, PrivateMemory};
-pub use self::pages::{ImageError, MemoryFill, MemoryImage};
+pub(crate) use self::pages::MemoryFill;
+pub use self::pages::{ImageError, MemoryImage};
 pub(crate) use self::saved::Ram;
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};

@@ -53,12 +53,14 @@ mod status;
 mod view;
 
 use std::collections::VecDeque;
+use std::sync::Weak;
 
 pub use device_set::DeviceSet;
 pub use dialect::PmDialect;
 pub use error::HostError;
 pub use event::{Event, HostEvent};
 pub use feature::{AttachedFd, FeatureReply};
+pub use frozen::Hold;
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use power::Wait;
@@ -77,7 +79,7 @@ use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, FunctionEvent};
-use crate::function::{BarMemory, Function};
+use crate::function::{BarMemory, Function, MemoryFill};
 use crate::slot::{FunctionNumber, FunctionSlot};
 use crate::time::Time;
 use config_image::ConfigImage;
@@ -146,6 +148,10 @@ struct Device {
     bars_visible: bool,
     /// The device is stopped for migration.
     frozen: bool,
+    /// The device is held as long as there is a [`Hold`].
+    held: Weak<()>,
+    /// Restored memory that is still to be copied.
+    fill: Option<MemoryFill>,
     /// Name of the profile, and the fingerprint of its config space.
     profile: String,
     shape: String,
@@ -194,6 +200,8 @@ impl Device {
             reset_busy: false,
             bars_visible: false,
             frozen: false,
+            held: Weak::new(),
+            fill: None,
             profile: profile.to_owned(),
             shape: function.config().shape().text(),
             outputs: VecDeque::new(),
@@ -242,7 +250,7 @@ impl DeviceMut<'_> {
 
     /// Performs all work that is due by `now`.
     pub fn advance(&mut self, now: Time) {
-        if self.state.frozen {
+        if self.state.is_frozen() {
             return;
         }
         self.slot.function_mut().advance(now);
@@ -299,7 +307,7 @@ impl DeviceMut<'_> {
             return Ok(0);
         }
         let region = region::find(index)?;
-        if self.state.frozen {
+        if self.state.is_frozen() {
             return self.frozen_read(region, offset, data);
         }
         self.guarded(now, |device| match device.state.options.view {
@@ -324,7 +332,7 @@ impl DeviceMut<'_> {
             return Ok(0);
         }
         let region = region::find(index)?;
-        if self.state.frozen {
+        if self.state.is_frozen() {
             return self.frozen_write(region, offset, data);
         }
         self.guarded(now, |device| {

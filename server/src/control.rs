@@ -139,10 +139,6 @@ impl Done {
     }
 
     /// Returns the result of a verb that is not finished.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for verbs that are done in steps")
-    )]
     fn later(job: impl Job + 'static) -> Self {
         Self {
             job: Some(Box::new(job)),
@@ -170,7 +166,11 @@ pub(crate) fn begin(line: &[u8], cx: &mut ControlContext<'_>) -> Began {
     let (id, request) = parse(line);
     let result = request.and_then(|verb| {
         if cx.device.is_frozen() && verb.acts() {
-            return Err(ControlError::Stopped);
+            return Err(if cx.device.is_held() {
+                ControlError::Busy
+            } else {
+                ControlError::Stopped
+            });
         }
         verb.apply(cx)
     });

@@ -10,7 +10,6 @@
 mod arcs;
 mod slot_time;
 
-use pci_device_models::function::MemoryFill;
 use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::time::Time;
 use vfio_user_protocol::Errno;
@@ -59,7 +58,7 @@ pub(crate) enum Progress {
 }
 
 /// Pages of restored memory that are copied in one step.
-const FILL_STEP: u32 = 256;
+pub(crate) const FILL_STEP: u32 = 256;
 
 /// The function that is migrated.
 #[derive(Debug)]
@@ -78,8 +77,6 @@ pub(crate) struct Migration {
     outgoing: Option<Outgoing>,
     /// What has come of a stream, if anything.
     incoming: Option<Box<Incoming>>,
-    /// Restored memory that is to be copied before the function leaves RESUMING.
-    fill: Option<MemoryFill>,
 }
 
 impl Default for Migration {
@@ -88,7 +85,6 @@ impl Default for Migration {
             state: DeviceState::Running,
             outgoing: None,
             incoming: None,
-            fill: None,
         }
     }
 }
@@ -139,13 +135,10 @@ impl Migration {
         }
         if let Some(incoming) = self.incoming.take() {
             let restored = restore(*incoming, subject);
-            self.fill = restored.inspect_err(|_| self.state = DeviceState::Error)?;
+            restored.inspect_err(|_| self.state = DeviceState::Error)?;
         }
-        if let Some(fill) = &mut self.fill {
-            if !subject.device.fill_memory(fill, FILL_STEP) {
-                return Ok(Progress::Steps);
-            }
-            self.fill = None;
+        if !subject.device.fill_memory(FILL_STEP) {
+            return Ok(Progress::Steps);
         }
         if after.saving {
             let (device, now) = (subject.device.as_ref(), subject.now);
@@ -231,17 +224,14 @@ impl Migration {
 
 /// Makes the function what it was when the stream was saved, but for memory that has to be copied. If
 /// nothing was written it stays what it is.
-fn restore(
-    incoming: Incoming,
-    subject: &mut Subject<'_>,
-) -> Result<Option<MemoryFill>, StreamError> {
+fn restore(incoming: Incoming, subject: &mut Subject<'_>) -> Result<(), StreamError> {
     let Some(Restored { state, image }) = incoming.finish()? else {
-        return Ok(None);
+        return Ok(());
     };
     // What waits to leave is of the function that this was.
     subject.outputs.drop_held();
     while subject.device.next_output().is_some() {}
-    let fill = subject.device.restore_state(subject.now, &state, image)?;
+    subject.device.restore_state(subject.now, &state, image)?;
     subject.outputs.irqs.end_low_power(false);
-    Ok(Some(fill))
+    Ok(())
 }

@@ -568,10 +568,21 @@ impl Reactor {
                 function.outputs.subscribers -= dropped;
             }
         }
+        if function.has_new_hold(&seat) {
+            function.note_hold(&mut seat, self.clock.now());
+        }
         let agenda = function.agenda(&seat);
         self.deadlines.set(number, agenda.due);
         if agenda.busy && !self.busy.contains(&number) {
             self.busy.push(number);
+        }
+        if seat.time.take_went_on() {
+            // The rail may have been switched meanwhile.
+            let place = function.slot;
+            if let Some(slot) = self.slots.get_mut(place) {
+                slot.take_rail(self.clock.now());
+            }
+            self.after_slot(place);
         }
     }
 }

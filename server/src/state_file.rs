@@ -133,7 +133,7 @@ pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFi
 pub fn restore(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
     let mut reading = Reading::begin(&Places::Anywhere, device.as_ref(), path)?;
     while !reading.step(device.as_ref())? {}
-    let mut filling = reading.restore(device, now)?;
-    while !filling.step(device) {}
+    reading.restore(device, now)?;
+    while !device.fill_memory(u32::MAX) {}
     Ok(())
 }

@@ -8,5 +8,8 @@ mod json_cost;
 mod outgoing;
 mod record;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use incoming::{Incoming, Restored, StreamError, StreamLimits};
 pub(crate) use outgoing::{Outgoing, Piece};

@@ -53,7 +53,7 @@ struct ImageOfBar {
 
 /// Contents that are still to be copied into the memory behind BARs.
 #[derive(Debug)]
-pub struct MemoryFill {
+pub(crate) struct MemoryFill {
     bars: [Option<PrivateMemory>; MAX_BARS],
     at: Page,
 }
@@ -96,11 +96,25 @@ impl MemoryImage {
         written.map_err(|reason| ImageError::NoMemory { bar, reason })
     }
 
+    /// Returns the number of bytes in the pages that are in it.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        let bars = self.bars.iter().flatten();
+        bars.map(|image| image.memory.held(image.limit)).sum()
+    }
+
     /// Returns the largest number of pages that can be in it.
     #[must_use]
     pub fn capacity(function: &Function) -> u64 {
         let limits = (0..MAX_BARS).filter_map(|bar| function.core.memory_limit(bar));
         limits.map(|limit| limit.div_ceil(PAGE)).sum()
+    }
+}
+
+impl MemoryFill {
+    /// Returns whether there is nothing to copy.
+    pub(crate) fn is_over(&self) -> bool {
+        self.bars.iter().all(Option::is_none)
     }
 }
 

@@ -26,8 +26,14 @@ impl<'a> DeviceRef<'a> {
 
     /// Returns whether the device is stopped; see [`DeviceMut::is_frozen`].
     #[must_use]
-    pub const fn is_frozen(&self) -> bool {
-        self.state.frozen
+    pub fn is_frozen(&self) -> bool {
+        self.state.is_frozen()
+    }
+
+    /// Returns whether the device is held; see [`DeviceMut::hold`].
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.state.is_held()
     }
 
     /// Returns the time of the next work; see [`DeviceMut::next_deadline`].

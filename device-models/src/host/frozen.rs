@@ -5,12 +5,28 @@
 //! lost, and features that would change something are refused. The server stops the device's clock,
 //! and restores a saved state into it.
 
+use std::sync::Arc;
+
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::vfio::{Operation, RegionIndex};
 
-use super::DeviceMut;
 use super::error::HostError;
 use super::region;
+use super::{Device, DeviceMut};
+
+/// Keeps a device stopped; see [`DeviceMut::hold`].
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "it exists, which is all")] Arc<()>);
+
+impl Device {
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen || self.is_held()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.fill.is_some() || self.held.strong_count() > 0
+    }
+}
 
 impl DeviceMut<'_> {
     /// Stops the device. Work that is due but not done is done when the device continues.
@@ -23,10 +39,26 @@ impl DeviceMut<'_> {
         self.state.frozen = false;
     }
 
-    /// Returns whether the device is stopped.
+    /// Returns whether the device is stopped, for migration or because it is held.
     #[must_use]
-    pub const fn is_frozen(&self) -> bool {
-        self.state.frozen
+    pub fn is_frozen(&self) -> bool {
+        self.state.is_frozen()
+    }
+
+    /// Stops the device until the hold is dropped, for work on its whole state that takes several
+    /// steps. A server lets requests wait meanwhile, rather than serve them as those of a stopped
+    /// device.
+    #[must_use]
+    pub fn hold(&mut self) -> Hold {
+        let hold = Arc::new(());
+        self.state.held = Arc::downgrade(&hold);
+        Hold(hold)
+    }
+
+    /// Returns whether the device is held, or has restored memory that is still to be copied.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.state.is_held()
     }
 
     pub(super) fn frozen_read(
@@ -55,8 +87,8 @@ impl DeviceMut<'_> {
     }
 
     /// Refuses a feature request on a stopped device, except a probe for the features that it has.
-    pub(super) const fn check_frozen(&self, request: &Request<'_>) -> Result<(), HostError> {
-        if self.state.frozen && !request.operation.contains(Operation::PROBE) {
+    pub(super) fn check_frozen(&self, request: &Request<'_>) -> Result<(), HostError> {
+        if self.state.is_frozen() && !request.operation.contains(Operation::PROBE) {
             return Err(HostError::Stopped);
         }
         Ok(())

@@ -98,7 +98,7 @@ impl DeviceMut<'_> {
             device.settle(now);
             result
         };
-        if self.state.frozen {
+        if self.state.is_frozen() {
             return serve(self);
         }
         self.state.rpm.begin_request();
@@ -113,7 +113,7 @@ impl DeviceMut<'_> {
     /// Tells the device that no other work is pending, so an unused device may go to sleep. A
     /// server calls this after it has sent the reply to a request.
     pub fn idle(&mut self, now: Time) {
-        if !self.state.frozen && self.state.rpm.idle(now) {
+        if !self.state.is_frozen() && self.state.rpm.idle(now) {
             self.suspend(now);
         }
     }

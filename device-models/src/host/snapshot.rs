@@ -408,6 +408,8 @@ impl Device {
             reset_busy,
             bars_visible: _,
             frozen: _,
+            held: _,
+            fill: _,
             outputs: _,
             profile: _,
             shape: _,

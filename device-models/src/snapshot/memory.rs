@@ -33,8 +33,8 @@
 //!
 //! let mut other = profile.device_set(&Registry::builtin())?;
 //! let mut other = other.first_mut();
-//! let mut fill = other.restore_state(Time::ZERO, &state, image)?;
-//! while !other.fill_memory(&mut fill, 16) {}
+//! other.restore_state(Time::ZERO, &state, image)?;
+//! while !other.fill_memory(16) {}
 //! assert_eq!(other.save(Time::ZERO), device.save(Time::ZERO));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

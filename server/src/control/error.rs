@@ -66,6 +66,9 @@ pub enum ControlError {
     /// The function is stopped for migration and cannot be acted on.
     #[error("the function is stopped for migration; only queries and save work")]
     Stopped,
+    /// The function is being saved or restored, which takes several steps.
+    #[error("the function is being saved or restored; try again when that is done")]
+    Busy,
     /// The file cannot be written, read or used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -82,6 +85,7 @@ impl ControlError {
             Self::NoSuchPath { .. } | Self::NoSuchInput { .. } => "not-found",
             Self::InUse { .. } => "in-use",
             Self::Stopped => "stopped",
+            Self::Busy => "busy",
             Self::StateFile(_) => "state-file",
         }
     }

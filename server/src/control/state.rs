@@ -18,12 +18,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::mem;
 use std::path::Path;
 
+use pci_device_models::host::Hold;
 use serde::{Deserialize, Serialize};
 
+use super::job::Job;
 use super::switch::is_false;
 use super::{ControlAction, ControlContext, ControlError, Done};
+use crate::migration::FILL_STEP;
 use crate::state_file::{Reading, Saving};
 
 /// `save`
@@ -43,13 +47,36 @@ pub struct Save {
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        let mut saving = Saving::begin(cx.state_places, cx.device.as_ref(), cx.now, file)?;
-        while !saving.step(cx.device.as_ref())? {}
-        Ok(if self.shutdown {
+        if cx.device.is_held() {
+            return Err(ControlError::Busy);
+        }
+        let saving = Saving::begin(cx.state_places, cx.device.as_ref(), cx.now, file)?;
+        Ok(Done::later(SaveJob {
+            saving,
+            shutdown: self.shutdown,
+            _hold: cx.device.hold(),
+        }))
+    }
+}
+
+/// Saving in steps. The function stands still meanwhile.
+#[derive(Debug)]
+struct SaveJob {
+    saving: Saving,
+    shutdown: bool,
+    _hold: Hold,
+}
+
+impl Job for SaveJob {
+    fn step(&mut self, cx: &mut ControlContext<'_>) -> Result<Option<Done>, ControlError> {
+        if !self.saving.step(cx.device.as_ref())? {
+            return Ok(None);
+        }
+        Ok(Some(if self.shutdown {
             Done::then(ControlAction::Shutdown)
         } else {
             Done::silently()
-        })
+        }))
     }
 }
 
@@ -66,14 +93,46 @@ pub struct Restore {
 impl Restore {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        let connected = cx.device.as_ref().connected();
-        if connected > 0 {
-            return Err(ControlError::InUse { connected });
+        check_unused(cx)?;
+        let reading = Reading::begin(cx.state_places, cx.device.as_ref(), file)?;
+        Ok(Done::later(RestoreJob::Reads(reading)))
+    }
+}
+
+/// Refuses to restore a function that somebody uses.
+fn check_unused(cx: &ControlContext<'_>) -> Result<(), ControlError> {
+    let connected = cx.device.connected();
+    if connected > 0 {
+        return Err(ControlError::InUse { connected });
+    }
+    if cx.device.is_held() {
+        return Err(ControlError::Busy);
+    }
+    if cx.device.is_frozen() {
+        return Err(ControlError::Stopped);
+    }
+    Ok(())
+}
+
+/// Restoring in steps. The function goes on as long as the file is read, and stands still while its memory
+/// is copied, which the server does.
+#[derive(Debug)]
+enum RestoreJob {
+    Reads(Reading),
+    Restored,
+}
+
+impl Job for RestoreJob {
+    fn step(&mut self, cx: &mut ControlContext<'_>) -> Result<Option<Done>, ControlError> {
+        if let Self::Reads(reading) = self {
+            if !reading.step(cx.device.as_ref())? {
+                return Ok(None);
+            }
+            check_unused(cx)?;
+            if let Self::Reads(reading) = mem::replace(self, Self::Restored) {
+                reading.restore(&mut cx.device, cx.now)?;
+            }
         }
-        let mut reading = Reading::begin(cx.state_places, cx.device.as_ref(), file)?;
-        while !reading.step(cx.device.as_ref())? {}
-        let mut filling = reading.restore(&mut cx.device, cx.now)?;
-        while !filling.step(&mut cx.device) {}
-        Ok(Done::silently())
+        Ok(cx.device.fill_memory(FILL_STEP).then(Done::silently))
     }
 }

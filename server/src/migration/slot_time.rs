@@ -14,6 +14,8 @@ pub(crate) struct SlotTime {
     still: Option<Time>,
     /// The functions that are stopped, a bit for each.
     stopped: u8,
+    /// It has gone on since that was last asked for.
+    went_on: bool,
 }
 
 impl SlotTime {
@@ -41,7 +43,13 @@ impl SlotTime {
             && let Some(shown) = self.still.take()
         {
             self.behind = self.asked.as_nanos().saturating_sub(shown.as_nanos());
+            self.went_on = true;
         }
+    }
+
+    /// Returns whether it has gone on since this was last called.
+    pub(crate) const fn take_went_on(&mut self) -> bool {
+        std::mem::replace(&mut self.went_on, false)
     }
 
     /// Returns whether it stands still.

@@ -136,6 +136,11 @@ impl Client {
         self.closed = self.closed.max(closed);
     }
 
+    /// Has it get a turn later, whatever happens until then.
+    pub(super) const fn postpone(&mut self) {
+        self.has_more = true;
+    }
+
     /// Returns whether it has closed its socket, even if the event loop has not noticed.
     pub(super) fn is_abandoned(&self) -> bool {
         self.channel.is_abandoned()

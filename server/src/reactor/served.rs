@@ -11,6 +11,8 @@
 
 mod backend;
 mod connections;
+mod hold;
+mod notice;
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::budget::Budget;
 use crate::doorbells::Doorbells;
 use crate::endpoint::Endpoint;
 use crate::memory::{AddressSpace, ClientMemory, DmaTable};
-use crate::migration::{Migration, Subject};
+use crate::migration::{FILL_STEP, Migration, Subject};
 use crate::outputs::Outputs;
 use crate::ratelimit::limited;
 use crate::served::ServedFunction;
@@ -66,6 +68,10 @@ pub(super) struct Served {
     clients: Vec<Option<Client>>,
     /// Number of the last client.
     last_client: u64,
+    /// The function was held when that was last looked at.
+    was_held: bool,
+    /// Connections may be waiting to be accepted.
+    accepts_later: bool,
 }
 
 /// Work of a function that no event of a socket triggers.
@@ -150,6 +156,8 @@ impl Served {
             backend_listener: backend_listener.transpose()?,
             clients: Vec::new(),
             last_client: 0,
+            was_held: false,
+            accepts_later: false,
         };
         match endpoint {
             Endpoint::Listener(listener) => {
@@ -220,6 +228,10 @@ impl Served {
             return Turn::Idle;
         };
         client.note_closed(closed);
+        if seat.device.is_held() {
+            client.postpone();
+            return Turn::Idle;
+        }
         let mut cx = Context {
             device: seat.device.reborrow(),
             limits: self.limits.client,
@@ -319,42 +331,6 @@ impl Served {
         self.stats.connected = false;
     }
 
-    /// The resample eventfd was signalled.
-    fn resample_ready(&mut self, seat: &mut Seat<'_>, now: Time) {
-        let now = seat.time.at(now);
-        self.take_resample(seat, now);
-    }
-
-    /// Looks at all that may have happened outside while the function was stopped, and was left alone.
-    fn take_notice(&mut self, seat: &mut Seat<'_>, now: Time) {
-        self.take_resample(seat, now);
-        self.take_doorbells(seat, now);
-    }
-
-    fn take_resample(&mut self, seat: &mut Seat<'_>, now: Time) {
-        if !seat.device.is_frozen() && self.outputs.irqs.resampled() {
-            seat.device.intx_resample();
-            self.settle(seat, now);
-        }
-    }
-
-    /// Does the writes that doorbells have been rung for.
-    pub(super) fn answer_doorbells(&mut self, seat: &mut Seat<'_>, now: Time) {
-        let now = seat.time.at(now);
-        self.take_doorbells(seat, now);
-    }
-
-    fn take_doorbells(&mut self, seat: &mut Seat<'_>, now: Time) {
-        if seat.device.is_frozen() {
-            return;
-        }
-        let answered = self.doorbells.answer(now, &mut seat.device);
-        if answered > 0 {
-            self.stats.doorbells += answered;
-            self.settle(seat, now);
-        }
-    }
-
     /// Does what is due.
     pub(super) fn advance(
         &mut self,
@@ -381,6 +357,7 @@ impl Served {
         let bars_are_settled = seat.device.bars_are_settled();
         let mut busy =
             self.backend_has_more || dma.is_ready(seat.device.as_ref()) || !bars_are_settled;
+        busy |= self.accepts_later || seat.device.is_held();
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();
@@ -400,9 +377,16 @@ impl Served {
         registry: &Registry,
         now: Time,
     ) {
+        let server_now = now;
         let now = seat.time.at(now);
         if !seat.device.bars_are_settled() {
             seat.device.advance_bars(&mut { STEP });
+        }
+        if !seat.device.fill_memory(FILL_STEP) || seat.device.is_held() {
+            return;
+        }
+        if self.accepts_later {
+            self.accept(seat, shared, registry, server_now);
         }
         if seat.device.bars_are_settled() {
             self.give_turns(seat, shared, registry, now, Client::waits_for_bars);

@@ -1,5 +1,7 @@
 //! The loop, turned by hand.
 
+mod states;
+
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -21,6 +23,15 @@ fn served(functions: usize) -> (Reactor, Vec<UnixStream>) {
 
 /// The same with the folder of a control socket, `control`, of the first function.
 fn served_with_control(functions: usize) -> (Reactor, Vec<UnixStream>, TempDir) {
+    served_with(functions, &[])
+}
+
+/// The same with keys of the profile set.
+fn served_with(functions: usize, set: &[(&str, &str)]) -> (Reactor, Vec<UnixStream>, TempDir) {
+    let set = set
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    let set: Vec<(String, String)> = set.collect();
     let folder = tempfile::tempdir().unwrap();
     let control = UnixListener::bind(folder.path().join("control")).unwrap();
     let mut control = Some(control);
@@ -32,7 +43,7 @@ fn served_with_control(functions: usize) -> (Reactor, Vec<UnixStream>, TempDir) 
     let clients = (0..functions).map(|_| {
         let (client, server) = UnixStream::pair().unwrap();
         let text = Profile::builtin("testdev").unwrap();
-        let profile = Profile::parse("testdev", text, &[]).unwrap();
+        let profile = Profile::parse("testdev", text, &set).unwrap();
         let devices = profile.device_set(&Models::builtin()).unwrap();
         let mut function = ServedFunction::new("testdev", Endpoint::Connected(server));
         function.control = control.take();

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use pci_device_models::function::MemoryFill;
 use pci_device_models::host::{DeviceMut, DeviceRef};
 use pci_device_models::time::Time;
 use rustix::fs::fstat;
@@ -14,8 +13,6 @@ use crate::stream::{Incoming, Restored, StreamLimits};
 
 /// Bytes that one step reads at most.
 const STEP: usize = 1 << 20;
-/// Pages of memory that one step copies at most.
-const FILL_STEP: u32 = 256;
 
 /// A state file that is being read. The device stays as it is until all of it is known to fit.
 #[derive(Debug)]
@@ -25,10 +22,6 @@ pub(crate) struct Reading {
     incoming: Incoming,
     buffer: Vec<u8>,
 }
-
-/// A device that has its restored state, and whose memory has to be copied.
-#[derive(Debug)]
-pub(crate) struct Filling(MemoryFill);
 
 impl Reading {
     /// Opens the file in one of `places`, unless it is larger than any of the device.
@@ -75,7 +68,7 @@ impl Reading {
         Ok(false)
     }
 
-    /// Restores the device, but for memory that has to be copied.
+    /// Restores the device. It is held until its memory has been copied.
     ///
     /// # Errors
     /// The state does not fit. The device is unchanged.
@@ -83,17 +76,10 @@ impl Reading {
         self,
         device: &mut DeviceMut<'_>,
         now: Time,
-    ) -> Result<Filling, StateFileError> {
+    ) -> Result<(), StateFileError> {
         let refused = |error| StateFileError::refused(&self.path, error);
         let Restored { state, image } = self.incoming.finish_all().map_err(refused)?;
         let restored = device.restore_state(now, &state, image);
-        restored.map(Filling).map_err(|error| refused(error.into()))
-    }
-}
-
-impl Filling {
-    /// Copies some more. Returns whether that was all.
-    pub(crate) fn step(&mut self, device: &mut DeviceMut<'_>) -> bool {
-        device.fill_memory(&mut self.0, FILL_STEP)
+        restored.map_err(|error| refused(error.into()))
     }
 }

@@ -163,6 +163,13 @@ impl Incoming {
         }
     }
 
+    /// Returns the bytes that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let state = self.state.as_ref().map_or(0, Vec::len);
+        self.part.capacity() + state + self.image.held() as usize
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors

@@ -90,6 +90,12 @@ impl Outgoing {
         };
     }
 
+    /// Returns the bytes that are held for the reader.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Returns the next bytes, `most` at most.
     pub(crate) fn read(&mut self, device: DeviceRef<'_>, most: usize) -> Piece<'_> {
         self.ready.drain(..self.read);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{ProfileTag, Restorable, check_format};
-use crate::function::{MemoryFill, MemoryImage, Ram};
+use crate::function::{MemoryImage, Ram};
 use crate::host::{DeviceMut, DeviceRef};
 use crate::snapshot::{self, FORMAT, RestoreError};
 use crate::time::Time;
@@ -44,8 +44,7 @@ impl DeviceRef<'_> {
 
 impl DeviceMut<'_> {
     /// Restores the state that [`DeviceRef::save_state`] returned, with the memory behind BARs in `image`.
-    /// The caller must call [`Self::fill_memory`] until it returns true, and do nothing else with the
-    /// device before.
+    /// The device is held until [`Self::fill_memory`] has returned true.
     ///
     /// # Errors
     /// Those of [`Self::restore`]. An image that does not fit is refused as well.
@@ -54,15 +53,22 @@ impl DeviceMut<'_> {
         now: Time,
         saved: &Value,
         image: MemoryImage,
-    ) -> Result<MemoryFill, RestoreError> {
+    ) -> Result<(), RestoreError> {
         self.restore_all(now, saved, Ram::Apart, |device| {
             device.slot.function().check_image(&image)
         })?;
-        Ok(self.slot.function_mut().adopt_image(image))
+        let fill = self.slot.function_mut().adopt_image(image);
+        self.state.fill = Some(fill).filter(|fill| !fill.is_over());
+        Ok(())
     }
 
-    /// Copies up to `pages` pages of restored memory. Returns whether all have been copied.
-    pub fn fill_memory(&mut self, fill: &mut MemoryFill, pages: u32) -> bool {
-        self.slot.function_mut().fill_memory(fill, pages)
+    /// Copies up to `pages` pages of restored memory. Returns whether none are left.
+    pub fn fill_memory(&mut self, pages: u32) -> bool {
+        if let Some(fill) = &mut self.state.fill
+            && self.slot.function_mut().fill_memory(fill, pages)
+        {
+            self.state.fill = None;
+        }
+        self.state.fill.is_none()
     }
 }

@@ -28,6 +28,10 @@ impl Served {
         now: Time,
     ) {
         let now = seat.time.at(now);
+        self.accepts_later = seat.device.is_held();
+        if self.accepts_later {
+            return;
+        }
         let Some(mut listener) = self.listener.take() else {
             return;
         };

@@ -196,6 +196,10 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     std::fs::write(&text, "hello").unwrap();
     std::fs::write(&other, label(99)).unwrap();
     let json = file("json");
+    // A file of holes costs nobody anything, but would take long to read.
+    let sparse = file("sparse");
+    let holes = std::fs::File::create(&sparse).unwrap();
+    holes.set_len(3_000_000_000).unwrap();
     std::fs::write(&json, r#"{"format": 3, "slot": {}, "devices": {}}"#).unwrap();
     let client = daemon.connect("dev");
     let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
@@ -221,6 +225,10 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
             "this is not a saved state: it does not begin with the label",
         ),
         (["restore", &json], "earlier version of this program"),
+        (
+            ["restore", &sparse],
+            "3000000000 bytes or more; a saved state of this device has",
+        ),
         (
             ["restore", &other],
             "format 99; this program reads format 3",
