@@ -247,6 +247,16 @@ impl Progress {
 
     fn read(&mut self, address: u64, end: usize, memory: &mut DmaTable) -> Result<(), DmaError> {
         let at = offset(address, self.done)?;
+        // Devices name the size as their driver wants it.
+        let more = end.saturating_sub(self.data.len());
+        if self.data.try_reserve(more).is_err() {
+            limited!(
+                warn,
+                bytes = end,
+                "there is no memory for the data of a transfer"
+            );
+            return Err(DmaError::Unmapped { address: at });
+        }
         self.data.resize(end, 0);
         let data = self.data.get_mut(self.done..).unwrap_or_default();
         let reach = memory.read(at, data)?;

@@ -330,7 +330,7 @@ impl Session {
             Command::RegionWriteMulti => write_multi::write(self, cx, payload, reply),
             Command::MigDataRead => migration::read(self, cx, payload, reply),
             Command::MigDataWrite => migration::write(cx, payload),
-            Command::DmaUnmap => dma::unmap(cx, payload, reply),
+            Command::DmaUnmap => dma::unmap(self, cx, payload, reply),
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),
             Command::DeviceGetRegionInfo => info::region(self, cx, payload, reply),

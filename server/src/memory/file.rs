@@ -166,10 +166,6 @@ impl Files {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::new(self.limit, self.space.clone());
-    }
-
     /// Reads from `offset` on. `by_mapping`: through the mapping if there is one.
     pub(super) fn read(
         &mut self,

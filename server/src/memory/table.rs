@@ -11,6 +11,7 @@ use vfio_user_protocol::messages::dma_unmap::Target;
 
 use super::file::{AccessError, FileError, FileId, Files, Rights};
 use super::{AddressSpace, ClientMemory, DirtyLog, Owner};
+use crate::budget::Budget;
 use crate::ratelimit::limited;
 
 /// Addresses and sizes of maps are multiples of this.
@@ -208,26 +209,45 @@ impl DmaTable {
     /// Removes every map inside the range. None there is success, too: clients with an IOMMU of
     /// their own take back whole address spaces. A map that is inside only in part is an error, and
     /// nothing is removed.
+    #[cfg(test)]
     pub(crate) fn unmap(&mut self, target: Target) -> Result<(), MapError> {
+        self.check_unmap(target)?;
+        while !self.unmap_some(target, &mut Budget::new(None)) {}
+        Ok(())
+    }
+
+    /// Checks that no map is inside the range only in part.
+    pub(crate) fn check_unmap(&self, target: Target) -> Result<(), MapError> {
+        match target {
+            Target::All => Ok(()),
+            Target::Range { address, size } => {
+                let last = address.saturating_add(size.saturating_sub(1));
+                self.check_uncut(address, last, size)
+            }
+        }
+    }
+
+    /// Removes maps inside a range that has been checked, until there are none or the budget is spent.
+    /// Returns whether there are none. None to begin with is success, too: clients with an IOMMU of their
+    /// own take back whole address spaces.
+    pub(crate) fn unmap_some(&mut self, target: Target, budget: &mut Budget) -> bool {
         let (first, last) = match target {
             Target::All => (0, u64::MAX),
             Target::Range { address, size } => {
-                let last = address.saturating_add(size.saturating_sub(1));
-                self.check_uncut(address, last, size)?;
-                (address, last)
+                (address, address.saturating_add(size.saturating_sub(1)))
             }
         };
         (self.last_read, self.last_written) = (None, None);
-        if (first, last) == (0, u64::MAX) {
-            self.maps.clear();
-            self.files.clear();
-        }
         while let Some(key) = self.maps.range(first..=last).next().map(|(&key, _)| key) {
+            if budget.is_spent() {
+                return false;
+            }
             if let Some(Backing::File(range)) = self.maps.remove(&key).map(|map| map.backing) {
                 self.files.release(range.file);
             }
+            budget.spend(1);
         }
-        Ok(())
+        true
     }
 
     /// Removes the maps of a client that is gone.

@@ -14,13 +14,14 @@ mod connections;
 mod hold;
 mod notice;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, mem};
 
 use mio::{Registry, Token};
 use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::{Time, earliest};
+use vfio_user_protocol::messages::dma_unmap::Target;
 
 use super::Shared;
 use super::accept::Listener;
@@ -56,6 +57,8 @@ pub(super) struct Served {
     client_memory: ClientMemory,
     limits: Limits,
     memory: DmaTable,
+    /// The maps of the clients before, which are dropped in steps.
+    old_memory: Option<DmaTable>,
     doorbells: Doorbells,
     migration: Migration,
     listener: Option<Listener>,
@@ -148,6 +151,7 @@ impl Served {
             stats: ConnectionStats::default(),
             client_memory,
             memory: limits.table(client_memory),
+            old_memory: None,
             limits,
             migration: Migration::default(),
             listener: None,
@@ -326,7 +330,8 @@ impl Served {
         if let Err(error) = self.doorbells.drop_all(registry) {
             limited!(warn, function = self.name, %error, "a doorbell is still watched");
         }
-        self.memory = self.limits.table(self.client_memory);
+        let table = self.limits.table(self.client_memory);
+        self.old_memory = Some(mem::replace(&mut self.memory, table));
         self.stats.dma_maps = 0;
         self.stats.connected = false;
     }
@@ -357,7 +362,7 @@ impl Served {
         let bars_are_settled = seat.device.bars_are_settled();
         let mut busy =
             self.backend_has_more || dma.is_ready(seat.device.as_ref()) || !bars_are_settled;
-        busy |= self.accepts_later || seat.device.is_held();
+        busy |= self.old_memory.is_some() || self.accepts_later || seat.device.is_held();
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();
@@ -379,6 +384,8 @@ impl Served {
     ) {
         let server_now = now;
         let now = seat.time.at(now);
+        let dropped = |old: &mut DmaTable| old.unmap_some(Target::All, &mut Budget::new(None));
+        self.old_memory.take_if(dropped);
         if !seat.device.bars_are_settled() {
             seat.device.advance_bars(&mut { STEP });
         }

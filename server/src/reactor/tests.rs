@@ -142,6 +142,48 @@ fn many_writes_in_one_message_are_done_in_turns_with_others() {
     );
 }
 
+#[test]
+fn many_maps_are_removed_in_turns_with_others() {
+    const MAPS: u64 = 10_000;
+    const PAGE: u64 = 4096;
+    let (mut reactor, clients) = served(2);
+    let [long, other] = <[UnixStream; 2]>::try_from(clients).unwrap();
+    let fields = |words: [u32; 2], longs: &[u64]| {
+        let mut payload: Vec<u8> = words.into_iter().flat_map(u32::to_ne_bytes).collect();
+        payload.extend(longs.iter().flat_map(|long| long.to_ne_bytes()));
+        payload
+    };
+    let mut replies = 0;
+    for map in 0..MAPS {
+        send(
+            &long,
+            Command::DmaMap,
+            &fields([32, 3], &[0, map * PAGE, PAGE]),
+        );
+        if map % 100 == 99 {
+            while replies < 16 * (map + 1) {
+                turn(&mut reactor);
+                replies += received(&long).len() as u64;
+            }
+        }
+    }
+    let maps = |reactor: &Reactor| reactor.functions().next().unwrap().1.dma_maps;
+    assert_eq!(maps(&reactor), MAPS);
+    // One map stays, so this is not all of them.
+    let range = fields([24, 0], &[0, (MAPS - 1) * PAGE]);
+    send(&long, Command::DmaUnmap, &range);
+    let mut answered = 0;
+    while received(&long).is_empty() {
+        send(&other, Command::RegionRead, &access(CONFIG, 0, 4, &[]));
+        while received(&other).is_empty() {
+            turn(&mut reactor);
+        }
+        answered += 1;
+    }
+    assert_eq!(maps(&reactor), 1);
+    assert!(answered >= 2, "{answered} others were served");
+}
+
 /// Each has many lines to be carried out when the loop first hears of it.
 #[test]
 fn many_control_clients_are_served_in_turns_with_others() {

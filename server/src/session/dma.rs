@@ -15,7 +15,8 @@ use vfio_user_protocol::messages::dma_unmap::{BitmapRequest, Target};
 use vfio_user_protocol::messages::{dma_map, dma_unmap};
 
 use super::error::RequestError;
-use super::{Context, Session, dma_logging};
+use super::unfinished::Progress;
+use super::{Context, Session, Unfinished, dma_logging};
 
 /// DMA_MAP. A map without a file is recorded like any other: clients announce ROMs, BARs and memory
 /// that they do not share, all of which they can be asked for.
@@ -33,8 +34,10 @@ pub(super) fn map(
     Ok(())
 }
 
-/// DMA_UNMAP, answered with the range again and, if that is asked for, with the dirty pages in it.
+/// DMA_UNMAP, answered with the range again and, if that is asked for, with the dirty pages in it. Maps
+/// that do not fit into a turn are removed in the next ones.
 pub(super) fn unmap(
+    session: &mut Session,
     cx: &mut Context<'_>,
     payload: &[u8],
     reply: &mut Vec<u8>,
@@ -45,9 +48,17 @@ pub(super) fn unmap(
         Some((report, room)) => dma_logging::bitmap(cx, report, *room)?,
         None => Vec::new(),
     };
-    cx.memory.unmap(target)?;
+    if !matches!(session.progress, Progress::Unmapping) {
+        cx.memory.check_unmap(target)?;
+    }
+    let done = cx.memory.unmap_some(target, &mut cx.budget);
     cx.outputs.dma.unmapped(cx.memory);
     cx.stats.dma_maps = cx.memory.len() as u64;
+    if !done {
+        session.progress = Progress::Unmapping;
+        cx.unfinished = Some(Unfinished::UntilNextTurn);
+        return Ok(());
+    }
     if let Some((report, _)) = &dirty {
         cx.memory.log.report(report, &mut bits)?;
     }

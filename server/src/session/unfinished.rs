@@ -34,4 +34,6 @@ pub(super) enum Progress {
     None,
     /// REGION_WRITE_MULTI has done so many writes.
     Writes(usize),
+    /// DMA_UNMAP has been checked, and removes maps.
+    Unmapping,
 }
