@@ -6,6 +6,7 @@
 //! the next deadline of a device.
 
 mod accept;
+mod after;
 mod busy_poll;
 mod channel;
 mod client;
@@ -520,69 +521,6 @@ impl Reactor {
             }
             self.after(number);
             self.count_clients();
-        }
-    }
-
-    /// Takes note of what a function has to do next and tells its subscribers what happened. To be
-    /// called whenever anything was done with it. Others in its slot may have been affected.
-    fn after(&mut self, number: usize) {
-        let function = self.functions.get(number);
-        let slot = function.and_then(|function| self.slots.get(function.slot));
-        match slot {
-            Some(slot) if slot.is_shared() => {
-                let number = function.map_or(0, |function| function.slot);
-                self.after_slot(number);
-            }
-            _ => self.after_one(number),
-        }
-    }
-
-    /// As [`Self::after`], for all functions of a slot.
-    fn after_slot(&mut self, number: usize) {
-        let now = self.clock.now();
-        let Some(slot) = self.slots.get_mut(number) else {
-            return;
-        };
-        slot.settle(now);
-        for place in slot.served.clone() {
-            if let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, place)
-            {
-                let now = seat.time.at(now);
-                function.settle(&mut seat, now);
-            }
-            self.after_one(place);
-        }
-    }
-
-    fn after_one(&mut self, number: usize) {
-        let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, number)
-        else {
-            return;
-        };
-        if function.has_backend() {
-            function.move_backend(&mut seat, self.clock.now());
-        }
-        if !function.outputs.events.is_empty() {
-            for (at, event) in function.outputs.events.drain(..) {
-                let dropped = self.controls.publish(number, at, &event);
-                function.outputs.subscribers -= dropped;
-            }
-        }
-        if function.has_new_hold(&seat) {
-            function.note_hold(&mut seat, self.clock.now());
-        }
-        let agenda = function.agenda(&seat);
-        self.deadlines.set(number, agenda.due);
-        if agenda.busy && !self.busy.contains(&number) {
-            self.busy.push(number);
-        }
-        if seat.time.take_went_on() {
-            // The rail may have been switched meanwhile.
-            let place = function.slot;
-            if let Some(slot) = self.slots.get_mut(place) {
-                slot.take_rail(self.clock.now());
-            }
-            self.after_slot(place);
         }
     }
 }
