@@ -1,9 +1,9 @@
 //! Block back ends: a file of fixed size.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use pci_device_models::host::DeviceMut;
 use pci_device_models::model::backend::{BlockError, BlockOp, MAX_BLOCK_TRANSFER};
 use pci_device_models::time::Time;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::Drive;
 use crate::ratelimit::limited;
@@ -39,10 +39,21 @@ impl BlockBackend {
     /// # Errors
     /// The file cannot be opened for reading and writing, is not regular, or is locked.
     pub fn file(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let other = || io::Error::other("it is no regular file");
+        // Opening a device can have effects, so it is asked before and after.
+        if !fs::metadata(path)?.is_file() {
+            return Err(other());
+        }
+        let no_wait = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .write(true)
+            .custom_flags(no_wait)
+            .open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(other());
         }
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self {

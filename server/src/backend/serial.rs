@@ -4,7 +4,7 @@
 //! them. Here there is at most one piece for each direction. What a device sends while nobody is at
 //! the other end is lost, as on a port without a cable.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use mio::{Registry, Token};
 use pci_device_models::host::DeviceMut;
 use pci_device_models::time::Time;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat, open};
+use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
@@ -83,10 +84,10 @@ impl SerialBackend {
     /// Appends what the device sends to a file, which is made if need be. Nothing comes back.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or it is neither a regular file nor a character device. A symbolic link
+    /// to nothing is not followed.
     pub fn file(path: &Path) -> io::Result<Self> {
-        let file: File = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self::new(Peer::new(End::File, Some(file.into()))))
+        Ok(Self::new(Peer::new(End::File, Some(append_to(path)?))))
     }
 
     /// Serves one client of the listener at a time; others are sent away meanwhile.
@@ -133,6 +134,28 @@ impl SerialBackend {
         received.drop_first(taken);
         taken > 0
     }
+}
+
+/// Makes a file, or opens one that is there, without waiting for the reader of a FIFO.
+fn append_to(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o666);
+    match open(path, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+        Err(Errno::EXIST) => {}
+        made => return Ok(made?),
+    }
+    let file = open(path, flags | OFlags::NONBLOCK, Mode::empty())?;
+    match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+        FileType::RegularFile | FileType::CharacterDevice => {}
+        _ => {
+            return Err(io::Error::other(
+                "it is neither a file nor a character device",
+            ));
+        }
+    }
+    // A device that has no room has to be waited for: nothing says when it has some.
+    fcntl_setfl(&file, OFlags::APPEND)?;
+    Ok(file)
 }
 
 impl Drive for SerialBackend {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use pci_device_models::model::backend::{
     PacketPort,
 };
 use pci_device_models::model::prelude::*;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;
 use crate::client::Client;
@@ -504,4 +505,30 @@ fn places_of_another_kind_are_refused() {
         Access::default(),
     );
     assert!(matches!(opened, Err(OpenError::Place { .. })));
+}
+
+/// Files that a back end is led to by mistake, or by another user who can write in the folder.
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let fifo = at("fifo");
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, &fifo, FileType::Fifo, mode, 0).unwrap();
+    symlink(at("nothing"), at("dangling")).unwrap();
+    symlink(at("there"), at("link")).unwrap();
+    fs::write(at("there"), "there").unwrap();
+    for (serial, block, path) in [
+        (false, false, fifo.as_path()),
+        (false, false, folder.path()),
+        (false, false, &at("dangling")),
+        (true, false, Path::new("/dev/null")),
+        (true, true, &at("there")),
+        (true, true, &at("link")),
+        (true, true, &at("new")),
+    ] {
+        assert_eq!(SerialBackend::file(path).is_ok(), serial, "{path:?}");
+        assert_eq!(BlockBackend::file(path).is_ok(), block, "{path:?}");
+    }
+    assert!(!at("nothing").exists(), "a link is followed to make a file");
 }

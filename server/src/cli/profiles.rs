@@ -1,7 +1,8 @@
 //! Finds, lists and validates profiles.
 
 use std::fmt::Write;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use pci_device_models::model::Registry;
@@ -57,8 +58,18 @@ fn list(registry: &Registry) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// Maximum bytes of a profile. A device such as `/dev/zero` has no end.
+const MAX_PROFILE: u64 = 4 << 20;
+
 fn read(file: &Path) -> Result<String, Failure> {
-    fs::read_to_string(file).map_err(|error| {
+    let mut text = String::new();
+    let read = File::open(file)
+        .and_then(|open| open.take(MAX_PROFILE + 1).read_to_string(&mut text))
+        .and_then(|length| match length as u64 {
+            0..=MAX_PROFILE => Ok(()),
+            _ => Err(io::Error::other("it has more than 4 MiB")),
+        });
+    read.map(|()| text).map_err(|error| {
         Failure::Profile(format!(
             "{}: cannot read the profile: {error}",
             file.display()

@@ -9,5 +9,6 @@ mod logs;
 mod program;
 mod sockets;
 mod ssdt;
+mod survival;
 mod takeover;
 mod units;

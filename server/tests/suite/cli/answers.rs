@@ -117,6 +117,14 @@ fn every_profile_in_the_list_can_be_shown_and_is_valid() {
 }
 
 #[test]
+fn a_profile_without_an_end_is_refused() {
+    let output = run(&["check", "/dev/zero"]);
+    assert_eq!(code(&output), 3);
+    let error = stderr(&output);
+    assert!(error.contains("more than 4 MiB"), "{error}");
+}
+
+#[test]
 fn a_broken_profile_is_told_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let text = stdout(&run(&["profiles", "show", "testdev"])) + "\n[colour]\nred = 1\n";
