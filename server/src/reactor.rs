@@ -45,6 +45,7 @@ use crate::settings::Settings;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
 use crate::sys::catch_faults;
+use crate::sys::return_freed_memory;
 use busy_poll::BusyPoll;
 use client::{Closed, Turn};
 use controls::Controls;
@@ -82,6 +83,15 @@ pub(crate) struct Shared {
     pub(crate) bounce: BounceBuffer,
     /// The beginning of the next turn of a client, on the system's clock, if it is known.
     turn_begun: Option<Time>,
+}
+
+impl Shared {
+    /// Frees the room that a client needed who is gone.
+    fn give_back(&mut self) {
+        self.replies.shrink_to_fit();
+        self.bounce = BounceBuffer::default();
+        return_freed_memory();
+    }
 }
 
 /// The result of a poll.
@@ -507,7 +517,11 @@ impl Reactor {
     }
 
     fn count_clients(&mut self) {
+        let before = self.clients;
         self.clients = self.functions.iter().map(Served::connected).sum();
+        if self.clients < before {
+            self.shared.give_back();
+        }
     }
 
     /// Gives everybody who has unfinished business a turn.

@@ -15,6 +15,8 @@ use std::ffi::c_void;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+#[cfg(all(feature = "cli", target_env = "gnu"))]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -53,6 +55,22 @@ pub(crate) fn return_large_buffers() {
         // concerns no memory that is allocated already.
         let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
         debug_assert_eq!(set, 1, "the library knows this parameter");
+        RETURNS_MEMORY.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The process is a server's: [`return_freed_memory`] may take its time.
+#[cfg(all(feature = "cli", target_env = "gnu"))]
+static RETURNS_MEMORY: AtomicBool = AtomicBool::new(false);
+
+/// Returns to the system the memory that has been freed, after [`return_large_buffers`]: the GNU C
+/// library keeps small pieces of it by itself. Takes time in proportion to the memory that the process
+/// has allocated; to be called when much may have been freed, not for each request.
+pub(crate) fn return_freed_memory() {
+    #[cfg(all(feature = "cli", target_env = "gnu"))]
+    if RETURNS_MEMORY.load(Ordering::Relaxed) {
+        // SAFETY: this concerns only memory that nobody has, under the allocator's own lock.
+        unsafe { libc::malloc_trim(0) };
     }
 }
 

@@ -12,6 +12,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
+use dormouse::client::Client;
+
 use super::program::{Daemon, greet, try_greet, wait_for};
 
 /// Clients of one function.
@@ -335,4 +337,27 @@ fn send_with_fds(socket: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
         SendFlags::empty(),
     )
     .unwrap();
+}
+
+/// Small allocations, which the C library would keep for the next client.
+#[test]
+fn memory_goes_back_when_a_client_that_needed_much_has_gone() {
+    const MAPS: u64 = 30_000;
+    const PAGE: u64 = 4096;
+    let daemon = serve();
+    let path = daemon.path("dev");
+    // Whatever the first client makes the server allocate for good is there.
+    drop(Client::connect(&path).unwrap());
+    settled(&daemon);
+    let before = anonymous_memory(&daemon);
+    let mut client = Client::connect(&path).unwrap();
+    for page in 0..MAPS {
+        client.map(page * 2 * PAGE, PAGE).unwrap();
+    }
+    let most = anonymous_memory(&daemon);
+    assert!(most > before + 64 * MAPS as usize, "{most} bytes");
+    drop(client);
+    wait_for("the memory", || {
+        (anonymous_memory(&daemon) <= before + before / 20).then_some(())
+    });
 }
