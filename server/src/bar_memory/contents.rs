@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use pci_device_models::function::Area;
 
 use super::Hidden;
-use super::file::SharedFile;
+use super::file::{SharedFile, ZEROS};
 use crate::ratelimit::limited;
 
 /// Bytes of a piece. Buffers of this size are mappings of their own and go back to the system at
@@ -572,7 +572,9 @@ fn zeros(len: u64) -> io::Result<Vec<u8>> {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len)?;
-    bytes.resize(len, 0);
+    while let Some(left) = len.checked_sub(bytes.len()).filter(|left| *left > 0) {
+        bytes.extend_from_slice(ZEROS.get(..left).unwrap_or(&ZEROS));
+    }
     Ok(bytes)
 }
 

@@ -20,7 +20,8 @@ const FILL: usize = 64 * 1024;
 const BLOCK: u64 = 512;
 
 static ONES: [u8; FILL] = [0xff; FILL];
-static ZEROS: [u8; FILL] = [0; FILL];
+/// A source of zeros.
+pub(super) static ZEROS: [u8; FILL] = [0; FILL];
 
 /// A file in memory whose descriptors are given to clients.
 #[derive(Debug)]
