@@ -75,7 +75,7 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Migration {
     state: DeviceState,
     outgoing: Option<Outgoing>,
-    /// What has come of a stream, if anything.
+    /// The part of a stream that has come, if any.
     incoming: Option<Box<Incoming>>,
 }
 

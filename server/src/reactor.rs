@@ -17,6 +17,7 @@ mod deadlines;
 mod deferred;
 mod peers;
 mod rail;
+mod rails;
 mod refused;
 mod served;
 mod slot;
@@ -440,24 +441,6 @@ impl Reactor {
             | Kind::Backend => self.function_ready(source),
         }
         false
-    }
-
-    /// Somebody wants to switch a slot's power rail, or has.
-    fn rail_ready(&mut self, source: Source) {
-        let now = self.clock.now();
-        let Some(slot) = self.slots.get_mut(source.number) else {
-            return;
-        };
-        if source.kind == Kind::Rail {
-            slot.take_rail(now);
-            self.after_slot(source.number);
-            return;
-        }
-        let refused = slot.rail_accept(self.poll.registry());
-        let first = slot.served.first().copied();
-        if let Some(function) = first.and_then(|first| self.functions.get_mut(first)) {
-            function.stats.refused += refused;
-        }
     }
 
     /// Something of a function's own is ready.

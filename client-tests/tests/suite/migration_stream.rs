@@ -188,6 +188,39 @@ fn a_stream_that_does_not_fit_leads_to_error_and_reset_out_of_it() {
     assert_eq!(there.tree().unwrap(), here.tree().unwrap());
 }
 
+/// A list of zeros took 18 times its text as a tree, and a stream was kept until its end.
+#[test]
+fn a_state_that_would_cost_much_is_refused_by_its_head() {
+    const EFBIG: u32 = 27;
+    let mut here = place();
+    here.client.go(STOP_COPY).unwrap();
+    let stream = here.client.read_stream(1 << 20).unwrap();
+    let label = &stream[..records(&stream)[1]];
+    let record = |length: usize| {
+        let head = [2_u32, length as u32].map(u32::to_le_bytes);
+        let text = b"[0"
+            .iter()
+            .chain(b",0".iter().cycle())
+            .take(length.min(1 << 16));
+        head.as_flattened()
+            .iter()
+            .chain(text)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let mut there = place();
+    for length in [64 << 20, 1 << 16] {
+        let before = there.tree().unwrap();
+        there.client.go(RESUMING).unwrap();
+        there.client.write_stream(label, 1 << 16).unwrap();
+        let refused = there.client.try_write_state(&record(length)).unwrap();
+        assert_eq!(refused.failure().unwrap(), EFBIG, "{length:#x}");
+        assert_eq!(there.client.migration_state().unwrap(), ERROR);
+        assert_eq!(there.tree().unwrap(), before);
+        there.client.reset().unwrap().success().unwrap();
+    }
+}
+
 #[test]
 fn a_stream_of_nothing_leaves_the_function_as_it_is() {
     let mut place = filled();

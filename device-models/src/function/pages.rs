@@ -251,3 +251,6 @@ impl Function {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::mem;
 use std::path::Path;
 
 use pci_device_models::host::Hold;
@@ -95,7 +94,9 @@ impl Restore {
         let file = Path::new(&self.file);
         check_unused(cx)?;
         let reading = Reading::begin(cx.state_places, cx.device.as_ref(), file)?;
-        Ok(Done::later(RestoreJob::Reads(reading)))
+        Ok(Done::later(RestoreJob {
+            reading: Some(reading),
+        }))
     }
 }
 
@@ -117,21 +118,20 @@ fn check_unused(cx: &ControlContext<'_>) -> Result<(), ControlError> {
 /// Restoring in steps. The function goes on as long as the file is read, and stands still while its memory
 /// is copied, which the server does.
 #[derive(Debug)]
-enum RestoreJob {
-    Reads(Reading),
-    Restored,
+struct RestoreJob {
+    /// The file, until the function is restored.
+    reading: Option<Reading>,
 }
 
 impl Job for RestoreJob {
     fn step(&mut self, cx: &mut ControlContext<'_>) -> Result<Option<Done>, ControlError> {
-        if let Self::Reads(reading) = self {
+        if let Some(mut reading) = self.reading.take() {
             if !reading.step(cx.device.as_ref())? {
+                self.reading = Some(reading);
                 return Ok(None);
             }
             check_unused(cx)?;
-            if let Self::Reads(reading) = mem::replace(self, Self::Restored) {
-                reading.restore(&mut cx.device, cx.now)?;
-            }
+            reading.restore(&mut cx.device, cx.now)?;
         }
         Ok(cx.device.fill_memory(FILL_STEP).then(Done::silently))
     }

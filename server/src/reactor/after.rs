@@ -57,12 +57,8 @@ impl Reactor {
             self.busy.push(number);
         }
         if seat.time.take_went_on() {
-            // The rail may have been switched meanwhile.
             let place = function.slot;
-            if let Some(slot) = self.slots.get_mut(place) {
-                slot.take_rail(self.clock.now());
-            }
-            self.after_slot(place);
+            self.rail_after_stop(place);
         }
     }
 }

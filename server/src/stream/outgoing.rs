@@ -10,14 +10,14 @@ use pci_device_models::time::Time;
 use super::record::{self, HEAD, LABEL, STATE, VERSION};
 
 /// Pages that are read in one step of making the stream.
-const STEP: u32 = 512;
+const STEP: u32 = 256;
 /// Pages that are read to tell how much is left.
-const LOOK: u32 = 1024;
+const LOOK: u32 = 512;
 
 /// A stream, of which nothing is kept but the record that is being read.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// What has been made and not been read.
+    /// The bytes that have been made and not been read.
     ready: Vec<u8>,
     /// Bytes of it that have been read.
     read: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Outgoing {
     state: Option<Vec<u8>>,
 }
 
-/// What is made next.
+/// The part that is made next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
     /// Memory from this page on, while the device runs on.
@@ -220,7 +220,7 @@ struct SentPage {
     fate: Fate,
 }
 
-/// What will follow for a page that has been sent, as far as known.
+/// The record that will follow for a page that has been sent, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Nothing.

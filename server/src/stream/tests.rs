@@ -126,7 +126,7 @@ fn what_is_left_is_never_less_than_what_comes() {
         put(&mut devices, 0x3000, b"changed");
         put(&mut devices, 0x5000, &[0; 4096]);
         let mut figures = Vec::new();
-        for _ in 0..=ram / (4 * MIB) {
+        for _ in 0..=ram / (2 * MIB) {
             figures.push(stream.left(devices.first(), NOW));
         }
         stream.complete(devices.first(), NOW);

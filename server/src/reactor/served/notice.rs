@@ -1,4 +1,4 @@
-//! What happens outside a served function: its resample eventfd and its doorbells.
+//! Events outside a served function: its resample eventfd and its doorbells.
 
 use pci_device_models::time::Time;
 
