@@ -229,6 +229,8 @@ impl Reactor {
             now,
         )?;
         self.functions.push(function);
+        // Each is listed once, so a turn that is cut short never allocates.
+        self.busy.reserve(self.functions.len());
         self.deadlines.push();
         self.count_clients();
         self.after(number);
