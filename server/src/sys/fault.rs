@@ -2,16 +2,20 @@
 //!
 //! The kernel sends SIGBUS when it cannot provide a page of a mapping: the file has become shorter, there
 //! is no memory for the page, or the memory is broken. The thread that copies says which bytes it copies.
-//! If the fault lies there, the handler puts anonymous memory in their place, so that the copy comes to
-//! its end, and notes that it is worth nothing. Every other SIGBUS goes to the handler that was there
+//! If the fault lies there, the handler puts a page in the place of the missing one, so that the copy comes
+//! to its end, and notes that it is worth nothing. That page exists from the start: where the kernel has
+//! none to give, it would not give another one either. Every other SIGBUS goes to the handler that was there
 //! before, which by default ends the process.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
 use super::Copied;
 
@@ -42,13 +46,17 @@ unsafe impl Sync for Before {}
 
 static BEFORE: Before = Before(UnsafeCell::new(MaybeUninit::zeroed()));
 static INSTALLED: Once = Once::new();
+/// Address of the page that takes the place of missing ones; 0 if there is none.
+static SPARE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of a page.
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
 
 /// Has faults during copies from and to mappings be errors of these from now on, in the whole process.
 pub(crate) fn catch_faults() {
     INSTALLED.call_once(|| {
-        PAGE.store(rustix::param::page_size(), Ordering::Relaxed);
+        let page = rustix::param::page_size();
+        PAGE.store(page, Ordering::Relaxed);
+        SPARE.store(spare(page).unwrap_or(0), Ordering::Relaxed);
         // SAFETY: all bytes zero is a valid `sigaction`, and so is what is set in it; the handler has the
         // type that SA_SIGINFO asks for and calls nothing that a handler may not call. Nobody reads
         // `BEFORE` before the handler is installed by the second call.
@@ -84,7 +92,19 @@ pub(super) fn guarded(at: [*mut u8; 2], len: usize, copy: impl FnOnce()) -> Copi
     })
 }
 
-/// The handler. It calls nothing but mmap(2) and sigaction(2).
+/// Returns the address of a page of its own kind: shared memory, of which further mappings cost no page.
+fn spare(page: usize) -> io::Result<usize> {
+    // SAFETY: without MAP_FIXED the kernel chooses an address range that nothing else uses. It stays mapped
+    // for good, and nothing but the writes of copies that are worth nothing reaches it after this one.
+    unsafe {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let start = mmap_anonymous(ptr::null_mut(), page, protection, MapFlags::SHARED)?;
+        start.cast::<u8>().write_volatile(0);
+        Ok(start as usize)
+    }
+}
+
+/// The handler. It calls nothing but mremap(2) and sigaction(2).
 extern "C" fn on_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel gives the handler of a SIGBUS that it sends itself a valid address here; one that
     // a process sent has another number in its place, which is compared and nothing else.
@@ -97,36 +117,34 @@ extern "C" fn on_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     unsafe { libc::sigaction(libc::SIGBUS, (*BEFORE.0.get()).as_ptr(), ptr::null_mut()) };
 }
 
-/// Puts anonymous memory in the place of all that is still to be copied, if the fault lies there. Returns
+/// Puts the spare page in the place of the missing one, if the fault lies in what is copied. Returns
 /// whether it did.
 fn replace(copying: &Copying, address: usize) -> bool {
     let page = PAGE.load(Ordering::Relaxed);
+    let spare = SPARE.load(Ordering::Relaxed);
     let len = copying.len.load(Ordering::Relaxed);
-    for start in &copying.starts {
+    let is_copied = |start: &AtomicUsize| {
         let start = start.load(Ordering::Relaxed);
-        if start == 0 || address < start || address - start >= len {
-            continue;
-        }
-        // A copy whose ends overlap may go backwards.
-        let first = start & !(page - 1);
-        let end = (start + len).next_multiple_of(page);
-        // SAFETY: the pages are those of a mapping of this process that the present copy touches: its
-        // owner is borrowed for the copy, and does not use the mapping any more after a fault.
-        let placed = unsafe {
-            libc::mmap(
-                first as *mut c_void,
-                end - first,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        if placed == libc::MAP_FAILED {
-            return false;
-        }
-        copying.faulted.store(true, Ordering::Relaxed);
-        return true;
+        start != 0 && (start..start.saturating_add(len)).contains(&address)
+    };
+    if spare == 0 || !copying.starts.iter().any(is_copied) {
+        return false;
     }
-    false
+    // SAFETY: the page is one of a mapping of this process that the present copy touches: its owner is
+    // borrowed for the copy, and does not use the mapping any more after a fault. The spare page is mapped
+    // for good; with no bytes to move, the call maps it once more.
+    let placed = unsafe {
+        libc::mremap(
+            spare as *mut c_void,
+            0,
+            page,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            (address & !(page - 1)) as *mut c_void,
+        )
+    };
+    if placed == libc::MAP_FAILED {
+        return false;
+    }
+    copying.faulted.store(true, Ordering::Relaxed);
+    true
 }
