@@ -6,6 +6,7 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::Once;
 use std::time::Duration;
 
 use dormouse::clock::Clock;
@@ -122,6 +123,7 @@ impl Play {
     /// Creates a server for the function of that number.
     pub(super) fn new(number: usize, answers: u8, thorough: bool) -> Self {
         TOOLS.with(|_| ());
+        SERVERS.call_once(|| drop(Server::new(Settings::default()).expect("a server")));
         let before = open_descriptors();
         let mut settings = Settings::default();
         settings.poll = PollMode::Off;
@@ -474,6 +476,9 @@ impl Client {
         (self.came, self.fds.len())
     }
 }
+
+/// The first server of a process opens what all of them share.
+static SERVERS: Once = Once::new();
 
 /// Returns the number of this process's open descriptors. The folder's size is their number (since
 /// Linux 6.2).
