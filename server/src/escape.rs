@@ -94,6 +94,7 @@ impl<W: Write> Write for Escaped<W> {
 }
 
 /// Returns `text` escaped and cut at `most` bytes.
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
 pub(crate) fn escaped(text: fmt::Arguments<'_>, most: usize) -> String {
     let mut result = String::new();
     // An error says that the text is cut, which shows.

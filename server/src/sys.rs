@@ -7,8 +7,8 @@
 //! against shrinking (`F_SEAL_SHRINK`), and [`fault`] makes an error of what cannot be foreseen.
 #![allow(unsafe_code)]
 
-#[cfg(feature = "sandbox")]
 mod fault;
+#[cfg(feature = "sandbox")]
 mod process;
 
 use std::ffi::c_void;

@@ -59,6 +59,7 @@ pub struct SocketFile {
     path: PathBuf,
     identity: Identity,
     // Dropped after the file is removed.
+    #[cfg_attr(not(feature = "sandbox"), allow(dead_code))]
     lock: Option<Lock>,
     /// Another process removes it.
     handed_over: bool,
@@ -267,6 +268,7 @@ impl From<&Stat> for Identity {
 
 /// A lock on `PATH.lock`, held while the socket is served. The file goes with it.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "sandbox"), allow(dead_code))]
 struct Lock {
     path: PathBuf,
     identity: Identity,
