@@ -42,6 +42,7 @@ use crate::served::ServedFunction;
 use crate::session::Context;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
+use crate::sys::return_freed_memory;
 
 /// A function with its sockets.
 #[derive(Debug)]
@@ -385,7 +386,9 @@ impl Served {
         let server_now = now;
         let now = seat.time.at(now);
         let dropped = |old: &mut DmaTable| old.unmap_some(Target::All, &mut Budget::new(None));
-        self.old_memory.take_if(dropped);
+        if self.old_memory.take_if(dropped).is_some() {
+            return_freed_memory();
+        }
         if !seat.device.bars_are_settled() {
             seat.device.advance_bars(&mut { STEP });
         }
