@@ -58,8 +58,8 @@ pub(super) struct Served {
     client_memory: ClientMemory,
     limits: Limits,
     memory: DmaTable,
-    /// The maps of the clients before, which are dropped in steps.
-    old_memory: Option<DmaTable>,
+    /// The maps of former clients, which are dropped in steps. None of the tables is empty.
+    old_memory: Vec<DmaTable>,
     doorbells: Doorbells,
     migration: Migration,
     listener: Option<Listener>,
@@ -152,7 +152,7 @@ impl Served {
             stats: ConnectionStats::default(),
             client_memory,
             memory: limits.table(client_memory),
-            old_memory: None,
+            old_memory: Vec::new(),
             limits,
             migration: Migration::default(),
             listener: None,
@@ -332,7 +332,10 @@ impl Served {
             limited!(warn, function = self.name, %error, "a doorbell is still watched");
         }
         let table = self.limits.table(self.client_memory);
-        self.old_memory = Some(mem::replace(&mut self.memory, table));
+        let old = mem::replace(&mut self.memory, table);
+        if old.len() > 0 {
+            self.old_memory.push(old);
+        }
         self.stats.dma_maps = 0;
         self.stats.connected = false;
     }
@@ -363,7 +366,7 @@ impl Served {
         let bars_are_settled = seat.device.bars_are_settled();
         let mut busy =
             self.backend_has_more || dma.is_ready(seat.device.as_ref()) || !bars_are_settled;
-        busy |= self.old_memory.is_some() || self.accepts_later || seat.device.is_held();
+        busy |= !self.old_memory.is_empty() || self.accepts_later || seat.device.is_held();
         for client in self.clients.iter().flatten() {
             due = earliest(due, client.due());
             busy |= client.has_more() || client.waits() && dma.is_settled();
@@ -386,7 +389,7 @@ impl Served {
         let server_now = now;
         let now = seat.time.at(now);
         let dropped = |old: &mut DmaTable| old.unmap_some(Target::All, &mut Budget::new(None));
-        if self.old_memory.take_if(dropped).is_some() {
+        if self.old_memory.pop_if(dropped).is_some() {
             return_freed_memory();
         }
         if !seat.device.bars_are_settled() {
