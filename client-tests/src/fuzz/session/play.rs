@@ -13,6 +13,7 @@ use dormouse::clock::Clock;
 use dormouse::{Endpoint, PollMode, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::host::DeviceRef;
 use serde_json::Value;
+use vfio_user_protocol::Command;
 
 use super::owed::{Owed, Reply, is_one_message, is_servers};
 use super::script::{CLIENTS, Kind, Script, Step};
@@ -461,8 +462,12 @@ impl Client {
             rest = &rest[size..];
         }
         if let Some(owed) = Owed::of(&self.sent, &replies) {
-            // A client that the device has no room or no power for is not served at all.
-            let refused = self.ended && !owed.ends && replies.is_empty();
+            // A client that the device has no room or no power for learns just that, if it asks.
+            let refused = match &replies[..] {
+                [] => self.ended && !owed.ends,
+                [only] => only.failed && only.command == Command::Version.number(),
+                _ => false,
+            };
             let replies: Vec<_> = replies
                 .iter()
                 .map(|reply| (reply.id, reply.command))
