@@ -156,7 +156,10 @@ pub fn request(mut client: &UnixStream, command: u16, payload: &[u8]) -> io::Res
     let mut header = [0; 16];
     client.read_exact(&mut header)?;
     assert_eq!(header[..2], 7_u16.to_ne_bytes());
-    assert_eq!(header[8..12], REPLY.to_ne_bytes(), "command {command}");
+    if header[8..12] != REPLY.to_ne_bytes() {
+        let errno = i32::from_ne_bytes(header[12..].try_into().unwrap());
+        return Err(io::Error::from_raw_os_error(errno));
+    }
     let size = u32::from_ne_bytes(header[4..8].try_into().unwrap());
     let mut reply = vec![0; size as usize - header.len()];
     client.read_exact(&mut reply)?;
