@@ -9,6 +9,7 @@
 //! | [`migration`] | migration as a client drives it, and two servers to move a function between |
 //! | [`control`] | a client of the control socket |
 //! | [`daemon`] | a server on a thread of this process, with a clock that tests advance |
+//! | [`beside`] | the daemon's program, as programs of this crate find it |
 //! | [`outside`] | Cargo projects outside this repository that use its crates |
 //! | [`fuzz`] | generated inputs of all kinds, and the rules for each |
 //! | [`conformance`] | checks of any server against the rules of the protocol |
@@ -17,6 +18,7 @@
 //! | [`table`] | behaviour tables: rows of plain words and steps, their runner and their page |
 #![forbid(unsafe_code)]
 
+pub mod beside;
 pub mod conformance;
 pub mod control;
 pub mod costs;

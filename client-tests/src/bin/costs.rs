@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use client_tests::beside;
 use client_tests::costs::{Kind, PLAIN, kinds, markdown, measure, ratios};
 
 /// Looks for the dearest message of each kind, and measures how long others wait for it.
@@ -31,15 +32,7 @@ const BETWEEN: usize = 7;
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let dormouse = match arguments.dormouse {
-        Some(path) => path,
-        None => std::env::current_exe()?.with_file_name("dormouse"),
-    };
-    ensure!(
-        dormouse.exists(),
-        "{} is missing: build it in the same profile with `cargo build -p dormouse`",
-        dormouse.display()
-    );
+    let dormouse = beside::dormouse(arguments.dormouse)?;
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
     let only = arguments.only.unwrap_or_default();
     let (plain, others): (Vec<Kind>, Vec<Kind>) =

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Parser;
+use client_tests::beside;
 use client_tests::soak::{self, Served};
 
 /// Runs a daemon under mixed load and counts what was sent and what arrived.
@@ -27,15 +28,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let dormouse = match arguments.dormouse {
-        Some(path) => path,
-        None => std::env::current_exe()?.with_file_name("dormouse"),
-    };
-    ensure!(
-        dormouse.exists(),
-        "{} is missing: build it in the same profile with `cargo build -p dormouse`",
-        dormouse.display()
-    );
+    let dormouse = beside::dormouse(arguments.dormouse)?;
     let time = Duration::try_from_secs_f64(60.0 * arguments.minutes).context("--minutes")?;
     let mut served = Served::start(&dormouse, &arguments.serve)?;
     let begun = Instant::now();

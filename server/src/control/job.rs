@@ -3,7 +3,8 @@
 //! A verb whose work can be long does none of it at first and returns [`Done::later`] with a [`Job`]. The
 //! server steps the job, once in a turn of the loop, until it is done, and serves everybody else between
 //! two steps. The reply leaves after the last step. The next lines of the same control client wait for it;
-//! other control clients do not. A job ends with its client, in the middle of its work if it must.
+//! other control clients do not. The server does not notice while a job runs that its client has hung up:
+//! the job goes on to its end. One that is dropped ends in the middle of its work.
 //!
 //! Nothing may rely on the device between two steps: clients and other control clients go on, and the
 //! function may be stopped for migration.
