@@ -70,7 +70,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without functions.
+    /// Creates a server without functions.
+    ///
+    /// The first server of a process opens a descriptor for all of them, which stays open, and installs
+    /// a handler for SIGBUS: a page of client memory that the kernel cannot provide is an error of the
+    /// transfer. Every other SIGBUS goes to the handler that was installed before.
     ///
     /// # Errors
     /// [`ServerError::SetUp`].
