@@ -170,6 +170,12 @@ impl Incoming {
         self.part.capacity() + state + self.image.held() as usize
     }
 
+    /// Returns the place of the record that is not complete.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> *const u8 {
+        self.part.as_ptr()
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -178,18 +184,28 @@ impl Incoming {
         self.len = self.len.saturating_add(bytes.len() as u64);
         self.limits.check(self.len)?;
         let mut part = std::mem::take(&mut self.part);
-        let joined = if part.is_empty() {
+        let is_new = part.is_empty();
+        let mut rest = if is_new {
             bytes
         } else {
             part.extend_from_slice(bytes);
             &part
         };
-        let mut rest = joined;
+        let before = rest.len();
         while let Some(taken) = self.take(device, rest)? {
             rest = rest.get(taken..).unwrap_or_default();
         }
-        // With no more room than it needs.
-        self.part = rest.to_vec();
+        self.part = if is_new || rest.len() < before {
+            // With no more room than it needs.
+            rest.to_vec()
+        } else {
+            part
+        };
+        if let Some((_, length)) = record::head(&self.part) {
+            // However small the pieces are in which a record comes, each is copied once.
+            let missing = (HEAD + length).saturating_sub(self.part.len());
+            self.part.reserve_exact(missing);
+        }
         Ok(())
     }
 

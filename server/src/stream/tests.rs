@@ -220,3 +220,19 @@ fn the_longest_stream_is_that_of_the_device() {
         limits.check(whole(&filled(ram)).len() as u64).unwrap();
     }
 }
+
+#[test]
+fn a_record_that_comes_in_small_pieces_stays_in_its_place() {
+    let devices = devices(MIB);
+    let mut incoming = Incoming::new(devices.first());
+    incoming.write(devices.first(), &label(&devices)).unwrap();
+    let mut record = Vec::new();
+    record::put(STATE, &vec![b' '; 100 * KIB], &mut record);
+    let (head, payload) = record.split_at(HEAD);
+    incoming.write(devices.first(), head).unwrap();
+    let place = incoming.place();
+    for piece in payload[1..].chunks(100) {
+        incoming.write(devices.first(), piece).unwrap();
+        assert_eq!(incoming.place(), place);
+    }
+}
