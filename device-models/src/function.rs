@@ -310,6 +310,13 @@ impl Function {
         self.core.ready_at = Time::ZERO;
     }
 
+    /// Tells the function that the caller has waited for `span`, which may be less than the last
+    /// transition or reset demands.
+    pub fn waited_for(&mut self, span: Duration) {
+        let left = self.core.ready_at.since(Time::ZERO).saturating_sub(span);
+        self.core.ready_at = Time::ZERO.after(left);
+    }
+
     /// Masks or unmasks an MSI-X vector in the table, as a host driver does.
     pub fn set_msix_masked(&mut self, vector: u16, masked: bool) {
         if let Some(msix) = self.core.config_mut().msix_mut() {

@@ -36,6 +36,9 @@ pub struct Platform {
     pub deepest_state: PowerState,
     /// The mechanism that removes power in D3cold.
     pub cold_via: ColdVia,
+    /// Time for which firmware's `_ON` waits after it has switched the function's own power
+    /// resource on. The kernel adds nothing to it.
+    pub on_delay: Duration,
 }
 
 impl Default for Platform {
@@ -43,6 +46,7 @@ impl Default for Platform {
         Self {
             deepest_state: PowerState::D3cold,
             cold_via: ColdVia::Device,
+            on_delay: D3COLD_WAIT,
         }
     }
 }
@@ -50,7 +54,8 @@ impl Default for Platform {
 /// Time that `pcie_flr` sleeps.
 pub(super) const FLR_WAIT: Duration = Duration::from_millis(100);
 
-/// Time from power on to the first access (`PCI_PM_D3COLD_WAIT`).
+/// Time from power on to the first access, below a bridge (`PCI_PM_D3COLD_WAIT`) and in firmware
+/// that does what PCIe Base §6.6.1 demands.
 const D3COLD_WAIT: Duration = Duration::from_millis(100);
 
 /// The core's state for one function.
@@ -199,7 +204,12 @@ impl PciCore {
     fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
         if !slot.rail_on() {
             slot.set_rail(now, true);
-            self.wait(slot, D3COLD_WAIT);
+            let wait = match self.platform.cold_via {
+                ColdVia::Device => self.platform.on_delay,
+                ColdVia::Port => D3COLD_WAIT,
+            };
+            self.waited += wait;
+            slot.waited_for(wait);
         }
         let Some(word) = self.read_pmcsr(slot, now) else {
             self.current = PowerState::D0;

@@ -158,6 +158,7 @@ pub(super) struct Platform {
     pub delays: Delays,
     pub deepest_state: DeepestState,
     pub d3cold_via: ColdVia,
+    pub on_delay_ms: u32,
 }
 
 /// The deepest state to which a platform brings a function.
@@ -187,6 +188,7 @@ impl Default for Platform {
             delays: Delays::default(),
             deepest_state: DeepestState::default(),
             d3cold_via: ColdVia::default(),
+            on_delay_ms: 100,
         }
     }
 }
@@ -266,6 +268,7 @@ impl Tables {
             platform: host::Platform {
                 deepest_state: self.platform.deepest_state.into(),
                 cold_via: self.platform.d3cold_via,
+                on_delay: Duration::from_millis(self.platform.on_delay_ms.into()),
             },
             suspend_delay: suspend_delay_ms.into(),
             disable_idle_d3: disable_idle_d3.unwrap_or(view == View::Hardware),

@@ -1,6 +1,7 @@
 //! A slot as seen by one of its functions.
 
 use std::iter;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -120,6 +121,12 @@ impl<'a> FunctionSlot<'a> {
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
         let (power, functions) = self.shared();
         power.reset(now, kind, functions);
+    }
+
+    /// Tells all functions that software has waited for `span` since their last reset.
+    pub fn waited_for(&mut self, span: Duration) {
+        let (_, functions) = self.shared();
+        functions.for_each(|function| function.waited_for(span));
     }
 
     /// Sends the message with the slot's power limit (PCIe Base §7.5.3.3) to all functions: value
