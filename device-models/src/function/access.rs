@@ -22,6 +22,12 @@ impl Function {
         }
     }
 
+    /// Returns whether the function answers an access to config space now.
+    pub(crate) fn will_answer(&self, now: Time) -> bool {
+        let core = &self.core;
+        core.powered && (now >= core.ready_at || core.delays != Delays::Enforce)
+    }
+
     /// Writes config space, DWORD by DWORD. Each write takes effect before the next.
     pub fn config_write(&mut self, now: Time, offset: u64, data: &[u8]) {
         if !self.core.answers(now) {

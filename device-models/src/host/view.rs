@@ -12,6 +12,7 @@
 mod hardware;
 mod permissions;
 mod vfio_pci;
+mod virtual_pme;
 
 use serde::{Deserialize, Serialize};
 

@@ -223,6 +223,52 @@ fn what_is_the_drivers_own_keeps_its_value_when_the_function_dies() {
     }
 }
 
+const HARDWARE: (&str, &str) = ("host.view", "hardware");
+
+#[test]
+fn the_virtual_pme_is_in_front_of_the_functions_own_in_the_hardware_view() {
+    let mut bench = Bench::open(&[COLD, V4, HARDWARE, ("capabilities.pm.pme-from", "[]")]);
+    assert_eq!(bench.read(PM + 2, 2) >> 11, 0x1f, "PME_Support");
+    bench.write(PMCSR, 2, 0x100);
+    assert_eq!(bench.read(PMCSR, 4) & 0x8100, 0x0100, "PME_En by a word");
+    bench.write(PMCSR + 1, 1, 0);
+    assert_eq!(bench.read(PMCSR + 1, 1) & 0x81, 0x00, "PME_En by a byte");
+
+    bench.bind(IrqIndex::Pme.number(), 1);
+    bench.write(PMCSR, 2, 0x100);
+    bench.enter();
+    bench.outputs();
+    bench.0.first_mut().host_access(Time::ZERO);
+    assert_eq!(bench.triggers(), [(IrqIndex::Pme, 0)]);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8103, 0x8100, "it stays awake");
+    bench.write(PMCSR, 2, 0x100);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8100, 0x8100, "a 0 does not clear");
+    bench.write(PMCSR + 1, 1, 0x80);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8100, 0x0000, "a 1 does");
+}
+
+#[test]
+fn the_functions_own_pme_stays_visible_in_the_hardware_view() {
+    let mut bench = Bench::open(&[V4, HARDWARE]);
+    bench.write(PMCSR, 2, 0x0103);
+    bench.0.first_mut().pme(Time::ZERO);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8103, 0x8103);
+    bench.write(PMCSR, 2, 0x8103);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8103, 0x0103);
+}
+
+#[test]
+fn a_silent_function_has_no_virtual_pme_in_the_hardware_view() {
+    let mut bench = Bench::open(&[V4, HARDWARE]);
+    bench.write(PMCSR, 2, 0x100);
+    bench.0.set_rail(Time::ZERO, false);
+    bench.write(PMCSR, 2, 0);
+    assert_eq!(bench.read(PM, 4), u32::MAX);
+    assert_eq!(bench.read(PMCSR, 4), u32::MAX);
+    bench.0.set_rail(Time::ZERO, true);
+    assert_eq!(bench.read(PMCSR, 2) & 0x8100, 0x0100, "the write was lost");
+}
+
 /// Offset, length, what is written, what is read then, what the field is.
 const PERMISSIONS: [(u64, usize, u32, u32, &str); 19] = [
     (0x00, 4, u32::MAX, 0x5678_1234, "Vendor and Device ID"),

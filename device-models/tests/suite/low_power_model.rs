@@ -107,10 +107,14 @@ impl Bench {
                 device.client_gone(now);
                 Ok(0)
             }
-            // In the hardware view the PME bits are the chip's, of which the model knows nothing.
-            Step::ReadPmcsr => match device.options().view {
-                View::Hardware => self.config(PMCSR).map(|word| word & 0x7eff),
-                View::VfioPci => self.config(PMCSR),
+            // In the hardware view PME_Status may be the chip's, of which the model knows nothing,
+            // and PME_En is in one dialect.
+            Step::ReadPmcsr => match (device.options().view, device.options().pm_dialect) {
+                (View::VfioPci, _) => self.config(PMCSR),
+                (View::Hardware, PmDialect::V4) => self.config(PMCSR).map(|word| word & 0x7fff),
+                (View::Hardware, PmDialect::Mainline) => {
+                    self.config(PMCSR).map(|word| word & 0x7eff)
+                }
             },
             Step::WritePmcsr(state, enable, clear) => {
                 let word = u16::from(state) | u16::from(enable) << 8 | u16::from(clear) << 15;

@@ -1,6 +1,7 @@
 //! The bits of config space that vfio-pci keeps to itself, and those that a client may write
 //! (`vfio_pci_config.c`, the `init_pci_cap_*_perm` functions).
 
+use super::virtual_pme::PME_SUPPORT;
 use crate::capability::{CapabilityId, DeviceControl, DeviceControl2, Pmc, Pmcsr};
 use crate::config::{BarKind, Command, MAX_BARS, Status};
 use crate::function::Function;
@@ -131,7 +132,7 @@ impl Permissions {
 
     /// Keeps PME for the host. In the v4 dialect the client has a virtual one instead.
     fn power_management(&mut self, at: usize, dialect: PmDialect) {
-        let pme_support = Pmc::new().with_pme_support(0x1f);
+        let pme_support = Pmc::new().with_pme_support(PME_SUPPORT);
         let pme = Pmcsr::new().with_pme_en(true).with_pme_status(true);
         let state = Pmcsr::new().with_power_state(0x3);
         let armed = match dialect {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use super::permissions::Permissions;
+use super::virtual_pme::{PME_SUPPORT, high_byte};
 use crate::capability::{CapabilityId, DeviceControl, MsiControl, MsixControl, Pmc, Pmcsr};
 use crate::config::{BarKind, Command};
 use crate::function::Function;
@@ -71,7 +72,7 @@ fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
 }
 
 /// Returns the offset of a conventional capability.
-fn find(function: &Function, id: ConventionalId) -> Option<u16> {
+pub(super) fn find(function: &Function, id: ConventionalId) -> Option<u16> {
     let mut placed = function.config().capabilities();
     placed
         .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
@@ -93,13 +94,6 @@ fn change<T: RegisterBits>(bytes: &mut [u8], offset: usize, change: impl FnOnce(
     if let Some(place) = place {
         *place = changed.to_le_bytes();
     }
-}
-
-/// Returns the index in an access of the high byte of a 16-bit register, if the access covers it.
-/// The access has `len` bytes from `offset`.
-fn high_byte(register: u64, offset: u64, len: usize) -> Option<usize> {
-    let at = usize::try_from((register + 1).checked_sub(offset)?).ok()?;
-    (at < len).then_some(at)
 }
 
 /// The saved state of a [`VirtualConfig`].
@@ -167,7 +161,7 @@ impl VirtualConfig {
         if let Some(pm) = pm.map(usize::from) {
             let support = match dialect {
                 PmDialect::Mainline => 0,
-                PmDialect::V4 => 0x1f,
+                PmDialect::V4 => PME_SUPPORT,
             };
             change(&mut bytes, pm + power_management::PMC, |pmc: Pmc| {
                 pmc.with_pme_support(support)
@@ -432,8 +426,10 @@ impl DeviceMut<'_> {
         self.slot.function_mut().config_read(now, offset, data);
         if let Some(vconfig) = &self.state.vconfig {
             vconfig.overlay(offset, data);
+            if let Some(pm) = vconfig.pm {
+                self.overlay_v4_pme(pm, offset, data);
+            }
         }
-        self.overlay_v4_pme(offset, data);
     }
 
     fn vfio_config_write(&mut self, now: Time, offset: u64, data: &[u8]) {
@@ -465,8 +461,8 @@ impl DeviceMut<'_> {
                 .irqs
                 .set_disabled(disabled, &mut self.state.outputs);
         }
-        if let Some(pm) = pm.map(u64::from) {
-            if offset == pm + power_management::PMCSR as u64 {
+        if let Some(pm) = pm {
+            if offset == u64::from(pm) + power_management::PMCSR as u64 {
                 let state = PowerState::from_bits(data.first().copied().unwrap_or(0));
                 // The write succeeds whatever comes of the change it asks for.
                 self.set_power_state(now, state).ok();
@@ -475,32 +471,6 @@ impl DeviceMut<'_> {
         }
         if flr {
             self.try_reset(now).ok();
-        }
-    }
-
-    /// Overlays the PME bits of PMCSR, which are the driver's own in the v4 dialect.
-    fn overlay_v4_pme(&mut self, offset: u64, data: &mut [u8]) {
-        let Some(pm) = self.state.vconfig.as_ref().and_then(|vconfig| vconfig.pm) else {
-            return;
-        };
-        let pmcsr = u64::from(pm) + power_management::PMCSR as u64;
-        let Some(v4) = self.v4() else { return };
-        let (enabled, status) = v4.pme();
-        if let Some(byte) = high_byte(pmcsr, offset, data.len()).and_then(|at| data.get_mut(at)) {
-            let word = Pmcsr::from(u16::from(*byte) << 8)
-                .with_pme_en(enabled)
-                .with_pme_status(status);
-            [_, *byte] = u16::from(word).to_le_bytes();
-        }
-    }
-
-    fn write_v4_pme(&mut self, pm: u64, offset: u64, data: &[u8]) {
-        let pmcsr = pm + power_management::PMCSR as u64;
-        if let Some(byte) = high_byte(pmcsr, offset, data.len()).and_then(|at| data.get(at))
-            && let Some(v4) = self.v4()
-        {
-            let word = Pmcsr::from(u16::from(*byte) << 8);
-            v4.write_pme(word.pme_en(), word.pme_status());
         }
     }
 }

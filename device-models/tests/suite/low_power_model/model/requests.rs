@@ -199,16 +199,26 @@ impl Model {
                 };
                 let pme = u64::from(self.pme_en) << 8 | u64::from(self.pme_status) << 15;
                 let no_soft_reset = u64::from(self.knobs.no_soft_reset) << 3;
-                return Ok(state | no_soft_reset | if self.vfio() { pme } else { 0 });
+                let shown = match (self.vfio(), self.v4()) {
+                    (true, _) => pme,
+                    (false, true) if gone => 0x100,
+                    // The chip's own PME_Status shows as well.
+                    (false, true) => pme & 0x100,
+                    (false, false) => 0,
+                };
+                return Ok(state | no_soft_reset | shown);
             }
-            Step::WritePmcsr(state, enable, clear) if self.vfio() => {
-                if self.v4() {
+            Step::WritePmcsr(state, enable, clear) => {
+                if self.v4() && (self.vfio() || !gone) {
                     self.pme_en = enable;
                     self.pme_status &= !clear;
                 }
-                self.client_asks_for(state);
+                if self.vfio() {
+                    self.client_asks_for(state);
+                } else {
+                    self.chip_asks_for(state);
+                }
             }
-            Step::WritePmcsr(state, ..) => self.chip_asks_for(state),
             Step::ReadCommand if self.vfio() => {
                 let disable = self.intx.disabled;
                 let memory = self.chip.command.memory;
