@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `view` | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: the client's view of the function |
 //! | `dialect` | the device features for low power, in their two forms |
+//! | `set_options`, `links` | device links between the functions of a slot |
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
@@ -41,13 +42,16 @@ mod event;
 mod feature;
 mod frozen;
 mod irqs;
+mod links;
 mod options;
 mod pci_core;
+mod peers;
 mod platform;
 mod power;
 mod region;
 mod reset;
 mod runtime_pm;
+mod set_options;
 mod snapshot;
 mod status;
 mod view;
@@ -67,6 +71,7 @@ pub use power::Wait;
 pub use runtime_pm::{
     FaultSpan, PowerControl, ResumeFault, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage,
 };
+pub use set_options::{DeviceLink, SetOptions, SetOptionsError, SlotPower};
 pub use status::{DialectStatus, IrqStatus, Residency, Status};
 pub use view::View;
 
@@ -85,7 +90,9 @@ use crate::time::Time;
 use config_image::ConfigImage;
 use dialect::Dialect;
 use irqs::{Irqs, Rules};
+use links::Supply;
 use pci_core::PciCore;
+use peers::Peers;
 use power::LowPower;
 use runtime_pm::RuntimePm;
 use view::VirtualConfig;
@@ -133,6 +140,8 @@ struct Device {
     rpm: RuntimePm,
     dialect: Dialect,
     low_power: LowPower,
+    /// References of the suppliers, while the device is awake.
+    suppliers: Vec<Supply>,
     /// The client's config space, in the vfio-pci view.
     vconfig: Option<VirtualConfig>,
     /// Config space as it was when the device was opened.
@@ -163,6 +172,15 @@ struct Device {
 pub struct DeviceMut<'a> {
     slot: FunctionSlot<'a>,
     state: &'a mut Device,
+    peers: Peers<'a>,
+    set: &'a mut SetState,
+}
+
+/// The host's state of a slot, which its devices share.
+#[derive(Debug, Default)]
+struct SetState {
+    /// Device links, in the order in which they were made.
+    links: Vec<DeviceLink>,
 }
 
 /// Read-only access to a device; see [`DeviceMut`].
@@ -193,6 +211,7 @@ impl Device {
             rpm: RuntimePm::new(options.suspend_delay),
             dialect: Dialect::new(options.pm_dialect, header.is_nvidia_display()),
             low_power: LowPower::default(),
+            suppliers: Vec::new(),
             vconfig: None,
             open_state: None,
             user_state: None,
@@ -216,6 +235,8 @@ impl DeviceMut<'_> {
         DeviceMut {
             slot: self.slot.reborrow(),
             state: self.state,
+            peers: self.peers.reborrow(),
+            set: self.set,
         }
     }
 

@@ -23,9 +23,9 @@
 
 mod function_number;
 mod function_slot;
+mod functions;
 
 use std::collections::BTreeMap;
-use std::iter;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ use crate::function::{Function, Ram};
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
+use functions::Functions;
 
 /// A slot with its power and the functions in it.
 ///
@@ -58,10 +59,7 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Slot {
     power: Power,
-    /// Every slot has a function 0 (PCI Local Bus §3.2.2.3.4).
-    first: Box<Function>,
-    /// Functions 1 to 7.
-    others: [Option<Box<Function>>; MAX_FUNCTIONS - 1],
+    functions: Functions,
 }
 
 /// The supplies of a slot.
@@ -108,8 +106,7 @@ impl Slot {
                 rail_on: true,
                 auxiliary,
             },
-            first: Box::new(first),
-            others: Default::default(),
+            functions: Functions::new(first),
         }
     }
 
@@ -117,47 +114,35 @@ impl Slot {
     #[must_use]
     pub fn with_function(mut self, number: FunctionNumber, mut function: Function) -> Self {
         function.set_aux_power(self.power.auxiliary);
-        match number.among_others() {
-            None => self.first = Box::new(function),
-            Some(index) => {
-                if let Some(place) = self.others.get_mut(index) {
-                    *place = Some(Box::new(function));
-                }
-            }
-        }
+        self.functions.insert(number, function);
         self
     }
 
     /// Returns the functions in the order of their numbers.
     pub fn functions(&self) -> impl Iterator<Item = (FunctionNumber, &Function)> {
-        let others = FunctionNumber::OTHERS.into_iter().zip(&self.others);
-        let others = others.filter_map(|(number, function)| Some((number, function.as_deref()?)));
-        iter::once((FunctionNumber::ZERO, &*self.first)).chain(others)
+        self.functions.iter()
     }
 
     /// Returns a function by its number.
     #[must_use]
     pub fn function(&self, number: FunctionNumber) -> Option<&Function> {
-        match number.among_others() {
-            None => Some(&self.first),
-            Some(index) => self.others.get(index)?.as_deref(),
-        }
+        self.functions.get(number)
     }
 
     /// Returns function 0.
     #[must_use]
     pub const fn first(&self) -> &Function {
-        &self.first
+        &self.functions.first
     }
 
     /// Returns the slot as one of its functions sees it.
     pub fn of_function(&mut self, number: FunctionNumber) -> Option<FunctionSlot<'_>> {
-        FunctionSlot::pick(&mut self.power, &mut self.first, &mut self.others, number)
+        FunctionSlot::pick(&mut self.power, &mut self.functions, number)
     }
 
     /// Returns the slot as function 0 sees it.
-    pub fn of_first(&mut self) -> FunctionSlot<'_> {
-        FunctionSlot::pick_first(&mut self.power, &mut self.first, &mut self.others)
+    pub const fn of_first(&mut self) -> FunctionSlot<'_> {
+        FunctionSlot::pick_first(&mut self.power, &mut self.functions)
     }
 
     /// Returns whether main power is on.
@@ -175,20 +160,17 @@ impl Slot {
     /// | on | on | none |
     /// | off | off | none |
     pub fn set_rail(&mut self, now: Time, on: bool) {
-        self.power
-            .set_rail(now, on, all(&mut self.first, &mut self.others));
+        self.power.set_rail(now, on, self.functions.iter_mut());
     }
 
     /// Removes main and auxiliary power from all functions and restores them.
     pub fn power_cycle(&mut self, now: Time) {
-        self.power
-            .cycle(now, all(&mut self.first, &mut self.others));
+        self.power.cycle(now, self.functions.iter_mut());
     }
 
     /// Resets all functions from above: hot (secondary bus reset) or fundamental (PERST#).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
-        self.power
-            .reset(now, kind, all(&mut self.first, &mut self.others));
+        self.power.reset(now, kind, self.functions.iter_mut());
     }
 
     /// Saves the slot once and each of its functions by its number.
@@ -205,7 +187,7 @@ impl Slot {
         let saved: SavedSlot = snapshot::read("slot", saved)?;
         let here: Vec<_> = self.functions().map(|(number, _)| number).collect();
         saved.check_numbers(&here)?;
-        let functions = all(&mut self.first, &mut self.others).zip(saved.functions.values());
+        let functions = self.functions.iter_mut().zip(saved.functions.values());
         for (function, saved) in functions {
             function.restore(now, saved)?;
         }
@@ -236,19 +218,6 @@ pub(crate) fn save<'f>(
         rail_on,
         functions: functions.collect(),
     })
-}
-
-/// Returns the functions of a slot, in the order of their numbers.
-fn all<'f>(
-    first: &'f mut Function,
-    others: &'f mut [Option<Box<Function>>],
-) -> impl Iterator<Item = &'f mut Function> {
-    iter::once(first).chain(present(others))
-}
-
-/// Returns the functions that exist, in the order of their numbers.
-fn present(functions: &mut [Option<Box<Function>>]) -> impl Iterator<Item = &mut Function> {
-    functions.iter_mut().flatten().map(Box::as_mut)
 }
 
 impl Power {

@@ -74,7 +74,7 @@ impl DeviceMut<'_> {
 
     /// Returns the device for reading.
     #[must_use]
-    pub const fn as_ref(&self) -> DeviceRef<'_> {
+    pub fn as_ref(&self) -> DeviceRef<'_> {
         DeviceRef {
             number: self.slot.number(),
             rail_on: self.slot.rail_on(),

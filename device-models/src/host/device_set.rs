@@ -2,7 +2,11 @@
 
 use std::iter;
 
-use super::{Device, DeviceMut, DeviceRef, HostOptions};
+use super::peers::Peers;
+use super::{
+    Device, DeviceLink, DeviceMut, DeviceRef, HostOptions, SetOptions, SetOptionsError, SetState,
+    SlotPower,
+};
 use crate::register::ResetKind;
 use crate::slot::{FunctionNumber, MAX_FUNCTIONS, Slot};
 use crate::time::{Time, earliest};
@@ -37,6 +41,7 @@ pub struct DeviceSet {
     first: Box<Device>,
     /// The devices of functions 1 to 7.
     others: [Option<Box<Device>>; MAX_FUNCTIONS - 1],
+    set: SetState,
 }
 
 impl DeviceSet {
@@ -49,6 +54,7 @@ impl DeviceSet {
             slot,
             first: Box::new(first),
             others: Default::default(),
+            set: SetState::default(),
         };
         set.first_mut().bind();
         set
@@ -63,14 +69,46 @@ impl DeviceSet {
         options: HostOptions,
         profile: &str,
     ) -> Self {
+        let index = number.among_others();
         if let Some(slot) = self.slot.of_function(number)
-            && let Some(index) = number.among_others()
-            && let Some(place) = self.others.get_mut(index)
+            && let Some(place) = index.and_then(|index| self.others.get_mut(index))
         {
-            let state = place.insert(Box::new(Device::new(&slot, options, profile)));
-            DeviceMut { slot, state }.bind();
+            *place = Some(Box::new(Device::new(&slot, options, profile)));
+        }
+        if index.is_some()
+            && let Some(mut device) = self.device_mut(number)
+        {
+            device.bind();
         }
         self
+    }
+
+    /// Sets the options of the slot. To be called once, after all drivers are bound. A consumer that
+    /// is awake wakes its suppliers.
+    ///
+    /// # Errors
+    /// The options do not fit these devices.
+    pub fn with_options(mut self, options: SetOptions) -> Result<Self, SetOptionsError> {
+        let numbers: Vec<_> = self.numbers().collect();
+        options.check(&numbers)?;
+        let SetOptions {
+            links,
+            power: SlotPower {},
+        } = options;
+        self.set.links = links;
+        self.for_each(|mut device| {
+            if !device.state.rpm.is_suspended() {
+                // A device without faults wakes.
+                device.get_suppliers(Time::ZERO).ok();
+            }
+        });
+        Ok(self)
+    }
+
+    /// Returns the device links.
+    #[must_use]
+    pub fn links(&self) -> &[DeviceLink] {
+        &self.set.links
     }
 
     /// Returns the slot.
@@ -102,6 +140,12 @@ impl DeviceSet {
         DeviceMut {
             slot: self.slot.of_first(),
             state: &mut self.first,
+            peers: Peers {
+                first: None,
+                lower: &mut [],
+                higher: &mut self.others,
+            },
+            set: &mut self.set,
         }
     }
 
@@ -121,12 +165,20 @@ impl DeviceSet {
 
     /// Returns the device of a function.
     pub fn device_mut(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
+        let Some(index) = number.among_others() else {
+            return Some(self.first_mut());
+        };
+        let (lower, rest) = self.others.split_at_mut_checked(index)?;
+        let (state, higher) = rest.split_first_mut()?;
         Some(DeviceMut {
             slot: self.slot.of_function(number)?,
-            state: match number.among_others() {
-                None => &mut self.first,
-                Some(index) => self.others.get_mut(index)?.as_deref_mut()?,
+            state: state.as_deref_mut()?,
+            peers: Peers {
+                first: Some(&mut self.first),
+                lower,
+                higher,
             },
+            set: &mut self.set,
         })
     }
 

@@ -125,6 +125,10 @@ impl DeviceMut<'_> {
             return Ok(());
         }
         self.state.rpm.enter(now, RuntimeStatus::Resuming);
+        if let Err(error) = self.get_suppliers(now) {
+            self.state.rpm.enter(now, RuntimeStatus::Suspended);
+            return Err(self.state.rpm.callback_failed(error));
+        }
         self.state.low_power.pme_found_at = None;
         self.state.low_power.woken_by_platform = false;
         self.state.core.resume(&mut self.slot, now);
@@ -168,6 +172,7 @@ impl DeviceMut<'_> {
         self.state.core.take_waited();
         self.state.core.note_wait(owed);
         self.settle(now);
+        self.put_suppliers(now);
     }
 
     /// Undoes the masking of [`Self::suspend`], if that masked INTx, and handles a latched signal

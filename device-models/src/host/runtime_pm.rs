@@ -389,6 +389,17 @@ impl RuntimePm {
         Err(HostError::Resume { errno: fault.errno })
     }
 
+    /// Takes in the error of a resume callback or of a supplier, and returns the error of the resume
+    /// (`rpm_callback`). The core latches each errno but EAGAIN and EBUSY. EACCES becomes EAGAIN.
+    pub(super) fn callback_failed(&mut self, error: HostError) -> HostError {
+        let errno = match error.errno() {
+            Errno::EACCES => Errno::EAGAIN,
+            errno => errno,
+        };
+        self.latched |= errno != Errno::EAGAIN && errno != Errno::EBUSY;
+        HostError::Resume { errno }
+    }
+
     /// Returns the value of `runtime_status`.
     pub(super) fn shown_status(&self) -> RuntimePmStatus {
         if self.latched {

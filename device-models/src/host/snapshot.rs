@@ -215,6 +215,16 @@ trait Restorable {
                 device.restore_host(now, host, images);
             }
         }
+        for number in self.members() {
+            let asleep = self
+                .member(number)
+                .and_then(|mut device| device.hold_suppliers());
+            if let Some(supplier) = asleep {
+                let at = format!("{}.host.runtime_pm.suspended", place(supplier));
+                let reason = format!("it is true, but function {number} is awake and needs it");
+                return Err(RestoreError::part(at, reason));
+            }
+        }
         Ok(())
     }
 }
@@ -401,6 +411,7 @@ impl Device {
             rpm,
             dialect,
             low_power,
+            suppliers: _,
             vconfig,
             open_state,
             user_state,
