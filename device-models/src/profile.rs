@@ -21,6 +21,7 @@ mod bars;
 mod build;
 mod builtin;
 mod capabilities;
+mod card;
 mod document;
 mod doorbells;
 mod dump;
@@ -30,9 +31,11 @@ mod mappable;
 mod named;
 mod overrides;
 mod rom;
+mod source;
 mod tables;
 
 pub use backend::BackendPlace;
+pub use card::Card;
 pub use dump::hex_dump;
 pub use error::ProfileError;
 pub use tables::ClientMemory;
@@ -44,12 +47,29 @@ use crate::host::DeviceSet;
 use crate::model::backend::BackendKind;
 use crate::model::{Model, Registry};
 use crate::slot::Slot;
-use document::{Document, Fault};
 use error::Mistake;
+use source::{Origin, Source};
 use tables::Tables;
 
 /// The array of BARs, whose items people identify by BAR index.
 const BAR: &str = "bar";
+
+/// The array of a card's functions, whose items people identify by function number.
+const FUNCTION: &str = "function";
+
+/// Returns the key that identifies the items of the array at `path`, if not their position does.
+fn identifier(path: &str) -> Option<&'static str> {
+    let in_function = |rest: &str| rest.split_once('.').is_some_and(|(_, rest)| rest == BAR);
+    let below = path
+        .strip_prefix(FUNCTION)
+        .and_then(|rest| rest.strip_prefix('.'));
+    match path {
+        FUNCTION => Some("number"),
+        BAR => Some("index"),
+        _ if below.is_some_and(in_function) => Some("index"),
+        _ => None,
+    }
+}
 
 /// The parameters of a model that give the destination of its back end. The second is for serial
 /// ports only.
@@ -66,15 +86,6 @@ pub struct Profile {
     config_space: Vec<u8>,
 }
 
-/// The origin of the tables.
-#[derive(Clone, Debug)]
-struct Source {
-    origin: String,
-    document: Document,
-    /// The overrides. If there are any, the file alone is right.
-    set: Vec<(String, String)>,
-}
-
 impl Profile {
     /// Parses a profile. `origin` is the file's name for messages. `set` are overrides, applied in
     /// order: paths with dots, and values, as in `[("capabilities.pm.d1", "true")]`. A value is a
@@ -84,11 +95,47 @@ impl Profile {
     /// # Errors
     /// The text alone must be a valid profile, and so must be the result of the overrides.
     pub fn parse(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
-        let profile = Source::new(origin, text, &[])?.read()?;
+        Self::parse_at(&Origin::file(origin), text, set)
+    }
+
+    /// Parses the text of a function at a place of a file.
+    fn parse_at(
+        origin: &Origin,
+        text: &str,
+        set: &[(String, String)],
+    ) -> Result<Self, ProfileError> {
+        let profile = Self::read(Source::new(origin, text, &[])?)?;
         if set.is_empty() {
             return Ok(profile);
         }
-        Source::new(origin, &overridden(origin, text, set)?, set)?.read()
+        let text = source::overridden(origin, text, set)?;
+        Self::read(Source::new(origin, &text, set)?)
+    }
+
+    fn read(source: Source) -> Result<Self, ProfileError> {
+        let tables = source.tables()?;
+        let mut profile = Self {
+            source,
+            tables,
+            config_space: Vec::new(),
+        };
+        profile.fill_config_space()?;
+        Ok(profile)
+    }
+
+    fn fill_config_space(&mut self) -> Result<(), ProfileError> {
+        let config = self.source.parts(&self.tables)?.config;
+        self.config_space = vec![0; usize::from(config.size())];
+        config.read(0, &mut self.config_space);
+        Ok(())
+    }
+
+    /// Makes the function one of a slot: it has the slot's auxiliary power, and Header Type tells if
+    /// there are several.
+    fn join_slot(&mut self, aux_power: bool, several: bool) -> Result<(), ProfileError> {
+        self.tables.platform.aux_power = aux_power;
+        self.tables.identity.multi_function |= several;
+        self.fill_config_space()
     }
 
     /// Returns the text of the built-in profile of this name.
@@ -248,97 +295,6 @@ impl Profile {
             self.source.error(Mistake::new("model", message))
         })
     }
-}
-
-impl Source {
-    fn new(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
-        let document = Document::parse(text).map_err(|fault| fault_error(origin, set, fault))?;
-        Ok(Self {
-            origin: origin.to_owned(),
-            document,
-            set: set.to_vec(),
-        })
-    }
-
-    fn read(self) -> Result<Profile, ProfileError> {
-        let tables: Tables = self
-            .document
-            .deserialize()
-            .map_err(|fault| fault_error(&self.origin, &self.set, fault))?;
-        let config = self.parts(&tables)?.config;
-        let mut config_space = vec![0; usize::from(config.size())];
-        config.read(0, &mut config_space);
-        Ok(Profile {
-            source: self,
-            tables,
-            config_space,
-        })
-    }
-
-    fn parts(&self, tables: &Tables) -> Result<FunctionParts, ProfileError> {
-        build::parts(tables).map_err(|mistake| self.error(mistake))
-    }
-
-    fn error(&self, mistake: Mistake) -> ProfileError {
-        fault_error(&self.origin, &self.set, self.document.locate(mistake))
-    }
-}
-
-/// Returns the profile's text after the overrides.
-fn overridden(origin: &str, text: &str, set: &[(String, String)]) -> Result<String, ProfileError> {
-    let at_fault = |(key, value): &(String, String), message: String| ProfileError {
-        origin: format!("{origin} with {}", set_text(key, value)),
-        line: None,
-        key: key.clone(),
-        message,
-    };
-    let whole = |message: String| ProfileError {
-        origin: origin.to_owned(),
-        line: None,
-        key: String::new(),
-        message,
-    };
-    let table: toml::Table = toml::from_str(text).map_err(|error| whole(error.to_string()))?;
-    let mut root = toml::Value::Table(table);
-    for entry in set {
-        overrides::apply(&mut root, &entry.0, &entry.1)
-            .map_err(|message| at_fault(entry, message))?;
-    }
-    toml::to_string(&root).map_err(|error| whole(error.to_string()))
-}
-
-/// Creates the error for a fault in a text. If overrides made the text, the error names the
-/// overrides nearest to the key at fault instead of a line, since the file alone is right.
-fn fault_error(origin: &str, set: &[(String, String)], fault: Fault) -> ProfileError {
-    let Fault { line, key, message } = fault;
-    if set.is_empty() {
-        return ProfileError {
-            origin: origin.to_owned(),
-            line: Some(line),
-            key,
-            message,
-        };
-    }
-    let shared = |path: &str| {
-        let segments = path.split('.').zip(key.split('.'));
-        segments.take_while(|(a, b)| a == b).count()
-    };
-    let most = set.iter().map(|(path, _)| shared(path)).max();
-    let nearest: Vec<String> = set
-        .iter()
-        .filter(|(path, _)| Some(shared(path)) == most)
-        .map(|(path, value)| set_text(path, value))
-        .collect();
-    ProfileError {
-        origin: format!("{origin} with {}", nearest.join(" ")),
-        line: None,
-        key,
-        message,
-    }
-}
-
-fn set_text(key: &str, value: &str) -> String {
-    format!("--set {key}={value}")
 }
 
 #[cfg(test)]

@@ -139,6 +139,22 @@ impl Registry {
         all.find_map(|(known, text)| (known == name).then_some(text.as_ref()))
     }
 
+    /// Returns the text of the profile of this name, for functions of a card that start from it; see
+    /// [`Card::parse`](crate::profile::Card::parse).
+    ///
+    /// # Errors
+    /// The message says that there is no such profile.
+    pub fn base(&self, name: &str) -> Result<String, String> {
+        let text = self.profile(name).map(str::to_owned);
+        text.ok_or_else(|| {
+            let known: Vec<&str> = self.profiles().collect();
+            format!(
+                "there is no profile '{name}'; choose one of {}",
+                known.join(", ")
+            )
+        })
+    }
+
     /// Returns the names of the profiles: the default one first, then in the order in which they were
     /// added.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {

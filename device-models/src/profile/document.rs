@@ -96,6 +96,19 @@ impl Document {
         }
     }
 
+    /// Returns the line of the key that people write as `shown`, or of the nearest table around it that
+    /// is below the table `above`.
+    pub(super) fn line_of_shown(&self, shown: &str, above: &str) -> Option<usize> {
+        let mut shown = shown;
+        while shown.len() > above.len() {
+            if let Some(node) = self.nodes.iter().find(|node| node.shown == shown) {
+                return Some(line_of(&self.text, node.key.start));
+            }
+            shown = shown.rsplit_once('.')?.0;
+        }
+        None
+    }
+
     /// Returns the path, as people write it, of the key that contains a span of the text, or an
     /// empty path for the whole text.
     fn shown_at(&self, span: &Range<usize>) -> &str {
@@ -135,11 +148,8 @@ fn collect(
         DeValue::Table(table) => collect_table(table, &path, &shown, nodes),
         DeValue::Array(items) => {
             for (position, item) in items.iter().enumerate() {
-                let name = if path == super::BAR {
-                    bar_index(item).unwrap_or_else(|| position.to_string())
-                } else {
-                    position.to_string()
-                };
+                let name = super::identifier(&path).and_then(|key| number_of(item, key));
+                let name = name.unwrap_or_else(|| position.to_string());
                 let path = join(&path, &position.to_string());
                 collect(item.span(), item, path, join(&shown, &name), nodes);
             }
@@ -148,10 +158,10 @@ fn collect(
     }
 }
 
-/// Returns the `index` of a BAR's table.
-fn bar_index(item: &Spanned<DeValue<'_>>) -> Option<String> {
-    let index = item.get_ref().as_table()?.get("index")?;
-    Some(index.get_ref().as_integer()?.as_str().to_owned())
+/// Returns the number that the table `item` has as `key`.
+fn number_of(item: &Spanned<DeValue<'_>>, key: &str) -> Option<String> {
+    let number = item.get_ref().as_table()?.get(key)?;
+    Some(number.get_ref().as_integer()?.as_str().to_owned())
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -1,7 +1,7 @@
 //! `--set KEY=VALUE`: changes to a profile from outside.
 //!
-//! A key is a path with dots. In `bar.N` the number is the BAR's index. Other arrays count from 0,
-//! and the number after the last appends an item. A value is a TOML value, and other text is a
+//! A key is a path with dots. In `bar.N` the number is the BAR's index, in `function.N` the function's
+//! number. Other arrays count from 0, and the number after the last appends an item. A value is a TOML value, and other text is a
 //! string. An empty value removes the key.
 
 use toml::{Table, Value};
@@ -14,11 +14,17 @@ pub(super) fn apply(root: &mut Value, path: &str, value: &str) -> Result<(), Str
             "{path:?} is not a key; write a path like identity.revision"
         ));
     }
-    assign(root, &names, false, value)
+    assign(root, &names, None, value)
 }
 
-/// Sets the value at a path below `place`. `bars` tells whether `place` is the array of BARs.
-fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<(), String> {
+/// Sets the value at a path below `place`. If `place` is an array whose items have numbers of their
+/// own, `identifier` is the key of that number.
+fn assign(
+    place: &mut Value,
+    names: &[&str],
+    identifier: Option<&str>,
+    value: &str,
+) -> Result<(), String> {
     let Some((name, rest)) = names.split_first() else {
         return Ok(());
     };
@@ -41,10 +47,10 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
                     Value::Table(Table::new())
                 }
             });
-            assign(child, rest, *name == super::BAR, value)
+            assign(child, rest, super::identifier(name), value)
         }
         Value::Array(items) => {
-            let position = position(items, name, bars)?;
+            let position = position(items, name, identifier)?;
             if remove {
                 if position == items.len() {
                     return Err(nothing());
@@ -53,14 +59,14 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
                 return Ok(());
             }
             if position == items.len() {
-                items.push(Value::Table(new_item(name, bars)));
+                items.push(Value::Table(new_item(name, identifier)));
             }
             match items.get_mut(position) {
                 Some(item) if rest.is_empty() => {
                     *item = parse(value);
                     Ok(())
                 }
-                Some(item) => assign(item, rest, false, value),
+                Some(item) => assign(item, rest, None, value),
                 None => Err(nothing()),
             }
         }
@@ -71,15 +77,15 @@ fn assign(place: &mut Value, names: &[&str], bars: bool, value: &str) -> Result<
 }
 
 /// Returns the index of an array's item, or the array's end for the next one.
-fn position(items: &[Value], name: &str, bars: bool) -> Result<usize, String> {
+fn position(items: &[Value], name: &str, identifier: Option<&str>) -> Result<usize, String> {
     let number: usize = name
         .parse()
         .map_err(|_| format!("{name:?} is not a number; the key before it is an array"))?;
     let len = items.len();
-    if bars {
+    if let Some(key) = identifier {
         let wanted = i64::try_from(number).ok();
-        let index = |item: &Value| item.get("index").and_then(Value::as_integer);
-        let found = items.iter().position(|item| index(item) == wanted);
+        let number_of = |item: &Value| item.get(key).and_then(Value::as_integer);
+        let found = items.iter().position(|item| number_of(item) == wanted);
         return Ok(found.unwrap_or(len));
     }
     if number > len {
@@ -88,10 +94,10 @@ fn position(items: &[Value], name: &str, bars: bool) -> Result<usize, String> {
     Ok(number)
 }
 
-fn new_item(name: &str, bars: bool) -> Table {
+fn new_item(name: &str, identifier: Option<&str>) -> Table {
     let mut table = Table::new();
-    if bars {
-        table.insert("index".to_owned(), parse(name));
+    if let Some(key) = identifier {
+        table.insert(key.to_owned(), parse(name));
     }
     table
 }

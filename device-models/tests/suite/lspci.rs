@@ -7,6 +7,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use pci_device_models::profile::{Profile, hex_dump};
+use pci_device_models::slot::FunctionNumber;
 
 /// Structures that some version of lspci names without decoding them.
 const NAMED_ONLY: [&str; 7] = [
@@ -86,7 +87,11 @@ fn stable(decoded: &str) -> String {
 #[test]
 fn lspci_decodes_every_profile() {
     for name in Profile::builtins() {
-        let Some(decoded) = lspci(&hex_dump(name, profile(name).config_space())) else {
+        let Some(decoded) = lspci(&hex_dump(
+            FunctionNumber::ZERO,
+            name,
+            profile(name).config_space(),
+        )) else {
             eprintln!("!!! lspci is not installed: decoding the profiles was NOT tested");
             eprintln!("!!! it comes with pciutils");
             return;

@@ -8,6 +8,9 @@ use super::failure::Failure;
 use super::profiles;
 
 pub fn run(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<(), Failure> {
-    let profile = profiles::find(name_or_file, set, registry)?;
-    super::print(hex_dump(profile.name(), profile.config_space()))
+    let card = profiles::find(name_or_file, set, registry)?;
+    let dumps = card
+        .functions()
+        .map(|(number, profile)| hex_dump(number, profile.name(), profile.config_space()));
+    super::print(dumps.collect::<String>())
 }

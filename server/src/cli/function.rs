@@ -4,6 +4,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use pci_device_models::slot::FunctionNumber;
+
 use super::args::{ServeArguments, Setting};
 
 /// A function to serve, as written.
@@ -11,6 +13,9 @@ use super::args::{ServeArguments, Setting};
 pub struct Spec {
     pub profile: Option<String>,
     pub name: Option<String>,
+    /// The slot that it shares with other functions. Without one it has a slot of its own.
+    pub slot: Option<String>,
+    pub number: Option<FunctionNumber>,
     pub socket: Option<Socket>,
     pub ctl_path: Option<PathBuf>,
     pub rail_path: Option<PathBuf>,
@@ -32,6 +37,8 @@ impl From<&ServeArguments> for Spec {
         Self {
             profile: arguments.profile.clone(),
             name: None,
+            slot: None,
+            number: None,
             socket: path.or(arguments.fd.map(Socket::Fd)),
             ctl_path: arguments.ctl_path.clone(),
             rail_path: arguments.rail_path.clone(),
@@ -53,6 +60,14 @@ impl FromStr for Spec {
             let twice = match key {
                 "profile" => spec.profile.replace(value.to_owned()).is_some(),
                 "name" => spec.name.replace(value.to_owned()).is_some(),
+                "slot" => spec.slot.replace(value.to_owned()).is_some(),
+                "number" => {
+                    let number = value.parse::<u8>().ok();
+                    let number = number.and_then(|number| FunctionNumber::try_from(number).ok());
+                    let number = number
+                        .ok_or_else(|| format!("number={value}: expected a number from 0 to 7"))?;
+                    spec.number.replace(number).is_some()
+                }
                 "ctl-path" => spec.ctl_path.replace(value.into()).is_some(),
                 "rail-path" => spec.rail_path.replace(value.into()).is_some(),
                 "restore" => spec.restore.replace(value.into()).is_some(),
@@ -72,10 +87,13 @@ impl FromStr for Spec {
             };
             if twice {
                 return Err(format!(
-                    "'{item}' repeats a key; give profile, name, ctl-path, rail-path, restore and \
-                     one of socket-path and fd at most once each"
+                    "'{item}' repeats a key; give profile, name, slot, number, ctl-path, rail-path, \
+                     restore and one of socket-path and fd at most once each"
                 ));
             }
+        }
+        if spec.number.is_some() && spec.slot.is_none() {
+            return Err("a number needs a slot; add slot=NAME".to_owned());
         }
         Ok(spec)
     }
@@ -83,8 +101,8 @@ impl FromStr for Spec {
 
 fn unknown(item: &str) -> String {
     format!(
-        "'{item}': unknown key; the keys are profile, name, socket-path, fd, ctl-path, rail-path, \
-         restore and set:KEY; write a comma inside a value as two commas"
+        "'{item}': unknown key; the keys are profile, name, slot, number, socket-path, fd, ctl-path, \
+         rail-path, restore and set:KEY; write a comma inside a value as two commas"
     )
 }
 
@@ -108,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_full_spec() {
-        let spec: Spec = "profile=nvme,name=disk,socket-path=/run/a,,b,ctl-path=c,rail-path=d,\
+        let spec: Spec = "profile=nvme,name=disk,slot=s,number=2,socket-path=/run/a,,b,ctl-path=c,rail-path=d,\
                           restore=e,set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
             .parse()
             .unwrap();
@@ -118,6 +136,8 @@ mod tests {
             Spec {
                 profile: Some("nvme".to_owned()),
                 name: Some("disk".to_owned()),
+                slot: Some("s".to_owned()),
+                number: FunctionNumber::try_from(2).ok(),
                 socket: Some(Socket::Path("/run/a,b".into())),
                 ctl_path: Some("c".into()),
                 rail_path: Some("d".into()),
@@ -138,6 +158,8 @@ mod tests {
             ("fd=three", "expected a descriptor number"),
             ("fd=3,socket-path=x", "repeats a key"),
             ("profile=a,profile=b", "repeats a key"),
+            ("slot=a,number=8", "expected a number from 0 to 7"),
+            ("number=1", "add slot=NAME"),
             ("rail-path=a,rail-path=b", "repeats a key"),
             ("restore=a,restore=b", "repeats a key"),
             ("colour=red", "the keys are"),

@@ -6,23 +6,36 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use pci_device_models::model::Registry;
-use pci_device_models::profile::Profile;
+use pci_device_models::profile::{Card, Profile};
 
 use super::args::{ProfilesCommand, Setting};
 use super::failure::Failure;
 
-/// Returns the profile of a `NAME|FILE` argument with the overrides of `set`. An argument with a slash
-/// or the ending `.toml` is a file; any other one is a built-in profile or, failing that, a file.
-pub fn find(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<Profile, Failure> {
+/// Returns the card, or the card of a single function, of a `NAME|FILE` argument with the overrides of
+/// `set`. An argument with a slash or the ending `.toml` is a file; any other one is a built-in profile or,
+/// failing that, a file.
+pub fn find(name_or_file: &str, set: &[Setting], registry: &Registry) -> Result<Card, Failure> {
+    let text = text(name_or_file, Path::new(""), registry)?;
+    parse(name_or_file, &text, set, registry)
+}
+
+/// Parses a profile's text. The files of functions are in its folder.
+fn parse(origin: &str, text: &str, set: &[Setting], registry: &Registry) -> Result<Card, Failure> {
+    let folder = Path::new(origin).parent().unwrap_or(Path::new(""));
+    let base =
+        |name: &str| self::text(name, folder, registry).map_err(|failure| failure.to_string());
+    Ok(Card::parse(origin, text, set, &base)?)
+}
+
+/// Returns the text of a built-in profile or of a file in `folder`.
+fn text(name_or_file: &str, folder: &Path, registry: &Registry) -> Result<String, Failure> {
     let looks_like_a_file = name_or_file.contains('/') || name_or_file.ends_with(".toml");
-    let text = match registry.profile(name_or_file) {
-        Some(text) if !looks_like_a_file => text.to_owned(),
-        _ if looks_like_a_file || Path::new(name_or_file).exists() => {
-            read(Path::new(name_or_file))?
-        }
-        _ => return Err(no_such(name_or_file, registry)),
-    };
-    Ok(Profile::parse(name_or_file, &text, set)?)
+    let file = folder.join(name_or_file);
+    match registry.profile(name_or_file) {
+        Some(text) if !looks_like_a_file => Ok(text.to_owned()),
+        _ if looks_like_a_file || file.exists() => read(&file),
+        _ => Err(no_such(name_or_file, registry)),
+    }
 }
 
 pub fn run(command: Option<&ProfilesCommand>, registry: &Registry) -> Result<(), Failure> {
@@ -37,8 +50,8 @@ pub fn run(command: Option<&ProfilesCommand>, registry: &Registry) -> Result<(),
 }
 
 pub fn check(file: &Path, registry: &Registry) -> Result<(), Failure> {
-    let profile = Profile::parse(&file.to_string_lossy(), &read(file)?, &[])?;
-    profile.device_set(registry)?;
+    let card = parse(&file.to_string_lossy(), &read(file)?, &[], registry)?;
+    card.device_set(registry)?;
     Ok(())
 }
 
@@ -47,10 +60,10 @@ fn list(registry: &Registry) -> Result<String, Failure> {
     let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for name in names {
-        let profile = find(name, &[], registry)?;
+        let card = find(name, &[], registry)?;
         // Writing to a String cannot fail.
-        let _ = write!(text, "{name:width$}  {}", profile.description());
-        if let Some(driver) = profile.linux_driver() {
+        let _ = write!(text, "{name:width$}  {}", card.description());
+        if let Some(driver) = card.single().and_then(Profile::linux_driver) {
             let _ = write!(text, " (Linux driver: {driver})");
         }
         text.push('\n');

@@ -16,6 +16,7 @@ use crate::server::Server;
 use crate::state_file;
 use anyhow::Context;
 use pci_device_models::model::Registry;
+use pci_device_models::slot::FunctionNumber;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tracing::{info, warn};
@@ -24,7 +25,7 @@ use super::args::ServeArguments;
 use super::failure::Failure;
 use super::{logging, paths, signals};
 use manager::Manager;
-use plan::{Place, Plan, PlannedFunction};
+use plan::{Place, Plan, PlannedFunction, PlannedSlot};
 
 pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failure> {
     signals::survive_file_limit().context("installing signal handlers")?;
@@ -33,16 +34,13 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
         settings,
         access,
         sandbox,
-        mut functions,
+        mut slots,
     } = Plan::new(arguments, manager::passed_sockets()?, registry)?;
-    for function in &mut functions {
-        if let Some(file) = &function.restore {
-            let restored = state_file::restore(
-                &mut function.devices.first_mut(),
-                settings.clock.now(),
-                file,
-            );
-            restored.with_context(|| format!("restoring {}", function.name))?;
+    for slot in &mut slots {
+        if let Some(file) = &slot.restore {
+            let restored =
+                state_file::restore(&mut slot.devices.first_mut(), settings.clock.now(), file);
+            restored.with_context(|| format!("restoring {}", slot.names()))?;
         }
     }
     if let Some(lines) = arguments.guard.max_log_burst {
@@ -50,9 +48,9 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     }
     raise_descriptor_limit();
     crate::sys::return_large_buffers();
-    let mut sockets = Sockets::open(&functions, access)?;
+    let mut sockets = Sockets::open(&slots, access)?;
+    let functions = slots.iter().flat_map(|slot| &slot.functions);
     let mut opened = functions
-        .iter()
         .map(|function| backend::open(function, access))
         .collect::<Result<Vec<Opened>, _>>()?;
     let mut files = std::mem::take(&mut sockets.files);
@@ -62,14 +60,13 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
 
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
-    announce(&functions)?;
+    announce(&slots)?;
     for opened in &opened {
         backend::announce(opened)?;
     }
-    let backends = opened.iter_mut().map(|opened| opened.backend.take());
-    let open = sockets.of_functions.drain(..).zip(backends);
-    for (function, (sockets, backend)) in functions.into_iter().zip(open) {
-        server.add(served(function, sockets, backend))?;
+    let mut backends = opened.iter_mut().map(|opened| opened.backend.take());
+    for (slot, sockets) in slots.into_iter().zip(sockets.of_slots.drain(..)) {
+        server.add(served(slot, sockets, &mut backends))?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
@@ -92,31 +89,43 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// The open sockets of all functions.
+/// The open sockets of all slots.
 struct Sockets {
-    of_functions: Vec<FunctionSockets>,
+    of_slots: Vec<SlotSockets>,
     /// Files of bound sockets.
     files: Vec<SocketFile>,
+}
+
+/// The sockets of one slot.
+struct SlotSockets {
+    functions: Vec<FunctionSockets>,
+    rail: Option<UnixListener>,
 }
 
 /// The sockets of one function.
 struct FunctionSockets {
     device: Endpoint,
     control: Option<UnixListener>,
-    rail: Option<UnixListener>,
 }
 
 impl Sockets {
-    fn open(functions: &[PlannedFunction], access: Access) -> Result<Self, Failure> {
+    fn open(slots: &[PlannedSlot], access: Access) -> Result<Self, Failure> {
         // Adopts inherited descriptors first: a mistaken number then cannot name a socket of this process.
-        let adopt = |function: &PlannedFunction| -> Result<_, Failure> {
+        let adopt_function = |function: &PlannedFunction| -> Result<_, Failure> {
             let device = match function.socket {
                 Place::Fd(number) => Some(listen::adopt(number)?),
                 Place::Path(_) => None,
             };
-            Ok((device, passed(&function.control)?, passed(&function.rail)?))
+            Ok((device, passed(&function.control)?))
         };
-        let adopted = functions.iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
+        let adopt = |slot: &PlannedSlot| -> Result<_, Failure> {
+            let functions = slot.functions.iter().map(adopt_function);
+            Ok((
+                functions.collect::<Result<Vec<_>, _>>()?,
+                passed(&slot.rail)?,
+            ))
+        };
+        let adopted = slots.iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
 
         let mut files = Vec::new();
         let mut bind = |path: &Path| -> Result<UnixListener, Failure> {
@@ -124,28 +133,27 @@ impl Sockets {
             files.push(file);
             Ok(listener)
         };
-        let mut of_functions = Vec::new();
-        for (function, (device, control, rail)) in functions.iter().zip(adopted) {
-            let device = match (device, &function.socket) {
-                (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
-                (device, _) => device,
+        let mut of_slots = Vec::new();
+        for (slot, (adopted, rail)) in slots.iter().zip(adopted) {
+            let mut functions = Vec::new();
+            for (function, (device, control)) in slot.functions.iter().zip(adopted) {
+                let device = match (device, &function.socket) {
+                    (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
+                    (device, _) => device,
+                };
+                let control = match (control, &function.control) {
+                    (None, Some(Place::Path(path))) => Some(bind(path)?),
+                    (adopted, _) => adopted,
+                };
+                functions.extend(device.map(|device| FunctionSockets { device, control }));
+            }
+            let rail = match (rail, &slot.rail) {
+                (None, Some(Place::Path(path))) => Some(bind(path)?),
+                (adopted, _) => adopted,
             };
-            let mut beside = |adopted, place: &Option<Place>| match (adopted, place) {
-                (None, Some(Place::Path(path))) => bind(path).map(Some),
-                (adopted, _) => Ok(adopted),
-            };
-            let control = beside(control, &function.control)?;
-            let rail = beside(rail, &function.rail)?;
-            of_functions.extend(device.map(|device| FunctionSockets {
-                device,
-                control,
-                rail,
-            }));
+            of_slots.push(SlotSockets { functions, rail });
         }
-        Ok(Self {
-            of_functions,
-            files,
-        })
+        Ok(Self { of_slots, files })
     }
 }
 
@@ -158,47 +166,68 @@ fn passed(place: &Option<Place>) -> Result<Option<UnixListener>, Failure> {
 }
 
 fn served(
-    function: PlannedFunction,
-    sockets: FunctionSockets,
-    backend: Option<Backend>,
+    planned: PlannedSlot,
+    sockets: SlotSockets,
+    backends: &mut impl Iterator<Item = Option<Backend>>,
 ) -> ServedSlot {
-    let mut slot = ServedSlot::new(function.devices);
+    let mut slot = ServedSlot::new(planned.devices);
     slot.rail = sockets.rail;
-    slot.with_function(ServedFunction {
-        client_memory: function.client_memory,
-        control: sockets.control,
-        backend,
-        ..ServedFunction::new(function.name, sockets.device)
-    })
+    let functions = planned.functions.into_iter().zip(sockets.functions);
+    for ((function, sockets), backend) in functions.zip(backends) {
+        slot = slot.with_function(ServedFunction {
+            number: function.number,
+            client_memory: function.client_memory,
+            control: sockets.control,
+            backend,
+            ..ServedFunction::new(function.name, sockets.device)
+        });
+    }
+    slot
 }
 
 /// Logs that the functions are ready. For sockets at default paths, also prints the QEMU option and
 /// the `dormouse ctl` command to copy.
-fn announce(functions: &[PlannedFunction]) -> Result<(), Failure> {
-    for function in functions {
-        info!(
-            function = function.name,
-            socket = %function.socket,
-            control = function.control.as_ref().map(tracing::field::display),
-            rail = function.rail.as_ref().map(tracing::field::display),
-            "ready"
-        );
-        if let (true, Place::Path(path)) = (function.by_default, &function.socket) {
-            super::print(format!("{}\n", qemu_option(path)))?;
-            if let Some(Place::Path(path)) = &function.control {
-                super::print(format!("{}\n", ctl_command(path)))?;
+fn announce(slots: &[PlannedSlot]) -> Result<(), Failure> {
+    for slot in slots {
+        let several = slot.functions.len() > 1;
+        if several && slot.functions.iter().any(|function| function.by_default) {
+            super::print(format!("-device pcie-root-port,id={ROOT_PORT}\n"))?;
+        }
+        for function in &slot.functions {
+            info!(
+                function = function.name,
+                number = several.then(|| u8::from(function.number)),
+                socket = %function.socket,
+                control = function.control.as_ref().map(tracing::field::display),
+                rail = slot.rail.as_ref().map(tracing::field::display),
+                "ready"
+            );
+            if let (true, Place::Path(path)) = (function.by_default, &function.socket) {
+                let number = several.then_some(function.number);
+                super::print(format!("{}\n", qemu_option(path, number)))?;
+                if let Some(Place::Path(path)) = &function.control {
+                    super::print(format!("{}\n", ctl_command(path)))?;
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Returns the QEMU option that attaches the function to a guest.
-fn qemu_option(socket: &Path) -> String {
-    let option = json!({
+/// The root port that printed QEMU options put a card behind.
+const ROOT_PORT: &str = "rp0";
+
+/// Returns the QEMU option that attaches the function to a guest, as one of a card if it has a number.
+fn qemu_option(socket: &Path, number: Option<FunctionNumber>) -> String {
+    let mut option = json!({
         "driver": "vfio-user-pci",
         "socket": { "type": "unix", "path": paths::absolute(socket).to_string_lossy() },
     });
+    if let (Some(number), Some(option)) = (number, option.as_object_mut()) {
+        option.insert("bus".to_owned(), json!(ROOT_PORT));
+        option.insert("addr".to_owned(), json!(format!("0.{number}")));
+        option.insert("multifunction".to_owned(), json!(true));
+    }
     format!("-device {}", shell_word(&option.to_string()))
 }
 
@@ -227,7 +256,7 @@ mod tests {
     #[test]
     fn lines_to_copy_survive_a_shell() {
         assert_eq!(
-            qemu_option(Path::new("/run/it's here")),
+            qemu_option(Path::new("/run/it's here"), None),
             r#"-device '{"driver":"vfio-user-pci","socket":{"path":"/run/it'\''s here","type":"unix"}}'"#
         );
         assert_eq!(

@@ -1,6 +1,7 @@
 //! The `dormouse` program from outside: what it prints, its exit codes, its sockets, its end.
 
 mod answers;
+mod card;
 mod control;
 mod demo;
 mod guard;

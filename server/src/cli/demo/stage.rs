@@ -39,7 +39,7 @@ impl Stage {
     pub fn new() -> Result<Self, Failure> {
         let registry = Registry::builtin();
         let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let profile = profiles::find(PROFILE, &settings, &registry)?;
+        let card = profiles::find(PROFILE, &settings, &registry)?;
         let path = |name: &str| {
             env::temp_dir().join(format!("dormouse-demo-{}-{name}.sock", process::id()))
         };
@@ -52,11 +52,10 @@ impl Stage {
             ..Settings::default()
         })?;
         let function = ServedFunction {
-            client_memory: profile.client_memory(),
             control: Some(control_listener),
             ..ServedFunction::new(PROFILE, Endpoint::Listener(device_listener))
         };
-        let slot = ServedSlot::new(profile.device_set(&registry)?);
+        let slot = ServedSlot::new(card.device_set(&registry)?);
         server.add(slot.with_function(function))?;
         Ok(Self {
             device,

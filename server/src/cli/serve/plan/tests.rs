@@ -4,6 +4,7 @@ use clap::Parser;
 
 use super::*;
 use crate::cli::args::{Arguments, Command};
+use crate::cli::paths;
 
 fn plan(line: &[&str], activated: &[(RawFd, &str)]) -> Result<Plan, Failure> {
     let line = ["dormouse", "serve"].iter().chain(line);
@@ -23,8 +24,8 @@ fn path(path: &str) -> Place {
 
 /// Name, device socket and control socket of each function.
 fn places(plan: Plan) -> Vec<(String, Place, Option<Place>)> {
-    plan.functions
-        .into_iter()
+    let functions = plan.slots.into_iter().flat_map(|slot| slot.functions);
+    functions
         .map(|function| (function.name, function.socket, function.control))
         .collect()
 }
@@ -110,14 +111,14 @@ fn the_rail_socket_is_an_extra() {
         ),
     ] {
         let plan = plan(line, activated).unwrap();
-        assert_eq!(plan.functions[0].rail, expected, "{line:?}");
+        assert_eq!(plan.slots[0].rail, expected, "{line:?}");
     }
 }
 
 #[test]
 fn without_a_place_both_sockets_get_one() {
     let plan = plan(&[], &[]).unwrap();
-    let [function] = &plan.functions[..] else {
+    let [function] = &plan.slots[0].functions[..] else {
         panic!("one function");
     };
     assert!(function.by_default);
@@ -157,6 +158,36 @@ fn what_cannot_be_served_is_refused_as_usage() {
             "two functions are named x",
         ),
         (
+            &["--function", "slot=a/b,socket-path=a"],
+            &[],
+            "not a valid slot name",
+        ),
+        (
+            &["--function", "slot=s,number=1,socket-path=a"],
+            &[],
+            "there is no function 0",
+        ),
+        (
+            &[
+                "--function",
+                "slot=s,socket-path=a,rail-path=r",
+                "--function",
+                "slot=s,number=1,socket-path=b,rail-path=t",
+            ],
+            &[],
+            "slot s has rail-path twice",
+        ),
+        (
+            &[
+                "--function",
+                "slot=s,socket-path=a",
+                "--function",
+                "slot=s,socket-path=b",
+            ],
+            &[],
+            "give each of them number=N",
+        ),
+        (
             &["--function", "name=a/b,socket-path=a"],
             &[],
             "not a valid function name",
@@ -173,7 +204,9 @@ fn what_cannot_be_served_is_refused_as_usage() {
         ),
     ] {
         match plan(line, activated) {
-            Err(Failure::Usage(text)) => assert!(text.contains(expected), "{line:?}: {text}"),
+            Err(Failure::Usage(text) | Failure::Profile(text)) => {
+                assert!(text.contains(expected), "{line:?}: {text}")
+            }
             other => panic!("{line:?}: {:?}", other.map(places)),
         }
     }
