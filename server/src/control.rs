@@ -63,6 +63,7 @@ pub use verb::Verb;
 pub(crate) use job::{Began, Unfinished};
 
 use crate::clock::Clock;
+use crate::closer::Closer;
 use crate::state_file::Places;
 use crate::stats::ConnectionStats;
 use job::Job;
@@ -86,6 +87,8 @@ pub struct ControlContext<'a> {
     pub stats: &'a ConnectionStats,
     /// Folders in which states may be saved and restored.
     pub state_places: &'a Places,
+    /// The thread that closes what is large.
+    pub closer: &'a Closer,
 }
 
 /// A reply to a control client.

@@ -26,6 +26,7 @@
 //! | `memory`, `dma` | client memory and DMA transfers |
 //! | `outputs` | interrupts, DMA and events of a device |
 //! | `bar_memory` | BARs that clients map |
+//! | [`closer`] | a thread that closes files and takes mappings back |
 //! | `irq_fds`, `eventfd` | interrupts and wake-up notices |
 //! | [`backend`] | back ends of device models: bytes, packets, blocks |
 //! | `doorbells` | registers that clients write by eventfd |
@@ -45,6 +46,7 @@ pub mod backend;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod closer;
 pub mod control;
 pub mod listen;
 #[cfg(feature = "sandbox")]

@@ -37,6 +37,7 @@ use pci_device_models::host::DeviceRef;
 use pci_device_models::time::Time;
 
 use crate::clock::{Clock, system};
+use crate::closer::Closer;
 use crate::connection::BufferPool;
 use crate::dma::BounceBuffer;
 use crate::eventfd;
@@ -120,6 +121,7 @@ pub(crate) struct Reactor {
     clock: Clock,
     limits: Limits,
     state_places: Places,
+    closer: Closer,
     busy_poll: BusyPoll,
     /// The client that was served last.
     hot: Option<ClientId>,
@@ -158,9 +160,11 @@ impl Reactor {
                 max_dma_maps: settings.max_dma_maps,
                 max_dma_files: settings.max_dma_files,
                 space: AddressSpace::new(settings.max_dma_mapped),
+                closer: settings.closer.clone(),
                 dma_timeout: settings.dma_timeout,
             },
             state_places: settings.state_places,
+            closer: settings.closer.clone(),
             busy_poll: BusyPoll::new(settings.poll.window()),
             hot: None,
             polled: now,

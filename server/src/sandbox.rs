@@ -120,7 +120,8 @@ impl fmt::Display for Enforced {
 impl Sandbox {
     /// Shuts the calling thread in, and whatever it starts from now on. There is no way back.
     ///
-    /// To be called on the thread that will run the server, before it has others.
+    /// To be called on the thread that will run the server, before it has others. A thread that exists already,
+    /// such as that of a [`Closer`](crate::closer::Closer), calls it as well.
     ///
     /// # Errors
     /// See [`SandboxError`]. A kernel without Landlock is none: [`Enforced`] says so.

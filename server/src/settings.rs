@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::closer::Closer;
 use crate::connection::MAX_MESSAGE_FDS;
 use crate::state_file::Places;
 
@@ -94,6 +95,8 @@ pub struct Settings {
     pub max_control_clients: usize,
     /// Folders in which control clients may save and restore states.
     pub state_places: Places,
+    /// The thread that closes large files and takes large mappings back.
+    pub closer: Closer,
 }
 
 impl Default for Settings {
@@ -110,6 +113,7 @@ impl Default for Settings {
             allowed_uids: None,
             max_control_clients: 64,
             state_places: Places::default(),
+            closer: Closer::default(),
         }
     }
 }

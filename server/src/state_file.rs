@@ -29,6 +29,7 @@ use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
 use thiserror::Error;
 
+use crate::closer::Closer;
 use crate::stream::StreamError;
 use place::FindError;
 pub use place::Places;
@@ -121,7 +122,7 @@ fn listed(folders: &[PathBuf]) -> String {
 /// # Errors
 /// Returns [`StateFileError::Write`].
 pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
-    let mut saving = Saving::begin(&Places::Anywhere, device, now, path)?;
+    let mut saving = Saving::begin(&Places::Anywhere, &Closer::default(), device, now, path)?;
     while !saving.step(device)? {}
     Ok(())
 }

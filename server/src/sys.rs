@@ -17,9 +17,10 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 #[cfg(all(feature = "cli", target_env = "gnu"))]
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 pub(crate) use fault::catch_faults;
 use fault::guarded;
@@ -54,6 +55,10 @@ pub(crate) fn return_large_buffers() {
         // SAFETY: this sets a parameter of the allocator, under the allocator's own lock, and
         // concerns no memory that is allocated already.
         let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+        debug_assert_eq!(set, 1, "the library knows this parameter");
+        // Else each further thread has a heap of its own, for the little that it does.
+        // SAFETY: as above.
+        let set = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
         debug_assert_eq!(set, 1, "the library knows this parameter");
         RETURNS_MEMORY.store(true, Ordering::Relaxed);
     }
@@ -123,6 +128,33 @@ impl Mapping {
             len,
             writable,
         })
+    }
+
+    /// Lets go of all pages, which the mapping still reaches, and takes its time: so that others which change
+    /// the address space of the process need not wait for all of it, the pages go in pieces.
+    pub(crate) fn empty(&self) {
+        /// Bytes that go in about a millisecond if all pages are present.
+        const PIECE: usize = 4 << 20;
+        /// Most bytes of a piece. (Where no page is present it is a matter of microseconds.)
+        const MOST: usize = 16 * PIECE;
+        const QUICK: Duration = Duration::from_micros(100);
+        let (mut start, mut piece) = (0, PIECE);
+        while start < self.len {
+            let len = piece.min(self.len - start);
+            let address = self.base.as_ptr().cast::<u8>().wrapping_add(start);
+            let begun = Instant::now();
+            // SAFETY: the range is inside the mapping. Its pages are those of a file, which keeps their
+            // content, and come back when they are touched.
+            if unsafe { madvise(address.cast(), len, Advice::LinuxDontNeed) }.is_err() {
+                return;
+            }
+            piece = if begun.elapsed() < QUICK {
+                (2 * piece).min(MOST)
+            } else {
+                PIECE
+            };
+            start += len;
+        }
     }
 
     /// Bytes mapped.
@@ -233,6 +265,32 @@ mod tests {
         for (from, to) in [(4095, 0), (0, 8191), (u64::MAX, 0), (0, u64::MAX)] {
             assert_eq!(small.copy(from, &large, to, 2), Copied::Outside);
         }
+    }
+
+    #[test]
+    fn a_mapping_that_lets_go_of_its_pages_keeps_what_is_in_the_file() {
+        const LEN: usize = 9 << 20;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(LEN as u64).unwrap();
+        let mapping = Mapping::new(file.as_fd(), LEN, true).unwrap();
+        let resident = || {
+            let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let start = format!("{:x}-", mapping.base.as_ptr() as usize);
+            let (_, rest) = smaps.split_once(&start).unwrap();
+            let (_, rss) = rest.split_once("Rss:").unwrap();
+            rss.split_whitespace()
+                .next()
+                .unwrap()
+                .parse::<usize>()
+                .unwrap()
+        };
+        assert_eq!(mapping.write(0, &[5; LEN]), Copied::All);
+        assert_eq!(resident(), LEN >> 10);
+        mapping.empty();
+        assert_eq!(resident(), 0);
+        let mut last = [0];
+        assert_eq!(mapping.read(LEN as u64 - 1, &mut last), Copied::All);
+        assert_eq!(last, [5]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Lines of the control socket, one after the other to the same function.
 
 use dormouse::clock::Clock;
+use dormouse::closer::Closer;
 use dormouse::control::{self, ControlContext};
 use dormouse::state_file::Places;
 use dormouse::stats::ConnectionStats;
@@ -41,6 +42,7 @@ pub fn run(data: &[u8]) {
             stats: &ConnectionStats::default(),
             // No files of this machine.
             state_places: &Places::In(Vec::new()),
+            closer: &Closer::default(),
         };
         let reply = control::execute(line, &mut cx);
         check(&reply.text, parsed.as_ref());

@@ -8,9 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::backend::{Backend, Opened};
+use crate::closer::Closer;
 use crate::endpoint::Endpoint;
 use crate::listen::{self, Access, SocketFile};
-use crate::sandbox::Remover;
+use crate::sandbox::{Remover, Sandbox};
 use crate::served::{ServedFunction, ServedSlot};
 use crate::server::Server;
 use crate::state_file;
@@ -31,7 +32,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     signals::survive_file_limit().context("installing signal handlers")?;
     // Validates every profile before it creates any socket.
     let Plan {
-        settings,
+        mut settings,
         access,
         sandbox,
         mut slots,
@@ -58,6 +59,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     // Before the server, so that the sockets are closed when their files go.
     let _remover = Remover::start(files, &sandbox)?;
 
+    settings.closer = start_closer(&sandbox)?;
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     announce(&slots)?;
@@ -74,6 +76,15 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     // A datagram socket reaches others than the service manager, so it goes before the first client comes.
     manager.tell_ready();
     Ok(server.run()?)
+}
+
+/// Starts the thread that closes what is large, in a sandbox like that of the server.
+fn start_closer(sandbox: &Sandbox) -> anyhow::Result<Closer> {
+    let sandbox = sandbox.clone();
+    Ok(Closer::start(move || {
+        crate::sys::block_signals();
+        sandbox.enter().map(drop)
+    })?)
 }
 
 /// Raises the soft limit of descriptors to the hard limit. The soft limit is low by default for the

@@ -49,7 +49,7 @@ impl Save {
         if cx.device.is_held() {
             return Err(ControlError::Busy);
         }
-        let saving = Saving::begin(cx.state_places, cx.device.as_ref(), cx.now, file)?;
+        let saving = Saving::begin(cx.state_places, cx.closer, cx.device.as_ref(), cx.now, file)?;
         Ok(Done::later(SaveJob {
             saving,
             shutdown: self.shutdown,

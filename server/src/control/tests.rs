@@ -12,6 +12,7 @@ pub(super) struct Bench {
     clock: Clock,
     stats: ConnectionStats,
     places: Places,
+    closer: Closer,
 }
 
 impl Bench {
@@ -27,6 +28,7 @@ impl Bench {
             clock: Clock::manual(),
             stats: ConnectionStats::default(),
             places: Places::default(),
+            closer: Closer::default(),
         }
     }
 
@@ -38,6 +40,7 @@ impl Bench {
             clock: &mut self.clock,
             stats: &self.stats,
             state_places: &self.places,
+            closer: &self.closer,
         }
     }
 

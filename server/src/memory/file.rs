@@ -18,11 +18,16 @@ use rustix::fs::{FileType, OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fsta
 use rustix::io::{Errno, pread, pwrite};
 
 use super::space::{AddressSpace, Placed};
+use crate::closer::Closer;
 use crate::ratelimit::limited;
 use crate::sys::{Copied, Mapping};
 
 /// `TMPFS_MAGIC` of statfs(2).
 const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// Size in bytes from which on closing a file, or taking its mapping back, may take the larger part of a
+/// millisecond.
+const LARGE: i64 = 4 << 20;
 
 bitflags! {
     /// Rights to memory.
@@ -81,6 +86,8 @@ struct File {
     mapping: Option<Placed>,
     /// A page of its mapping was missing, so it is not mapped any more.
     faulted: bool,
+    /// Closing it may take long.
+    is_large: bool,
 }
 
 /// Files with the number of their users.
@@ -91,17 +98,20 @@ pub(super) struct Files {
     by_identity: HashMap<Identity, usize>,
     limit: usize,
     space: AddressSpace,
+    closer: Closer,
 }
 
 impl Files {
-    /// None, and never more than `limit`, whose mappings take their place in `space`.
-    pub(super) fn new(limit: usize, space: AddressSpace) -> Self {
+    /// None, and never more than `limit`, whose mappings take their place in `space`. `closer` closes
+    /// those that are large.
+    pub(super) fn new(limit: usize, space: AddressSpace, closer: Closer) -> Self {
         Self {
             slots: Vec::new(),
             vacant: Vec::new(),
             by_identity: HashMap::new(),
             limit,
             space,
+            closer,
         }
     }
 
@@ -112,7 +122,7 @@ impl Files {
         fd: OwnedFd,
         by_mapping: bool,
     ) -> Result<(FileId, Rights), FileError> {
-        let identity = identify(&fd)?;
+        let (identity, size) = identify(&fd)?;
         if let Some(&slot) = self.by_identity.get(&identity)
             && let Some(Some(file)) = self.slots.get_mut(slot)
         {
@@ -136,6 +146,7 @@ impl Files {
             users: 1,
             mapping,
             faulted: false,
+            is_large: size >= LARGE,
         });
         let slot = match self.vacant.pop() {
             Some(slot) => slot,
@@ -160,7 +171,9 @@ impl Files {
             file.users -= 1;
             if file.users == 0 {
                 self.by_identity.remove(&file.identity);
-                *place = None;
+                if let Some(file) = place.take() {
+                    file.close(&self.closer);
+                }
                 self.vacant.push(slot);
             }
         }
@@ -178,7 +191,7 @@ impl Files {
         let (Some(file), space) = (place.and_then(Option::as_mut), &self.space) else {
             return Err(AccessError::End { done: 0 });
         };
-        if by_mapping && file.through_mapping(space, |mapping| mapping.read(offset, data)) {
+        if by_mapping && file.through_mapping(space, &self.closer, |map| map.read(offset, data)) {
             return Ok(());
         }
         let len = data.len();
@@ -200,7 +213,7 @@ impl Files {
         let (Some(file), space) = (place.and_then(Option::as_mut), &self.space) else {
             return Err(AccessError::End { done: 0 });
         };
-        if by_mapping && file.through_mapping(space, |mapping| mapping.write(offset, data)) {
+        if by_mapping && file.through_mapping(space, &self.closer, |map| map.write(offset, data)) {
             return Ok(());
         }
         // A write beyond the end would make the file grow instead of coming out short.
@@ -245,14 +258,15 @@ impl Files {
         if copied == Copied::Faulted {
             // Which of them it was does not matter.
             for id in [from, to] {
-                if let Some(file) = self.get(id) {
-                    file.give_mapping_up();
+                if let Some(Some(file)) = self.slots.get_mut(id.0) {
+                    file.give_mapping_up(&self.closer);
                 }
             }
         }
         copied == Copied::All
     }
 
+    #[cfg(test)]
     fn get(&mut self, FileId(slot): FileId) -> Option<&mut File> {
         self.slots.get_mut(slot)?.as_mut()
     }
@@ -270,10 +284,31 @@ impl Files {
 }
 
 impl File {
+    /// Closes the file and takes its mapping back.
+    fn close(self, closer: &Closer) {
+        if self.is_large {
+            closer.close(self, |file| {
+                if let Some(mapping) = &file.mapping {
+                    mapping.empty();
+                }
+            });
+        }
+    }
+
+    /// Takes its mapping back.
+    fn unmap(&mut self, closer: &Closer) {
+        if let Some(mapping) = self.mapping.take()
+            && self.is_large
+        {
+            closer.close(mapping, |mapping| mapping.empty());
+        }
+    }
+
     /// Runs `access` on the mapping, which follows the file's growth. Returns whether it succeeded.
     fn through_mapping(
         &mut self,
         space: &AddressSpace,
+        closer: &Closer,
         mut access: impl FnMut(&Mapping) -> Copied,
     ) -> bool {
         let Some(mapping) = &self.mapping else {
@@ -287,25 +322,27 @@ impl File {
             if !grown {
                 return false;
             }
-            self.mapping = None;
+            self.unmap(closer);
             self.mapping = map_whole(&self.fd, self.identity.rights, space);
+            self.is_large = true;
             copied = self.mapping.as_deref().map_or(Copied::Outside, access);
         }
         if copied == Copied::Faulted {
-            self.give_mapping_up();
+            self.give_mapping_up(closer);
         }
         copied == Copied::All
     }
 
     /// Ends a mapping that must not be used any more.
-    fn give_mapping_up(&mut self) {
-        self.mapping = None;
+    fn give_mapping_up(&mut self, closer: &Closer) {
+        self.unmap(closer);
         self.faulted = true;
         limited!(warn, "a page of client memory is missing, using file I/O");
     }
 }
 
-fn identify(fd: &OwnedFd) -> Result<Identity, FileError> {
+/// Returns the identity of a file and its size in bytes.
+fn identify(fd: &OwnedFd) -> Result<(Identity, i64), FileError> {
     let stat = fstat(fd).map_err(FileError::Examine)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(FileError::NotRegular);
@@ -321,11 +358,12 @@ fn identify(fd: &OwnedFd) -> Result<Identity, FileError> {
     if rights.is_empty() {
         return Err(FileError::NoAccess);
     }
-    Ok(Identity {
+    let identity = Identity {
         device: stat.st_dev,
         inode: stat.st_ino,
         rights,
-    })
+    };
+    Ok((identity, stat.st_size))
 }
 
 /// Maps the whole file if that is safe; see the module.
@@ -372,6 +410,7 @@ mod tests {
     use rustix::fs::{MemfdFlags, fcntl_add_seals, memfd_create};
 
     use super::*;
+    use crate::closer::tests::blocked;
     use crate::sys::catch_faults;
 
     const LEN: u64 = 4 * 4096;
@@ -392,9 +431,33 @@ mod tests {
     }
 
     #[test]
+    fn a_large_file_is_closed_by_the_closer_and_a_small_one_at_once() {
+        let (closer, unblock) = blocked();
+        let space = AddressSpace::default();
+        let mut files = Files::new(9, space.clone(), closer);
+        let mut once_mapped = |size: i64| {
+            let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+            let file = StdFile::from(memfd_create("client", flags).unwrap());
+            file.set_len(size.cast_unsigned()).unwrap();
+            fcntl_add_seals(&file, SealFlags::SHRINK).unwrap();
+            let (id, _) = files.acquire(file.into(), true).unwrap();
+            assert_eq!(files.mapped_files(), 1);
+            files.release(id);
+        };
+        once_mapped(LARGE - 4096);
+        assert_eq!(space.used(), 0);
+        once_mapped(3 * LARGE);
+        assert_eq!(space.used(), 3 * LARGE.cast_unsigned());
+        unblock.send(()).unwrap();
+        while space.used() > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
     fn where_a_mapping_faults_the_file_is_used_from_then_on() {
         catch_faults();
-        let mut files = Files::new(9, AddressSpace::default());
+        let mut files = Files::new(9, AddressSpace::default(), Closer::default());
         let id = faulting(&mut files);
         assert_eq!(files.write(id, true, 5, &[1, 2, 3]), Ok(()));
         assert_eq!(files.mapped_files(), 0);

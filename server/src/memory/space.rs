@@ -67,10 +67,22 @@ impl AddressSpace {
                 space: self.clone(),
             }),
             Err(error) => {
-                self.used.fetch_sub(len as u64, Ordering::Relaxed);
+                self.release(len);
                 Err(error)
             }
         }
+    }
+}
+
+impl AddressSpace {
+    /// Bytes that are taken.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn release(&self, len: usize) {
+        self.used.fetch_sub(len as u64, Ordering::Relaxed);
     }
 }
 
@@ -91,8 +103,7 @@ impl ops::Deref for Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        let len = self.mapping.len() as u64;
-        self.space.used.fetch_sub(len, Ordering::Relaxed);
+        self.space.release(self.mapping.len());
     }
 }
 

@@ -12,6 +12,7 @@ use vfio_user_protocol::messages::dma_unmap::Target;
 use super::file::{AccessError, FileError, FileId, Files, Rights};
 use super::{AddressSpace, ClientMemory, DirtyLog, Owner};
 use crate::budget::Budget;
+use crate::closer::Closer;
 use crate::ratelimit::limited;
 
 /// Addresses and sizes of maps are multiples of this.
@@ -125,7 +126,7 @@ impl DmaTable {
     pub(crate) fn new(access: ClientMemory, limit: usize) -> Self {
         Self {
             maps: BTreeMap::new(),
-            files: Files::new(usize::MAX, AddressSpace::default()),
+            files: Files::new(usize::MAX, AddressSpace::default(), Closer::default()),
             access,
             last_read: None,
             last_written: None,
@@ -134,9 +135,15 @@ impl DmaTable {
         }
     }
 
-    /// The same for maps of at most `limit` different files, which are mapped into `space`.
-    pub(crate) fn with_file_limit(mut self, limit: usize, space: AddressSpace) -> Self {
-        self.files = Files::new(limit, space);
+    /// The same for maps of at most `limit` different files, which are mapped into `space` and
+    /// closed by `closer`.
+    pub(crate) fn with_file_limit(
+        mut self,
+        limit: usize,
+        space: AddressSpace,
+        closer: Closer,
+    ) -> Self {
+        self.files = Files::new(limit, space, closer);
         self
     }
 

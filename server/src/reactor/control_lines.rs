@@ -112,6 +112,7 @@ impl Reactor {
             clock: &mut self.clock,
             stats: &function.stats,
             state_places: &self.state_places,
+            closer: &self.closer,
         };
         let began = match unfinished {
             Some(unfinished) => unfinished.step(&mut cx),

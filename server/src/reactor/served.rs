@@ -32,6 +32,7 @@ use super::source::{Kind, Source};
 use crate::backend::Backend;
 use crate::bar_memory::{STEP, SharedMemory};
 use crate::budget::Budget;
+use crate::closer::Closer;
 use crate::doorbells::Doorbells;
 use crate::endpoint::Endpoint;
 use crate::memory::{AddressSpace, ClientMemory, DmaTable};
@@ -97,14 +98,18 @@ pub(super) struct Limits {
     pub(super) max_dma_files: usize,
     /// The address space for client memory.
     pub(super) space: AddressSpace,
+    pub(super) closer: Closer,
     pub(super) dma_timeout: Duration,
 }
 
 impl Limits {
     /// An empty table of DMA maps.
     fn table(&self, access: ClientMemory) -> DmaTable {
-        DmaTable::new(access, self.max_dma_maps)
-            .with_file_limit(self.max_dma_files, self.space.clone())
+        DmaTable::new(access, self.max_dma_maps).with_file_limit(
+            self.max_dma_files,
+            self.space.clone(),
+            self.closer.clone(),
+        )
     }
 }
 

@@ -6,14 +6,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, openat, renameat, renameat_with,
+    unlinkat,
+};
 use rustix::io::Errno;
 
 use super::StateFileError;
+use crate::closer::Closer;
 
 /// Folders above a file that are looked at. A path has at most 4096 bytes, but links make it longer.
 const MAX_DEPTH: usize = 4096;
@@ -136,16 +140,14 @@ impl StatePlace {
     ///
     /// # Errors
     /// The replacement cannot be created.
-    pub(crate) fn replace(&self) -> io::Result<Replacement> {
+    pub(crate) fn replace(&self, closer: &Closer) -> io::Result<Replacement> {
         let mut part = self.name.clone();
         part.push(".part");
-        match unlinkat(&self.folder, &part, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        self.remove(&part, closer)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         Ok(Replacement {
-            file: self.open_as(&part, flags)?,
+            file: Some(self.open_as(&part, flags)?),
+            closer: closer.clone(),
             place: Self {
                 folder: self.folder.try_clone()?,
                 name: self.name.clone(),
@@ -158,6 +160,26 @@ impl StatePlace {
         let mode = Mode::from_raw_mode(0o666);
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(openat(&self.folder, name, flags, mode)?))
+    }
+
+    /// Removes a file of the folder, if there is one of that name. `closer` waits for the end of a large one.
+    fn remove(&self, name: &OsStr, closer: &Closer) -> io::Result<()> {
+        // Whoever closes it last does the work. Without this it is whoever removes the name.
+        let file = self.open_path(name);
+        match unlinkat(&self.folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if let Ok(file) = file {
+            closer.close(file, drop);
+        }
+        Ok(())
+    }
+
+    /// Opens a file for its identity only.
+    fn open_path(&self, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.folder, name, flags, Mode::empty())
     }
 
     /// Returns whether the file's folder is one of `roots` or in one of them.
@@ -188,21 +210,56 @@ pub(crate) struct Replacement {
     place: StatePlace,
     part: Option<OsString>,
     /// The file, open for writing.
-    pub(crate) file: File,
+    file: Option<File>,
+    closer: Closer,
 }
 
 impl Replacement {
+    /// Appends to the file.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file
+            .as_mut()
+            .map_or(Ok(()), |file| file.write_all(bytes))
+    }
+
     /// Gives the file its name, in place of an older one.
     ///
     /// # Errors
     /// There is a folder of that name, or the system refuses; the new file is removed.
     pub(crate) fn commit(mut self) -> io::Result<()> {
-        if let Some(part) = &self.part {
-            let StatePlace { folder, name } = &self.place;
-            renameat(folder, part, folder, name)?;
-            self.part = None;
+        let Some(part) = self.part.take() else {
+            return Ok(());
+        };
+        let moved = self.move_into_place(&part);
+        if moved.is_err() {
+            self.part = Some(part);
         }
-        Ok(())
+        moved
+    }
+
+    /// An older file changes its name with the new one before it goes. If it went by the change of names
+    /// alone, the file system would do all the work for its end, and for the beginning of the new one, then.
+    fn move_into_place(&self, part: &OsStr) -> io::Result<()> {
+        let StatePlace { folder, name } = &self.place;
+        if let Ok(old) = self.place.open_path(name) {
+            if FileType::from_raw_mode(fstat(&old)?.st_mode) == FileType::Directory {
+                return Err(Errno::ISDIR.into());
+            }
+            match renameat_with(folder, part, folder, name, RenameFlags::EXCHANGE) {
+                Ok(()) => {
+                    // The new file has its name. What is left of the old one, the next save removes.
+                    let _ = self.place.remove(part, &self.closer);
+                    return Ok(());
+                }
+                // The file system cannot do that.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(renameat(folder, part, folder, name)?)
     }
 }
 
@@ -210,8 +267,10 @@ impl Drop for Replacement {
     fn drop(&mut self) {
         if let Some(part) = &self.part {
             // Nothing can report an error here, and the next save removes what is left.
-            let _ = unlinkat(&self.place.folder, part, AtFlags::empty());
+            let _ = self.place.remove(part, &self.closer);
         }
+        let file = self.file.take();
+        self.closer.close(file, drop);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Writing a state file, in steps.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use pci_device_models::host::DeviceRef;
@@ -8,6 +7,7 @@ use pci_device_models::time::Time;
 
 use super::place::Replacement;
 use super::{FindError, Places, StateFileError};
+use crate::closer::Closer;
 use crate::stream::{Outgoing, Piece};
 
 /// Bytes that one step writes at most.
@@ -30,6 +30,7 @@ impl Saving {
     /// [`StateFileError::Elsewhere`] or [`StateFileError::Write`].
     pub(crate) fn begin(
         places: &Places,
+        closer: &Closer,
         device: DeviceRef<'_>,
         now: Time,
         path: &Path,
@@ -41,7 +42,7 @@ impl Saving {
         })?;
         Ok(Self {
             path: path.to_owned(),
-            file: Some(place.replace().map_err(failed)?),
+            file: Some(place.replace(closer).map_err(failed)?),
             stream: Outgoing::of_stopped(device, now),
         })
     }
@@ -58,7 +59,7 @@ impl Saving {
         let Some(mut file) = self.file.take() else {
             return Ok(true);
         };
-        let written = file.file.write_all(bytes).and_then(|()| {
+        let written = file.write_all(bytes).and_then(|()| {
             if is_last {
                 file.commit()
             } else {

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::super::probe::PATIENCE;
 use super::super::server::Places;
@@ -24,15 +25,19 @@ pub(super) fn saves(places: &Places) -> Result<Ask> {
     }))
 }
 
-/// A saved state that is restored.
+/// A saved state that is restored, which is done only while no client is connected.
 pub(super) fn restores(places: &Places) -> Result<Ask> {
-    let kept = filled(places)?;
+    let client = filled(places)?;
     let mut control = Control::waiting(&places.hostile.control, PATIENCE)?;
     let file = places.states.join("state");
     let name = file.to_str().context("no UTF-8")?.to_owned();
     control.command(&["save", &name])?;
+    drop(client);
+    let begun = Instant::now();
+    while let Err(error) = control.command(&["restore", &name]) {
+        ensure!(begun.elapsed() < PATIENCE, "{error:#}");
+    }
     Ok(Box::new(move |_| {
-        let _client = &kept;
         control.command(&["restore", &name])?;
         Ok(Answer::Served)
     }))
@@ -44,10 +49,12 @@ pub(super) fn sparse(places: &Places) -> Result<Ask> {
     let path = places.states.join("sparse");
     Ok(Box::new(move |size| {
         File::create(&path)?.set_len(size)?;
+        let name = path.to_str().context("no UTF-8")?;
         // It is refused in any case: what counts is the time until then.
-        control
-            .command(&["restore", path.to_str().context("no UTF-8")?])
-            .err();
+        let Err(error) = control.command(&["restore", name]) else {
+            bail!("the daemon restored an empty file");
+        };
+        ensure!(error.to_string().contains("was refused"), "{error:#}");
         Ok(Answer::Served)
     }))
 }

@@ -1,13 +1,13 @@
 //! Files in folders of the test's own, and what stands in their places.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use rustix::fs::mknodat;
 use tempfile::TempDir;
 
 use super::*;
+use crate::closer::tests::blocked;
 
 /// A folder `states` that may be used, beside a folder `other`, and both of their paths.
 fn scene() -> (TempDir, PathBuf, PathBuf, Places) {
@@ -27,8 +27,8 @@ fn save(places: &Places, file: &Path) -> io::Result<()> {
         FindError::Elsewhere(error) => io::Error::other(error.to_string()),
         FindError::Folder(error) => error,
     })?;
-    let mut new = place.replace()?;
-    new.file.write_all(b"state")?;
+    let mut new = place.replace(&Closer::default())?;
+    new.write_all(b"state")?;
     new.commit()
 }
 
@@ -80,6 +80,43 @@ fn a_link_in_place_of_the_part_or_of_the_file_is_replaced() {
     assert_eq!(fs::read(states.join("a")).unwrap(), b"state");
 }
 
+/// Descriptors of this process for files that have no name any more, by their last one.
+fn nameless(folder: &Path) -> Vec<PathBuf> {
+    let folder = folder.to_str().unwrap();
+    let links = fs::read_dir("/proc/self/fd").unwrap();
+    let links = links.filter_map(|link| fs::read_link(link.ok()?.path()).ok());
+    let gone = |link: &PathBuf| {
+        let link = link.to_string_lossy();
+        link.starts_with(folder) && link.ends_with(" (deleted)")
+    };
+    links.filter(gone).collect()
+}
+
+#[test]
+fn files_that_go_are_closed_by_the_closer() {
+    let (_folder, states, _, places) = scene();
+    let (closer, unblock) = blocked();
+    fs::write(states.join("a"), "before").unwrap();
+    fs::write(states.join("a.part"), "left behind").unwrap();
+    let place = places.find(&states.join("a")).unwrap();
+    let mut new = place.replace(&closer).unwrap();
+    new.write_all(b"state").unwrap();
+    new.commit().unwrap();
+    assert_eq!(fs::read(states.join("a")).unwrap(), b"state");
+    assert_eq!(fs::read_dir(&states).unwrap().count(), 2, "a and sub");
+    assert_eq!(
+        nameless(&states).len(),
+        2,
+        "the one left behind and the old one"
+    );
+    drop(place.replace(&closer).unwrap());
+    assert!(nameless(&states).len() > 2, "the one that is not complete");
+    unblock.send(()).unwrap();
+    while !nameless(&states).is_empty() {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn only_regular_files_are_read() {
     let (_folder, states, other, places) = scene();
@@ -103,7 +140,7 @@ fn what_is_not_complete_goes() {
     let (_folder, states, _, places) = scene();
     fs::write(states.join("a"), "before").unwrap();
     let place = places.find(&states.join("a")).unwrap();
-    drop(place.replace().unwrap());
+    drop(place.replace(&Closer::default()).unwrap());
     assert!(fs::symlink_metadata(states.join("a.part")).is_err());
     fs::create_dir(states.join("b")).unwrap();
     assert!(save(&places, &states.join("b")).is_err());
