@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `view` | `vfio_pci_config.c`, `vfio_pci_rdwr.c`: the client's view of the function |
 //! | `dialect` | the device features for low power, in their two forms |
+//! | `dev_set` | resets of all functions of a slot together |
 //! | `set_options`, `links` | device links between the functions of a slot |
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
@@ -34,6 +35,7 @@
 mod backend;
 mod bus_master;
 mod config_image;
+mod dev_set;
 mod device_ref;
 mod device_set;
 mod dialect;
@@ -151,6 +153,8 @@ struct Device {
     user_state: Option<ConfigImage>,
     /// `No_Soft_Reset` was clear when the driver was bound.
     needs_pm_restore: bool,
+    /// The device was closed without a reset (`needs_reset`).
+    needs_reset: bool,
     /// Resets fail because another user holds the device.
     reset_busy: bool,
     /// Clients that have shared BARs mapped can touch them.
@@ -216,6 +220,7 @@ impl Device {
             open_state: None,
             user_state: None,
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
+            needs_reset: false,
             reset_busy: false,
             bars_visible: false,
             frozen: false,
@@ -303,7 +308,7 @@ impl DeviceMut<'_> {
     pub fn info(&mut self, now: Time) -> Result<device_info::Reply, HostError> {
         self.guarded(now, |device| {
             let mut flags = DeviceFlags::PCI;
-            flags.set(DeviceFlags::RESET, device.state.options.reset_works);
+            flags.set(DeviceFlags::RESET, device.reset_method().is_some());
             Ok(device_info::Reply {
                 flags,
                 num_regions: RegionIndex::COUNT,

@@ -110,6 +110,9 @@ pub enum HostError {
     /// The function has no reset that works.
     #[error("the function has no reset that works")]
     NoReset,
+    /// A reset of the bus would reach a function that this driver does not have.
+    #[error("the slot has functions without this driver, so its bus cannot be reset")]
+    NoBusReset,
     /// Another user holds the device.
     #[error("the device is locked by somebody else")]
     ResetBusy,
@@ -149,6 +152,7 @@ impl HostError {
             | Self::IrqRange { .. }
             | Self::IrqForm { .. }
             | Self::NoReset
+            | Self::NoBusReset
             | Self::Feature { .. } => Errno::EINVAL,
             Self::OutsideConfig { .. } => Errno::EFAULT,
             Self::RomAsleep => Errno::ENOMEM,

@@ -12,6 +12,17 @@ use crate::power::PowerState;
 use crate::register::{RegisterBits, ResetKind};
 use crate::time::Time;
 
+/// The ways in which the PCI core resets a function alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResetMethod {
+    /// Function level reset.
+    Flr,
+    /// D3hot and back, for a function that loses its state there.
+    Pm,
+    /// Secondary bus reset, for the only function of a slot.
+    Bus,
+}
+
 impl DeviceMut<'_> {
     /// Binds the driver. The device may sleep unless an option keeps it awake while unopened.
     pub(super) fn bind(&mut self) {
@@ -35,7 +46,7 @@ impl DeviceMut<'_> {
             let usage = self.resume_and_get(now)?;
             if self.state.options.view == View::VfioPci {
                 self.set_power_state(now, PowerState::D0).ok();
-                if self.state.options.reset_works {
+                if self.reset_method().is_some() {
                     self.try_reset(now).ok();
                 }
                 self.enable_decoding(now);
@@ -99,12 +110,13 @@ impl DeviceMut<'_> {
 
     fn close(&mut self, now: Time) {
         self.set_power_state(now, PowerState::D0).ok();
+        self.state.needs_reset = self.state.options.view == View::VfioPci;
         if self.slot.rail_on() {
             let command = self.slot.function().config().header().command();
             let command = command.with_bus_master_enable(false);
             self.write_command(now, command);
-            if self.state.options.reset_works && !self.state.reset_busy {
-                self.reset_function(now);
+            if !self.state.reset_busy && self.reset_function(now) {
+                self.state.needs_reset = false;
             }
         }
         if let Some(image) = self.state.open_state.take() {
@@ -113,6 +125,7 @@ impl DeviceMut<'_> {
         self.state.core.drop_saved();
         self.state.vconfig = None;
         self.state.user_state = None;
+        self.try_reset_set(now);
     }
 
     /// Enables decoding of the kinds of BARs that exist (`pci_enable_device`).
@@ -126,20 +139,20 @@ impl DeviceMut<'_> {
         self.write_command(now, command);
     }
 
-    fn write_command(&mut self, now: Time, command: Command) {
+    pub(super) fn write_command(&mut self, now: Time, command: Command) {
         let word = command.to_bits() as u16;
         self.slot
             .function_mut()
             .config_write(now, COMMAND as u64, &word.to_le_bytes());
     }
 
-    /// Performs `VFIO_DEVICE_RESET`: a function level reset after which the function is ready.
+    /// Performs `VFIO_DEVICE_RESET`: a reset of this function alone, after which it is ready.
     ///
     /// # Errors
     /// [`HostError::NoReset`], [`HostError::ResetBusy`], [`HostError::NotAwake`].
     pub fn reset(&mut self, now: Time) -> Result<(), HostError> {
         self.guarded(now, |device| {
-            if !device.state.options.reset_works {
+            if device.reset_method().is_none() {
                 return Err(HostError::NoReset);
             }
             if device.state.options.view == View::VfioPci {
@@ -159,23 +172,56 @@ impl DeviceMut<'_> {
             self.reset_function(now);
             return Ok(());
         }
-        self.state
-            .core
-            .set_power_state(&mut self.slot, now, PowerState::D0)
-            .ok();
-        let image = ConfigImage::take(self.slot.function());
-        self.write_command(now, Command::new().with_interrupt_disable(true));
+        let image = self.quiesce(now);
         self.reset_function(now);
         image.restore(self.slot.function_mut(), now);
         Ok(())
     }
 
-    fn reset_function(&mut self, now: Time) {
-        if self.slot.rail_on() && !self.slot.is_dead() {
-            self.slot.function_mut().reset(now, ResetKind::Flr);
-            self.slot.function_mut().waited();
-            self.state.core.note_state(PowerState::D0);
-            self.state.core.note_wait(super::pci_core::FLR_WAIT);
+    /// Returns the way in which the function is reset alone, if there is one
+    /// (`pci_init_reset_methods`).
+    pub(super) fn reset_method(&self) -> Option<ResetMethod> {
+        let options = &self.state.options;
+        let config = self.slot.function().config();
+        if !options.reset_works {
+            None
+        } else if options.view == View::Hardware || config.pcie().is_some_and(|pcie| pcie.has_flr())
+        {
+            Some(ResetMethod::Flr)
+        } else if config.pm().is_some_and(|pm| !pm.pmcsr().no_soft_reset()) {
+            Some(ResetMethod::Pm)
+        } else {
+            // A reset of the bus would reach others.
+            (self.slot.functions() == 1).then_some(ResetMethod::Bus)
         }
+    }
+
+    /// Resets the function alone, without saving anything. Returns whether there was a reset.
+    fn reset_function(&mut self, now: Time) -> bool {
+        let Some(method) = self.reset_method() else {
+            return false;
+        };
+        if !self.slot.rail_on() || self.slot.is_dead() {
+            return false;
+        }
+        match method {
+            ResetMethod::Flr => {
+                self.slot.function_mut().reset(now, ResetKind::Flr);
+                self.state.core.note_wait(super::pci_core::FLR_WAIT);
+            }
+            ResetMethod::Pm => {
+                let core = &mut self.state.core;
+                for state in [PowerState::D3hot, PowerState::D0] {
+                    core.set_power_state(&mut self.slot, now, state).ok();
+                }
+            }
+            ResetMethod::Bus => {
+                self.slot.reset(now, ResetKind::Hot);
+                self.state.core.note_wait(super::dev_set::BUS_RESET_WAIT);
+            }
+        }
+        self.slot.function_mut().waited();
+        self.state.core.note_state(PowerState::D0);
+        true
     }
 }

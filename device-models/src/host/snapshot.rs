@@ -57,6 +57,7 @@ struct SavedHost {
     virtual_config: Option<SavedVirtualConfig>,
     open_state: Option<String>,
     user_state: Option<String>,
+    needs_reset: bool,
     reset_busy: bool,
 }
 
@@ -356,6 +357,7 @@ impl DeviceMut<'_> {
         self.state.vconfig = images.vconfig;
         self.state.open_state = images.open;
         self.state.user_state = images.user;
+        self.state.needs_reset = host.needs_reset;
         self.state.reset_busy = host.reset_busy;
         self.state.irqs.restore(&host.irqs);
         self.state.core.restore(&host.core, images.saved);
@@ -416,6 +418,7 @@ impl Device {
             open_state,
             user_state,
             needs_pm_restore: _,
+            needs_reset,
             reset_busy,
             bars_visible: _,
             frozen: _,
@@ -438,6 +441,7 @@ impl Device {
                 virtual_config: vconfig.as_ref().map(VirtualConfig::save),
                 open_state: open_state.as_ref().map(ConfigImage::hex),
                 user_state: user_state.as_ref().map(ConfigImage::hex),
+                needs_reset: *needs_reset,
                 reset_busy: *reset_busy,
             },
         }

@@ -75,6 +75,12 @@ impl<'a> FunctionSlot<'a> {
         self.functions.get_or_first_mut(self.number)
     }
 
+    /// Returns the number of functions in the slot.
+    #[must_use]
+    pub fn functions(&self) -> usize {
+        self.functions.iter().count()
+    }
+
     /// Returns whether main power is on.
     #[must_use]
     pub const fn rail_on(&self) -> bool {

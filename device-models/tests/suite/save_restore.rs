@@ -463,7 +463,7 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
         (json!(null), "the saved state: invalid type: null"),
         (
             with("/format", json!(99)),
-            "format 99; this program reads format 3",
+            "format 99; this program reads format 4",
         ),
         (
             with("/devices/0/profile/name", json!("nic")),

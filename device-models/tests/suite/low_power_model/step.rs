@@ -70,6 +70,7 @@ no-soft-reset = {no_soft_reset}
 pme-from = ["d0", "d3hot", "d3cold"]
 [capabilities.pcie]
 offset = 0x50
+flr = true
 [platform]
 deepest-state = "{deepest}"
 delays = "off"

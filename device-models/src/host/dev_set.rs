@@ -1,0 +1,158 @@
+//! The devices of a slot as one set (`struct vfio_device_set`): resets of all of them together.
+//!
+//! | reset | when | reaches |
+//! |---|---|---|
+//! | hot reset (`vfio_pci_dev_set_hot_reset`) | the user of one device asks for it | all, asleep or not |
+//! | reset at the last close (`vfio_pci_dev_set_try_reset`) | no device is open and one needs it | all |
+
+use std::time::Duration;
+
+use super::DeviceMut;
+use super::config_image::ConfigImage;
+use super::error::HostError;
+use super::runtime_pm::Usage;
+use super::view::View;
+use crate::config::Command;
+use crate::power::PowerState;
+use crate::register::ResetKind;
+use crate::slot::FunctionNumber;
+use crate::time::Time;
+
+/// Time that a secondary bus reset takes: that of the reset itself (`pci_reset_secondary_bus`), and
+/// the wait for the functions below (`pci_bridge_wait_for_secondary_bus`).
+pub(super) const BUS_RESET_WAIT: Duration = Duration::from_millis(2 + 100);
+
+impl DeviceMut<'_> {
+    /// Performs `VFIO_DEVICE_PCI_HOT_RESET` for a client of this device that owns the whole set: a
+    /// reset of all functions of the slot from above. Config space then has its earlier content.
+    /// Sleeping devices wake for it.
+    ///
+    /// # Errors
+    /// [`HostError::NotAwake`] if this device does not wake. If another one does not,
+    /// [`HostError::Resume`] with that device's error, and no function is reset.
+    /// [`HostError::NoBusReset`], [`HostError::ResetBusy`], [`HostError::Stopped`].
+    pub fn hot_reset(&mut self, now: Time) -> Result<(), HostError> {
+        let result = self.guarded(now, |device| {
+            let held = device.get_set(now)?;
+            let result = device.reset_bus(now);
+            drop(held);
+            result
+        });
+        self.let_peers_go(now);
+        result
+    }
+
+    /// Resets the set if nobody uses it any more and a device of it could not be reset alone.
+    pub(super) fn try_reset_set(&mut self, now: Time) {
+        let mut open = false;
+        let mut needs_reset = false;
+        self.for_each_member(|device| {
+            open |= device.state.low_power.opens > 0;
+            needs_reset |= device.state.needs_reset;
+        });
+        if open || !needs_reset {
+            return;
+        }
+        if let Ok(held) = self.get_set(now) {
+            if self.reset_bus(now).is_ok() {
+                self.for_each_member(|device| device.state.needs_reset = false);
+            }
+            drop(held);
+        }
+        self.let_peers_go(now);
+    }
+
+    /// Wakes all devices of the set and takes a reference of each (`vfio_pci_dev_set_pm_runtime_get`).
+    ///
+    /// # Errors
+    /// Those of [`Self::hot_reset`].
+    fn get_set(&mut self, now: Time) -> Result<Vec<Usage>, HostError> {
+        let mut members = 0;
+        let mut frozen = false;
+        self.for_each_member(|device| {
+            members += 1;
+            frozen |= device.state.is_frozen();
+        });
+        if members != self.slot.functions() {
+            return Err(HostError::NoBusReset);
+        }
+        if frozen {
+            return Err(HostError::Stopped);
+        }
+        let mut held = Vec::new();
+        let mut result = Ok(());
+        self.for_each_member(|device| {
+            if result.is_ok() {
+                result = device.resume_and_get(now).map(|usage| held.push(usage));
+            }
+        });
+        result.map(|()| held)
+    }
+
+    /// Resets all functions from above and restores their config space (`pci_reset_bus`).
+    pub(super) fn reset_bus(&mut self, now: Time) -> Result<(), HostError> {
+        let mut busy = false;
+        self.for_each_member(|device| busy |= device.state.reset_busy);
+        if busy {
+            return Err(HostError::ResetBusy);
+        }
+        let mut images = Vec::new();
+        self.for_each_member(|device| {
+            if device.state.options.view == View::VfioPci {
+                device.set_power_state(now, PowerState::D0).ok();
+                images.push((device.slot.number(), device.quiesce(now)));
+            }
+        });
+        self.slot.reset(now, ResetKind::Hot);
+        self.for_each_member(|device| {
+            device.slot.function_mut().waited();
+            device.state.core.note_state(PowerState::D0);
+            let number = device.slot.number();
+            if let Some((_, image)) = images.iter().find(|(of, _)| *of == number) {
+                image.restore(device.slot.function_mut(), now);
+            }
+            device.settle(now);
+        });
+        self.state.core.note_wait(BUS_RESET_WAIT);
+        Ok(())
+    }
+
+    /// Saves config space before a reset and keeps the function from interrupts
+    /// (`pci_dev_save_and_disable`).
+    pub(super) fn quiesce(&mut self, now: Time) -> ConfigImage {
+        let core = &mut self.state.core;
+        core.set_power_state(&mut self.slot, now, PowerState::D0)
+            .ok();
+        let image = ConfigImage::take(self.slot.function());
+        self.write_command(now, Command::new().with_interrupt_disable(true));
+        image
+    }
+
+    /// Lets the other devices go to sleep, and forgets what was waited for them: nobody waits for
+    /// the end of their work.
+    fn let_peers_go(&mut self, now: Time) {
+        let own = self.slot.number();
+        self.for_each_member(|device| {
+            if device.slot.number() != own {
+                device.state.core.take_waited();
+                device.settle(now);
+                device.idle(now);
+            }
+        });
+    }
+
+    /// Acts on each device of the slot, this one included, in the order of their numbers.
+    fn for_each_member(&mut self, mut act: impl FnMut(&mut DeviceMut<'_>)) {
+        let own = self.slot.number();
+        for number in FunctionNumber::ALL {
+            if number == own {
+                act(&mut self.reborrow());
+            } else {
+                self.with_peer(number, |mut peer| act(&mut peer));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
