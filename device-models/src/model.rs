@@ -36,6 +36,7 @@
 //! ```
 
 pub mod backend;
+pub mod controller;
 pub mod descriptors;
 pub mod designware;
 pub mod i2c;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use pci_device_models::effect::FunctionEvent;
 use pci_device_models::host::{DeviceMut, Event, Output};
 use pci_device_models::time::Time;
 use vfio_user_protocol::vfio::IrqIndex;
@@ -27,6 +28,29 @@ pub(crate) struct Outputs {
     pub(crate) events: Vec<(Time, Event)>,
     /// Control clients that listen.
     pub(crate) subscribers: usize,
+    /// News for the platform controller.
+    pub(crate) news: PlatformNews,
+}
+
+/// What a function has told the platform since its controller heard of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlatformNews {
+    /// Main power was switched.
+    pub(crate) rail: bool,
+    /// The function signalled a wake event.
+    pub(crate) woke: bool,
+}
+
+impl PlatformNews {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Function(FunctionEvent::Rail { .. }) => self.rail = true,
+            Event::Function(FunctionEvent::PmPme | FunctionEvent::Wake { asserted: true }) => {
+                self.woke = true;
+            }
+            Event::Function(_) | Event::Host(_) => {}
+        }
+    }
 }
 
 impl Outputs {
@@ -39,6 +63,7 @@ impl Outputs {
             dma: DmaQueue::new(dma_timeout),
             events: Vec::new(),
             subscribers: 0,
+            news: PlatformNews::default(),
         }
     }
 
@@ -88,6 +113,7 @@ impl Outputs {
                 Output::Dma(request) => self.dma.push(request),
                 Output::Event(event) => {
                     tracing::debug!(function = self.name, at = %now, ?event);
+                    self.news.note(&event);
                     if self.subscribers > 0 {
                         self.events.push((now, event));
                     }

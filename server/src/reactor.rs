@@ -16,6 +16,7 @@ mod controls;
 mod deadlines;
 mod deferred;
 mod peers;
+mod platform;
 mod rail;
 mod rails;
 mod refused;
@@ -52,6 +53,7 @@ use client::{Closed, Turn};
 use controls::Controls;
 use deadlines::Deadlines;
 use peers::Peers;
+use platform::Platform;
 use refused::RefusedClients;
 use served::{Limits, Served};
 use slot::{Seat, Slot};
@@ -116,6 +118,8 @@ pub(crate) struct Reactor {
     /// Functions that have something to do without being woken. Each is listed once.
     busy: Vec<usize>,
     controls: Controls,
+    /// The platform controller, if one is served.
+    platform: Option<Platform>,
     peers: Arc<Peers>,
     shared: Shared,
     clock: Clock,
@@ -151,6 +155,7 @@ impl Reactor {
             deadlines: Deadlines::default(),
             busy: Vec::new(),
             controls: Controls::new(settings.max_control_clients),
+            platform: None,
             peers: Arc::new(Peers::new(settings.allowed_uids)),
             shared: Shared::default(),
             clock: settings.clock,
@@ -193,15 +198,23 @@ impl Reactor {
     }
 
     pub(crate) fn add(&mut self, slot: ServedSlot) -> io::Result<()> {
+        let name = slot.name().to_owned();
         let ServedSlot {
             devices,
             functions,
             rail,
+            name: _,
         } = slot;
         let place = self.slots.len();
         let registry = self.poll.registry();
-        self.slots
-            .push(Slot::new(place, devices, rail, &self.peers, registry)?);
+        self.slots.push(Slot::new(
+            place,
+            name,
+            devices,
+            rail,
+            &self.peers,
+            registry,
+        )?);
         functions
             .into_iter()
             .try_for_each(|function| self.add_function(place, function))

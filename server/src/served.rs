@@ -37,6 +37,8 @@ pub struct ServedSlot {
     /// Listener of the rail socket: bytes `N` turn the rail on, `F` off; the server skips all others. Only
     /// the newest connection is used.
     pub rail: Option<UnixListener>,
+    /// The name of the slot, if it is not that of its first served function.
+    pub name: Option<String>,
 }
 
 /// A function with its sockets.
@@ -65,7 +67,23 @@ impl ServedSlot {
             devices,
             functions: Vec::new(),
             rail: None,
+            name: None,
         }
+    }
+
+    /// Returns the name by which a platform controller knows the slot: its own, or that of its first
+    /// served function.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let first = self.functions.first().map(|function| &*function.name);
+        self.name.as_deref().or(first).unwrap_or_default()
+    }
+
+    /// Names the slot.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Has a function served.

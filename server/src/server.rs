@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use mio::Waker;
 use pci_device_models::host::DeviceRef;
+use pci_device_models::model::controller::{self, Controller, slot_key};
 
+use crate::endpoint::Endpoint;
 use crate::reactor::Reactor;
 use crate::served::ServedSlot;
 use crate::settings::Settings;
@@ -40,6 +42,16 @@ pub enum ServerError {
         name: String,
         /// Error of the system.
         source: io::Error,
+    },
+    /// A platform controller cannot tell two slots apart.
+    #[error(
+        "the slots '{}' and '{}' have the same key for the platform controller; give one of them \
+         another name",
+        names[0], names[1]
+    )]
+    SlotNames {
+        /// The names of the slots.
+        names: [String; 2],
     },
     /// Waiting for events failed.
     #[error("waiting for events failed: {0}")]
@@ -98,6 +110,36 @@ impl Server {
         self.reactor
             .add(slot)
             .map_err(|source| ServerError::Watch { name, source })
+    }
+
+    /// Serves a platform controller for all slots that were added so far.
+    ///
+    /// Clients switch the power of slots through it, and it interrupts them when a function wakes.
+    /// It knows each slot by its name ([`ServedSlot::name`]).
+    ///
+    /// # Errors
+    /// [`ServerError::SlotNames`] if the names of two slots are equal or have the same key, and
+    /// [`ServerError::Watch`].
+    pub fn add_controller(&mut self, endpoint: Endpoint) -> Result<(), ServerError> {
+        let names = self.reactor.slot_names();
+        let keys: Vec<u32> = names.iter().map(|name| slot_key(name)).collect();
+        for (index, key) in keys.iter().enumerate() {
+            let same = keys.iter().take(index).position(|other| other == key);
+            if let Some(same) = same {
+                return Err(ServerError::SlotNames {
+                    names: [same, index].map(|at| names.get(at).cloned().unwrap_or_default()),
+                });
+            }
+        }
+        let watch = |source| ServerError::Watch {
+            name: controller::NAME.to_owned(),
+            source,
+        };
+        let devices = Controller::device_set(&keys).map_err(io::Error::other);
+        let devices = devices.map_err(watch)?;
+        self.reactor
+            .add_controller(devices, controller::NAME, endpoint)
+            .map_err(watch)
     }
 
     /// A handle that ends this server.

@@ -19,7 +19,7 @@ impl Bench {
         self.with_backend(|backend, cx| match backend {
             Backend::Serial(port) => port.set_carrier(cx, connected),
             Backend::Packet(port) => port.set_link(cx, connected),
-            Backend::Block(_) => {}
+            Backend::Block(_) | Backend::Platform(_) => {}
         });
     }
 

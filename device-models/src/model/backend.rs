@@ -29,6 +29,7 @@
 
 mod block;
 mod packet;
+mod platform;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use std::fmt;
 
 pub use block::{BlockDevice, BlockError, BlockOp, BlockOutcome, BlockRequest, MAX_BLOCK_TRANSFER};
 pub use packet::{MAX_PACKET, PacketPort};
+pub use platform::{PlatformPort, RailSwitch};
 pub use serial::SerialPort;
 
 /// The side of a back end that a model implements.
@@ -48,6 +50,8 @@ pub enum Backend<'a> {
     Packet(&'a mut dyn PacketPort),
     /// Blocks, for a disk.
     Block(&'a mut dyn BlockDevice),
+    /// Slots, for a platform controller.
+    Platform(&'a mut dyn PlatformPort),
 }
 
 /// A kind of back end.
@@ -60,6 +64,8 @@ pub enum BackendKind {
     Packet,
     /// Blocks, of a disk for example.
     Block,
+    /// Slots, of a platform controller.
+    Platform,
 }
 
 impl fmt::Debug for Backend<'_> {
@@ -76,6 +82,7 @@ impl Backend<'_> {
             Self::Serial(_) => BackendKind::Serial,
             Self::Packet(_) => BackendKind::Packet,
             Self::Block(_) => BackendKind::Block,
+            Self::Platform(_) => BackendKind::Platform,
         }
     }
 }
@@ -104,6 +111,15 @@ impl<'a> Backend<'a> {
     pub fn block(self) -> Option<&'a mut dyn BlockDevice> {
         match self {
             Self::Block(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    /// Returns the platform port, if this is one.
+    #[must_use]
+    pub fn platform(self) -> Option<&'a mut dyn PlatformPort> {
+        match self {
+            Self::Platform(port) => Some(port),
             _ => None,
         }
     }

@@ -31,11 +31,13 @@ impl BackendPlace {
             BackendKind::Serial => "none, pty, pty:PATH, file:PATH or unix:PATH",
             BackendKind::Packet => "none, unix:PATH or unix-connect:PATH",
             BackendKind::Block => "none or file:PATH",
+            BackendKind::Platform => "none",
         };
         let place = Self::read(text).filter(|place| match kind {
             BackendKind::Serial => !matches!(place, Self::UnixConnect(_)),
             BackendKind::Packet => !matches!(place, Self::Pty(_) | Self::File(_)),
             BackendKind::Block => matches!(place, Self::None | Self::File(_)),
+            BackendKind::Platform => matches!(place, Self::None),
         });
         place.ok_or_else(|| format!("{text:?} is no place for a {what}; choose {choices}"))
     }
@@ -95,16 +97,16 @@ mod tests {
 
     #[test]
     fn each_kind_has_places_of_its_own() {
-        use BackendKind::{Block, Packet, Serial};
+        use BackendKind::{Block, Packet, Platform, Serial};
         for (text, kinds) in [
-            ("none", &[Serial, Packet, Block][..]),
+            ("none", &[Serial, Packet, Block, Platform][..]),
             ("pty", &[Serial]),
             ("file:x", &[Serial, Block]),
             ("unix:x", &[Serial, Packet]),
             ("unix-connect:x", &[Packet]),
             ("tcp:x", &[]),
         ] {
-            for kind in [Serial, Packet, Block] {
+            for kind in [Serial, Packet, Block, Platform] {
                 let place = BackendPlace::parse(text, kind, "back end");
                 assert_eq!(place.is_ok(), kinds.contains(&kind), "{text} {kind:?}");
             }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::control::Span;
 use crate::control::Verb;
-use crate::ssdt::DevicePath;
+use crate::ssdt::{DevicePath, SlotSpec};
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
@@ -101,8 +101,10 @@ pub enum Command {
     },
     /// Write the ACPI table through which a guest switches the slot's power, for QEMU's `-acpitable`
     ///
-    /// The table gives the device a power resource. Its methods write N (on) and F (off) to an I/O
-    /// port; QEMU forwards these bytes to the socket of `dormouse serve --rail-path`.
+    /// With --controller and --slot, the table uses the controller of `dormouse serve
+    /// --controller-path`, which also wakes the guest. With --path, the table gives the device a power
+    /// resource whose methods write N (on) and F (off) to an I/O port; QEMU forwards these bytes to the
+    /// socket of `dormouse serve --rail-path`.
     Ssdt(SsdtArguments),
     /// Run testdev through D0, D3hot and D3cold with a built-in client and print what happens
     Demo,
@@ -157,6 +159,10 @@ pub struct ServeArguments {
     /// [default: none]
     #[arg(long, value_name = "PATH")]
     pub rail_path: Option<PathBuf>,
+    /// Socket to listen on for vfio-user clients of a platform controller, which switches the power
+    /// of all slots and reports wake events [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub controller_path: Option<PathBuf>,
     /// Override a key of the profile, such as identity.device-id=0x1234; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
@@ -260,12 +266,31 @@ pub struct CtlArguments {
 
 #[derive(Debug, Args)]
 pub struct SsdtArguments {
-    /// Path of the device in the ACPI namespace, such as \_SB.PCI0.S08.S00
-    #[arg(long)]
-    pub path: DevicePath,
+    /// Path of the device in the ACPI namespace, such as \_SB.PCI0.S08.S00, whose power resource writes
+    /// letters to an I/O port
+    #[arg(
+        long,
+        required_unless_present = "controller",
+        conflicts_with = "controller"
+    )]
+    pub path: Option<DevicePath>,
     /// I/O port to which the power resource writes, 0 to 0xffff
     #[arg(long, value_name = "PORT", value_parser = io_port, default_value = "0x403")]
     pub port: u16,
+    /// Path of the platform controller in the ACPI namespace, such as \_SB.PCI0.S28
+    #[arg(long, value_name = "PATH", requires = "slot")]
+    pub controller: Option<DevicePath>,
+    /// Slot that the controller serves, and the port above it, such as gpu=\_SB.PCI0.S08, or
+    /// gpu=\_SB.PCI0.S08:0,1 for two functions; repeatable
+    #[arg(long, value_name = "NAME=PATH[:N,...]", requires = "controller")]
+    pub slot: Vec<SlotSpec>,
+    /// Interrupt of the controller [default: that of pin A at its place on q35's root bus]
+    #[arg(long, value_name = "N", requires = "controller")]
+    pub gsi: Option<u32>,
+    /// Milliseconds that _ON waits for the function to be ready, 0 to 10000
+    #[arg(long, value_name = "MS", default_value_t = 120)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub on_delay: u32,
     /// File to write; - is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
@@ -337,6 +362,7 @@ mod tests {
             (true, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "-o-"]),
             (false, ["ssdt", "--path=\\_SB.PCI0.S08.S00", "--port=0x403"]),
             (false, ["ssdt", "--path=S00", "-o-"]),
+            (false, ["ssdt", "--controller=\\_SB.S28", "-o-"]),
             (true, ["ctl", "status", "--ctl-path=a"]),
             (true, ["ctl", "interrupt", "3"]),
             (false, ["ctl", "interrupt", "70000"]),

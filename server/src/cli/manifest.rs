@@ -13,6 +13,7 @@ const FEATURES: &[&str] = &[
     "check",
     "clock",
     "config-space",
+    "controller-path",
     "ctl",
     "ctl-path",
     "demo",

@@ -36,6 +36,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
         access,
         sandbox,
         mut slots,
+        controller,
     } = Plan::new(arguments, manager::passed_sockets()?, registry)?;
     for slot in &mut slots {
         if let Some(file) = &slot.restore {
@@ -49,7 +50,7 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     }
     raise_descriptor_limit();
     crate::sys::return_large_buffers();
-    let mut sockets = Sockets::open(&slots, access)?;
+    let mut sockets = Sockets::open(&slots, controller.as_ref(), access)?;
     let functions = slots.iter().flat_map(|slot| &slot.functions);
     let mut opened = functions
         .map(|function| backend::open(function, access))
@@ -69,6 +70,9 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     let mut backends = opened.iter_mut().map(|opened| opened.backend.take());
     for (slot, sockets) in slots.into_iter().zip(sockets.of_slots.drain(..)) {
         server.add(served(slot, sockets, &mut backends))?;
+    }
+    if let Some(endpoint) = sockets.controller {
+        server.add_controller(endpoint)?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
@@ -103,6 +107,8 @@ fn raise_descriptor_limit() {
 /// The open sockets of all slots.
 struct Sockets {
     of_slots: Vec<SlotSockets>,
+    /// The socket of the platform controller.
+    controller: Option<Endpoint>,
     /// Files of bound sockets.
     files: Vec<SocketFile>,
 }
@@ -120,7 +126,11 @@ struct FunctionSockets {
 }
 
 impl Sockets {
-    fn open(slots: &[PlannedSlot], access: Access) -> Result<Self, Failure> {
+    fn open(
+        slots: &[PlannedSlot],
+        controller: Option<&Place>,
+        access: Access,
+    ) -> Result<Self, Failure> {
         // Adopts inherited descriptors first: a mistaken number then cannot name a socket of this process.
         let adopt_function = |function: &PlannedFunction| -> Result<_, Failure> {
             let device = match function.socket {
@@ -144,6 +154,11 @@ impl Sockets {
             files.push(file);
             Ok(listener)
         };
+        let controller = match controller {
+            Some(Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
+            Some(Place::Fd(number)) => Some(listen::adopt(*number)?),
+            None => None,
+        };
         let mut of_slots = Vec::new();
         for (slot, (adopted, rail)) in slots.iter().zip(adopted) {
             let mut functions = Vec::new();
@@ -164,7 +179,11 @@ impl Sockets {
             };
             of_slots.push(SlotSockets { functions, rail });
         }
-        Ok(Self { of_slots, files })
+        Ok(Self {
+            of_slots,
+            controller,
+            files,
+        })
     }
 }
 
@@ -181,7 +200,7 @@ fn served(
     sockets: SlotSockets,
     backends: &mut impl Iterator<Item = Option<Backend>>,
 ) -> ServedSlot {
-    let mut slot = ServedSlot::new(planned.devices);
+    let mut slot = ServedSlot::new(planned.devices).with_name(planned.name);
     slot.rail = sockets.rail;
     let functions = planned.functions.into_iter().zip(sockets.functions);
     for ((function, sockets), backend) in functions.zip(backends) {

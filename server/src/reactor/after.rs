@@ -34,7 +34,7 @@ impl Reactor {
         }
     }
 
-    fn after_one(&mut self, number: usize) {
+    pub(super) fn after_one(&mut self, number: usize) {
         let Some((function, mut seat)) = served(&mut self.functions, &mut self.slots, number)
         else {
             return;
@@ -51,6 +51,7 @@ impl Reactor {
         if function.has_new_hold(&seat) {
             function.note_hold(&mut seat, self.clock.now());
         }
+        let news = std::mem::take(&mut function.outputs.news);
         let agenda = function.agenda(&seat);
         self.deadlines.set(number, agenda.due);
         if agenda.busy && !self.busy.contains(&number) {
@@ -59,6 +60,9 @@ impl Reactor {
         if seat.time.take_went_on() {
             let place = function.slot;
             self.rail_after_stop(place);
+        }
+        if self.platform.is_some() {
+            self.platform_after(number, news);
         }
     }
 }

@@ -16,9 +16,13 @@ use crate::migration::SlotTime;
 /// A slot, shared by the functions in it.
 #[derive(Debug)]
 pub(super) struct Slot {
+    /// The name by which a platform controller knows it.
+    pub(super) name: String,
     pub(super) devices: DeviceSet,
     time: SlotTime,
     rail: Option<Rail>,
+    /// Switches of the platform controller that have not been performed.
+    switches: Vec<bool>,
     /// Places of its functions in the reactor's list.
     pub(super) served: Vec<usize>,
 }
@@ -34,6 +38,7 @@ impl Slot {
     /// Takes the slot over and has the switch of its rail watched as that of slot `place`.
     pub(super) fn new(
         place: usize,
+        name: String,
         devices: DeviceSet,
         rail: Option<UnixListener>,
         peers: &Arc<Peers>,
@@ -41,9 +46,11 @@ impl Slot {
     ) -> io::Result<Self> {
         let rail = rail.map(|listener| Rail::listen(listener, place, peers, registry));
         Ok(Self {
+            name,
             devices,
             time: SlotTime::default(),
             rail: rail.transpose()?,
+            switches: Vec::new(),
             served: Vec::new(),
         })
     }
@@ -82,14 +89,29 @@ impl Slot {
         self.rail.as_mut().map_or(0, |rail| rail.accept(registry))
     }
 
-    /// Moves the rail as its switch was moved, unless a function is stopped: what comes meanwhile
+    /// Notes that the platform controller switches the rail, for [`Self::take_rail`]. Of switches
+    /// that wait, the last one and the one before it are kept.
+    pub(super) fn switch_rail(&mut self, on: bool) {
+        if self.switches.last() != Some(&on) {
+            if let [before, _] = *self.switches {
+                self.switches = vec![!before];
+            }
+            self.switches.push(on);
+        }
+    }
+
+    /// Moves the rail as its switches were moved, unless a function is stopped: what comes meanwhile
     /// waits.
     pub(super) fn take_rail(&mut self, now: Time) {
         let now = self.time.at(now);
-        if !self.time.is_still()
-            && let Some(rail) = &mut self.rail
-        {
-            let devices = &mut self.devices;
+        if self.time.is_still() {
+            return;
+        }
+        let devices = &mut self.devices;
+        for on in self.switches.drain(..) {
+            devices.set_rail(now, on);
+        }
+        if let Some(rail) = &mut self.rail {
             rail.take(|on| devices.set_rail(now, on));
         }
     }

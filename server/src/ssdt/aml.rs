@@ -1,104 +1,66 @@
-//! As much of the ACPI Machine Language as the table needs (ACPI 6.5, chapter 20).
+//! As much of the ACPI Machine Language as the tables need (ACPI 6.5, chapter 20).
+//!
+//! The crate `acpi_tables` (0.2.1) encodes the same language. It exchanges the two bytes of the operator
+//! of `PowerResource`, lacks `External`, `Sleep` and `Break`, and panics on a name that is no name.
+
+mod name;
+
+pub(super) use name::NameString;
 
 /// A piece of AML.
 pub(super) type Aml = Vec<u8>;
 
-const ONE_OP: u8 = 0x01;
 const ZERO_OP: u8 = 0x00;
+const ONE_OP: u8 = 0x01;
 const NAME_OP: u8 = 0x08;
 const BYTE_PREFIX: u8 = 0x0a;
 const WORD_PREFIX: u8 = 0x0b;
+const DWORD_PREFIX: u8 = 0x0c;
+const STRING_PREFIX: u8 = 0x0d;
 const SCOPE_OP: u8 = 0x10;
+const BUFFER_OP: u8 = 0x11;
 const PACKAGE_OP: u8 = 0x12;
 const METHOD_OP: u8 = 0x14;
 const EXTERNAL_OP: u8 = 0x15;
-const DUAL_NAME_PREFIX: u8 = 0x2e;
-const MULTI_NAME_PREFIX: u8 = 0x2f;
 const EXT_PREFIX: u8 = 0x5b;
+const SLEEP_OP: u8 = 0x22;
 const REGION_OP: u8 = 0x80;
 const FIELD_OP: u8 = 0x81;
+const DEVICE_OP: u8 = 0x82;
 const POWER_RES_OP: u8 = 0x84;
+const LOCAL_0: u8 = 0x60;
+const ARG_0: u8 = 0x68;
 const STORE_OP: u8 = 0x70;
+const AND_OP: u8 = 0x7b;
+const OR_OP: u8 = 0x7d;
+const NOT_OP: u8 = 0x80;
+const NOTIFY_OP: u8 = 0x86;
+const EQUAL_OP: u8 = 0x93;
 const IF_OP: u8 = 0xa0;
+const ELSE_OP: u8 = 0xa1;
+const WHILE_OP: u8 = 0xa2;
 const RETURN_OP: u8 = 0xa4;
+const BREAK_OP: u8 = 0xa5;
 
-const SYSTEM_IO: u8 = 1;
-/// Field flags: byte access, no lock, preserve.
-const BYTE_ACCESS: u8 = 1;
 /// Object type of a device in `External`.
 const DEVICE_OBJECT: u8 = 6;
+/// Tags of resource descriptors: extended interrupt, and the end.
+const INTERRUPT_TAG: u8 = 0x89;
+const END_TAG: u8 = 0x79;
 
-/// A name in the namespace: from the root, or a single one of the scope around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NameString {
-    from_root: bool,
-    segments: Vec<[u8; 4]>,
-}
-
-impl From<[u8; 4]> for NameString {
-    fn from(segment: [u8; 4]) -> Self {
-        Self {
-            from_root: false,
-            segments: vec![segment],
-        }
-    }
-}
-
-impl NameString {
-    /// The name that `names` spells from the root, with dots between; `None` for what is no name.
-    pub(super) fn from_root(names: &str) -> Option<Self> {
-        let segments: Vec<_> = names.split('.').map(segment).collect::<Option<_>>()?;
-        // The encoding counts in one byte.
-        (segments.len() <= usize::from(u8::MAX)).then_some(Self {
-            from_root: true,
-            segments,
-        })
-    }
-
-    /// A name of its own for something in the scope around what this names: the first letter of its
-    /// last name becomes an R, or a Q if it is one.
-    pub(super) fn beside(&self) -> Self {
-        let mut name = self.clone();
-        if let Some([first, ..]) = name.segments.last_mut() {
-            *first = if *first == b'R' { b'Q' } else { b'R' };
-        }
-        name
-    }
-
-    fn encode(&self) -> Aml {
-        let mut aml = Vec::new();
-        if self.from_root {
-            aml.push(b'\\');
-        }
-        match u8::try_from(self.segments.len()) {
-            Ok(1) => {}
-            Ok(2) => aml.push(DUAL_NAME_PREFIX),
-            count => aml.extend([MULTI_NAME_PREFIX, count.unwrap_or(u8::MAX)]),
-        }
-        aml.extend(self.segments.iter().flatten());
-        aml
-    }
-}
-
-/// One name, filled up with underscores.
-fn segment(name: &str) -> Option<[u8; 4]> {
-    let letter = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
-    let first_fits = name.bytes().next().is_some_and(letter);
-    let rest_fits = name
-        .bytes()
-        .all(|byte| letter(byte) || byte.is_ascii_digit());
-    if !first_fits || !rest_fits || name.len() > 4 {
-        return None;
-    }
-    let mut segment = [b'_'; 4];
-    for (place, byte) in segment.iter_mut().zip(name.bytes()) {
-        *place = byte;
-    }
-    Some(segment)
-}
-
-/// `PkgLength`: the length of what follows, its own bytes included. With one byte it has 6 bits;
+/// A length as `PkgLength` has it, in the number of bytes that it takes: with one byte it has 6 bits;
 /// with more the first has 4 and says how many follow.
+fn length_bytes(length: usize, extra: usize) -> Aml {
+    let bytes = length.to_le_bytes();
+    if extra == 0 {
+        return vec![bytes[0]];
+    }
+    let mut aml = vec![(extra as u8) << 6 | bytes[0] & 0x0f];
+    aml.extend((length >> 4).to_le_bytes().iter().take(extra));
+    aml
+}
+
+/// `PkgLength`: the length of what follows, its own bytes included.
 fn with_length(body: &[u8]) -> Aml {
     let extra = match body.len() {
         0..=0x3e => 0,
@@ -106,15 +68,7 @@ fn with_length(body: &[u8]) -> Aml {
         0xffe..=0xf_fffc => 2,
         _ => 3,
     };
-    let length = body.len() + 1 + extra;
-    let bytes = length.to_le_bytes();
-    let mut aml = Vec::with_capacity(length);
-    if extra == 0 {
-        aml.push(bytes[0]);
-    } else {
-        aml.push((extra as u8) << 6 | bytes[0] & 0x0f);
-        aml.extend((length >> 4).to_le_bytes().iter().take(extra));
-    }
+    let mut aml = length_bytes(body.len() + 1 + extra, extra);
     aml.extend(body);
     aml
 }
@@ -125,13 +79,33 @@ fn block(operator: &[u8], parts: &[&[u8]]) -> Aml {
     aml
 }
 
-pub(super) fn integer(value: u16) -> Aml {
-    match u8::try_from(value) {
-        Ok(0) => vec![ZERO_OP],
-        Ok(1) => vec![ONE_OP],
-        Ok(byte) => vec![BYTE_PREFIX, byte],
-        Err(_) => [&[WORD_PREFIX][..], &value.to_le_bytes()].concat(),
+/// An integer in as few bytes as it needs.
+pub(super) fn integer(value: u32) -> Aml {
+    if let Ok(byte) = u8::try_from(value) {
+        match byte {
+            0 => vec![ZERO_OP],
+            1 => vec![ONE_OP],
+            _ => vec![BYTE_PREFIX, byte],
+        }
+    } else if let Ok(word) = u16::try_from(value) {
+        [&[WORD_PREFIX][..], &word.to_le_bytes()].concat()
+    } else {
+        [&[DWORD_PREFIX][..], &value.to_le_bytes()].concat()
     }
+}
+
+pub(super) fn string(text: &str) -> Aml {
+    [&[STRING_PREFIX][..], text.as_bytes(), &[0]].concat()
+}
+
+/// `LocalN`, 0 to 7.
+pub(super) fn local(number: u8) -> Aml {
+    vec![LOCAL_0 + number.min(7)]
+}
+
+/// `ArgN`, 0 to 6.
+pub(super) fn argument(number: u8) -> Aml {
+    vec![ARG_0 + number.min(6)]
 }
 
 /// `External (PATH, DeviceObj)`. As compilers do, within an `If (Zero)`: interpreters that do not know
@@ -150,28 +124,71 @@ pub(super) fn scope(path: &NameString, body: &[u8]) -> Aml {
     block(&[SCOPE_OP], &[&path.encode(), body])
 }
 
+pub(super) fn device(name: &NameString, body: &[u8]) -> Aml {
+    block(&[EXT_PREFIX, DEVICE_OP], &[&name.encode(), body])
+}
+
 pub(super) fn name(name: &NameString, value: &[u8]) -> Aml {
     [&[NAME_OP][..], &name.encode(), value].concat()
 }
 
-/// `OperationRegion (NAME, SystemIO, PORT, LENGTH)`.
-pub(super) fn io_region(name: &NameString, port: u16, length: u16) -> Aml {
+/// The address space of an operation region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Space {
+    SystemMemory = 0,
+    SystemIo = 1,
+    PciConfig = 2,
+}
+
+/// `OperationRegion (NAME, SPACE, OFFSET, LENGTH)`.
+pub(super) fn region(name: &NameString, space: Space, offset: &[u8], length: u32) -> Aml {
     [
         &[EXT_PREFIX, REGION_OP][..],
         &name.encode(),
-        &[SYSTEM_IO],
-        &integer(port),
+        &[space as u8],
+        offset,
         &integer(length),
     ]
     .concat()
 }
 
-/// `Field (REGION, ByteAcc, NoLock, Preserve) { NAME, 8 }`.
-pub(super) fn byte_field(region: &NameString, name: &NameString) -> Aml {
-    let bits = 8;
+/// The width of the accesses to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Byte = 1,
+    Word = 2,
+    Dword = 3,
+}
+
+impl Access {
+    /// Returns the length of a length of bits in bytes, beyond the first.
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Byte => 8,
+            Self::Word => 16,
+            Self::Dword => 32,
+        }
+    }
+}
+
+/// `Field (REGION, ACCESS, NoLock, Preserve) { Offset (AT), NAME, … }`: units as wide as the accesses,
+/// each at its offset in bytes, in ascending order.
+pub(super) fn field(region: &NameString, access: Access, units: &[(u32, NameString)]) -> Aml {
+    let mut list = Aml::new();
+    let mut bit = 0;
+    for (at, name) in units {
+        let skipped = (8 * *at as usize).saturating_sub(bit);
+        if skipped > 0 {
+            list.push(0);
+            list.extend(length_bytes(skipped, usize::from(skipped > 0x3f)));
+        }
+        list.extend(name.encode());
+        list.push(access.bits());
+        bit += skipped + usize::from(access.bits());
+    }
     block(
         &[EXT_PREFIX, FIELD_OP],
-        &[&region.encode(), &[BYTE_ACCESS], &name.encode(), &[bits]],
+        &[&region.encode(), &[access as u8], &list],
     )
 }
 
@@ -191,23 +208,93 @@ pub(super) enum Serialized {
     Yes = 1 << 3,
 }
 
-/// `Method (NAME, 0, …) { … }`.
-pub(super) fn method(name: &NameString, serialized: Serialized, body: &[u8]) -> Aml {
-    block(&[METHOD_OP], &[&name.encode(), &[serialized as u8], body])
+/// `Method (NAME, ARGUMENTS, …) { … }`.
+pub(super) fn method(name: &NameString, arguments: u8, serialized: Serialized, body: &[u8]) -> Aml {
+    let flags = arguments & 7 | serialized as u8;
+    block(&[METHOD_OP], &[&name.encode(), &[flags], body])
 }
 
-pub(super) fn store(value: &[u8], target: &NameString) -> Aml {
-    [&[STORE_OP][..], value, &target.encode()].concat()
+/// A call of a method with these arguments.
+pub(super) fn call(method: &NameString, arguments: &[Aml]) -> Aml {
+    [method.encode(), arguments.concat()].concat()
 }
 
-pub(super) fn return_name(name: &NameString) -> Aml {
-    [&[RETURN_OP][..], &name.encode()].concat()
+pub(super) fn store(value: &[u8], target: &[u8]) -> Aml {
+    [&[STORE_OP][..], value, target].concat()
 }
 
-/// `Package (1) { NAME }`.
-pub(super) fn package_of_name(name: &NameString) -> Aml {
-    let count = 1;
-    block(&[PACKAGE_OP], &[&[count], &name.encode()])
+/// `And (LEFT, RIGHT, TARGET)`; without a target the value is all there is.
+pub(super) fn and(left: &[u8], right: &[u8], target: Option<&[u8]>) -> Aml {
+    [&[AND_OP][..], left, right, target.unwrap_or(&[ZERO_OP])].concat()
+}
+
+/// `Or (LEFT, RIGHT, TARGET)`.
+pub(super) fn or(left: &[u8], right: &[u8], target: &[u8]) -> Aml {
+    [&[OR_OP][..], left, right, target].concat()
+}
+
+/// `Not (VALUE, TARGET)`.
+pub(super) fn not(value: &[u8], target: &[u8]) -> Aml {
+    [&[NOT_OP][..], value, target].concat()
+}
+
+pub(super) fn equal(left: &[u8], right: &[u8]) -> Aml {
+    [&[EQUAL_OP][..], left, right].concat()
+}
+
+pub(super) fn if_then(condition: &[u8], body: &[u8]) -> Aml {
+    block(&[IF_OP], &[condition, body])
+}
+
+/// `Else { … }`, right after the block of an `If`.
+pub(super) fn otherwise(body: &[u8]) -> Aml {
+    block(&[ELSE_OP], &[body])
+}
+
+pub(super) fn forever(body: &[u8]) -> Aml {
+    block(&[WHILE_OP], &[&[ONE_OP], body])
+}
+
+pub(super) fn leave_loop() -> Aml {
+    vec![BREAK_OP]
+}
+
+pub(super) fn return_value(value: &[u8]) -> Aml {
+    [&[RETURN_OP][..], value].concat()
+}
+
+/// `Sleep (MILLISECONDS)`.
+pub(super) fn sleep(milliseconds: u32) -> Aml {
+    [&[EXT_PREFIX, SLEEP_OP][..], &integer(milliseconds)].concat()
+}
+
+/// `Notify (DEVICE, VALUE)`.
+pub(super) fn notify(device: &NameString, value: u32) -> Aml {
+    [&[NOTIFY_OP][..], &device.encode(), &integer(value)].concat()
+}
+
+/// `Package (…) { … }` of up to 255 elements.
+pub(super) fn package(elements: &[Aml]) -> Aml {
+    let count = u8::try_from(elements.len()).unwrap_or(u8::MAX);
+    block(&[PACKAGE_OP], &[&[count], &elements.concat()])
+}
+
+/// `ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { NUMBER } }`.
+pub(super) fn level_interrupt(number: u32) -> Aml {
+    let (consumer, shared) = (1, 1 << 3);
+    let rest = [consumer | shared, 1];
+    let length = 6_u16.to_le_bytes();
+    let no_checksum = 0;
+    let resources = [
+        &[INTERRUPT_TAG][..],
+        &length,
+        &rest,
+        &number.to_le_bytes(),
+        &[END_TAG, no_checksum],
+    ]
+    .concat();
+    let size = integer(u32::try_from(resources.len()).unwrap_or(u32::MAX));
+    block(&[BUFFER_OP], &[&size, &resources])
 }
 
 #[cfg(test)]
@@ -232,16 +319,31 @@ mod tests {
     }
 
     #[test]
-    fn names_are_encoded_by_their_number() {
-        for (names, expected) in [
-            ("_SB", &b"\\_SB_"[..]),
-            ("_SB.PCI0", b"\\\x2e_SB_PCI0"),
-            ("_SB.PCI0.S8", b"\\\x2f\x03_SB_PCI0S8__"),
+    fn integers_take_as_few_bytes_as_they_need() {
+        for (value, expected) in [
+            (0, &[0x00][..]),
+            (1, &[0x01]),
+            (2, &[0x0a, 0x02]),
+            (0x100, &[0x0b, 0x00, 0x01]),
+            (0x1_0000, &[0x0c, 0x00, 0x00, 0x01, 0x00]),
         ] {
-            assert_eq!(NameString::from_root(names).unwrap().encode(), expected);
+            assert_eq!(integer(value), expected);
         }
-        let many = |count| vec!["A"; count].join(".");
-        assert!(NameString::from_root(&many(255)).is_some());
-        assert_eq!(NameString::from_root(&many(256)), None);
+    }
+
+    #[test]
+    fn units_of_a_field_are_where_they_should_be() {
+        let names = [*b"AAAA", *b"BBBB", *b"CCCC"].map(NameString::from);
+        let [a, b, c] = names;
+        let units = [(4, a), (8, b), (0x20, c)];
+        let aml = field(&(*b"REGN").into(), Access::Dword, &units);
+        let expected: &[&[u8]] = &[
+            b"\x5b\x81\x1a",
+            b"REGN\x03",
+            b"\x00\x20AAAA\x20",
+            b"BBBB\x20",
+            b"\x00\x40\x0aCCCC\x20",
+        ];
+        assert_eq!(aml, expected.concat());
     }
 }

@@ -30,6 +30,8 @@ pub struct Plan {
     /// Sandbox that the server enters before it serves.
     pub sandbox: Sandbox,
     pub slots: Vec<PlannedSlot>,
+    /// Socket of the platform controller.
+    pub controller: Option<Place>,
 }
 
 impl Plan {
@@ -56,7 +58,8 @@ impl Plan {
                  NAME is a function or its slot"
             )));
         }
-        refuse_doubles(&slots)?;
+        let controller = arguments.controller_path.clone().map(Place::Path);
+        refuse_doubles(&slots, controller.as_ref())?;
         let access = access(arguments)?;
         let places = || slots.iter().flat_map(PlannedSlot::places);
         let bound = places().all(|place| matches!(place, Place::Path(_)));
@@ -68,13 +71,14 @@ impl Plan {
             access,
             sandbox,
             slots,
+            controller,
         })
     }
 }
 
-fn refuse_doubles(slots: &[PlannedSlot]) -> Result<(), Failure> {
+fn refuse_doubles(slots: &[PlannedSlot], controller: Option<&Place>) -> Result<(), Failure> {
     let mut names = HashSet::new();
-    let mut places = HashSet::new();
+    let mut places: HashSet<String> = controller.map(ToString::to_string).into_iter().collect();
     for slot in slots {
         for function in &slot.functions {
             if !names.insert(&function.name) {

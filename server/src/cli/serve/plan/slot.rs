@@ -20,6 +20,8 @@ const DEFAULT_PROFILE: &str = "testdev";
 
 /// A slot to serve.
 pub struct PlannedSlot {
+    /// The name by which a platform controller knows it.
+    pub name: String,
     pub devices: DeviceSet,
     /// The functions in the order of their numbers.
     pub functions: Vec<PlannedFunction>,
@@ -227,6 +229,8 @@ impl Draft {
         registry: &Registry,
     ) -> Result<PlannedSlot, Failure> {
         let devices = self.card.device_set(registry)?;
+        let its_function = |function: &DraftFunction| function.name == self.name;
+        let of_function = self.functions.len() == 1 && self.functions.iter().all(its_function);
         let mut functions = Vec::new();
         for (function, (_, profile)) in self.functions.into_iter().zip(self.card.functions()) {
             let named = function.named;
@@ -240,7 +244,18 @@ impl Draft {
         let rail = self.rail.map(Place::Path);
         let named = format!("{}.rail", self.name);
         let passed = || take(activated, |n| n == named || (single && n == "rail"));
+        // A slot of one function goes by the name of the function.
+        let first = functions.first().filter(|_| of_function);
+        let name = match first {
+            Some(function) => function.name.clone(),
+            None => {
+                let free = first_free(&self.name, |name| taken.iter().any(|n| n == name));
+                taken.push(free.clone());
+                free
+            }
+        };
         Ok(PlannedSlot {
+            name,
             devices,
             functions,
             rail: rail.or_else(passed),
