@@ -108,16 +108,18 @@ pub(super) fn argument(number: u8) -> Aml {
     vec![ARG_0 + number.min(6)]
 }
 
-/// `External (PATH, DeviceObj)`. As compilers do, within an `If (Zero)`: interpreters that do not know
-/// the operator never come to it.
-pub(super) fn external_device(path: &NameString) -> Aml {
+/// `External (PATH, DeviceObj)` for each path, in their order. As compilers do, within an `If (Zero)`:
+/// interpreters that do not know the operator never come to it.
+pub(super) fn external_devices(mut paths: Vec<NameString>) -> Aml {
+    paths.sort_unstable();
     let no_arguments = 0;
-    let external = [
-        &[EXTERNAL_OP][..],
-        &path.encode(),
-        &[DEVICE_OBJECT, no_arguments],
-    ];
-    block(&[IF_OP], &[&[ZERO_OP], &external.concat()])
+    let mut externals = vec![ZERO_OP];
+    for path in paths {
+        externals.push(EXTERNAL_OP);
+        externals.extend(path.encode());
+        externals.extend([DEVICE_OBJECT, no_arguments]);
+    }
+    block(&[IF_OP], &[&externals])
 }
 
 pub(super) fn scope(path: &NameString, body: &[u8]) -> Aml {

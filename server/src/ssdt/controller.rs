@@ -224,13 +224,12 @@ impl Controller {
     /// Returns the bytes of the table.
     #[must_use]
     pub fn table(&self) -> Vec<u8> {
-        let mut body = aml::external_device(&self.path.name);
+        let mut devices = vec![self.path.name.clone()];
         for slot in &self.slots {
-            body.extend(aml::external_device(&slot.port.name));
-            for (_, path) in slot.devices() {
-                body.extend(aml::external_device(&path));
-            }
+            devices.push(slot.port.name.clone());
+            devices.extend(slot.devices().map(|(_, path)| path));
         }
+        let mut body = aml::external_devices(devices);
         body.extend(aml::scope(&self.path.name, &registers_methods()));
         body.extend(aml::device(&self.path.name.beside(), &self.event_device()));
         for (slot, event) in self.slots.iter().zip(FIRST_EVENT..) {

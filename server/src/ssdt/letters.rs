@@ -62,7 +62,7 @@ impl Letters {
     pub fn table(&self) -> Vec<u8> {
         let path = &self.path.name;
         let body = [
-            aml::external_device(path),
+            aml::external_devices(vec![path.clone()]),
             aml::scope(path, &self.objects(path)),
         ]
         .concat();

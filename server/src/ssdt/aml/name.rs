@@ -6,7 +6,7 @@ const DUAL_NAME_PREFIX: u8 = 0x2e;
 const MULTI_NAME_PREFIX: u8 = 0x2f;
 
 /// A name in the namespace: from the root, or a single one of the scope around it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct NameString {
     from_root: bool,
     segments: Vec<[u8; 4]>,
