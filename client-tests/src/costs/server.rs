@@ -127,9 +127,10 @@ impl Served {
         size.with_context(|| format!("/proc tells no {field}"))
     }
 
-    /// Returns its resident memory in KiB.
+    /// Returns its resident memory in KiB, without pages of files: those of the program come as its parts are
+    /// used for the first time, and the kernel takes them back when it likes.
     pub(super) fn resident(&self) -> Result<u64> {
-        self.status("VmRSS")
+        Ok(self.status("RssAnon")? + self.status("RssShmem")?)
     }
 
     /// Returns the most resident memory that it ever had, in KiB.

@@ -25,6 +25,8 @@ use crate::raw::{receive_now, send_now};
 /// Maximum number of turns, after which the server is considered to be in an endless loop. A chain
 /// of ioat's has up to 65 535 descriptors, each of which takes several turns.
 const MOST_TURNS: usize = 1_000_000;
+/// Turns in a row after which the clients receive even if the server has more to do.
+const TURNS_UNHEARD: usize = 16;
 const MEMORY: u64 = 0x1_0000;
 
 /// The observations of a session.
@@ -293,26 +295,33 @@ impl Play {
 
     /// Lets the server do all its work, and takes the bytes that it sends.
     fn settle(&mut self) {
-        for _ in 0..MOST_TURNS {
+        for turn in 1..=MOST_TURNS {
             let busy = self.server.turn(Duration::ZERO).expect("a turn");
-            // In a turn with nothing to do nothing is sent.
-            if !busy {
+            if busy && turn % TURNS_UNHEARD != 0 {
+                continue;
+            }
+            // With room in its sockets again, the server may have more to send.
+            let heard = self.hear();
+            if !busy && !heard {
                 return;
             }
-            self.hear();
         }
         panic!("the server does not come to rest");
     }
 
-    fn hear(&mut self) {
+    /// Returns whether something was received.
+    fn hear(&mut self) -> bool {
+        let mut heard = false;
         for client in self.clients.iter_mut().flatten() {
-            client.hear(&mut self.answers, &mut self.space);
+            heard |= client.hear(&mut self.answers, &mut self.space);
         }
         if let Some(control) = &mut self.control {
             while let Ok(count @ 1..) = control.read(&mut self.space) {
                 self.seen.lines.extend_from_slice(&self.space[..count]);
+                heard = true;
             }
         }
+        heard
     }
 
     fn look<R>(&self, with: impl FnOnce(DeviceRef<'_>) -> R) -> R {
@@ -391,8 +400,9 @@ impl Client {
         Some(count)
     }
 
-    /// Receives the available bytes.
-    fn hear(&mut self, policy: &mut u8, space: &mut [u8]) {
+    /// Receives the available bytes. Returns whether there were some.
+    fn hear(&mut self, policy: &mut u8, space: &mut [u8]) -> bool {
+        let before = self.came.len();
         while !self.ended {
             match receive_now(self.stream.as_fd(), space, &mut self.fds) {
                 Ok(Some(0)) | Err(_) => self.ended = true,
@@ -400,7 +410,11 @@ impl Client {
                 Ok(None) => break,
             }
         }
+        if self.came.len() == before {
+            return false;
+        }
         self.look(policy);
+        true
     }
 
     /// Handles the received whole messages, and prepares answers to commands.
