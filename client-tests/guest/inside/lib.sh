@@ -19,11 +19,17 @@ ask() {
 # ctl VERB...: asks the daemon's control socket; prints its JSON on one line, after "failed: " if it refused.
 ctl() { ask ctl "$@"; }
 
+# ctl_of NUMBER VERB...: likewise, of another function of the card.
+ctl_of() { ask ctl-of "$@"; }
+
 # field NAME JSON: the first value of that name, strings without their quotes.
 field() { printf '%s\n' "$2" | grep -o "\"$1\": *\(\"[^\"]*\"\|[^],}]*\)" | head -n 1 | sed 's/^[^:]*: *//; s/"//g; s/ *$//'; }
 
 # served NAME: that field of the daemon's status.
 served() { field "$1" "$(ctl status)"; }
+
+# served_of NUMBER NAME: that field of the status of another function of the card.
+served_of() { field "$2" "$(ctl_of "$1" status)"; }
 
 # --- checks ----------------------------------------------------------------------------------------------------------------------------
 

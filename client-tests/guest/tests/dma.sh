@@ -1,4 +1,5 @@
 # The copy engine reads and writes guest memory through the guest's IOMMU, and only when it may.
+# violations: transactions-pending
 # serve: --set capabilities.pm.no-soft-reset=true
 # machine: -device intel-iommu,caching-mode=on
 # kernel: intel_iommu=on

@@ -1,4 +1,5 @@
 # QEMU keeps BARs mapped by its own shadow of Command and PMCSR. A guest that touches one which the function has stopped decoding reads ones.
+# violations: decode-off
 # mapped: yes
 
 soft_reset=${soft_reset:-yes}

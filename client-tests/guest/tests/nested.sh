@@ -1,8 +1,9 @@
-# A VM inside the VM: the guest is the host of another QEMU, which gets the function by passthrough as device plugins, Kata Containers and
-# KubeVirt hand it out. The inner machine has nothing but firmware, which gives the function its addresses.
+# A VM inside the VM: the guest is the host of another QEMU, which gets the card by passthrough as device plugins, Kata Containers and
+# KubeVirt hand it out. The inner machine has nothing but firmware, which gives the functions their addresses.
 # inside: qemu
 # page: fake-gpus.md
-# profile: gpu-display
+# profile: gpu-card
+# functions: 2
 # machine: -device intel-iommu,caching-mode=on
 # kernel: intel_iommu=on
 # ram: 1G
@@ -48,20 +49,33 @@ await() {
     printf '%s\n' "$got"
 }
 
-check "the page's commands bind it" sh -e /test/node-1
+AUDIO=${BDF%.0}.1
+
+# asleep TEXT: both functions sleep, as guest and daemon see it.
+asleep() {
+    for number in 0 1; do
+        is "$1: function $number is suspended" suspended "$(settles suspended cat "${DEV%.0}.$number/power/runtime_status")"
+        is "$1: function $number is in D3hot" "D3hot D3hot" "$(cat "${DEV%.0}.$number/power_state") $(served_of $number power_state)"
+    done
+}
+
+check "the page's commands bind the card" sh -e /test/node-1
 group=$(basename "$(readlink "$DEV/iommu_group")")
-is "the page's commands find what a device plugin does" "$BDF PCI_ID=10DE:26B1 vfio-pci /dev/vfio/$group" "$(sh /test/node-2 2>&1)"
-is "the function is alone in its IOMMU group" "$BDF" "$(ls "/sys/kernel/iommu_groups/$group/devices")"
+is "the page's commands find what a device plugin does" \
+    "$BDF PCI_ID=10DE:26B1 vfio-pci /dev/vfio/$group $AUDIO PCI_ID=10DE:22BA vfio-pci /dev/vfio/$group" "$(sh /test/node-2 2>&1 | xargs)"
+is "the functions are alone in their IOMMU group" "$BDF $AUDIO" "$(ls "/sys/kernel/iommu_groups/$group/devices" | xargs)"
 check "the group has a node" test -c "/dev/vfio/$group"
-is "idle under vfio-pci: suspended" suspended "$(settles suspended runtime_status)"
-is "idle under vfio-pci: the daemon agrees" D3hot "$(served power_state)"
+asleep "idle under vfio-pci"
 
 resets=$(served resets)
 inner
-is "in use: D0" "D0 D0" "$(power_state) $(served power_state)"
-is "the inner firmware maps all memory BARs" 3 "$(await 3 mapped 10de:26b1)"
+is "in use: D0" "D0 D0 D0" "$(power_state) $(served power_state) $(served_of 1 power_state)"
+is "the inner firmware maps all memory BARs of the display function" 3 "$(await 3 mapped 10de:26b1)"
+is "and that of the audio function" 1 "$(mapped 10de:22ba)"
 like "the inner machine finds a VGA controller" "*VGA controller*" "$(seen 10de:26b1)"
-is "the inner firmware decodes memory" 2 "$(($(field command "$(ctl host-access)") & 2))"
+like "the inner machine finds an audio controller" "*Audio controller*" "$(seen 10de:22ba)"
+is "the inner firmware decodes memory" "2 2" \
+    "$(($(field command "$(ctl host-access)") & 2)) $(($(field command "$(ctl_of 1 host-access)") & 2))"
 is "the inner QEMU holds the group" 1 "$(ls -l "/proc/$(pidof qemu)/fd" | grep -c "/dev/vfio/$group$")"
 is "the inner QEMU ends when told" '{"return": {}}' "$(qmp '{"execute":"quit"}')"
 exec 8>&- 9<&-
@@ -70,9 +84,7 @@ is "the inner QEMU ends cleanly" 0 $?
 # There is no KVM in a machine that is emulated itself.
 is "the inner QEMU complains about nothing" "" "$(grep -v -i 'kvm\|falling back to tcg' /tmp/inner.log | head -n 3)"
 is "the function was reset at open and close" true "$([ $(($(served resets) - resets)) -ge 2 ] && echo true)"
-is "given back: D3hot" D3hot "$(settles D3hot power_state)"
-is "given back: suspended" suspended "$(settles suspended runtime_status)"
-is "given back: the daemon agrees" D3hot "$(served power_state)"
+asleep "given back"
 
 node() { if [ -e "/dev/vfio/$group" ]; then echo there; else echo gone; fi; }
 like "unplugged from the outer machine" '*"return"*' "$(ask unplug)"

@@ -1,4 +1,5 @@
 # D1 and D2, and a function that keeps its state in D3hot.
+# violations: illegal-transition
 # serve: --set capabilities.pm.d1=true --set capabilities.pm.d2=true --set capabilities.pm.no-soft-reset=true
 
 # goes FROM TO ENDS: sets state FROM by way of D0, writes TO, and expects ENDS of guest and daemon.

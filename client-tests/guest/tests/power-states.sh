@@ -1,4 +1,5 @@
 # PMCSR from the guest, every width; a function without D1 and D2 that loses its state in D3hot.
+# violations: unsupported-state
 
 # sleeps_and_wakes TEXT ASLEEP AWAKE: two setpci writes, and what guest and daemon think in between.
 sleeps_and_wakes() {
