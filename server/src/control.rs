@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | queries | [`query`] | `status`, `inspect`, `violations` |
 //! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `input`, `withdraw` |
-//! | platform | [`platform`] | `rail`, `reset`, `slot-power-limit` |
+//! | platform | [`platform`] | `rail`, `reset`, `hot-reset`, `slot-power-limit` |
 //! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
 //! | saved state | [`state`] | `save`, `restore` |

@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pci_device_models::model::Registry;
-use pci_device_models::profile::{Profile, ProfileError};
+use pci_device_models::profile::{Card, ProfileError};
 use pci_device_models::violation::ViolationReport;
 
 use crate::backend::{self, OpenError, Opened};
@@ -138,53 +138,63 @@ impl Function {
     /// # Errors
     /// See [`TestingError`].
     pub fn start(self) -> Result<Served, TestingError> {
-        let mut served = start(Options::default(), [self])?;
-        // One function was started.
-        served.pop().ok_or(TestingError::Panicked)
+        let served = start(Options::default(), [self])?;
+        // A slot has a function 0, which comes first.
+        served.into_iter().next().ok_or(TestingError::Panicked)
     }
 
     /// Reads the profile.
-    fn read(&self) -> Result<Profile, TestingError> {
+    fn read(&self) -> Result<Card, TestingError> {
         let text = match &self.source {
             Source::Text(text) => text,
             Source::Registry => (self.registry.profile(&self.origin))
                 .ok_or_else(|| TestingError::NoProfile(self.origin.clone()))?,
         };
-        Ok(Profile::parse(&self.origin, text, &self.set)?)
+        let bases = |name: &str| self.registry.base(name);
+        Ok(Card::parse(&self.origin, text, &self.set, &bases)?)
     }
 
-    /// Makes the function with its sockets in `folder`.
+    /// Makes the functions of the slot with their sockets in `folder`.
     fn serve(
         &self,
         folder: &Path,
         index: usize,
-    ) -> Result<(ServedSlot, Sockets, Opened), TestingError> {
-        let profile = self.read()?;
-        let sockets = Sockets {
-            client: folder.join(format!("{index}.sock")),
-            control: folder.join(format!("{index}.ctl")),
-            rail: folder.join(format!("{index}.rail")),
-        };
-        let bind = |path: &Path| {
-            UnixListener::bind(path).map_err(|source| TestingError::Io {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        let mut opened = match profile.backend(&self.registry)? {
-            Some((kind, place)) => backend::open(kind, &place, Access::default())?,
-            None => Opened::default(),
-        };
-        let name = format!("{}-{index}", self.origin);
-        let mut function = ServedFunction::new(name, Endpoint::Listener(bind(&sockets.client)?))
-            .with_client_memory(profile.client_memory())
-            .with_control(bind(&sockets.control)?);
-        function.backend = opened.backend.take();
-        let devices = profile.device_set(&self.registry)?;
-        let mut slot = ServedSlot::new(devices).with_function(function);
-        slot.rail = Some(bind(&sockets.rail)?);
-        Ok((slot, sockets, opened))
+    ) -> Result<(ServedSlot, Vec<Sockets>, Vec<Opened>), TestingError> {
+        let card = self.read()?;
+        let rail = folder.join(format!("{index}.rail"));
+        let mut slot = ServedSlot::new(card.device_set(&self.registry)?);
+        slot.rail = Some(bind(&rail)?);
+        let (mut all, mut backends) = (Vec::new(), Vec::new());
+        for (number, profile) in card.functions() {
+            let sockets = Sockets {
+                client: folder.join(format!("{index}.{number}.sock")),
+                control: folder.join(format!("{index}.{number}.ctl")),
+                rail: rail.clone(),
+            };
+            let mut opened = match profile.backend(&self.registry)? {
+                Some((kind, place)) => backend::open(kind, &place, Access::default())?,
+                None => Opened::default(),
+            };
+            let name = format!("{}-{index}.{number}", self.origin);
+            let endpoint = Endpoint::Listener(bind(&sockets.client)?);
+            let mut function = ServedFunction::new(name, endpoint)
+                .with_client_memory(profile.client_memory())
+                .with_control(bind(&sockets.control)?);
+            function.number = number;
+            function.backend = opened.backend.take();
+            slot = slot.with_function(function);
+            all.push(sockets);
+            backends.push(opened);
+        }
+        Ok((slot, all, backends))
     }
+}
+
+fn bind(path: &Path) -> Result<UnixListener, TestingError> {
+    UnixListener::bind(path).map_err(|source| TestingError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Options of the harness's server.
@@ -212,9 +222,12 @@ impl Default for Options {
     }
 }
 
-/// Serves functions in one server, on a thread of its own.
+/// Serves functions in one server, on a thread of its own. A profile that is a card gives a [`Served`]
+/// for each of its functions, in the order of their numbers.
 ///
 /// ```
+/// use dormouse::control::Verb;
+/// use dormouse::control::platform::HotReset;
 /// use dormouse::testing::{Function, Options, start};
 ///
 /// let mut options = Options::default();
@@ -224,6 +237,17 @@ impl Default for Options {
 /// client.map(0, 0x1000)?;
 /// assert!(client.map(0x1000, 0x1000).is_err());
 /// served[1].client()?.map(0, 0x1000)?;
+///
+/// let text = r#"
+/// name = "pair"
+/// [[function]]
+/// profile = "gpu-display"
+/// [[function]]
+/// profile = "gpu-audio"
+/// "#;
+/// let mut card = start(Options::default(), [Function::toml("pair", text)])?;
+/// card[1].control()?.ask(&Verb::HotReset(HotReset {}))?;
+/// assert_eq!(card[0].status()?.device.counters.resets, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -245,8 +269,8 @@ pub fn start(
     for (index, function) in functions.into_iter().enumerate() {
         let (function, its_sockets, its_backend) = function.serve(folder.path(), index)?;
         server.add(function)?;
-        sockets.push(its_sockets);
-        opened.push(its_backend);
+        sockets.extend(its_sockets);
+        opened.extend(its_backend);
     }
     let handle = server.handle();
     let thread = std::thread::spawn(move || {

@@ -1,5 +1,6 @@
 //! Errors of the control socket.
 
+use pci_device_models::host::HostError;
 use thiserror::Error;
 
 use crate::state_file::StateFileError;
@@ -69,6 +70,9 @@ pub enum ControlError {
     /// The function is being saved or restored, which takes several steps.
     #[error("the function is being saved or restored; try again when that is done")]
     Busy,
+    /// The host driver refuses the request.
+    #[error("{}: {_0}", _0.errno())]
+    Host(HostError),
     /// The file cannot be written, read or used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -86,6 +90,7 @@ impl ControlError {
             Self::InUse { .. } => "in-use",
             Self::Stopped => "stopped",
             Self::Busy => "busy",
+            Self::Host(_) => "host",
             Self::StateFile(_) => "state-file",
         }
     }

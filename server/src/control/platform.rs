@@ -18,7 +18,7 @@
 use pci_device_models::register::ResetKind;
 use serde::{Deserialize, Serialize};
 
-use super::{ControlContext, Done, Switch};
+use super::{ControlContext, ControlError, Done, Switch};
 
 /// `rail`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -81,6 +81,23 @@ impl Reset {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         cx.device.platform_reset(cx.now, self.kind.into());
         Done::silently()
+    }
+}
+
+/// `hot-reset` (`VFIO_DEVICE_PCI_HOT_RESET`, for which vfio-user has no message)
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(deny_unknown_fields)]
+pub struct HotReset {}
+
+impl HotReset {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let result = cx.device.hot_reset(cx.now);
+        // No client waits for it.
+        drop(cx.device.take_wait(cx.now));
+        result
+            .map(|()| Done::silently())
+            .map_err(ControlError::Host)
     }
 }
 

@@ -299,6 +299,19 @@ fn every_reset_is_carried_out() {
 }
 
 #[test]
+fn a_hot_reset_that_is_refused_says_its_errno_first() {
+    let mut bench = Bench::new();
+    bench.ok(&json!({ "verb": "hot-reset" }));
+    let resets = json!({ "verb": "status" });
+    assert_eq!(bench.ok(&resets)["counters"]["resets"], 1);
+    bench.ok(&json!({ "verb": "fail-reset", "state": "on" }));
+    let (kind, message) = bench.error(br#"{"verb":"hot-reset"}"#);
+    assert_eq!(kind, "host");
+    assert!(message.starts_with("EAGAIN: "), "{message}");
+    assert_eq!(bench.ok(&resets)["counters"]["resets"], 1);
+}
+
+#[test]
 fn a_device_that_somebody_holds_is_not_reset() {
     use pci_device_models::host::HostError;
 
@@ -366,6 +379,7 @@ fn the_command_line_and_the_wire_agree() {
             "reset power-on",
             json!({ "verb": "reset", "kind": "power-on" }),
         ),
+        ("hot-reset", json!({ "verb": "hot-reset" })),
         (
             "slot-power-limit 250 1",
             json!({ "verb": "slot-power-limit", "value": 250, "scale": 1 }),

@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
 use super::faults::{DeadAfterCold, FailReset, FailResume};
 use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
-use super::platform::{Rail, Reset, SlotPowerLimit};
+use super::platform::{HotReset, Rail, Reset, SlotPowerLimit};
 use super::query::{Inspect, Status, Violations};
 use super::session::{Help, Shutdown, Subscribe};
 use super::state::{Restore, Save};
@@ -43,6 +43,8 @@ pub enum Verb {
     Rail(Rail),
     /// Reset the function
     Reset(Reset),
+    /// Reset all functions of the slot and keep their config space, as VFIO_DEVICE_PCI_HOT_RESET does
+    HotReset(HotReset),
     /// Send a Set_Slot_Power_Limit message to the function
     SlotPowerLimit(SlotPowerLimit),
     /// Read the config header as lspci on the host does, which wakes a device in D3cold
@@ -126,6 +128,7 @@ impl Verb {
             Self::Withdraw(verb) => Ok(verb.apply(cx)),
             Self::Rail(verb) => Ok(verb.apply(cx)),
             Self::Reset(verb) => Ok(verb.apply(cx)),
+            Self::HotReset(verb) => verb.apply(cx),
             Self::SlotPowerLimit(verb) => Ok(verb.apply(cx)),
             Self::HostAccess(verb) => Ok(verb.apply(cx)),
             Self::Control(verb) => Ok(verb.apply(cx)),
