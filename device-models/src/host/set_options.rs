@@ -82,7 +82,7 @@ pub enum SetOptionsError {
 
 impl SetOptions {
     /// Checks that the options fit a slot whose devices have these numbers.
-    pub(super) fn check(&self, numbers: &[FunctionNumber]) -> Result<(), SetOptionsError> {
+    pub(crate) fn check(&self, numbers: &[FunctionNumber]) -> Result<(), SetOptionsError> {
         for (at, link) in self.links.iter().enumerate() {
             let DeviceLink { consumer, supplier } = *link;
             for number in [consumer, supplier] {

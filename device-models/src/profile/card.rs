@@ -10,7 +10,7 @@ use std::collections::btree_map::Entry;
 
 use super::error::ProfileError;
 use super::{Profile, source::Origin};
-use crate::host::DeviceSet;
+use crate::host::{DeviceSet, SetOptions, SetOptionsError};
 use crate::model::Registry;
 use crate::slot::{FunctionNumber, Slot};
 
@@ -43,6 +43,7 @@ pub struct Card {
     first: Profile,
     /// Functions 1 to 7.
     others: BTreeMap<FunctionNumber, Profile>,
+    options: SetOptions,
 }
 
 impl Card {
@@ -130,7 +131,18 @@ impl Card {
             aux_power,
             first,
             others,
+            options: SetOptions::default(),
         })
+    }
+
+    /// Sets the options of the devices as a whole.
+    ///
+    /// # Errors
+    /// The options do not fit these functions.
+    fn with_options(self, options: SetOptions) -> Result<Self, SetOptionsError> {
+        let numbers: Vec<_> = self.functions().map(|(number, _)| number).collect();
+        options.check(&numbers)?;
+        Ok(Self { options, ..self })
     }
 
     /// Returns the name of the card, or of its only function.
@@ -175,7 +187,13 @@ impl Card {
             let options = profile.tables.host_options();
             devices = devices.with_driver(*number, options, profile.name());
         }
-        Ok(devices)
+        let options = self.options.clone();
+        devices.with_options(options).map_err(|error| ProfileError {
+            origin: self.name.clone(),
+            line: None,
+            key: "slot".to_owned(),
+            message: error.to_string(),
+        })
     }
 }
 
@@ -188,6 +206,7 @@ impl From<Profile> for Card {
             aux_power: profile.tables.platform.aux_power,
             first: profile,
             others: BTreeMap::new(),
+            options: SetOptions::default(),
         }
     }
 }

@@ -235,3 +235,30 @@ fn profiles_of_their_own_share_a_slot() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn links_between_functions_are_those_of_the_file() {
+    let text = |links: &str| {
+        format!(
+            r#"name = "pair"
+[[function]]
+profile = "gpu-display"
+[[function]]
+profile = "gpu-audio"
+[slot]
+link = [{links}]
+"#
+        )
+    };
+    let registry = Registry::builtin();
+    let parse = |links| Card::parse("pair.toml", &text(links), &[], &|name| registry.base(name));
+    let card = parse("{ consumer = 1, supplier = 0 }").unwrap();
+    let devices = card.device_set(&registry).unwrap();
+    let second = FunctionNumber::try_from(1).unwrap();
+    let link = crate::host::DeviceLink::new(second, FunctionNumber::ZERO);
+    assert_eq!(devices.links(), [link]);
+    let error = parse("{ consumer = 2, supplier = 0 }").unwrap_err();
+    assert_eq!((error.line, &*error.key), (Some(7), "slot.link"));
+    assert!(error.message.contains("function 2"), "{error}");
+    assert!(parse("{ consumer = 8, supplier = 0 }").is_err());
+}

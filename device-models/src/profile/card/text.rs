@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Card, FunctionNumber, Origin, Profile, ProfileError};
+use crate::host::{DeviceLink, SetOptions};
 use crate::profile::document::Document;
 use crate::profile::error::Mistake;
 use crate::profile::source::{CardPlace, fault_error};
@@ -23,6 +24,9 @@ const NUMBER: &str = "number";
 const PROFILE: &str = "profile";
 const REMOVE: &str = "remove";
 
+/// The place of device links.
+const LINK: &str = "slot.link";
+
 /// A card as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -36,15 +40,20 @@ struct CardTables {
 }
 
 /// `[slot]`: the things that functions share.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct SlotTable {
     aux_power: bool,
+    /// Device links of the host.
+    link: Vec<DeviceLink>,
 }
 
 impl Default for SlotTable {
     fn default() -> Self {
-        Self { aux_power: true }
+        Self {
+            aux_power: true,
+            link: Vec::new(),
+        }
     }
 }
 
@@ -157,14 +166,18 @@ impl Reader {
                 ),
             });
         }
-        let SlotTable { aux_power } = tables.slot;
-        Card::new(
+        let SlotTable { aux_power, link } = tables.slot;
+        let mut options = SetOptions::default();
+        options.links = link;
+        let card = Card::new(
             &tables.name,
             &tables.description,
             aux_power,
             first,
             functions,
-        )
+        )?;
+        card.with_options(options)
+            .map_err(|error| self.error(Mistake::new(LINK, error.to_string())))
     }
 
     /// Separates the keys of the card from those of the profile.
