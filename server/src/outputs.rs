@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pci_device_models::effect::FunctionEvent;
-use pci_device_models::host::{DeviceMut, Event, Output};
+use pci_device_models::host::{DeviceMut, Event, HostEvent, Output};
 use pci_device_models::time::Time;
 use vfio_user_protocol::vfio::IrqIndex;
 
@@ -39,6 +39,8 @@ pub(crate) struct PlatformNews {
     pub(crate) rail: bool,
     /// The function signalled a wake event.
     pub(crate) woke: bool,
+    /// The host woke it and told its client so.
+    pub(crate) woken: bool,
 }
 
 impl PlatformNews {
@@ -48,6 +50,7 @@ impl PlatformNews {
             Event::Function(FunctionEvent::PmPme | FunctionEvent::Wake { asserted: true }) => {
                 self.woke = true;
             }
+            Event::Host(HostEvent::Wakeup) => self.woken = true,
             Event::Function(_) | Event::Host(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dialect::PmDialect;
+use super::firmware::RailAs;
 use super::pci_core::Platform;
 use super::runtime_pm::SuspendDelay;
 use super::view::View;
@@ -27,6 +28,8 @@ pub struct HostOptions {
     pub pm_dialect: PmDialect,
     /// The platform's abilities for a sleeping function.
     pub platform: Platform,
+    /// The effect of firmware that switches main power of the slot.
+    pub rail_as: RailAs,
     /// Time at which an unused device goes to sleep.
     pub suspend_delay: SuspendDelay,
     /// The device stays awake while no client has it open (module parameter `disable_idle_d3`).
@@ -50,6 +53,7 @@ impl Default for HostOptions {
             view: View::default(),
             pm_dialect: PmDialect::default(),
             platform: Platform::default(),
+            rail_as: RailAs::default(),
             suspend_delay: SuspendDelay::default(),
             disable_idle_d3: true,
             extra_open_gets: 0,

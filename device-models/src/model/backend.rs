@@ -38,7 +38,7 @@ use std::fmt;
 
 pub use block::{BlockDevice, BlockError, BlockOp, BlockOutcome, BlockRequest, MAX_BLOCK_TRANSFER};
 pub use packet::{MAX_PACKET, PacketPort};
-pub use platform::{PlatformPort, RailSwitch};
+pub use platform::{PlatformPort, RailSwitch, WakeSource};
 pub use serial::SerialPort;
 
 /// The side of a back end that a model implements.

@@ -14,7 +14,7 @@
 //! | 10h | `SLOT` | key of the selected slot |
 //! | 14h | `RAIL` | main power of the selected slot: 1 on, 0 off |
 //! | 18h | `WAKE` | functions of the selected slot that woke, a bit for each; a write of 1 clears a bit |
-//! | 1Ch | `WAKE_ENABLE` | functions of the selected slot whose wake events are recorded |
+//! | 1Ch | `WAKE_ENABLE` | functions of the selected slot whose own wake events are recorded |
 //!
 //! A reset of the controller is a reset of the platform: it turns the power of all slots on, and
 //! forgets wake events.
@@ -43,7 +43,7 @@ pub mod registers;
 
 use self::registers::{ID, ID_VALUE, RAIL, SLOT, SLOTS, WAKE, WAKE_ENABLE, WOKEN};
 use super::Registry;
-use super::backend::{Backend, PlatformPort, RailSwitch};
+use super::backend::{Backend, PlatformPort, RailSwitch, WakeSource};
 use super::prelude::*;
 use crate::host::DeviceSet;
 use crate::profile::{Profile, ProfileError};
@@ -248,6 +248,7 @@ impl PlatformPort for Controller {
         let mut slots = self.slots.iter_mut().enumerate();
         slots.find_map(|(slot, state)| {
             let on = state.switches.pop()?;
+            state.rail = on;
             Some(RailSwitch { slot, on })
         })
     }
@@ -258,9 +259,26 @@ impl PlatformPort for Controller {
         }
     }
 
-    fn wake(&mut self, _: &mut Context<'_>, slot: usize, function: FunctionNumber) {
+    fn wants_power(&self, slot: usize) -> bool {
+        let slot = self.slots.get(slot);
+        slot.is_some_and(|slot| slot.switches.last.unwrap_or(slot.rail))
+    }
+
+    fn wake(
+        &mut self,
+        _: &mut Context<'_>,
+        slot: usize,
+        function: FunctionNumber,
+        source: WakeSource,
+    ) {
+        let wants_power = self.wants_power(slot);
         if let Some(slot) = self.slots.get_mut(slot) {
-            slot.woken |= 1 << u8::from(function) & slot.enabled;
+            let bit = 1 << u8::from(function);
+            slot.woken |= match source {
+                WakeSource::Function => bit & slot.enabled,
+                WakeSource::Host if wants_power => 0,
+                WakeSource::Host => bit,
+            };
         }
     }
 }

@@ -14,7 +14,9 @@ pub(super) use self::mappable::{AreaTable, MappableTable};
 
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
-use crate::host::{self, ColdVia, HostOptions, OnDisconnect, PmDialect, SuspendDelay, View};
+use crate::host::{
+    self, ColdVia, HostOptions, OnDisconnect, PmDialect, RailAs, SuspendDelay, View,
+};
 use crate::power::PowerState;
 
 /// A whole profile.
@@ -159,6 +161,7 @@ pub(super) struct Platform {
     pub deepest_state: DeepestState,
     pub d3cold_via: ColdVia,
     pub on_delay_ms: u32,
+    pub rail_as: RailAs,
 }
 
 /// The deepest state to which a platform brings a function.
@@ -189,6 +192,7 @@ impl Default for Platform {
             deepest_state: DeepestState::default(),
             d3cold_via: ColdVia::default(),
             on_delay_ms: 100,
+            rail_as: RailAs::default(),
         }
     }
 }
@@ -270,6 +274,7 @@ impl Tables {
                 cold_via: self.platform.d3cold_via,
                 on_delay: Duration::from_millis(self.platform.on_delay_ms.into()),
             },
+            rail_as: self.platform.rail_as,
             suspend_delay: suspend_delay_ms.into(),
             disable_idle_d3: disable_idle_d3.unwrap_or(view == View::Hardware),
             extra_open_gets,

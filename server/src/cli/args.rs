@@ -9,6 +9,7 @@ use crate::control::Verb;
 use crate::ssdt::{DevicePath, SlotSpec};
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use pci_device_models::host::RailAs;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::function::Spec;
@@ -163,6 +164,11 @@ pub struct ServeArguments {
     /// of all slots and reports wake events [default: none]
     #[arg(long, value_name = "PATH")]
     pub controller_path: Option<PathBuf>,
+    /// Effect of firmware that switches a slot's power, for all slots: main power, or low power of its
+    /// functions on behalf of the client, without or with re-entry
+    /// [default: platform.rail-as of the profile, power]
+    #[arg(long, value_enum, value_name = "EFFECT")]
+    pub rail_as: Option<RailEffect>,
     /// Override a key of the profile, such as identity.device-id=0x1234; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
@@ -231,6 +237,23 @@ impl FromStr for Poll {
                 .parse()
                 .map(Self::AtMost)
                 .map_err(|_| "write a number of microseconds, off or auto".to_owned()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RailEffect {
+    Power,
+    LowPower,
+    LowPowerReentry,
+}
+
+impl From<RailEffect> for RailAs {
+    fn from(effect: RailEffect) -> Self {
+        match effect {
+            RailEffect::Power => Self::Power,
+            RailEffect::LowPower => Self::LowPower,
+            RailEffect::LowPowerReentry => Self::LowPowerReentry,
         }
     }
 }

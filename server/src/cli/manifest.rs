@@ -29,6 +29,7 @@ const FEATURES: &[&str] = &[
     "once",
     "poll-us",
     "profiles",
+    "rail-as",
     "rail-path",
     "restore",
     "seccomp",

@@ -4,7 +4,7 @@ use std::io;
 
 use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Context;
-use pci_device_models::model::backend::PlatformPort;
+use pci_device_models::model::backend::{PlatformPort, WakeSource};
 
 use super::{Reactor, served};
 use crate::endpoint::Endpoint;
@@ -60,16 +60,21 @@ impl Reactor {
             else {
                 return;
             };
-            let rail = self
-                .slots
-                .get(slot)
-                .map(|slot| slot.devices.slot().rail_on());
+            let Some(devices) = self.slots.get(slot).map(|slot| &slot.devices) else {
+                return;
+            };
+            let low_power = devices.first().options().rail_as.is_low_power();
+            let on = devices.slot().rail_on();
             self.tell_controller(controller, |port, cx| {
-                if let Some(on) = rail {
+                if !low_power && news.rail {
                     port.set_rail(cx, slot, on);
                 }
-                if news.woke {
-                    port.wake(cx, slot, number);
+                // In low power the host hears the function, and tells the client.
+                if news.woke && !(low_power && !port.wants_power(slot)) {
+                    port.wake(cx, slot, number, WakeSource::Function);
+                }
+                if low_power && news.woken {
+                    port.wake(cx, slot, number, WakeSource::Host);
                 }
             });
             self.after_one(controller);

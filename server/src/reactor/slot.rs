@@ -12,6 +12,7 @@ use pci_device_models::time::Time;
 use super::peers::Peers;
 use super::rail::Rail;
 use crate::migration::SlotTime;
+use crate::ratelimit::limited;
 
 /// A slot, shared by the functions in it.
 #[derive(Debug)]
@@ -108,11 +109,15 @@ impl Slot {
             return;
         }
         let devices = &mut self.devices;
-        for on in self.switches.drain(..) {
-            devices.set_rail(now, on);
-        }
+        let name = &self.name;
+        let mut switch = |on| {
+            if let Err(error) = devices.switch_rail(now, on) {
+                limited!(warn, slot = name, on, %error, "a device does not follow its power resource");
+            }
+        };
+        self.switches.drain(..).for_each(&mut switch);
         if let Some(rail) = &mut self.rail {
-            rail.take(|on| devices.set_rail(now, on));
+            rail.take(switch);
         }
     }
 }

@@ -70,7 +70,7 @@ impl DeviceMut<'_> {
 
     /// Gives up the client's own reference. Mappings are removed even if low power is engaged
     /// already.
-    fn low_power_entry(&mut self, armed: bool) -> Result<(), HostError> {
+    pub(in crate::host) fn low_power_entry(&mut self, armed: bool) -> Result<(), HostError> {
         self.engage()?;
         if let Some(mainline) = self.mainline() {
             mainline.armed = armed;

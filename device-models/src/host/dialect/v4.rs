@@ -132,11 +132,8 @@ impl DeviceMut<'_> {
         let wanted = PowerManagement::parse(request.data)?;
         wanted.check_set()?;
         if wanted.flags.contains(PowerManagementFlags::ENTER) {
-            self.engage()?;
-            if let Some(v4) = self.v4() {
-                let refused = wanted.flags.contains(PowerManagementFlags::REENTRY_DISABLE);
-                v4.reentry = v4.builtin_reentry && !refused;
-            }
+            let refused = wanted.flags.contains(PowerManagementFlags::REENTRY_DISABLE);
+            self.v4_enter(!refused)?;
         } else {
             self.v4_leave(now)?;
         }
@@ -157,9 +154,18 @@ impl DeviceMut<'_> {
         PowerManagement { flags, reserved: 0 }
     }
 
+    /// Enters low power. `reentry`: a device that another user woke may sleep again.
+    pub(in crate::host) fn v4_enter(&mut self, reentry: bool) -> Result<(), HostError> {
+        self.engage()?;
+        if let Some(v4) = self.v4() {
+            v4.reentry = v4.builtin_reentry && reentry;
+        }
+        Ok(())
+    }
+
     /// Leaves low power. A device that does not wake stays engaged, and the error is the core's
     /// own.
-    fn v4_leave(&mut self, now: Time) -> Result<(), HostError> {
+    pub(in crate::host) fn v4_leave(&mut self, now: Time) -> Result<(), HostError> {
         if !self.is_engaged() {
             return Err(HostError::Feature {
                 what: "low power is not engaged",
@@ -184,15 +190,19 @@ impl DeviceMut<'_> {
             return;
         }
         let bound = self.state.irqs.is_bound(IrqIndex::Pme);
+        // Whoever acts for the client hears of the wake event without a trigger.
+        let heard = bound || self.state.options.rail_as.is_low_power();
         let Some(v4) = self.v4() else { return };
         v4.pme_status = true;
-        let signal = v4.pme_en && bound;
+        let signal = v4.pme_en && heard;
         let stays = signal || !v4.reentry;
         if signal {
-            self.state.outputs.push_back(Output::Trigger {
-                index: IrqIndex::Pme,
-                vector: 0,
-            });
+            if bound {
+                self.state.outputs.push_back(Output::Trigger {
+                    index: IrqIndex::Pme,
+                    vector: 0,
+                });
+            }
             self.note_wakeup(now);
         }
         if stays {

@@ -12,6 +12,15 @@ pub struct RailSwitch {
     pub on: bool,
 }
 
+/// Whoever reports that a function woke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeSource {
+    /// The function signals a wake event.
+    Function,
+    /// The host woke the function while software believes that it has no power.
+    Host,
+}
+
 /// A controller that switches the power of slots, and tells software which function woke.
 ///
 /// The platform performs what [`Self::take_switch`] returns. It reports back with [`Self::set_rail`]
@@ -23,6 +32,15 @@ pub trait PlatformPort {
     /// Tells whether main power of a slot is on.
     fn set_rail(&mut self, cx: &mut Context<'_>, slot: usize, on: bool);
 
-    /// Reports that a function in a slot signals a wake event.
-    fn wake(&mut self, cx: &mut Context<'_>, slot: usize, function: FunctionNumber);
+    /// Returns whether software wants main power of a slot on.
+    fn wants_power(&self, slot: usize) -> bool;
+
+    /// Reports that a function in a slot woke.
+    fn wake(
+        &mut self,
+        cx: &mut Context<'_>,
+        slot: usize,
+        function: FunctionNumber,
+        source: WakeSource,
+    );
 }

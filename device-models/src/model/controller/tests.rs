@@ -1,6 +1,7 @@
 use super::registers::*;
 use super::*;
 use crate::bench::Bench;
+use crate::model::backend::WakeSource;
 
 const GPU: &str = "gpu";
 const DISK: &str = "disk";
@@ -30,7 +31,7 @@ impl Bench {
 
     fn woke(&mut self, slot: usize, function: u8) {
         let function = FunctionNumber::try_from(function).unwrap();
-        self.platform(|port, cx| port.wake(cx, slot, function));
+        self.platform(|port, cx| port.wake(cx, slot, function, WakeSource::Function));
     }
 
     fn select(&mut self, name: &str) {
@@ -120,6 +121,24 @@ fn a_function_that_is_not_enabled_wakes_nobody() {
     assert_eq!(bench.read(0, WAKE), 0b10);
     bench.write(0, WAKE_ENABLE, 0);
     assert_eq!(bench.read(0, WAKE), 0b10, "it was recorded before");
+}
+
+#[test]
+fn a_wake_by_the_host_is_news_only_while_power_should_be_off() {
+    let mut bench = Bench::controller();
+    let by_host = |bench: &mut Bench| {
+        bench.platform(|port, cx| port.wake(cx, 0, FunctionNumber::ZERO, WakeSource::Host));
+        bench.read(0, WAKE)
+    };
+    bench.select(GPU);
+    bench.write(0, WAKE_ENABLE, 0);
+    assert_eq!(by_host(&mut bench), 0);
+    bench.write(0, RAIL, 0);
+    assert_eq!(
+        by_host(&mut bench),
+        1,
+        "whether or not the function itself is enabled"
+    );
 }
 
 #[test]

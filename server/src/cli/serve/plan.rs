@@ -50,7 +50,12 @@ impl Plan {
         let mut names = Vec::new();
         let mut plan = |draft: Draft| draft.plan(single, &mut names, &mut activated, registry);
         let slots = drafts.into_iter().map(&mut plan);
-        let slots = slots.collect::<Result<Vec<_>, _>>()?;
+        let mut slots = slots.collect::<Result<Vec<_>, _>>()?;
+        if let Some(effect) = arguments.rail_as {
+            slots
+                .iter_mut()
+                .for_each(|slot| slot.devices.set_rail_as(effect.into()));
+        }
         if let Some((number, name)) = activated.first() {
             return Err(Failure::Usage(format!(
                 "no function uses descriptor {number} of the service manager, named '{name}'; name \
