@@ -57,4 +57,3 @@ else
     vfio_close
 fi
 asleep "closed"
-is "no rule was broken" 0 "$(field total "$(ctl violations)")"

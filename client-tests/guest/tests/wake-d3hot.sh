@@ -38,4 +38,3 @@ done
 is "$CYCLES times: PME in D3hot wakes the client exactly once within 200 ms" $CYCLES $once
 is "after $CYCLES times: the function answers" $MAGIC_VALUE "$(v read 0 $MAGIC)"
 vfio_close
-is "no rule was broken" 0 "$(field total "$(ctl violations)")"
