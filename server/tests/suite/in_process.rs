@@ -1,6 +1,7 @@
 //! The whole server in this process, spoken to byte by byte.
 
 mod client;
+mod controller;
 mod interrupts;
 mod lifetime;
 mod low_power;
