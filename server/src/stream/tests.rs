@@ -129,6 +129,12 @@ fn what_is_left_is_never_less_than_what_comes() {
         for _ in 0..=ram / (2 * MIB) {
             figures.push(stream.left(devices.first(), NOW));
         }
+        // A query reads 512 pages at most: the others count as a whole until it is their turn.
+        let pages = ram / 4096;
+        for (queries, figure) in (1..).zip(&figures) {
+            let unread = pages.saturating_sub(queries * 512);
+            assert!(*figure >= unread * 4096, "{figures:?}");
+        }
         stream.complete(devices.first(), NOW);
         let stopped = stream.left(devices.first(), NOW);
         let (rest, _) = read(&mut stream, &devices, 64 * KIB);
