@@ -188,7 +188,7 @@ impl Migration {
         }
     }
 
-    /// Takes the next bytes of a state that is to be restored.
+    /// Takes the next bytes of a state that is to be restored. Returns the number of records that they complete.
     ///
     /// # Errors
     /// [`MigrationError::NotResuming`]; they are of no use: the state is ERROR.
@@ -196,12 +196,12 @@ impl Migration {
         &mut self,
         device: DeviceRef<'_>,
         bytes: &[u8],
-    ) -> Result<(), MigrationError> {
+    ) -> Result<u32, MigrationError> {
         if self.state != DeviceState::Resuming {
             return Err(MigrationError::NotResuming(self.state));
         }
         if bytes.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let incoming = self
             .incoming

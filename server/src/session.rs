@@ -329,7 +329,7 @@ impl Session {
             Command::RegionWrite => region::write(cx, payload, reply),
             Command::RegionWriteMulti => write_multi::write(self, cx, payload, reply),
             Command::MigDataRead => migration::read(self, cx, payload, reply),
-            Command::MigDataWrite => migration::write(cx, payload),
+            Command::MigDataWrite => migration::write(self, cx, payload),
             Command::DmaUnmap => dma::unmap(self, cx, payload, reply),
             Command::Version => version::negotiate(self, cx, payload, reply),
             Command::DeviceGetInfo => info::device(cx, payload, reply),

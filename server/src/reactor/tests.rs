@@ -64,11 +64,15 @@ fn turn(reactor: &mut Reactor) {
 }
 
 fn send(mut client: &UnixStream, command: Command, payload: &[u8]) {
+    client.write_all(&message(command, payload)).unwrap();
+}
+
+fn message(command: Command, payload: &[u8]) -> Vec<u8> {
     let mut message = [1_u16.to_ne_bytes(), command.number().to_ne_bytes()].concat();
     let size = 16 + payload.len() as u32;
     message.extend([size, 0, 0].into_iter().flat_map(u32::to_ne_bytes));
     message.extend(payload);
-    client.write_all(&message).unwrap();
+    message
 }
 
 /// Returns the bytes that are there to receive.

@@ -11,7 +11,7 @@ use vfio_user_protocol::messages::device_feature::{Feature, Operation, Request};
 use vfio_user_protocol::messages::mig_data::{ReadReply, ReadRequest, WriteRequest};
 
 use super::error::RequestError;
-use super::{Context, Session, Unfinished};
+use super::{Context, Session, Unfinished, unfinished};
 use crate::migration::Progress;
 use crate::stream::Piece;
 
@@ -119,13 +119,38 @@ pub(super) fn read(
     Ok(())
 }
 
-/// MIG_DATA_WRITE.
-pub(super) fn write(cx: &mut Context<'_>, payload: &[u8]) -> Result<(), RequestError> {
+/// MIG_DATA_WRITE. What does not fit into a turn is taken in the next ones.
+pub(super) fn write(
+    session: &mut Session,
+    cx: &mut Context<'_>,
+    payload: &[u8],
+) -> Result<(), RequestError> {
+    /// Bytes between two looks at the budget. In a stream of a device they are a few records; they may be
+    /// some hundred.
+    const PIECE: usize = 16 << 10;
     check_view(cx)?;
     let data = WriteRequest::parse(payload)?.data;
     // Never more than a message has.
     check_size(data.len() as u32, cx.limits.transfer)?;
-    Ok(cx.migration.write(cx.device.as_ref(), data)?)
+    let mut taken = match session.progress {
+        unfinished::Progress::Taken(taken) => taken,
+        _ => 0,
+    };
+    loop {
+        let rest = data.get(taken..).unwrap_or_default();
+        let piece = rest.get(..PIECE).unwrap_or(rest);
+        let records = cx.migration.write(cx.device.as_ref(), piece)?;
+        taken += piece.len();
+        if taken >= data.len() {
+            return Ok(());
+        }
+        cx.budget.spend(1 + records);
+        if cx.budget.is_spent() {
+            session.progress = unfinished::Progress::Taken(taken);
+            cx.unfinished = Some(Unfinished::UntilNextTurn);
+            return Ok(());
+        }
+    }
 }
 
 fn check_view(cx: &Context<'_>) -> Result<(), RequestError> {

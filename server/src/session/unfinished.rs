@@ -36,4 +36,6 @@ pub(super) enum Progress {
     Writes(usize),
     /// DMA_UNMAP has been checked, and removes maps.
     Unmapping,
+    /// So many bytes of MIG_DATA_WRITE have been taken.
+    Taken(usize),
 }

@@ -18,7 +18,7 @@ pub(super) fn write(
 ) -> Result<(), RequestError> {
     let (mut completed, request) = match session.progress {
         Progress::Writes(done) => (done, Request::rest(payload, done)?),
-        Progress::None | Progress::Unmapping => (0, Request::parse(payload)?),
+        _ => (0, Request::parse(payload)?),
     };
     for write in request.writes() {
         if completed > 0 {

@@ -176,11 +176,15 @@ impl Incoming {
         self.part.as_ptr()
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes. Returns the number of records that they complete.
     ///
     /// # Errors
     /// The stream is of no use.
-    pub(crate) fn write(&mut self, device: DeviceRef<'_>, bytes: &[u8]) -> Result<(), StreamError> {
+    pub(crate) fn write(
+        &mut self,
+        device: DeviceRef<'_>,
+        bytes: &[u8],
+    ) -> Result<u32, StreamError> {
         self.len = self.len.saturating_add(bytes.len() as u64);
         self.limits.check(self.len)?;
         let mut part = std::mem::take(&mut self.part);
@@ -192,8 +196,10 @@ impl Incoming {
             &part
         };
         let before = rest.len();
+        let mut records = 0;
         while let Some(taken) = self.take(device, rest)? {
             rest = rest.get(taken..).unwrap_or_default();
+            records += 1;
         }
         self.part = if is_new || rest.len() < before {
             // With no more room than it needs.
@@ -206,7 +212,7 @@ impl Incoming {
             let missing = (HEAD + length).saturating_sub(self.part.len());
             self.part.reserve_exact(missing);
         }
-        Ok(())
+        Ok(records)
     }
 
     /// Takes the record that `part` begins with and says how long it is, if it is there.

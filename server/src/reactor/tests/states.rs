@@ -4,6 +4,7 @@ use pci_device_models::host::DeviceMut;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::stream::{Outgoing, Piece};
 
 const RAM: u8 = 2;
 const MIB: u64 = 1 << 20;
@@ -114,6 +115,59 @@ fn a_function_is_saved_and_restored_in_steps_with_others() {
             assert_eq!(byte_at(&mut reactor, offset), 7, "{offset:#x}");
         }
     }
+}
+
+#[test]
+fn a_message_of_many_records_is_taken_in_turns_with_others() {
+    /// RESUMING, as DEVICE_FEATURE sets `VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE`.
+    const RESUMING: [u32; 4] = [16, 2 | 1 << 17, 4, u32::MAX];
+    const RECORDS: u64 = 30_000;
+    let (mut reactor, clients) = served(2);
+    let [own, neighbour] = <[UnixStream; 2]>::try_from(clients).unwrap();
+    let resuming = RESUMING.map(u32::to_ne_bytes).concat();
+    send(&own, Command::DeviceFeature, &resuming);
+    turn(&mut reactor);
+    assert!(!received(&own).is_empty());
+    let device = first(&mut reactor);
+    let mut stream = Outgoing::of_stopped(device.as_ref(), Time::ZERO);
+    let Piece::Bytes(bytes) = stream.read(device.as_ref(), 1 << 10) else {
+        panic!("a stream begins at once");
+    };
+    // The label alone, and bytes of memory one by one.
+    let length = u32::from_le_bytes(*bytes[4..].first_chunk().unwrap());
+    let mut data = bytes[..8 + length as usize].to_vec();
+    for record in 0..RECORDS {
+        let offset = (record % (64 << 10)).to_le_bytes();
+        data.extend([1_u32, 13, RAM.into()].map(u32::to_le_bytes).as_flattened());
+        data.extend(offset.iter().chain(&[7]));
+    }
+    let size = data.len() as u32;
+    let payload = [&[8 + size, size].map(u32::to_ne_bytes).concat(), &data[..]].concat();
+    let mut sent = 0;
+    let message = message(Command::MigDataWrite, &payload);
+    let mut answered = 0;
+    loop {
+        own.set_nonblocking(true).unwrap();
+        while let Some(rest) = message.get(sent..).filter(|rest| !rest.is_empty())
+            && let Ok(count) = (&own).write(rest)
+        {
+            sent += count;
+        }
+        send(&neighbour, Command::RegionRead, &access(CONFIG, 0, 4, &[]));
+        while received(&neighbour).is_empty() {
+            turn(&mut reactor);
+        }
+        if sent < message.len() {
+            continue;
+        }
+        let reply = received(&own);
+        if !reply.is_empty() {
+            assert_eq!(reply.len(), 16, "a success");
+            break;
+        }
+        answered += 1;
+    }
+    assert!(answered >= 5, "{answered} others were served");
 }
 
 #[test]
