@@ -317,6 +317,30 @@ impl Function {
         self.core.ready_at = Time::ZERO.after(left);
     }
 
+    /// Tells the function that its link becomes active only `training` after `now`. The function
+    /// recovers meanwhile, or, if `recovers_then`, after that.
+    pub fn train_link(&mut self, now: Time, training: Duration, recovers_then: bool) {
+        let ready_at = self.core.ready_at.max(now);
+        let active_at = now.after(training);
+        self.core.ready_at = if recovers_then {
+            ready_at.after(training)
+        } else {
+            ready_at.max(active_at)
+        };
+    }
+
+    /// Returns the time for which the function does not answer. `None` means that it has no power.
+    #[must_use]
+    pub fn silent_for(&self, now: Time) -> Option<Duration> {
+        let waits = self.core.delays == Delays::Enforce;
+        let silent = if waits {
+            self.core.ready_at.since(now)
+        } else {
+            Duration::ZERO
+        };
+        self.core.powered.then_some(silent)
+    }
+
     /// Masks or unmasks an MSI-X vector in the table, as a host driver does.
     pub fn set_msix_masked(&mut self, vector: u16, masked: bool) {
         if let Some(msix) = self.core.config_mut().msix_mut() {

@@ -12,6 +12,7 @@
 //! | `dialect` | the device features for low power, in their two forms |
 //! | `dev_set` | resets of all functions of a slot together |
 //! | `set_options`, `links` | device links between the functions of a slot |
+//! | `power_resource`, `port` | `drivers/acpi/power.c`, and the bridge above: the power that functions share |
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
@@ -50,7 +51,9 @@ mod options;
 mod pci_core;
 mod peers;
 mod platform;
+mod port;
 mod power;
+mod power_resource;
 mod region;
 mod reset;
 mod runtime_pm;
@@ -71,6 +74,7 @@ pub use firmware::RailAs;
 pub use frozen::Hold;
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
+pub use port::{LinkSpeed, PortOptions, PortPme, PortStatus};
 pub use power::Wait;
 pub use runtime_pm::{
     FaultSpan, PowerControl, ResumeFault, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage,
@@ -97,7 +101,9 @@ use irqs::{Irqs, Rules};
 use links::Supply;
 use pci_core::PciCore;
 use peers::Peers;
+use port::Port;
 use power::LowPower;
+use power_resource::PowerResource;
 use runtime_pm::RuntimePm;
 use view::VirtualConfig;
 
@@ -187,6 +193,11 @@ pub struct DeviceMut<'a> {
 struct SetState {
     /// Device links, in the order in which they were made.
     links: Vec<DeviceLink>,
+    /// The power resource of the functions.
+    resource: PowerResource,
+    /// The resource resumes all functions when it is switched on.
+    resume_dependents: bool,
+    port: Port,
 }
 
 /// Read-only access to a device; see [`DeviceMut`].
@@ -196,6 +207,7 @@ pub struct DeviceRef<'a> {
     rail_on: bool,
     function: &'a Function,
     state: &'a Device,
+    set: &'a SetState,
 }
 
 impl Device {
@@ -285,6 +297,7 @@ impl DeviceMut<'_> {
         self.settle(now);
         self.advance_power(now);
         self.idle(now);
+        self.advance_port(now);
     }
 
     /// Returns size and access rights of a region ([`RegionIndex`]), without the areas that a
@@ -489,7 +502,9 @@ impl DeviceMut<'_> {
                 Effect::Dma(request) => self.state.outputs.push_back(Output::Dma(request)),
                 Effect::Reset(_) => self.state.irqs.reprogram(self.slot.function_mut()),
                 Effect::Event(event) => {
-                    if event == (FunctionEvent::Wake { asserted: true }) {
+                    if event == (FunctionEvent::Wake { asserted: true })
+                        || event == FunctionEvent::PmPme && self.port_reports_pme()
+                    {
                         self.state.low_power.woken_by_platform = true;
                     }
                     self.state

@@ -43,7 +43,7 @@ pub use tables::ClientMemory;
 pub(crate) use builtin::BUILTIN;
 
 use crate::function::{Function, FunctionParts};
-use crate::host::DeviceSet;
+use crate::host::{DeviceSet, SetOptions};
 use crate::model::backend::BackendKind;
 use crate::model::{Model, Registry};
 use crate::slot::Slot;
@@ -158,7 +158,16 @@ impl Profile {
     pub fn device_set(&self, registry: &Registry) -> Result<DeviceSet, ProfileError> {
         let slot = Slot::new(self.function(registry)?, self.tables.platform.aux_power);
         let options = self.tables.host_options();
-        Ok(DeviceSet::new(slot, options, self.name()))
+        let devices = DeviceSet::new(slot, options, self.name());
+        Ok(devices.with_power(self.tables.slot))
+    }
+
+    /// Returns the options of a slot in which this function is number 0.
+    fn set_options(&self) -> SetOptions {
+        SetOptions {
+            power: self.tables.slot,
+            ..SetOptions::default()
+        }
     }
 
     /// Creates the function alone, powered on and ready.

@@ -39,7 +39,10 @@ impl<'a> DeviceRef<'a> {
     /// Returns the time of the next work; see [`DeviceMut::next_deadline`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        earliest(self.function.next_deadline(), self.state.power_deadline())
+        let port = self.set.port.deadline();
+        let own = earliest(self.function.next_deadline(), self.state.power_deadline());
+        // A device that is stopped does not advance.
+        earliest(own, port.filter(|_| !self.state.is_frozen()))
     }
 
     /// Returns the number of clients that have the device open, without those of a saved state that
@@ -80,6 +83,7 @@ impl DeviceMut<'_> {
             rail_on: self.slot.rail_on(),
             function: self.slot.function(),
             state: self.state,
+            set: self.set,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::iter;
 
 use super::peers::Peers;
+use super::port::Port;
+use super::power_resource::PowerResource;
 use super::{
     Device, DeviceLink, DeviceMut, DeviceRef, HostOptions, SetOptions, SetOptionsError, SetState,
     SlotPower,
@@ -41,7 +43,7 @@ pub struct DeviceSet {
     first: Box<Device>,
     /// The devices of functions 1 to 7.
     others: [Option<Box<Device>>; MAX_FUNCTIONS - 1],
-    set: SetState,
+    pub(super) set: SetState,
 }
 
 impl DeviceSet {
@@ -49,12 +51,16 @@ impl DeviceSet {
     /// has open yet. `profile` is the name that is saved with it.
     #[must_use]
     pub fn new(mut slot: Slot, options: HostOptions, profile: &str) -> Self {
+        let resource = PowerResource::held_by(slot.functions().map(|(number, _)| number));
         let first = Device::new(&slot.of_first(), options, profile);
         let mut set = Self {
             slot,
             first: Box::new(first),
             others: Default::default(),
-            set: SetState::default(),
+            set: SetState {
+                resource,
+                ..SetState::default()
+            },
         };
         set.first_mut().bind();
         set
@@ -91,10 +97,7 @@ impl DeviceSet {
     pub fn with_options(mut self, options: SetOptions) -> Result<Self, SetOptionsError> {
         let numbers: Vec<_> = self.numbers().collect();
         options.check(&numbers)?;
-        let SetOptions {
-            links,
-            power: SlotPower {},
-        } = options;
+        let SetOptions { links, power } = options;
         self.set.links = links;
         self.for_each(|mut device| {
             if !device.state.rpm.is_suspended() {
@@ -102,7 +105,20 @@ impl DeviceSet {
                 device.get_suppliers(Time::ZERO).ok();
             }
         });
-        Ok(self)
+        Ok(self.with_power(power))
+    }
+
+    /// Sets the supply of the slot's power. To be called once, after all drivers are bound.
+    #[must_use]
+    pub fn with_power(mut self, power: SlotPower) -> Self {
+        let SlotPower {
+            resume_dependents,
+            port,
+        } = power;
+        self.set.resume_dependents = resume_dependents;
+        self.set.port = Port::new(port);
+        self.first_mut().idle_port(Time::ZERO);
+        self
     }
 
     /// Returns the device links.
@@ -132,6 +148,7 @@ impl DeviceSet {
             rail_on: self.slot.rail_on(),
             function: self.slot.first(),
             state: &self.first,
+            set: &self.set,
         }
     }
 
@@ -160,6 +177,7 @@ impl DeviceSet {
                 None => &self.first,
                 Some(index) => self.others.get(index)?.as_deref()?,
             },
+            set: &self.set,
         })
     }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::runtime_pm::RuntimeStatus;
 use crate::effect::FunctionEvent;
+use crate::power::PowerState;
 
 /// Something that happened to a device. Serialises as `{"event": "d-state", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,4 +27,9 @@ pub enum HostEvent {
     },
     /// The host signalled a wake-up to the client.
     Wakeup,
+    /// The port above the slot changed its state.
+    Port {
+        /// State now.
+        power_state: PowerState,
+    },
 }

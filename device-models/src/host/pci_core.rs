@@ -72,6 +72,9 @@ pub(super) struct PciCore {
     /// Wake-up is armed (`wakeup_prepared`).
     pub(super) armed: bool,
     pub(super) waited: Duration,
+    /// The function did not come back with its link. The core does not reach it any more
+    /// (`pci_dev_is_disconnected`).
+    pub(super) disconnected: bool,
 }
 
 impl PciCore {
@@ -90,6 +93,7 @@ impl PciCore {
             restore: false,
             armed: false,
             waited: Duration::ZERO,
+            disconnected: false,
         }
     }
 
@@ -122,14 +126,19 @@ impl PciCore {
     }
 
     fn read_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time) -> Option<u16> {
-        let mut word = [0; 2];
-        slot.function_mut()
-            .config_read(now, u64::from(self.pmcsr?), &mut word);
+        let offset = self.pmcsr?;
+        let mut word = [0xff; 2];
+        if !self.disconnected {
+            slot.function_mut()
+                .config_read(now, u64::from(offset), &mut word);
+        }
         Some(u16::from_le_bytes(word))
     }
 
     fn write_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time, word: u16) {
-        if let Some(offset) = self.pmcsr {
+        if let Some(offset) = self.pmcsr
+            && !self.disconnected
+        {
             slot.function_mut()
                 .config_write(now, u64::from(offset), &word.to_le_bytes());
         }
@@ -202,14 +211,10 @@ impl PciCore {
     /// Brings the function to D0 (`pci_power_up`), and restores its BARs if it lost them
     /// (`pci_restore_bars`).
     fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
-        if !slot.rail_on() {
+        if !slot.rail_on() && !self.disconnected {
             slot.set_rail(now, true);
-            let wait = match self.platform.cold_via {
-                ColdVia::Device => self.platform.on_delay,
-                ColdVia::Port => D3COLD_WAIT,
-            };
-            self.waited += wait;
-            slot.waited_for(wait);
+            self.waited += self.platform.on_delay;
+            slot.waited_for(self.platform.on_delay);
         }
         let Some(word) = self.read_pmcsr(slot, now) else {
             self.current = PowerState::D0;
@@ -262,7 +267,7 @@ impl PciCore {
         if self.pmcsr.is_none() || self.platform.deepest_state == PowerState::D0 {
             return PowerState::D0;
         }
-        if self.goes_cold() && self.platform.cold_via == ColdVia::Device {
+        if self.goes_cold() {
             return PowerState::D3cold;
         }
         [
@@ -276,19 +281,34 @@ impl PciCore {
         .unwrap_or(PowerState::D3hot)
     }
 
-    /// Returns whether power is removed once the function is in its target state.
+    /// Returns whether the function lets go of its power once it is in its target state.
     fn goes_cold(&self) -> bool {
-        self.platform.deepest_state == PowerState::D3cold && self.d3cold_allowed
+        self.platform.deepest_state == PowerState::D3cold
+            && self.platform.cold_via == ColdVia::Device
+            && self.d3cold_allowed
+    }
+
+    /// Returns whether the platform removes the function's power by the port above.
+    pub(super) fn is_cold_by_port(&self) -> bool {
+        self.platform.deepest_state == PowerState::D3cold && self.platform.cold_via == ColdVia::Port
+    }
+
+    /// Takes the function for gone, since it did not come back with its link.
+    pub(super) fn disconnect(&mut self) {
+        self.disconnected = true;
+        self.current = PowerState::D3cold;
     }
 
     /// Suspends the function after the driver's callback (`pci_pm_runtime_suspend`): saves config
-    /// space, arms wake-up and brings the function to its target state.
-    pub(super) fn suspend(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+    /// space, arms wake-up and brings the function to its target state. Returns whether the function
+    /// lets go of its power, which others may hold.
+    pub(super) fn suspend(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> bool {
         self.saved = Some(ConfigImage::take(slot.function()));
         self.restore = true;
         let target = self.target_state(slot);
-        // The port may take power away from a function that cannot wake from its own state.
-        self.armed = can_wake(slot, target) || can_wake(slot, PowerState::D3cold);
+        // Only a function that can wake from the state it goes to is armed (`pci_dev_run_wake`),
+        // even if it could wake from the D3cold to which the port may bring it.
+        self.armed = can_wake(slot, target);
         if self.armed {
             self.write_pme(
                 slot,
@@ -299,10 +319,11 @@ impl PciCore {
         // The state the function ends up in is what counts; an error is ignored as in the kernel.
         let own = target.min(PowerState::D3hot);
         let reached = self.set_power_state(slot, now, own).is_ok();
-        if reached && self.pmcsr.is_some() && self.goes_cold() {
-            slot.set_rail(now, false);
+        let cold = reached && self.pmcsr.is_some() && self.goes_cold();
+        if cold {
             self.current = PowerState::D3cold;
         }
+        cold
     }
 
     /// Resumes the function before the driver's callback (`pci_pm_runtime_resume`). A function that

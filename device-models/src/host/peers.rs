@@ -22,18 +22,58 @@ impl Peers<'_> {
         }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Device> {
+        let others = self.lower.iter().chain(&*self.higher);
+        let others = others.filter_map(Option::as_deref);
+        self.first.as_deref().into_iter().chain(others)
+    }
+
+    /// Returns whether a function has a device among them.
+    pub(super) fn has(&self, number: FunctionNumber) -> bool {
+        let Some(index) = number.among_others() else {
+            return self.first.is_some();
+        };
+        let place = match index.checked_sub(self.lower.len()) {
+            None => self.lower.get(index),
+            Some(behind) => behind
+                .checked_sub(self.missing())
+                .and_then(|index| self.higher.get(index)),
+        };
+        place.is_some_and(Option::is_some)
+    }
+
+    /// Returns the number of places between `lower` and `higher`: one, unless the one is function 0.
+    const fn missing(&self) -> usize {
+        crate::slot::MAX_FUNCTIONS - 1 - self.lower.len() - self.higher.len()
+    }
+
     /// Returns the place of function `index + 1`.
     fn place(&mut self, index: usize) -> Option<&mut Option<Box<Device>>> {
         let Some(behind) = index.checked_sub(self.lower.len()) else {
             return self.lower.get_mut(index);
         };
-        // Between them is the one, unless it is function 0.
-        let missing = crate::slot::MAX_FUNCTIONS - 1 - self.lower.len() - self.higher.len();
+        let missing = self.missing();
         self.higher.get_mut(behind.checked_sub(missing)?)
     }
 }
 
 impl DeviceMut<'_> {
+    /// Returns this device and the others of the slot, without one that is out of its place.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &Device> {
+        std::iter::once(&*self.state).chain(self.peers.iter())
+    }
+
+    /// Acts on this device and the others of the slot.
+    pub(super) fn for_all(&mut self, mut act: impl FnMut(&mut Device)) {
+        act(self.state);
+        let peers = &mut self.peers;
+        if let Some(first) = peers.first.as_deref_mut() {
+            act(first);
+        }
+        let others = peers.lower.iter_mut().chain(peers.higher.iter_mut());
+        others.flatten().for_each(|device| act(device));
+    }
+
     /// Acts on another device of the slot, if there is one of that number. That device sees all
     /// others but this one.
     pub(super) fn with_peer<R>(

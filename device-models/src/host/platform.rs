@@ -75,14 +75,18 @@ impl DeviceMut<'_> {
     /// device only from D3cold, where config space does not answer, and not from D3hot.
     pub fn host_access(&mut self, now: Time) -> Value {
         let usage = self.state.rpm.get();
+        // The port is woken whatever its state, since nobody below it can be reached otherwise.
+        let reached = self.resume_port(now).is_ok();
         let woken =
             self.state.rpm.is_suspended() && self.state.core.current() == PowerState::D3cold;
         if woken {
             // A device that does not wake answers nothing but ones.
             self.resume(now).ok();
         }
-        let mut header = [0; 8];
-        self.slot.function_mut().config_read(now, 0, &mut header);
+        let mut header = [0xff; 8];
+        if reached {
+            self.slot.function_mut().config_read(now, 0, &mut header);
+        }
         self.settle(now);
         drop(usage);
         self.state.core.take_waited();
@@ -95,6 +99,7 @@ impl DeviceMut<'_> {
             "woken": woken,
         });
         self.idle(now);
+        self.idle_port(now);
         answer
     }
 

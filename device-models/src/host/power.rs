@@ -51,6 +51,8 @@ pub(super) struct LowPower {
     pub(super) pme_found_at: Option<Time>,
     /// Time of one of the present sleep's polls for wake events.
     pub(super) poll_at: Time,
+    /// Somebody who does not wait asked for a resume (`pm_request_resume`).
+    pub(super) resume_requested: bool,
     /// Numbers of sleeps and of wake-up notices so far.
     pub(super) suspends: u64,
     pub(super) wakeups: u64,
@@ -70,7 +72,9 @@ impl LowPower {
 
 impl Device {
     pub(super) fn power_deadline(&self) -> Option<Time> {
-        let wake = self.low_power.woken_by_platform && self.rpm.is_suspended();
+        let low_power = &self.low_power;
+        let wake = low_power.woken_by_platform || low_power.resume_requested;
+        let wake = wake && self.rpm.is_suspended();
         let at_once = wake.then_some(Time::ZERO);
         earliest(
             at_once,
@@ -118,12 +122,23 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// Wakes the device (`rpm_resume` with the callbacks of the PCI bus and of the driver).
+    /// Wakes the device and the port above it (`rpm_resume` with the callbacks of the PCI bus and of
+    /// the driver).
     pub(super) fn resume(&mut self, now: Time) -> Result<(), HostError> {
-        self.state.rpm.check_resume()?;
-        if !self.state.rpm.is_suspended() {
-            return Ok(());
+        if !self.state.rpm.is_suspended() || self.state.rpm.is_latched() {
+            return self.state.rpm.check_resume();
         }
+        // A parent is resumed before anything of the device's own can fail.
+        self.resume_port(now)?;
+        let resumed = self.resume_itself(now);
+        if resumed.is_err() {
+            self.idle_port(now);
+        }
+        resumed
+    }
+
+    fn resume_itself(&mut self, now: Time) -> Result<(), HostError> {
+        self.state.rpm.check_resume()?;
         self.state.rpm.enter(now, RuntimeStatus::Resuming);
         if let Err(error) = self.get_suppliers(now) {
             self.state.rpm.enter(now, RuntimeStatus::Suspended);
@@ -131,6 +146,8 @@ impl DeviceMut<'_> {
         }
         self.state.low_power.pme_found_at = None;
         self.state.low_power.woken_by_platform = false;
+        self.state.low_power.resume_requested = false;
+        self.hold_power();
         self.state.core.resume(&mut self.slot, now);
         if std::mem::take(&mut self.state.low_power.intx_while_asleep) {
             // The cause is outside the function and outlives the reset that waking may be.
@@ -146,6 +163,25 @@ impl DeviceMut<'_> {
         Ok(())
     }
 
+    /// Takes a reference of the power resource. The function that switches it on may resume the
+    /// others (`__acpi_power_on`).
+    fn hold_power(&mut self) {
+        let was_on = self.set.resource.is_on();
+        self.set.resource.hold(self.slot.number());
+        if !was_on && self.set.resume_dependents {
+            self.for_all(|device| device.low_power.resume_requested = true);
+            self.state.low_power.resume_requested = false;
+        }
+    }
+
+    /// Releases the power resource. Power goes with the last reference.
+    fn release_power(&mut self, now: Time) {
+        self.set.resource.release(self.slot.number());
+        if !self.set.resource.is_on() {
+            self.slot.set_rail(now, false);
+        }
+    }
+
     /// Puts an unused device to sleep (`rpm_suspend` with the callbacks of driver and bus). The
     /// driver brings the function to D0 first, so that the saved config space is valid.
     pub(super) fn suspend(&mut self, now: Time) {
@@ -156,6 +192,7 @@ impl DeviceMut<'_> {
         self.state.rpm.enter(now, RuntimeStatus::Suspending);
         // What the platform reported of a device that was awake wakes nobody later.
         self.state.low_power.woken_by_platform = false;
+        self.state.low_power.resume_requested = false;
         // Nobody waits for a sleep, but a request may still be owed what it waited before.
         let owed = self.state.core.take_waited();
         self.set_power_state(now, PowerState::D0).ok();
@@ -163,7 +200,9 @@ impl DeviceMut<'_> {
         self.settle(now);
         self.state.low_power.intx_masked =
             self.state.irqs.uses_intx() && self.state.irqs.mask_intx();
-        self.state.core.suspend(&mut self.slot, now);
+        if self.state.core.suspend(&mut self.slot, now) {
+            self.release_power(now);
+        }
         self.settle(now);
         self.state.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
@@ -173,6 +212,7 @@ impl DeviceMut<'_> {
         self.state.core.note_wait(owed);
         self.settle(now);
         self.put_suppliers(now);
+        self.idle_port(now);
     }
 
     /// Undoes the masking of [`Self::suspend`], if that masked INTx, and handles a latched signal
@@ -278,11 +318,13 @@ impl DeviceMut<'_> {
     }
 
     /// Watches for a wake event that only polling finds. The poll runs once a second from the start
-    /// of the sleep, but not for functions in D3cold (`pci_pme_list_scan`).
+    /// of the sleep, but not for functions in D3cold or below a port that is asleep
+    /// (`pci_pme_list_scan`).
     pub(super) fn watch_pme(&mut self, now: Time) {
         if !self.state.rpm.is_suspended()
             || self.state.low_power.pme_found_at.is_some()
             || self.state.core.current() == PowerState::D3cold
+            || !self.set.port.is_awake()
         {
             return;
         }
@@ -293,10 +335,21 @@ impl DeviceMut<'_> {
         }
     }
 
+    /// Clears a pending wake event of a function that can be reached, and returns whether it was an
+    /// armed one.
+    fn takes_pme(&mut self, now: Time) -> bool {
+        self.set.port.is_awake() && self.state.core.take_pme(&mut self.slot, now)
+    }
+
     pub(super) fn advance_power(&mut self, now: Time) {
         let polled = self.state.low_power.pme_found_at.take_if(|due| *due <= now);
-        let by_poll = polled.is_some() && self.state.core.take_pme(&mut self.slot, now);
-        let by_platform = std::mem::take(&mut self.state.low_power.woken_by_platform);
+        let by_poll = polled.is_some() && self.takes_pme(now);
+        let mut by_platform = std::mem::take(&mut self.state.low_power.woken_by_platform);
+        if by_platform && self.state.core.current() != PowerState::D3cold {
+            // The host clears PME_Status of a function that it can reach (`pci_acpi_wake_dev`).
+            self.takes_pme(now);
+        }
+        by_platform |= std::mem::take(&mut self.state.low_power.resume_requested);
         if self.state.rpm.is_suspended() && (by_poll || by_platform) {
             // Nobody waits for the outcome of a wake-up that the device asked for.
             self.resume(now).ok();

@@ -400,6 +400,11 @@ impl RuntimePm {
         HostError::Resume { errno }
     }
 
+    /// Returns whether every resume fails with the error of an earlier one.
+    pub(super) const fn is_latched(&self) -> bool {
+        self.latched
+    }
+
     /// Returns the value of `runtime_status`.
     pub(super) fn shown_status(&self) -> RuntimePmStatus {
         if self.latched {

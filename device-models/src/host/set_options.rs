@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::port::PortOptions;
 use crate::slot::FunctionNumber;
 
 /// The choices of a host for all devices of a slot.
@@ -27,10 +28,18 @@ pub struct SetOptions {
     pub power: SlotPower,
 }
 
-/// The supply of a slot's power.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The supply of a slot's power: the power resource that its functions share, and the port above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
-pub struct SlotPower {}
+pub struct SlotPower {
+    /// All functions resume when the power resource is switched on, as with firmware that describes
+    /// how each of them wakes the system (`_PRW`; `acpi_device_power_add_dependent`). Otherwise a
+    /// function that nobody needs stays as it is, with power and not initialised.
+    pub resume_dependents: bool,
+    /// The port above the slot.
+    pub port: PortOptions,
+}
 
 /// A device link of the host: the supplier is awake whenever the consumer is.
 ///

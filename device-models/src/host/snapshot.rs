@@ -5,11 +5,12 @@
 //! of a client and are not saved: clients bind them again. A saved wake-up notice still ends low
 //! power, but no client receives it.
 
+mod core;
 mod parts;
+mod supply;
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,16 +18,16 @@ use serde_json::Value;
 use super::config_image::ConfigImage;
 use super::dialect::{Dialect, PmDialect, SavedDialect};
 use super::irqs::SavedIrqs;
-use super::pci_core::PciCore;
 use super::power::LowPower;
 use super::runtime_pm::SavedRuntimePm;
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
 use super::{Device, DeviceMut, DeviceRef, DeviceSet};
 use crate::function::Ram;
-use crate::power::PowerState;
 use crate::slot::{self, FunctionNumber};
-use crate::snapshot::{self, FORMAT, RestoreError, due, left, nanos};
+use crate::snapshot::{self, FORMAT, RestoreError, due, left};
 use crate::time::Time;
+use core::SavedCore;
+use supply::SavedSupply;
 
 /// A complete saved state: the slot once, and the host layer's state of each function.
 #[derive(Deserialize, Serialize)]
@@ -34,6 +35,7 @@ use crate::time::Time;
 struct SavedSet {
     format: u64,
     slot: Value,
+    supply: SavedSupply,
     devices: BTreeMap<FunctionNumber, Value>,
 }
 
@@ -63,18 +65,6 @@ struct SavedHost {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct SavedCore {
-    #[serde(with = "snapshot::power_state")]
-    current: PowerState,
-    d3cold_allowed: bool,
-    saved: Option<String>,
-    restore: bool,
-    armed: bool,
-    waited_nanos: u64,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 struct SavedLowPower {
     opens: u32,
     /// The open device holds its reference.
@@ -85,6 +75,7 @@ struct SavedLowPower {
     intx_masked: bool,
     intx_while_asleep: bool,
     woken_by_platform: bool,
+    resume_requested: bool,
     pme_found_nanos: Option<u64>,
     /// Time until the next poll for wake events, while the device sleeps.
     poll_nanos: Option<u64>,
@@ -120,6 +111,9 @@ struct Images {
 
 /// The host layer's saved state of each function.
 type Hosts = BTreeMap<FunctionNumber, SavedHost>;
+
+/// A saved state that fits: the slot, its supply, and each function.
+type Fitting = (Value, SavedSupply, Hosts);
 
 /// Returns the place of a function's state in the host layer's part of the tree.
 fn place(number: FunctionNumber) -> String {
@@ -176,7 +170,7 @@ trait Restorable {
     }
 
     /// Reads a saved state and checks that it fits these devices.
-    fn read(&mut self, saved: &Value) -> Result<(Value, Hosts), RestoreError> {
+    fn read(&mut self, saved: &Value) -> Result<Fitting, RestoreError> {
         check_format(saved)?;
         let set: SavedSet = snapshot::read("the saved state", saved)?;
         if !set.devices.keys().copied().eq(self.members()) {
@@ -193,17 +187,22 @@ trait Restorable {
                 hosts.insert(*number, host);
             }
         }
-        Ok((set.slot, hosts))
+        Ok((set.slot, set.supply, hosts))
     }
 
     /// Restores the slot, then each device.
     fn apply(
         &mut self,
         now: Time,
-        (slot, hosts): (Value, Hosts),
+        (slot, supply, hosts): Fitting,
         ram: Ram,
     ) -> Result<(), RestoreError> {
         self.restore_slot(now, &slot, ram)?;
+        let members = self.members();
+        let (first, number) = (members.first(), members.len());
+        if let Some(mut device) = first.and_then(|first| self.member(*first)) {
+            device.restore_supply(now, &supply, number)?;
+        }
         let mut read = Vec::new();
         for (number, host) in hosts {
             if let Some(device) = self.member(number) {
@@ -224,6 +223,12 @@ trait Restorable {
                 let at = format!("{}.host.runtime_pm.suspended", place(supplier));
                 let reason = format!("it is true, but function {number} is awake and needs it");
                 return Err(RestoreError::part(at, reason));
+            }
+        }
+        for number in self.members() {
+            if let Some(mut device) = self.member(number) {
+                device.check_supply()?;
+                device.idle_port(now);
             }
         }
         Ok(())
@@ -276,7 +281,8 @@ impl DeviceSet {
             let device = self.device(number)?;
             Some((number, device.state.save(now)))
         });
-        saved_set(self.slot.save(now), devices.collect())
+        let supply = SavedSupply::of(&self.set, now, self.numbers());
+        saved_set(self.slot.save(now), &supply, devices.collect())
     }
 
     /// Restores the tree that [`Self::save`] returned for devices of the same profiles. The next
@@ -292,10 +298,15 @@ impl DeviceSet {
 }
 
 /// Returns the tree of a [`SavedSet`], without a copy of the slot's state.
-fn saved_set(slot: Value, devices: BTreeMap<FunctionNumber, SavedDevice>) -> Value {
+fn saved_set(
+    slot: Value,
+    supply: &SavedSupply,
+    devices: BTreeMap<FunctionNumber, SavedDevice>,
+) -> Value {
     snapshot::object([
         ("format", FORMAT.into()),
         ("slot", slot),
+        ("supply", snapshot::tree(supply)),
         ("devices", snapshot::tree(&devices)),
     ])
 }
@@ -310,7 +321,9 @@ impl DeviceRef<'_> {
     fn save_part(&self, now: Time, ram: Ram) -> Value {
         let function = iter::once((self.number, self.function));
         let slot = slot::save(self.rail_on, function, now, ram);
-        saved_set(slot, BTreeMap::from([(self.number, self.state.save(now))]))
+        let supply = SavedSupply::of(self.set, now, iter::once(self.number));
+        let devices = BTreeMap::from([(self.number, self.state.save(now))]);
+        saved_set(slot, &supply, devices)
     }
 }
 
@@ -380,6 +393,7 @@ impl DeviceMut<'_> {
             intx_masked,
             intx_while_asleep,
             woken_by_platform,
+            resume_requested,
             pme_found_nanos,
             poll_nanos,
             suspends,
@@ -396,6 +410,7 @@ impl DeviceMut<'_> {
             intx_masked,
             intx_while_asleep,
             woken_by_platform,
+            resume_requested,
             pme_found_at: pme_found_nanos.map(|left| due(now, left)),
             poll_at: due(now, poll_nanos.unwrap_or(0)),
             suspends,
@@ -527,6 +542,7 @@ impl LowPower {
             intx_masked,
             intx_while_asleep,
             woken_by_platform,
+            resume_requested,
             pme_found_at,
             poll_at: _,
             suspends,
@@ -541,43 +557,12 @@ impl LowPower {
             intx_masked: *intx_masked,
             intx_while_asleep: *intx_while_asleep,
             woken_by_platform: *woken_by_platform,
+            resume_requested: *resume_requested,
             pme_found_nanos: pme_found_at.map(|at| left(now, at)),
             poll_nanos: asleep.then(|| left(now, self.next_poll(now))),
             suspends: *suspends,
             wakeups: *wakeups,
         }
-    }
-}
-
-impl PciCore {
-    fn save(&self) -> SavedCore {
-        let Self {
-            platform: _,
-            pmcsr: _,
-            current,
-            d3cold_allowed,
-            saved,
-            restore,
-            armed,
-            waited,
-        } = self;
-        SavedCore {
-            current: *current,
-            d3cold_allowed: *d3cold_allowed,
-            saved: saved.as_ref().map(ConfigImage::hex),
-            restore: *restore,
-            armed: *armed,
-            waited_nanos: nanos(*waited),
-        }
-    }
-
-    fn restore(&mut self, from: &SavedCore, image: Option<ConfigImage>) {
-        self.current = from.current;
-        self.d3cold_allowed = from.d3cold_allowed;
-        self.saved = image;
-        self.restore = from.restore;
-        self.armed = from.armed;
-        self.waited = Duration::from_nanos(from.waited_nanos);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::port::PortStatus;
 use super::runtime_pm::{PowerControl, RuntimePmStatus};
 use super::{DeviceMut, DeviceRef};
 use crate::function::Counters;
@@ -67,6 +68,10 @@ pub struct Status {
     pub d3cold_allowed: bool,
     /// The function stays silent once its power was off.
     pub dead_after_cold: bool,
+    /// The function holds the power resource of its slot.
+    pub holds_power: bool,
+    /// The port above the slot.
+    pub port: PortStatus,
     /// The low-power features of the dialect that the device has.
     #[serde(flatten)]
     pub dialect: DialectStatus,
@@ -157,6 +162,8 @@ impl DeviceRef<'_> {
             recorded_power_state: state.core.current(),
             d3cold_allowed: state.core.d3cold_allowed(),
             dead_after_cold: function.dead_after_cold(),
+            holds_power: self.set.resource.is_held_by(self.number),
+            port: self.set.port.status(),
             dialect: state.dialect.status(),
         }
     }
@@ -237,8 +244,16 @@ mod tests {
                     "intx_level": false,
                     "intx_masked": false,
                 },
+                "holds_power": true,
                 "opens": 0,
                 "pm_dialect": dialect,
+                "port": {
+                    "control": "auto",
+                    "d3cold_allowed": true,
+                    "link": true,
+                    "power_state": "D0",
+                    "runtime_status": "active",
+                },
                 "power_state": "D0",
                 "rail": true,
                 "recorded_power_state": "D0",

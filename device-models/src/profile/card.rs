@@ -129,9 +129,9 @@ impl Card {
             name: name.to_owned(),
             description: description.to_owned(),
             aux_power,
+            options: first.set_options(),
             first,
             others,
-            options: SetOptions::default(),
         })
     }
 
@@ -204,9 +204,9 @@ impl From<Profile> for Card {
             name: profile.name().to_owned(),
             description: profile.description().to_owned(),
             aux_power: profile.tables.platform.aux_power,
+            options: profile.set_options(),
             first: profile,
             others: BTreeMap::new(),
-            options: SetOptions::default(),
         }
     }
 }

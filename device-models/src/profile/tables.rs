@@ -15,7 +15,7 @@ pub(super) use self::mappable::{AreaTable, MappableTable};
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
 use crate::host::{
-    self, ColdVia, HostOptions, OnDisconnect, PmDialect, RailAs, SuspendDelay, View,
+    self, ColdVia, HostOptions, OnDisconnect, PmDialect, RailAs, SlotPower, SuspendDelay, View,
 };
 use crate::power::PowerState;
 
@@ -44,6 +44,8 @@ pub(super) struct Tables {
     pub platform: Platform,
     #[serde(default)]
     pub host: Host,
+    #[serde(default)]
+    pub slot: SlotPower,
 }
 
 /// `model`: the name alone, or a table with the name and the model's own keys.

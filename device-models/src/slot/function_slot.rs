@@ -115,6 +115,13 @@ impl<'a> FunctionSlot<'a> {
         functions.for_each(|function| function.waited_for(span));
     }
 
+    /// Tells all functions when the link above them becomes active; see
+    /// [`Function::train_link`].
+    pub fn train_link(&mut self, now: Time, training: Duration, recovers_then: bool) {
+        let functions = self.functions.iter_mut();
+        functions.for_each(|function| function.train_link(now, training, recovers_then));
+    }
+
     /// Sends the message with the slot's power limit (PCIe Base §7.5.3.3) to all functions: value
     /// and scale as in Device Capabilities.
     pub fn set_power_limit(&mut self, value: u8, scale: u8) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Card, FunctionNumber, Origin, Profile, ProfileError};
-use crate::host::{DeviceLink, SetOptions};
+use crate::host::{DeviceLink, PortOptions, SetOptions, SlotPower};
 use crate::profile::document::Document;
 use crate::profile::error::Mistake;
 use crate::profile::source::{CardPlace, fault_error};
@@ -23,6 +23,8 @@ type Bases<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 const NUMBER: &str = "number";
 const PROFILE: &str = "profile";
 const REMOVE: &str = "remove";
+/// The table that a card has once for all functions.
+const SLOT: &str = "slot";
 
 /// The place of device links.
 const LINK: &str = "slot.link";
@@ -46,6 +48,9 @@ struct SlotTable {
     aux_power: bool,
     /// Device links of the host.
     link: Vec<DeviceLink>,
+    /// The supply of the slot, as in [`SlotPower`](crate::host::SlotPower).
+    resume_dependents: bool,
+    port: PortOptions,
 }
 
 impl Default for SlotTable {
@@ -53,6 +58,8 @@ impl Default for SlotTable {
         Self {
             aux_power: true,
             link: Vec::new(),
+            resume_dependents: false,
+            port: PortOptions::default(),
         }
     }
 }
@@ -166,9 +173,19 @@ impl Reader {
                 ),
             });
         }
-        let SlotTable { aux_power, link } = tables.slot;
-        let mut options = SetOptions::default();
-        options.links = link;
+        let SlotTable {
+            aux_power,
+            link,
+            resume_dependents,
+            port,
+        } = tables.slot;
+        let options = SetOptions {
+            links: link,
+            power: SlotPower {
+                resume_dependents,
+                port,
+            },
+        };
         let card = Card::new(
             &tables.name,
             &tables.description,
@@ -220,6 +237,10 @@ impl Reader {
         if base.is_none() && !remove.is_empty() {
             let message = "there is no profile whose keys it could remove; leave it out";
             return Err(wrong(REMOVE, message.to_owned()));
+        }
+        if changes.contains_key(SLOT) {
+            let message = "the card's own [slot] decides this for all functions; leave it out";
+            return Err(wrong(SLOT, message.to_owned()));
         }
         for (table, key, instead) in [
             ("platform", "aux-power", "slot.aux-power"),

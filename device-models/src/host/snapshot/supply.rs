@@ -1,0 +1,88 @@
+//! The saved state of a slot's supply: its power resource and the port above.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::port::SavedPort;
+use crate::host::power_resource::PowerResource;
+use crate::host::{DeviceMut, SetState};
+use crate::slot::FunctionNumber;
+use crate::snapshot::RestoreError;
+use crate::time::Time;
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedSupply {
+    /// Those of the saved functions that hold the power resource.
+    holders: BTreeSet<FunctionNumber>,
+    port: SavedPort,
+}
+
+impl SavedSupply {
+    /// Saves the supply as these functions see it.
+    pub(super) fn of(
+        set: &SetState,
+        now: Time,
+        functions: impl Iterator<Item = FunctionNumber>,
+    ) -> Self {
+        let holders = functions.filter(|number| set.resource.is_held_by(*number));
+        Self {
+            holders: holders.collect(),
+            port: set.port.save(now),
+        }
+    }
+}
+
+impl DeviceMut<'_> {
+    /// Restores the supply of the slot for `restored` of its functions. Functions without a driver
+    /// hold the resource for good.
+    pub(super) fn restore_supply(
+        &mut self,
+        now: Time,
+        saved: &SavedSupply,
+        restored: usize,
+    ) -> Result<(), RestoreError> {
+        let numbers: Vec<_> = FunctionNumber::ALL.into_iter().collect();
+        let alone = restored > self.peers.iter().count();
+        let own = self.slot.number();
+        if !alone {
+            let held = self.set.resource.is_held_by(own);
+            let same_port = self.set.port.is_in_state_of(&saved.port);
+            if held != saved.holders.contains(&own) || !same_port {
+                let reason = "the slot has other functions, whose power this would change";
+                return Err(RestoreError::part("supply", reason));
+            }
+            return Ok(());
+        }
+        let driven = |number: &FunctionNumber| *number == own || self.peers.has(*number);
+        if let Some(unknown) = saved.holders.iter().find(|number| !driven(number)) {
+            let reason = format!("function {unknown} is not one of the saved functions");
+            return Err(RestoreError::part("supply.holders", reason));
+        }
+        let held = numbers.into_iter().filter(|number| {
+            saved.holders.contains(number)
+                || !driven(number) && self.set.resource.is_held_by(*number)
+        });
+        self.set.resource = PowerResource::held_by(held);
+        self.set.port.restore(now, &saved.port);
+        Ok(())
+    }
+
+    /// Checks that a device that is awake has power by the resource and by the port.
+    pub(super) fn check_supply(&self) -> Result<(), RestoreError> {
+        if self.state.rpm.is_suspended() {
+            return Ok(());
+        }
+        let number = self.slot.number();
+        if !self.set.resource.is_held_by(number) {
+            let reason = format!("function {number} is awake and not among them");
+            return Err(RestoreError::part("supply.holders", reason));
+        }
+        if !self.set.port.is_awake() {
+            let reason = format!("it is asleep, but function {number} is awake");
+            return Err(RestoreError::part("supply.port.state", reason));
+        }
+        Ok(())
+    }
+}
