@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | queries | [`query`] | `status`, `inspect`, `violations` |
 //! | events of the device | [`device`] | `pme`, `intx`, `interrupt`, `input`, `withdraw` |
+//! | port above the slot | [`port`] | `port-control`, `port-d3cold-allowed`, `port-link`, `port-fail-resume` |
 //! | platform | [`platform`] | `rail`, `reset`, `hot-reset`, `slot-power-limit` |
 //! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
@@ -34,6 +35,7 @@ pub mod device;
 pub mod faults;
 pub mod host;
 pub mod platform;
+pub mod port;
 pub mod query;
 pub mod session;
 pub mod state;

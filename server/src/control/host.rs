@@ -46,6 +46,15 @@ pub enum Mode {
     Auto,
 }
 
+impl From<Mode> for host::PowerControl {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::On => Self::On,
+            Mode::Auto => Self::Auto,
+        }
+    }
+}
+
 /// `control` (`power/control`)
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
@@ -57,11 +66,7 @@ pub struct ControlAttribute {
 
 impl ControlAttribute {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        let control = match self.mode {
-            Mode::On => host::PowerControl::On,
-            Mode::Auto => host::PowerControl::Auto,
-        };
-        cx.device.set_control(cx.now, control);
+        cx.device.set_control(cx.now, self.mode.into());
         Done::silently()
     }
 }
@@ -80,6 +85,12 @@ impl TryFrom<u8> for Bit {
             1 => Ok(Self(true)),
             _ => Err(format!("write 0 or 1, not {number}")),
         }
+    }
+}
+
+impl From<Bit> for bool {
+    fn from(Bit(set): Bit) -> Self {
+        set
     }
 }
 

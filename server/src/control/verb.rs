@@ -10,6 +10,7 @@ use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
 use super::faults::{DeadAfterCold, FailReset, FailResume};
 use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
 use super::platform::{HotReset, Rail, Reset, SlotPowerLimit};
+use super::port::{PortControl, PortD3coldAllowed, PortFailResume, PortLink};
 use super::query::{Inspect, Status, Violations};
 use super::session::{Help, Shutdown, Subscribe};
 use super::state::{Restore, Save};
@@ -63,6 +64,14 @@ pub enum Verb {
     FailReset(FailReset),
     /// Make the function read all ones after power has been removed and restored
     DeadAfterCold(DeadAfterCold),
+    /// Write `power/control` of the port above the slot: keep it awake or allow runtime suspend
+    PortControl(PortControl),
+    /// Write `d3cold_allowed` of the port above the slot, which wakes the port
+    PortD3coldAllowed(PortD3coldAllowed),
+    /// Set whether the link trains when the port above the slot comes back from D3cold
+    PortLink(PortLink),
+    /// Make waking the port above the slot fail: waking a function below it then fails with EBUSY
+    PortFailResume(PortFailResume),
     /// Save the state of the device to FILE
     Save(Save),
     /// Restore the state of the device from FILE
@@ -138,6 +147,10 @@ impl Verb {
             Self::FailResume(verb) => verb.apply(cx),
             Self::FailReset(verb) => Ok(verb.apply(cx)),
             Self::DeadAfterCold(verb) => Ok(verb.apply(cx)),
+            Self::PortControl(verb) => Ok(verb.apply(cx)),
+            Self::PortD3coldAllowed(verb) => Ok(verb.apply(cx)),
+            Self::PortLink(verb) => Ok(verb.apply(cx)),
+            Self::PortFailResume(verb) => Ok(verb.apply(cx)),
             Self::Save(verb) => verb.apply(cx),
             Self::Restore(verb) => verb.apply(cx),
             Self::Clock(verb) => Ok(verb.apply(cx)),
