@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use pci_device_models::host::{DeviceMut, DeviceSet, PowerControl};
+use pci_device_models::host::{DeviceMut, DeviceSet, PmDialect, PowerControl};
 use pci_device_models::register::ResetKind;
 use pci_device_models::time::Time;
 use vfio_user_protocol::vfio::RegionIndex;
@@ -353,11 +353,20 @@ impl Fixed {
                 self.seen(pair, at)
             } else {
                 let function = pair.whole.slot().first();
-                function.config().read_dword(at as u64)
+                let own = function.config().read_dword(at as u64);
+                own | self.virtual_pme(pair, at)
             };
             let (was, is) = (self.dword(at) & self.masked(at), is & self.masked(at));
             assert_eq!(was, is, "read-only bits at {at:#x}");
         }
+    }
+
+    /// Returns the bits of a DWORD that the virtual PME of the v4 dialect adds: `PME_Support` in PMC, which
+    /// precedes PMCSR, has every state.
+    fn virtual_pme(&self, pair: &Pair, at: usize) -> u32 {
+        let is_v4 = pair.whole.first().options().pm_dialect == PmDialect::V4;
+        let is_pmc = self.pmcsr.is_some_and(|pmcsr| at as u64 + 4 == pmcsr);
+        if is_v4 && is_pmc { 0xf800_0000 } else { 0 }
     }
 
     /// Returns a DWORD as the client sees it.
