@@ -27,7 +27,7 @@
 
 #include "words.h"
 
-enum { MAX_WORDS = 6, MAX_BARS = 6, MAX_VECTORS = 16, MAX_BUFFERS = 8, NEVER_OPEN = 1000 };
+enum { MAX_WORDS = 6, MAX_BARS = 6, MAX_VECTORS = 16, MAX_BUFFERS = 8, MAX_FUNCTIONS = 8, NEVER_OPEN = 1000 };
 
 struct buffer {
 	uint64_t iova;
@@ -482,6 +482,64 @@ static void close_device(char **words)
 	answer_result(close(device) | close(group) | close(container));
 }
 
+/*
+ * function ADDRESS: the commands that follow are for this function of the group, which is opened if it is not open. Mapped BARs and interrupts
+ * stay those of the function that had them set up.
+ */
+static void function(char **words)
+{
+	static struct {
+		char address[16];
+		int device;
+		uint8_t capabilities[CAPABILITIES];
+	} opened[MAX_FUNCTIONS];
+	static int count;
+	int at = 0;
+
+	if (!count) {
+		snprintf(opened[0].address, sizeof(opened[0].address), "%s", address);
+		memcpy(opened[0].capabilities, capabilities, sizeof(capabilities));
+		opened[count++].device = device;
+	}
+	while (at < count && strcmp(opened[at].address, words[1]))
+		at++;
+	if (at == MAX_FUNCTIONS) {
+		errno = ENOSPC;
+		die("function %s", words[1]);
+	}
+	if (at == count) {
+		int fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, words[1]);
+
+		if (fd < 0) {
+			answer_result(fd);
+			return;
+		}
+		device = fd;
+		memset(capabilities, 0, sizeof(capabilities));
+		find_capabilities();
+		snprintf(opened[at].address, sizeof(opened[at].address), "%s", words[1]);
+		memcpy(opened[at].capabilities, capabilities, sizeof(capabilities));
+		opened[count++].device = fd;
+	}
+	/* Not found anew: that would wake the function. */
+	address = opened[at].address;
+	device = opened[at].device;
+	memcpy(capabilities, opened[at].capabilities, sizeof(capabilities));
+	puts("ok");
+}
+
+/* hot_reset: VFIO_DEVICE_PCI_HOT_RESET of all functions that share the bus, which have to be in the group. */
+static void hot_reset(char **words)
+{
+	struct {
+		struct vfio_pci_hot_reset head;
+		int32_t group;
+	} request = { .head = { .argsz = sizeof(request), .count = 1 }, .group = group };
+
+	(void)words;
+	answer_result(ioctl(device, VFIO_DEVICE_PCI_HOT_RESET, &request));
+}
+
 /* Opens an attribute of the function in sysfs. */
 static int attribute(const char *name, int flags)
 {
@@ -555,6 +613,7 @@ static const struct command {
 	{ "irq_info", 2, irq_info }, { "unmask", 1, unmask },	     { "buffer", 3, buffer },
 	{ "unbuffer", 3, unbuffer }, { "fill", 4, fill },	     { "compare", 4, compare },
 	{ "reset", 1, reset },	     { "open", 1, reopen },	     { "close", 1, close_device },
+	{ "function", 2, function },   { "hot_reset", 1, hot_reset },
 	{ "state", 2, state },	     { "host", 3, host },	     { "host_access", 1, host_access },
 };
 
