@@ -47,16 +47,23 @@ impl Spec {
         })
     }
 
-    /// Adds overrides, each a `KEY=VALUE`.
+    /// Adds overrides, each a `KEY=VALUE`. Those of a card that name neither a function nor the slot
+    /// hold for all of its functions.
     #[must_use]
     pub fn set<S: AsRef<str>>(mut self, overrides: &[S]) -> Self {
-        self.set.extend(overrides.iter().map(|entry| {
-            let (key, value) = entry
-                .as_ref()
-                .split_once('=')
-                .unwrap_or((entry.as_ref(), ""));
-            (key.to_owned(), value.to_owned())
-        }));
+        let functions = self.profile.matches("[[function]]").count();
+        for entry in overrides.iter().map(AsRef::as_ref) {
+            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+            let of_card = ["function.", "slot."].iter().any(|of| key.starts_with(of));
+            let keys = match functions {
+                1.. if !of_card => (0..functions)
+                    .map(|number| format!("function.{number}.{key}"))
+                    .collect(),
+                _ => vec![key.to_owned()],
+            };
+            let entries = keys.into_iter().map(|key| (key, value.to_owned()));
+            self.set.extend(entries);
+        }
         self
     }
 
@@ -106,6 +113,12 @@ impl Daemon {
         Ok(Self {
             functions: testing::start(options, specs.iter().map(Spec::function))?,
         })
+    }
+
+    /// Returns the number of functions, of which a card has several.
+    #[must_use]
+    pub fn functions(&self) -> usize {
+        self.functions.len()
     }
 
     /// Returns the path of a function's socket.

@@ -12,7 +12,7 @@
 //! then = "PMCSR reads 000Bh: D3hot, No_Soft_Reset"
 //! source = "PCIe Base §7.5.2.2"
 //! profile = "A"                                       # of tables/profiles; "A B": once with each
-//! steps = ["cfg2 pm+4 = 0003", "cfg2 pm+4 ? 000b"]    # "A+B": two functions in one server
+//! steps = ["cfg2 pm+4 = 0003", "cfg2 pm+4 ? 000b"]    # "A+B": two functions in one server; a card: those of a slot
 //! ```
 //!
 //! A row with variants has several `[[row.case]]`, each with `profile`, `set` (overrides of profile
@@ -137,6 +137,9 @@ struct Case {
     only: Option<String>,
     steps: Vec<String>,
 }
+
+/// The beginning of a step that concerns the second function.
+const OTHER: &str = "other ";
 
 /// The dialects of rows that hold for both.
 const DIALECTS: [&str; 2] = ["mainline", "v4"];
@@ -282,15 +285,20 @@ impl Table {
     fn steps(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<(String, Step)>> {
         let mut steps = Vec::new();
         for text in &case.steps {
+            // `other WORD` is the word for the second function.
+            let (other, word) = match text.strip_prefix(OTHER) {
+                Some(word) => (OTHER, word),
+                None => ("", text.as_str()),
+            };
             let in_dialect =
-                dialect.and_then(|dialect| self.words.get(&format!("{text} in {dialect}")));
-            let meant = match in_dialect.or_else(|| self.words.get(text)) {
-                Some(meant) => meant.as_slice(),
-                None => std::slice::from_ref(text),
+                dialect.and_then(|dialect| self.words.get(&format!("{word} in {dialect}")));
+            let meant = match in_dialect.or_else(|| self.words.get(word)) {
+                Some(meant) => meant.iter().map(|step| format!("{other}{step}")).collect(),
+                None => vec![text.clone()],
             };
             for text in meant {
                 let step: Step = text.parse().with_context(|| format!("step `{text}`"))?;
-                steps.push((text.clone(), step));
+                steps.push((text, step));
             }
         }
         ensure!(

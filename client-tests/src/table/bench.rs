@@ -32,14 +32,14 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Serves a function for each profile, all with the same overrides.
+    /// Serves the functions of each profile, all with the same overrides.
     pub(super) fn start(profiles: &[&str], set: &[String]) -> Result<Self> {
         let specs: Vec<Spec> = profiles
             .iter()
             .map(|profile| Ok(Spec::named(profile)?.set(set)))
             .collect::<Result<_>>()?;
         let daemon = Daemon::start(&specs)?;
-        let functions = (0..specs.len())
+        let functions = (0..daemon.functions())
             .map(|index| Function::attach(&daemon, index))
             .collect::<Result<_>>()?;
         Ok(Self {
@@ -187,6 +187,15 @@ impl Function {
             Act::Control(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 self.control.command(&words).map(drop)
+            }
+            Act::ControlRefused(errno, words) => {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let error = match self.control.command(&words) {
+                    Ok(found) => anyhow::bail!("it succeeds with {found}"),
+                    Err(error) => error.to_string(),
+                };
+                ensure!(error.contains(&format!("\"{errno}: ")), "{error}");
+                Ok(())
             }
             Act::Status(path, expected) => {
                 let status = self.control.command(&["status"])?;

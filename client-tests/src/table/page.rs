@@ -9,7 +9,7 @@ use super::Table;
 use super::traps::{self, Traps};
 
 /// The tables and their pages.
-pub const PAGES: [&str; 2] = ["pci-function", "vfio-pm"];
+pub const PAGES: [&str; 3] = ["pci-function", "vfio-pm", "slot"];
 
 /// Returns the path of a table's page.
 #[must_use]

@@ -15,6 +15,7 @@
 //! | `walk capabilities` | both lists are finite, aligned and inside their ranges, and hold nothing twice |
 //! | `lspci ? TEXT` | lspci's output for the config space contains the text |
 //! | `ctl rail off` | a command of the control socket |
+//! | `fails EBUSY ctl hot-reset` | a command that the host driver refuses with this errno |
 //! | `advance 50ms` | advances the clock |
 //! | `status counters.outside_d0 ? 3` | a figure from the control socket's status; `inspect` likewise |
 //! | `violations too-early ? 1` | number of recorded violations of a kind |
@@ -44,7 +45,7 @@
 //! | `map 100000 8000` | so many bytes of client memory at this bus address |
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
 //! | `soon STEP` | repeats a reading step until it finds the expected value, for 5 s at most |
-//! | `other STEP` | the step concerns the second function |
+//! | `other STEP` | the step, or the table's word for steps, concerns the second function |
 
 use std::str::FromStr;
 
@@ -98,6 +99,8 @@ pub(super) enum Act {
     WalkCapabilities,
     Lspci(String),
     Control(Vec<String>),
+    /// The host driver has to refuse the verb with this errno.
+    ControlRefused(String, Vec<String>),
     Status(String, serde_json::Value),
     Inspect(String, serde_json::Value),
     Violations(String, u64),
@@ -151,6 +154,7 @@ impl Act {
             | Self::ConfigUnchanged(_)
             | Self::WalkCapabilities
             | Self::Lspci(_)
+            | Self::ControlRefused(..)
             | Self::Status(..)
             | Self::Inspect(..)
             | Self::Violations(..)
@@ -225,6 +229,9 @@ impl FromStr for Act {
         };
         let words: Vec<&str> = ask.split_whitespace().collect();
         Ok(match (words.as_slice(), expected) {
+            (["fails", errno, "ctl", command @ ..], None) => {
+                Self::ControlRefused((*errno).to_owned(), owned(command))
+            }
             (["fails", errno, ..], None) => {
                 let number = wire::errno(errno);
                 let errno = number.with_context(|| format!("{errno} is no errno"))?;
