@@ -64,6 +64,10 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     let mut server = Server::new(settings)?;
     server.watch_shutdown_fd(signals::shutdown_fd().context("installing signal handlers")?)?;
     announce(&slots)?;
+    if let Some(controller) = &controller {
+        let names = slots.iter().map(|slot| &*slot.name).collect::<Vec<_>>();
+        info!(socket = %controller, slots = names.join(", "), "platform controller ready");
+    }
     for opened in &opened {
         backend::announce(opened)?;
     }

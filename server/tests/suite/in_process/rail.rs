@@ -45,3 +45,23 @@ fn the_newest_connection_counts_and_the_rail_outlives_it() {
     switch(&server).write_all(b"N").unwrap();
     rail(&mut control, true);
 }
+
+#[test]
+fn bytes_can_mean_low_power_of_the_client() {
+    let server = Running::testdev(&["platform.rail-as=low-power"]);
+    let (mut client, mut control) = (server.client(), server.control());
+    client.enable();
+    let mut switch = switch(&server);
+    switch.write_all(b"F\n").unwrap();
+    while control.status("engaged") != true {}
+    assert_eq!(control.status("runtime_status"), "suspended");
+    assert_eq!(control.status("power_state"), "D3cold");
+    switch.write_all(b"N\n").unwrap();
+    while control.status("engaged") != false {}
+    assert_eq!(control.status("power_state"), "D0");
+    assert_eq!(
+        client.read(CONFIG, 4, 1).unwrap(),
+        [6],
+        "the host has restored it"
+    );
+}

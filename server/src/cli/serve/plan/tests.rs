@@ -143,6 +143,11 @@ fn what_cannot_be_served_is_refused_as_usage() {
             "given twice",
         ),
         (
+            &["--socket-path", "a", "--controller-path", "a"],
+            &[],
+            "given twice",
+        ),
+        (
             &["--function", "fd=3", "--function", "fd=3"],
             &[],
             "descriptor 3 is given twice",
@@ -245,4 +250,34 @@ fn groups_are_found_by_name() {
     assert_eq!(find_group(groups, "kvm"), Some(104));
     assert_eq!(find_group(groups, "odd"), None);
     assert_eq!(find_group(groups, "kv"), None);
+}
+
+#[test]
+fn a_platform_controller_knows_slots_by_unique_names() {
+    let line = [
+        "--controller-path",
+        "c",
+        "--rail-as",
+        "low-power",
+        "--function",
+        "profile=nic,socket-path=a",
+        "--function",
+        "profile=nic,socket-path=b",
+        "--function",
+        "profile=gpu-display,slot=card,number=0,socket-path=d%n",
+        "--function",
+        "profile=gpu-audio,slot=card,number=1,socket-path=d%n",
+        "--function",
+        "profile=nic,slot=own,number=0,socket-path=e%n",
+    ];
+    let plan = plan(&line, &[]).unwrap_or_else(|failure| panic!("{}", failure.text()));
+    assert_eq!(plan.controller, Some(path("c")));
+    let names: Vec<&str> = plan.slots.iter().map(|slot| &*slot.name).collect();
+    assert_eq!(names, ["nic", "nic-2", "card", "own"]);
+    for slot in &plan.slots {
+        for number in slot.devices.numbers() {
+            let device = slot.devices.device(number).unwrap();
+            assert!(device.options().rail_as.is_low_power());
+        }
+    }
 }
