@@ -25,11 +25,12 @@ ctl_of() { ask ctl-of "$@"; }
 # field NAME JSON: the first value of that name, strings without their quotes.
 field() { printf '%s\n' "$2" | grep -o "\"$1\": *\(\"[^\"]*\"\|[^],}]*\)" | head -n 1 | sed 's/^[^:]*: *//; s/"//g; s/ *$//'; }
 
-# served NAME: that field of the daemon's status.
-served() { field "$1" "$(ctl status)"; }
+# served NAME: that field of the daemon's status, which also has fields of these names for the port above.
+served() { field "$1" "$(ctl status | without_port)"; }
+without_port() { sed 's/"port": *{[^}]*}//'; }
 
 # served_of NUMBER NAME: that field of the status of another function of the card.
-served_of() { field "$2" "$(ctl_of "$1" status)"; }
+served_of() { field "$2" "$(ctl_of "$1" status | without_port)"; }
 
 # --- checks ----------------------------------------------------------------------------------------------------------------------------
 
