@@ -3,8 +3,9 @@
 # kernel: intel_iommu=on
 # scenario: low-power.txt
 # variant: cold no-soft-reset
-# ssdt: yes
-# serve: --set capabilities.pm.no-soft-reset=true
-# twin: --set platform.deepest-state=d3cold
+# ssdt: controller
+# serve: --set capabilities.pm.no-soft-reset=true --set platform.delays=enforce
+# limit: 300
+# twin: --set platform.deepest-state=d3cold --set platform.delays=report
 
 play_scenario

@@ -3,7 +3,9 @@
 # kernel: intel_iommu=on
 # scenario: low-power.txt
 # variant: cold reset
-# ssdt: yes
-# twin: --set platform.deepest-state=d3cold
+# ssdt: controller
+# serve: --set platform.delays=enforce
+# limit: 300
+# twin: --set platform.deepest-state=d3cold --set platform.delays=report
 
 play_scenario
