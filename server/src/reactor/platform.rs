@@ -70,7 +70,7 @@ impl Reactor {
                     port.set_rail(cx, slot, on);
                 }
                 // In low power the host hears the function, and tells the client.
-                if news.woke && !(low_power && !port.wants_power(slot)) {
+                if news.woke && (!low_power || port.wants_power(slot)) {
                     port.wake(cx, slot, number, WakeSource::Function);
                 }
                 if low_power && news.woken {
