@@ -32,7 +32,7 @@ pub(crate) struct Outputs {
     pub(crate) news: PlatformNews,
 }
 
-/// What a function has told the platform since its controller heard of it.
+/// The news of a function of which the platform controller has not heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PlatformNews {
     /// Main power was switched.

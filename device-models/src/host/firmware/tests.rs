@@ -27,7 +27,7 @@ fn switch(devices: &mut DeviceSet, on: bool) {
     devices.first_mut().idle(NOW);
 }
 
-/// Whether the client has engaged low power, whether main power is on, and the state.
+/// Returns whether the client has engaged low power, whether main power is on, and the power state.
 fn state(devices: &DeviceSet) -> (bool, bool, PowerState) {
     let device = devices.first();
     let engaged = device.state.low_power.engaged;

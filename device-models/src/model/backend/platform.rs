@@ -12,7 +12,7 @@ pub struct RailSwitch {
     pub on: bool,
 }
 
-/// Whoever reports that a function woke.
+/// The origin of the news that a function woke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeSource {
     /// The function signals a wake event.
