@@ -66,6 +66,7 @@ pub use ltr::{LatencyToleranceReporting, LtrConfig, MaxLatency};
 pub use msi::{Msi, MsiConfig, MsiConfigError, MsiControl};
 pub use msix::{Extent, Msix, MsixConfig, MsixConfigError, MsixControl, MsixRegister};
 pub use pcie::{DeviceControl, DeviceControl2, PciExpress, PcieConfig, PcieConfigError, PcieType};
+pub(crate) use pm::COMMON_LOGIC;
 pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, PowerManagement};
 pub use power_budgeting::{
     PowerBudget, PowerBudgeting, PowerBudgetingConfig, PowerBudgetingConfigError,

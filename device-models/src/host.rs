@@ -80,6 +80,7 @@ pub use runtime_pm::{
     FaultSpan, PowerControl, ResumeFault, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage,
 };
 pub use set_options::{DeviceLink, SetOptions, SetOptionsError, SlotPower};
+pub use snapshot::FunctionState;
 pub use status::{DialectStatus, IrqStatus, Residency, Status};
 pub use view::View;
 

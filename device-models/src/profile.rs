@@ -18,6 +18,7 @@
 
 mod backend;
 mod bars;
+mod beside;
 mod build;
 mod builtin;
 mod capabilities;
@@ -40,7 +41,7 @@ pub use dump::hex_dump;
 pub use error::ProfileError;
 pub use tables::ClientMemory;
 
-pub(crate) use builtin::BUILTIN;
+pub(crate) use builtin::{BUILTIN, CARDS};
 
 use crate::function::{Function, FunctionParts};
 use crate::host::{DeviceSet, SetOptions};
@@ -130,14 +131,6 @@ impl Profile {
         Ok(())
     }
 
-    /// Makes the function one of a slot: it has the slot's auxiliary power, and Header Type tells if
-    /// there are several.
-    fn join_slot(&mut self, aux_power: bool, several: bool) -> Result<(), ProfileError> {
-        self.tables.platform.aux_power = aux_power;
-        self.tables.identity.multi_function |= several;
-        self.fill_config_space()
-    }
-
     /// Returns the text of the built-in profile of this name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<&'static str> {
@@ -145,7 +138,7 @@ impl Profile {
         all.find_map(|(known, text)| (*known == name).then_some(*text))
     }
 
-    /// Returns the names of the built-in profiles, the default one first.
+    /// Returns the names of the built-in profiles of single functions, the default one first.
     pub fn builtins() -> impl Iterator<Item = &'static str> {
         builtin::BUILTIN.iter().map(|(name, _)| *name)
     }

@@ -24,6 +24,7 @@
 mod function_number;
 mod function_slot;
 mod functions;
+mod link;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ use serde_json::{Value, json};
 
 pub use function_number::{FunctionNumber, MAX_FUNCTIONS, NoSuchNumber};
 pub use function_slot::FunctionSlot;
+pub use link::LinkState;
 
 use crate::function::{Function, Ram};
 use crate::register::ResetKind;
@@ -151,6 +153,12 @@ impl Slot {
         self.power.rail_on
     }
 
+    /// Returns the state of the link, which all functions share.
+    #[must_use]
+    pub fn link(&self) -> LinkState {
+        LinkState::of(&self.power, &self.functions)
+    }
+
     /// Switches main power of all functions.
     ///
     /// | rail | switched | effect |
@@ -184,15 +192,7 @@ impl Slot {
     /// # Errors
     /// The tree does not fit this slot and its functions, which may then be restored in part.
     pub fn restore(&mut self, now: Time, saved: &Value) -> Result<(), RestoreError> {
-        let saved: SavedSlot = snapshot::read("slot", saved)?;
-        let here: Vec<_> = self.functions().map(|(number, _)| number).collect();
-        saved.check_numbers(&here)?;
-        let functions = self.functions.iter_mut().zip(saved.functions.values());
-        for (function, saved) in functions {
-            function.restore(now, saved)?;
-        }
-        self.power.rail_on = saved.rail_on;
-        Ok(())
+        self.of_first().restore_all(now, saved, Ram::Inside)
     }
 
     /// Returns the whole state field by field, for people.

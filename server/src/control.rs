@@ -79,6 +79,8 @@ pub const MAX_LINE: usize = 64 * 1024;
 pub struct ControlContext<'a> {
     /// Name of the function.
     pub name: &'a str,
+    /// Name of its slot.
+    pub slot: &'a str,
     /// The function behind its host driver.
     pub device: DeviceMut<'a>,
     /// Time of the function, which stands still while the function is stopped for migration.

@@ -1,4 +1,5 @@
-//! Files with the saved state of a device: the same records as a migration stream.
+//! Files with the saved state of a slot: for each of its functions, in order, the same records as a
+//! migration stream.
 //!
 //! ```
 //! use dormouse::models::model::Registry;
@@ -12,7 +13,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! let file = std::path::Path::new("testdev.state");
 //! # let file = &folder.path().join(file);
-//! state_file::save(devices.first(), Time::ZERO, file)?;
+//! state_file::save(&mut devices.first_mut(), Time::ZERO, file)?;
 //! state_file::restore(&mut devices.first_mut(), Time::ZERO, file)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -24,7 +25,7 @@ mod saving;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pci_device_models::host::{DeviceMut, DeviceRef};
+use pci_device_models::host::DeviceMut;
 use pci_device_models::snapshot::RestoreError;
 use pci_device_models::time::Time;
 use thiserror::Error;
@@ -117,24 +118,35 @@ fn listed(folders: &[PathBuf]) -> String {
     format!("files in {} only, named without '..'", folders.join(", "))
 }
 
-/// Saves the device. Replaces an existing file; the file gets its name once it is complete.
+/// Saves all functions of the device's slot. Replaces an existing file; the file gets its name once it is
+/// complete.
 ///
 /// # Errors
 /// Returns [`StateFileError::Write`].
-pub fn save(device: DeviceRef<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
+pub fn save(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
     let mut saving = Saving::begin(&Places::Anywhere, &Closer::default(), device, now, path)?;
     while !saving.step(device)? {}
     Ok(())
 }
 
-/// Restores the device.
+/// Restores all functions of the device's slot.
 ///
 /// # Errors
-/// Fails if the file cannot be read or does not fit; the device is then unchanged.
+/// Fails if the file cannot be read or does not fit; the functions are then unchanged.
 pub fn restore(device: &mut DeviceMut<'_>, now: Time, path: &Path) -> Result<(), StateFileError> {
-    let mut reading = Reading::begin(&Places::Anywhere, device.as_ref(), path)?;
-    while !reading.step(device.as_ref())? {}
+    let mut reading = Reading::begin(&Places::Anywhere, device, path)?;
+    while !reading.step(device)? {}
     reading.restore(device, now)?;
-    while !device.fill_memory(u32::MAX) {}
+    while !fill_memory(device, u32::MAX) {}
     Ok(())
+}
+
+/// Copies up to `pages` pages of each function's restored memory. Returns whether none are left.
+pub(crate) fn fill_memory(device: &mut DeviceMut<'_>, pages: u32) -> bool {
+    let mut over = true;
+    for number in device.members() {
+        let filled = device.with_member(number, |mut device| device.fill_memory(pages));
+        over &= filled.unwrap_or(true);
+    }
+    over
 }

@@ -316,6 +316,14 @@ fn device_control(config: &PcieConfig, aux_power: bool) -> Dword {
     Dword::new().with(0, control).with(2, status)
 }
 
+impl PcieConfig {
+    /// Returns the fields of Link Capabilities that all functions on a link have in common: speed, width
+    /// and port (PCIe Base §7.5.3.6).
+    pub(crate) fn link(&self) -> LinkCapabilities {
+        LinkCapabilities::from(u32::from(link_capabilities(self)) & 0xff00_03ff)
+    }
+}
+
 fn link_capabilities(config: &PcieConfig) -> LinkCapabilities {
     config.link_capabilities.map_or_else(
         || {

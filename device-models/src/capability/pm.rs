@@ -100,6 +100,18 @@ pub struct PmConfig {
     pub data: Vec<DataRegister>,
 }
 
+/// The `Data_Select` value of the power of the common logic, which function 0 of several has.
+pub(crate) const COMMON_LOGIC: u8 = 8;
+
+impl PmConfig {
+    /// Returns the properties without the power of the common logic.
+    pub(crate) fn without_common_logic(&self) -> Self {
+        let mut config = self.clone();
+        config.data.retain(|point| point.select != COMMON_LOGIC);
+        config
+    }
+}
+
 impl Default for PmConfig {
     fn default() -> Self {
         Self {

@@ -209,6 +209,12 @@ impl Header {
         self.registers.get(INTERRUPT_PIN)
     }
 
+    /// Returns whether the device has several functions (Header Type bit 7).
+    #[must_use]
+    pub fn is_multi_function(&self) -> bool {
+        self.registers.get::<u8>(0x0e) & 0x80 != 0
+    }
+
     /// Returns whether this is a display function of NVIDIA (vendor 10DEh, base class 03h).
     #[must_use]
     pub fn is_nvidia_display(&self) -> bool {

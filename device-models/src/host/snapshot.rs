@@ -5,9 +5,13 @@
 //! of a client and are not saved: clients bind them again. A saved wake-up notice still ends low
 //! power, but no client receives it.
 
+mod card;
 mod core;
 mod parts;
 mod supply;
+mod together;
+
+pub use card::FunctionState;
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -28,6 +32,7 @@ use crate::snapshot::{self, FORMAT, RestoreError, due, left};
 use crate::time::Time;
 use core::SavedCore;
 use supply::SavedSupply;
+use together::Restorable;
 
 /// A complete saved state: the slot once, and the host layer's state of each function.
 #[derive(Deserialize, Serialize)]
@@ -118,157 +123,6 @@ type Fitting = (Value, SavedSupply, Hosts);
 /// Returns the place of a function's state in the host layer's part of the tree.
 fn place(number: FunctionNumber) -> String {
     format!("devices.{number}")
-}
-
-/// Devices that are restored together.
-trait Restorable {
-    /// Returns the tree of their present state.
-    fn save_all(&self, now: Time, ram: Ram) -> Value;
-
-    /// Restores the slot together with these functions.
-    fn restore_slot(&mut self, now: Time, saved: &Value, ram: Ram) -> Result<(), RestoreError>;
-
-    /// Returns the device of a function, if it is one of them.
-    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>>;
-
-    /// Returns their numbers, in order.
-    fn members(&self) -> Vec<FunctionNumber>;
-
-    /// Restores all of them or none, and `check`s them then. Transfers in progress begin again either way.
-    fn restore_all(
-        &mut self,
-        now: Time,
-        saved: &Value,
-        ram: Ram,
-        check: impl FnOnce(&Self) -> Result<(), RestoreError>,
-    ) -> Result<(), RestoreError> {
-        let state = self.read(saved)?;
-        let before = self.save_all(now, ram);
-        let members = self.members();
-        let outputs: Vec<usize> = members.iter().map(|number| self.outputs(*number)).collect();
-        self.apply(now, state, ram)
-            // A tree may have the form of a saved one and yet say what no device would.
-            .and_then(|()| snapshot::same("the saved state", saved, &self.save_all(now, ram)))
-            .and_then(|()| check(self))
-            .inspect_err(|_| {
-                for (number, outputs) in members.into_iter().zip(outputs) {
-                    if let Some(device) = self.member(number) {
-                        device.state.outputs.truncate(outputs);
-                    }
-                }
-                // What was just saved fits.
-                if let Ok(state) = self.read(&before) {
-                    self.apply(now, state, ram).ok();
-                }
-            })
-    }
-
-    /// Returns the number of a device's outputs that wait to be collected.
-    fn outputs(&mut self, number: FunctionNumber) -> usize {
-        self.member(number)
-            .map_or(0, |device| device.state.outputs.len())
-    }
-
-    /// Reads a saved state and checks that it fits these devices.
-    fn read(&mut self, saved: &Value) -> Result<Fitting, RestoreError> {
-        check_format(saved)?;
-        let set: SavedSet = snapshot::read("the saved state", saved)?;
-        if !set.devices.keys().copied().eq(self.members()) {
-            let reason = "these are not the functions that are here";
-            return Err(RestoreError::part("devices", reason));
-        }
-        let mut hosts = Hosts::new();
-        for (number, saved) in &set.devices {
-            if let Some(device) = self.member(*number) {
-                let at = place(*number);
-                let SavedDevice { profile, host } = snapshot::read(&at, saved)?;
-                device.state.check_profile(&profile)?;
-                device.state.check_host(&at, &host)?;
-                hosts.insert(*number, host);
-            }
-        }
-        Ok((set.slot, set.supply, hosts))
-    }
-
-    /// Restores the slot, then each device.
-    fn apply(
-        &mut self,
-        now: Time,
-        (slot, supply, hosts): Fitting,
-        ram: Ram,
-    ) -> Result<(), RestoreError> {
-        self.restore_slot(now, &slot, ram)?;
-        let members = self.members();
-        let (first, number) = (members.first(), members.len());
-        if let Some(mut device) = first.and_then(|first| self.member(*first)) {
-            device.restore_supply(now, &supply, number)?;
-        }
-        let mut read = Vec::new();
-        for (number, host) in hosts {
-            if let Some(device) = self.member(number) {
-                let images = device.images(&place(number), &host)?;
-                read.push((number, host, images));
-            }
-        }
-        for (number, host, images) in read {
-            if let Some(mut device) = self.member(number) {
-                device.restore_host(now, host, images);
-            }
-        }
-        for number in self.members() {
-            let asleep = self
-                .member(number)
-                .and_then(|mut device| device.hold_suppliers());
-            if let Some(supplier) = asleep {
-                let at = format!("{}.host.runtime_pm.suspended", place(supplier));
-                let reason = format!("it is true, but function {number} is awake and needs it");
-                return Err(RestoreError::part(at, reason));
-            }
-        }
-        for number in self.members() {
-            if let Some(mut device) = self.member(number) {
-                device.check_supply()?;
-                device.idle_port(now);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Restorable for DeviceSet {
-    fn save_all(&self, now: Time, _ram: Ram) -> Value {
-        self.save(now)
-    }
-
-    fn restore_slot(&mut self, now: Time, saved: &Value, _ram: Ram) -> Result<(), RestoreError> {
-        self.slot.restore(now, saved)
-    }
-
-    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
-        self.device_mut(number)
-    }
-
-    fn members(&self) -> Vec<FunctionNumber> {
-        self.numbers().collect()
-    }
-}
-
-impl Restorable for DeviceMut<'_> {
-    fn save_all(&self, now: Time, ram: Ram) -> Value {
-        self.as_ref().save_part(now, ram)
-    }
-
-    fn restore_slot(&mut self, now: Time, saved: &Value, ram: Ram) -> Result<(), RestoreError> {
-        self.slot.restore_part(now, saved, ram)
-    }
-
-    fn member(&mut self, number: FunctionNumber) -> Option<DeviceMut<'_>> {
-        (number == self.slot.number()).then(|| self.reborrow())
-    }
-
-    fn members(&self) -> Vec<FunctionNumber> {
-        vec![self.slot.number()]
-    }
 }
 
 impl DeviceSet {

@@ -14,7 +14,7 @@ use super::serial::Serial;
 use super::smbus::Smbus;
 use super::testdev::TestDevice;
 use super::{Model, None};
-use crate::profile::BUILTIN;
+use crate::profile::{BUILTIN, CARDS};
 
 type Factory = Box<dyn Fn(&toml::Table) -> Result<Box<dyn Model>, ParameterError> + Send + Sync>;
 
@@ -55,6 +55,7 @@ impl Registry {
             factories: BTreeMap::new(),
             profiles: BUILTIN
                 .iter()
+                .chain(CARDS)
                 .map(|(name, text)| ((*name).into(), (*text).into()))
                 .collect(),
         };
@@ -155,8 +156,8 @@ impl Registry {
         })
     }
 
-    /// Returns the names of the profiles: the default one first, then in the order in which they were
-    /// added.
+    /// Returns the names of the profiles: the default one first, then the other functions, the cards, and
+    /// those that were added, in their order.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
         self.profiles.iter().map(|(name, _)| name.as_ref())
     }

@@ -20,7 +20,9 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
     let bars = Bars::new(tables)?;
     let header = header(tables, &bars)?;
     let aux_power = tables.platform.aux_power;
-    let made = tables.capabilities.make(&bars, aux_power)?;
+    let made = tables
+        .capabilities
+        .make(&bars, aux_power, tables.identity.multi_function)?;
     let needs_4096 = made.iter().find(|named| named.is_extended());
     let extended = match (tables.identity.config_size, needs_4096) {
         (Some(4096), _) => true,

@@ -1,6 +1,6 @@
 //! The profiles that come with the crate.
 
-/// Names and texts, the default profile first.
+/// Names and texts of single functions, the default profile first.
 pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("testdev", include_str!("../../profiles/testdev.toml")),
     (
@@ -19,4 +19,13 @@ pub(crate) const BUILTIN: &[(&str, &str)] = &[
     ("smbus", include_str!("../../profiles/smbus.toml")),
     ("serial", include_str!("../../profiles/serial.toml")),
     ("xhci", include_str!("../../profiles/xhci.toml")),
+];
+
+/// Names and texts of the cards.
+pub(crate) const CARDS: &[(&str, &str)] = &[
+    ("gpu-card", include_str!("../../profiles/gpu-card.toml")),
+    (
+        "gpu-card-usb",
+        include_str!("../../profiles/gpu-card-usb.toml"),
+    ),
 ];

@@ -34,7 +34,12 @@ fn other(capability: impl Capability + 'static) -> AnyCapability {
 
 impl Capabilities {
     /// Creates the capabilities, in the order in which those without an offset are placed.
-    pub(super) fn make(&self, bars: &Bars, aux_power: bool) -> Result<Vec<Named>, Mistake> {
+    pub(super) fn make(
+        &self,
+        bars: &Bars,
+        aux_power: bool,
+        multi_function: bool,
+    ) -> Result<Vec<Named>, Mistake> {
         use AnyCapability as Any;
         // Each is named, so that none can be forgotten.
         let Self {
@@ -56,6 +61,9 @@ impl Capabilities {
         } = self;
         let mut made = Vec::new();
         if let Some(config) = pm {
+            // Only function 0 of several can show the power of their common logic.
+            let alone = (!multi_function).then(|| config.without_common_logic());
+            let config = alone.as_ref().unwrap_or(config);
             let new = PowerManagement::new(config, aux_power);
             make!(made, "pm".to_owned(), config, new, Any::PowerManagement);
         }

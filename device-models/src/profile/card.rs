@@ -122,8 +122,9 @@ impl Card {
     ) -> Result<Self, ProfileError> {
         let several = !others.is_empty();
         first.join_slot(aux_power, several)?;
-        for profile in others.values_mut() {
+        for (number, profile) in &mut others {
             profile.join_slot(aux_power, several)?;
+            profile.check_beside(*number, &first)?;
         }
         Ok(Self {
             name: name.to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::functions::Functions;
-use super::{FunctionNumber, Power, SavedSlot};
+use super::{FunctionNumber, LinkState, Power, SavedSlot};
 use crate::function::{Function, Ram};
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
@@ -56,6 +56,17 @@ impl<'a> FunctionSlot<'a> {
     /// Returns the slot as another of its functions sees it.
     pub fn of_function(&mut self, number: FunctionNumber) -> Option<FunctionSlot<'_>> {
         FunctionSlot::pick(self.power, self.functions, number)
+    }
+
+    /// Returns the numbers of all functions of the slot, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = FunctionNumber> {
+        self.functions.iter().map(|(number, _)| number)
+    }
+
+    /// Returns the state of the link.
+    #[must_use]
+    pub fn link(&self) -> LinkState {
+        LinkState::of(self.power, self.functions)
     }
 
     /// Returns the number of the function.
@@ -165,6 +176,24 @@ impl<'a> FunctionSlot<'a> {
         }
         for tree in saved.functions.values() {
             self.function_mut().restore_part(now, tree, ram)?;
+        }
+        self.power.rail_on = saved.rail_on;
+        Ok(())
+    }
+
+    /// Restores the tree of the whole slot, with the memory behind BARs where `ram` says.
+    pub(crate) fn restore_all(
+        &mut self,
+        now: Time,
+        saved: &Value,
+        ram: Ram,
+    ) -> Result<(), RestoreError> {
+        let saved: SavedSlot = snapshot::read("slot", saved)?;
+        let here: Vec<_> = self.numbers().collect();
+        saved.check_numbers(&here)?;
+        let functions = self.functions.iter_mut().zip(saved.functions.values());
+        for (function, saved) in functions {
+            function.restore_part(now, saved, ram)?;
         }
         self.power.rail_on = saved.rail_on;
         Ok(())

@@ -158,3 +158,22 @@ fn a_tree_of_other_functions_is_refused() {
     let error = slot.of_first().restore(now, &saved).unwrap_err();
     assert!(error.to_string().contains("other functions"), "{error}");
 }
+
+#[test]
+fn the_link_sleeps_when_all_functions_do() {
+    let mut slot = Slot::new(function("gpu-display"), true);
+    let second = FunctionNumber::try_from(1).unwrap();
+    slot = slot.with_function(second, function("gpu-audio"));
+    let sleep = |slot: &mut Slot, number, bits: u8| {
+        let mut seen = slot.of_function(number).unwrap();
+        seen.function_mut().config_write(Time::ZERO, 0x64, &[bits]);
+        slot.link()
+    };
+    assert_eq!(sleep(&mut slot, FunctionNumber::ZERO, 3), LinkState::L0);
+    assert_eq!(sleep(&mut slot, second, 3), LinkState::L1);
+    slot.set_rail(Time::ZERO, false);
+    assert_eq!(slot.link(), LinkState::L2, "auxiliary power is on");
+    slot.set_rail(Time::ZERO, true);
+    assert_eq!(slot.link(), LinkState::L0);
+    assert_eq!(sleep(&mut slot, FunctionNumber::ZERO, 3), LinkState::L0);
+}

@@ -34,6 +34,9 @@ impl Status {
         };
         json!(FunctionStatus {
             name: cx.name.to_owned(),
+            slot: cx.slot.to_owned(),
+            number: cx.device.slot().number(),
+            link: cx.device.slot().link(),
             clock,
             nanos: cx.now.as_nanos(),
             connection: *cx.stats,

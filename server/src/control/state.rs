@@ -1,4 +1,4 @@
-//! Verbs that save the device to a file on the server's machine and restore it.
+//! Verbs that save all functions of a slot to a file on the server's machine and restore them.
 //!
 //! # Examples
 //!
@@ -20,14 +20,14 @@
 
 use std::path::Path;
 
-use pci_device_models::host::Hold;
+use pci_device_models::host::{DeviceMut, Hold};
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::switch::is_false;
 use super::{ControlAction, ControlContext, ControlError, Done};
 use crate::migration::FILL_STEP;
-use crate::state_file::{Reading, Saving};
+use crate::state_file::{Reading, Saving, fill_memory};
 
 /// `save`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -46,29 +46,33 @@ pub struct Save {
 impl Save {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
-        if cx.device.is_held() {
+        let members = cx.device.members();
+        let mut each = members.iter();
+        if each.any(|number| cx.device.with_member(*number, |d| d.is_held()) == Some(true)) {
             return Err(ControlError::Busy);
         }
-        let saving = Saving::begin(cx.state_places, cx.closer, cx.device.as_ref(), cx.now, file)?;
+        let saving = Saving::begin(cx.state_places, cx.closer, &mut cx.device, cx.now, file)?;
+        let holds = members.iter();
+        let holds = holds.filter_map(|number| cx.device.with_member(*number, |mut d| d.hold()));
         Ok(Done::later(SaveJob {
             saving,
             shutdown: self.shutdown,
-            _hold: cx.device.hold(),
+            _holds: holds.collect(),
         }))
     }
 }
 
-/// Saving in steps. The function stands still meanwhile.
+/// Saving in steps. All functions of the slot stand still meanwhile.
 #[derive(Debug)]
 struct SaveJob {
     saving: Saving,
     shutdown: bool,
-    _hold: Hold,
+    _holds: Vec<Hold>,
 }
 
 impl Job for SaveJob {
     fn step(&mut self, cx: &mut ControlContext<'_>) -> Result<Option<Done>, ControlError> {
-        if !self.saving.step(cx.device.as_ref())? {
+        if !self.saving.step(&mut cx.device)? {
             return Ok(None);
         }
         Ok(Some(if self.shutdown {
@@ -93,29 +97,42 @@ impl Restore {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let file = Path::new(&self.file);
         check_unused(cx)?;
-        let reading = Reading::begin(cx.state_places, cx.device.as_ref(), file)?;
+        let reading = Reading::begin(cx.state_places, &mut cx.device, file)?;
         Ok(Done::later(RestoreJob {
             reading: Some(reading),
         }))
     }
 }
 
-/// Refuses to restore a function that somebody uses.
-fn check_unused(cx: &ControlContext<'_>) -> Result<(), ControlError> {
-    let connected = cx.device.connected();
+/// Refuses to restore a slot of which somebody uses a function.
+fn check_unused(cx: &mut ControlContext<'_>) -> Result<(), ControlError> {
+    let mut connected = 0;
+    for number in cx.device.members() {
+        let unused = |device: DeviceMut<'_>| {
+            if device.is_held() {
+                return Err(ControlError::Busy);
+            }
+            if device.is_frozen() {
+                return Err(ControlError::Stopped);
+            }
+            Ok(())
+        };
+        match cx
+            .device
+            .with_member(number, |device| (device.connected(), unused(device)))
+        {
+            Some((0, unused)) => unused?,
+            Some((clients, _)) => connected += clients,
+            None => {}
+        }
+    }
     if connected > 0 {
         return Err(ControlError::InUse { connected });
-    }
-    if cx.device.is_held() {
-        return Err(ControlError::Busy);
-    }
-    if cx.device.is_frozen() {
-        return Err(ControlError::Stopped);
     }
     Ok(())
 }
 
-/// Restoring in steps. The function goes on as long as the file is read, and stands still while its memory
+/// Restoring in steps. The functions go on as long as the file is read, and stand still while their memory
 /// is copied, which the server does.
 #[derive(Debug)]
 struct RestoreJob {
@@ -126,13 +143,13 @@ struct RestoreJob {
 impl Job for RestoreJob {
     fn step(&mut self, cx: &mut ControlContext<'_>) -> Result<Option<Done>, ControlError> {
         if let Some(mut reading) = self.reading.take() {
-            if !reading.step(cx.device.as_ref())? {
+            if !reading.step(&mut cx.device)? {
                 self.reading = Some(reading);
                 return Ok(None);
             }
             check_unused(cx)?;
             reading.restore(&mut cx.device, cx.now)?;
         }
-        Ok(cx.device.fill_memory(FILL_STEP).then(Done::silently))
+        Ok(fill_memory(&mut cx.device, FILL_STEP).then(Done::silently))
     }
 }

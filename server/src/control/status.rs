@@ -1,6 +1,7 @@
 //! The status of a served function.
 
 use pci_device_models::host;
+use pci_device_models::slot::{FunctionNumber, LinkState};
 use serde::{Deserialize, Serialize};
 
 use crate::stats::ConnectionStats;
@@ -23,6 +24,12 @@ use crate::stats::ConnectionStats;
 pub struct FunctionStatus {
     /// The name of the function.
     pub name: String,
+    /// The name of its slot.
+    pub slot: String,
+    /// Its number in the slot.
+    pub number: FunctionNumber,
+    /// The state of the slot's link.
+    pub link: LinkState,
     /// The kind of the server's clock.
     pub clock: ClockKind,
     /// The function's own time in nanoseconds. It stands still while the function is stopped for

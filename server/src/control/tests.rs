@@ -34,6 +34,7 @@ impl Bench {
 
     pub(super) fn context(&mut self) -> ControlContext<'_> {
         ControlContext {
+            slot: "slot",
             name: "dut",
             device: self.devices.first_mut(),
             now: self.clock.now(),

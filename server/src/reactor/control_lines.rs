@@ -107,6 +107,7 @@ impl Reactor {
         let now = seat.time.at(now);
         let mut cx = ControlContext {
             name: &function.name,
+            slot: seat.slot,
             device: seat.device.reborrow(),
             now,
             clock: &mut self.clock,

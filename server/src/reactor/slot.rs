@@ -31,6 +31,8 @@ pub(super) struct Slot {
 /// The parts of a slot that a served function uses.
 #[derive(Debug)]
 pub(super) struct Seat<'a> {
+    /// The slot's name.
+    pub(super) slot: &'a str,
     pub(super) device: DeviceMut<'a>,
     pub(super) time: &'a mut SlotTime,
 }
@@ -59,6 +61,7 @@ impl Slot {
     /// Returns the slot as a function sees it, if it has a driver.
     pub(super) fn seat(&mut self, number: FunctionNumber) -> Option<Seat<'_>> {
         Some(Seat {
+            slot: &self.name,
             device: self.devices.device_mut(number)?,
             time: &mut self.time,
         })

@@ -1,8 +1,10 @@
 //! Writing a state file, in steps.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use pci_device_models::host::DeviceRef;
+use pci_device_models::host::DeviceMut;
+use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::Time;
 
 use super::place::Replacement;
@@ -19,19 +21,20 @@ pub(crate) struct Saving {
     path: PathBuf,
     /// The file, until it has its name.
     file: Option<Replacement>,
-    stream: Outgoing,
+    /// The streams of the functions that are not complete, in order.
+    streams: VecDeque<(FunctionNumber, Outgoing)>,
 }
 
 impl Saving {
-    /// Begins a file in one of `places` for the state that the device has now. It must not change before
-    /// the end.
+    /// Begins a file in one of `places` for the state that all functions of the device's slot have now. They
+    /// must not change before the end.
     ///
     /// # Errors
     /// [`StateFileError::Elsewhere`] or [`StateFileError::Write`].
     pub(crate) fn begin(
         places: &Places,
         closer: &Closer,
-        device: DeviceRef<'_>,
+        device: &mut DeviceMut<'_>,
         now: Time,
         path: &Path,
     ) -> Result<Self, StateFileError> {
@@ -40,10 +43,15 @@ impl Saving {
             FindError::Elsewhere(error) => error,
             FindError::Folder(reason) => failed(reason),
         })?;
+        let members = device.members().into_iter();
+        let streams = members.filter_map(|number| {
+            let stream = |device: DeviceMut<'_>| Outgoing::of_stopped(device.as_ref(), now);
+            Some((number, device.with_member(number, stream)?))
+        });
         Ok(Self {
             path: path.to_owned(),
+            streams: streams.collect(),
             file: Some(place.replace(closer).map_err(failed)?),
-            stream: Outgoing::of_stopped(device, now),
         })
     }
 
@@ -51,23 +59,36 @@ impl Saving {
     ///
     /// # Errors
     /// [`StateFileError::Write`]; then nothing is left of it.
-    pub(crate) fn step(&mut self, device: DeviceRef<'_>) -> Result<bool, StateFileError> {
-        let Piece::Bytes(bytes) = self.stream.read(device, STEP) else {
-            return Ok(false);
-        };
-        let is_last = bytes.len() < STEP;
-        let Some(mut file) = self.file.take() else {
+    pub(crate) fn step(&mut self, device: &mut DeviceMut<'_>) -> Result<bool, StateFileError> {
+        let Some((number, stream)) = self.streams.front_mut() else {
             return Ok(true);
         };
-        let written = file.write_all(bytes).and_then(|()| {
+        let Some(file) = &mut self.file else {
+            return Ok(true);
+        };
+        let write = |device: DeviceMut<'_>| match stream.read(device.as_ref(), STEP) {
+            Piece::Bytes(bytes) => {
+                file.write_all(bytes)?;
+                Ok(bytes.len() < STEP)
+            }
+            Piece::Waits => Ok(false),
+        };
+        let written = device.with_member(*number, write).unwrap_or(Ok(true));
+        let written = written.and_then(|is_last| {
             if is_last {
-                file.commit()
-            } else {
-                self.file = Some(file);
-                Ok(())
+                self.streams.pop_front();
+            }
+            match self.file.take() {
+                Some(file) if self.streams.is_empty() => file.commit().map(|()| true),
+                file => {
+                    self.file = file;
+                    Ok(false)
+                }
             }
         });
-        written.map_err(|reason| StateFileError::write(&self.path, reason))?;
-        Ok(is_last)
+        written.map_err(|reason| {
+            self.file = None;
+            StateFileError::write(&self.path, reason)
+        })
     }
 }

@@ -117,6 +117,11 @@ impl StreamLimits {
         Ok(())
     }
 
+    /// Returns the most bytes of a stream.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Returns the longest payload that a record of this kind may have.
     const fn of_record(&self, kind: u32) -> usize {
         match kind {
@@ -139,6 +144,15 @@ pub(crate) struct Incoming {
     image: MemoryImage,
     /// The saved state without the memory.
     state: Option<Vec<u8>>,
+}
+
+/// The outcome of taking some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Records that they complete.
+    pub(crate) records: u32,
+    /// Bytes of them that follow the end of the stream.
+    pub(crate) left: usize,
 }
 
 /// The content of a complete stream.
@@ -176,7 +190,8 @@ impl Incoming {
         self.part.as_ptr()
     }
 
-    /// Takes the next bytes. Returns the number of records that they complete.
+    /// Takes the next bytes, after which the stream may not go on. Returns the number of records that they
+    /// complete.
     ///
     /// # Errors
     /// The stream is of no use.
@@ -185,8 +200,30 @@ impl Incoming {
         device: DeviceRef<'_>,
         bytes: &[u8],
     ) -> Result<u32, StreamError> {
+        self.limits
+            .check(self.len.saturating_add(bytes.len() as u64))?;
+        match self.write_some(device, bytes)? {
+            Taken { records, left: 0 } => Ok(records),
+            Taken { left, .. } => Err(StreamError::Surplus(left)),
+        }
+    }
+
+    /// Takes the next bytes, up to the end of the stream.
+    ///
+    /// # Errors
+    /// The stream is of no use.
+    pub(crate) fn write_some(
+        &mut self,
+        device: DeviceRef<'_>,
+        bytes: &[u8],
+    ) -> Result<Taken, StreamError> {
+        if self.state.is_some() {
+            return Ok(Taken {
+                records: 0,
+                left: bytes.len(),
+            });
+        }
         self.len = self.len.saturating_add(bytes.len() as u64);
-        self.limits.check(self.len)?;
         let mut part = std::mem::take(&mut self.part);
         let is_new = part.is_empty();
         let mut rest = if is_new {
@@ -200,6 +237,12 @@ impl Incoming {
         while let Some(taken) = self.take(device, rest)? {
             rest = rest.get(taken..).unwrap_or_default();
             records += 1;
+            if self.state.is_some() {
+                let left = rest.len();
+                self.len = self.len.saturating_sub(left as u64);
+                self.limits.check(self.len)?;
+                return Ok(Taken { records, left });
+            }
         }
         self.part = if is_new || rest.len() < before {
             // With no more room than it needs.
@@ -212,14 +255,12 @@ impl Incoming {
             let missing = (HEAD + length).saturating_sub(self.part.len());
             self.part.reserve_exact(missing);
         }
-        Ok(records)
+        self.limits.check(self.len)?;
+        Ok(Taken { records, left: 0 })
     }
 
     /// Takes the record that `part` begins with and says how long it is, if it is there.
     fn take(&mut self, device: DeviceRef<'_>, part: &[u8]) -> Result<Option<usize>, StreamError> {
-        if self.state.is_some() && !part.is_empty() {
-            return Err(StreamError::Surplus(part.len()));
-        }
         let Some((kind, length)) = record::head(part) else {
             return Ok(None);
         };

@@ -291,10 +291,11 @@ fn folders_for_states_are_open() {
             sandbox.enter().unwrap();
             let state = scene.at("states/state");
             for _ in 0..2 {
-                state_file::save(devices.first(), Time::ZERO, &state).unwrap();
+                state_file::save(&mut devices.first_mut(), Time::ZERO, &state).unwrap();
                 state_file::restore(&mut devices.first_mut(), Time::ZERO, &state).unwrap();
             }
-            let beside = |name| state_file::save(devices.first(), Time::ZERO, &scene.at(name));
+            let mut beside =
+                |name| state_file::save(&mut devices.first_mut(), Time::ZERO, &scene.at(name));
             [
                 beside("state").is_ok(),
                 fs::read(scene.at("text")).is_ok(),

@@ -1,19 +1,35 @@
 //! A saved device in parts: its label, the state without the memory behind BARs, and that memory.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ProfileTag, Restorable, check_format};
 use crate::function::{MemoryImage, Ram};
 use crate::host::{DeviceMut, DeviceRef};
+use crate::slot::FunctionNumber;
 use crate::snapshot::{self, FORMAT, RestoreError};
 use crate::time::Time;
+
+/// The beginning of a saved state.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Label {
+    format: u64,
+    profile: ProfileTag,
+    /// The number of the function, if it is one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionNumber>,
+}
 
 impl DeviceRef<'_> {
     /// Returns the beginning of every saved state of this device: its version and profile.
     #[must_use]
     pub fn label(&self) -> Value {
-        json!({ "format": FORMAT, "profile": self.state.profile_tag() })
+        snapshot::tree(&Label {
+            format: FORMAT,
+            profile: self.state.profile_tag(),
+            function: self.in_card().then_some(self.number),
+        })
     }
 
     /// Checks the label at the beginning of a state and refuses one of another device or version.
@@ -21,15 +37,25 @@ impl DeviceRef<'_> {
     /// # Errors
     /// [`RestoreError::Format`], [`RestoreError::Profile`], [`RestoreError::Shape`].
     pub fn check_label(&self, label: &Value) -> Result<(), RestoreError> {
-        #[derive(Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        struct Label {
-            format: u64,
-            profile: ProfileTag,
-        }
         check_format(label)?;
-        let Label { format: _, profile } = snapshot::read("the label", label)?;
+        let Label {
+            format: _,
+            profile,
+            function,
+        } = snapshot::read("the label", label)?;
+        let saved = function.unwrap_or_default();
+        if saved != self.number {
+            let here = self.number;
+            let reason =
+                format!("the state is of function {saved} of a card, this is function {here}");
+            return Err(RestoreError::part("function", reason));
+        }
         self.state.check_profile(&profile)
+    }
+
+    /// Returns whether the function is one of several.
+    fn in_card(&self) -> bool {
+        self.function.config().header().is_multi_function()
     }
 
     /// Returns the state of this device without the memory behind BARs, which [`Function::next_page`]
@@ -57,9 +83,14 @@ impl DeviceMut<'_> {
         self.restore_all(now, saved, Ram::Apart, |device| {
             device.slot.function().check_image(&image)
         })?;
+        self.adopt_image(image);
+        Ok(())
+    }
+
+    /// Begins to copy restored memory.
+    pub(super) fn adopt_image(&mut self, image: MemoryImage) {
         let fill = self.slot.function_mut().adopt_image(image);
         self.state.fill = Some(fill).filter(|fill| !fill.is_over());
-        Ok(())
     }
 
     /// Copies up to `pages` pages of restored memory. Returns whether none are left.

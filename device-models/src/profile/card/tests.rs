@@ -15,7 +15,7 @@ identity.revision = 7
 [[function]]
 number = 3
 profile = "gpu-audio"
-remove = ["capabilities.msi"]
+remove = ["capabilities.msi", "capabilities.pcie"]
 [function.capabilities.pm]
 no-soft-reset = false
 [[function.bar]]
@@ -55,7 +55,7 @@ fn functions_are_profiles_with_changes() {
     assert_eq!(byte(&card, 0, 8), 7, "the changed revision");
     assert_eq!(byte(&card, 3, 8), 0xa1, "the revision of the profile");
     assert_eq!(byte(&card, 3, 0x64) & 8, 0, "No_Soft_Reset");
-    assert_eq!(byte(&card, 3, 0x61), 0x78, "the list leaves MSI out");
+    assert_eq!(byte(&card, 3, 0x61), 0, "MSI and PCI Express are removed");
     assert_eq!(byte(&card, 3, 0x14), 1, "BAR1 is new");
     let devices = card.device_set(&Registry::builtin()).unwrap();
     let numbers: Vec<u8> = devices.numbers().map(u8::from).collect();
@@ -151,11 +151,11 @@ fn a_mistake_is_told_with_its_place_in_the_card() {
             "pair.toml:16: function.3.capabilities.pm",
         ),
         (
-            changed("[\"capabilities.msi\"]", "[\"capabilities.msix\"]"),
+            changed("[\"capabilities.msi\"", "[\"capabilities.msix\""),
             "pair.toml:14: function.3.remove.0: there is no msix to remove",
         ),
         (
-            changed("[\"capabilities.msi\"]", "[\"identity\"]"),
+            changed("[\"capabilities.msi\"", "[\"identity\""),
             "pair.toml:13: function.3.profile: gpu-audio: identity: is missing; add it",
         ),
         (
@@ -164,7 +164,28 @@ fn a_mistake_is_told_with_its_place_in_the_card() {
         ),
         (
             changed("aux-power = false", "aux = false"),
-            "pair.toml:5: slot.aux: there is no key `aux`; expected `aux-power`",
+            "pair.toml:5: slot.aux: there is no key `aux`; expected ",
+        ),
+        (
+            changed(
+                "aux-power = false",
+                "link = [{ consumer = 1, supplier = 0 }]",
+            ),
+            "pair.toml:5: slot.link: a link names function 1, which the slot does not have",
+        ),
+        (
+            changed(
+                "no-soft-reset = false",
+                "data = [{ select = 8, scale = 1, value = 26 }]",
+            ),
+            "pair.toml:16: function.3.capabilities.pm.data: select 8 is the common logic, which function 0 has",
+        ),
+        (
+            changed(
+                "no-soft-reset = false",
+                "[function.capabilities.pcie]\nlink-speed = 2",
+            ),
+            "pair.toml:16: function.3.capabilities.pcie: the link has",
         ),
     ] {
         let error = parse(&text, &[]).unwrap_err().to_string();
@@ -200,6 +221,62 @@ fn a_mistake_is_told_with_its_place_in_the_card() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_built_in_cards_are_whole() {
+    let registry = Registry::builtin();
+    for (name, classes) in [
+        ("gpu-card", &[0x03_0000, 0x04_0300][..]),
+        (
+            "gpu-card-usb",
+            &[0x03_0000, 0x04_0300, 0x0c_0330, 0x0c_8000],
+        ),
+    ] {
+        let card = parse(registry.profile(name).unwrap(), &[]).unwrap();
+        assert_eq!(card.name(), name);
+        let devices = card.device_set(&registry).unwrap();
+        let functions = devices.slot().functions();
+        let class = |function: &crate::function::Function| {
+            let mut dword = [0; 4];
+            function.config().read(8, &mut dword);
+            u32::from_le_bytes(dword) >> 8
+        };
+        let seen: Vec<u32> = functions.map(|(_, function)| class(function)).collect();
+        assert_eq!(seen, classes);
+        assert_eq!(devices.links().len(), classes.len() - 1);
+    }
+}
+
+/// Data select 8 is the common logic of all functions, which function 0 of several has.
+#[test]
+fn the_power_of_the_common_logic_is_in_function_0_of_a_card() {
+    let data = "[{ select = 8, scale = 1, value = 26 }, { select = 0, scale = 1, value = 9 }]";
+    let only = "[{ select = 8, scale = 1, value = 26 }]";
+    let pair = |data| parse(PAIR, &[("function.0.capabilities.pm.data", data)]).unwrap();
+    let alone = |data| {
+        let text = Profile::builtin("gpu-display").unwrap();
+        parse(text, &[("capabilities.pm.data", data)]).unwrap()
+    };
+    for (card, select, expected) in [
+        (pair(data), 8, 26),
+        (pair(data), 0, 9),
+        (pair(only), 8, 26),
+        (alone(data), 8, 0),
+        (alone(data), 0, 9),
+        (alone(only), 8, 0),
+    ] {
+        let mut devices = card.device_set(&Registry::builtin()).unwrap();
+        let mut slot = devices.first_mut();
+        let word = u16::to_le_bytes(select << 9);
+        let mut byte = [0];
+        let config = vfio_user_protocol::vfio::RegionIndex::Config.number();
+        slot.client_came(Time::ZERO).unwrap();
+        slot.region_write(Time::ZERO, config, 0x64, &word).unwrap();
+        slot.region_read(Time::ZERO, config, 0x67, &mut byte)
+            .unwrap();
+        assert_eq!(byte, [expected], "select {select}");
+    }
 }
 
 #[test]

@@ -4,9 +4,11 @@ use std::fs;
 
 use dormouse::Client;
 use dormouse::control::platform::Rail;
+use dormouse::control::state::{Restore, Save};
 use dormouse::control::{ControlClient, Switch, Verb};
 use dormouse::models::power::PowerState;
 use dormouse::protocol::vfio::RegionIndex;
+use tempfile::TempDir;
 
 use super::program::Daemon;
 
@@ -33,7 +35,10 @@ no-soft-reset = true
 
 /// Starts a daemon in a folder with the files of the card.
 fn serve(arguments: &[&str]) -> Daemon {
-    let folder = tempfile::tempdir().unwrap();
+    serve_in(tempfile::tempdir().unwrap(), arguments)
+}
+
+fn serve_in(folder: TempDir, arguments: &[&str]) -> Daemon {
     fs::write(folder.path().join("pair.toml"), CARD).unwrap();
     fs::write(folder.path().join("part.toml"), PART).unwrap();
     let mut daemon = Daemon::start(folder, |command| {
@@ -106,4 +111,87 @@ fn functions_with_profiles_of_their_own_share_a_slot() {
         "slot=s,number=0,profile=gpu-display,socket-path=%n.sock,ctl-path=%n.ctl",
     ]);
     is_a_card(&daemon);
+}
+
+const SOCKETS: [&str; 4] = ["--socket-path", "%n.sock", "--ctl-path", "%n.ctl"];
+
+/// Reads the Interrupt Line of both functions, which software writes and only a reset takes back.
+fn lines(daemon: &Daemon) -> [u8; 2] {
+    ["0.sock", "1.sock"].map(|name| {
+        let mut client = Client::connect(daemon.path(name)).unwrap();
+        config(&mut client, 0x3c, 1)[0]
+    })
+}
+
+#[test]
+fn a_card_is_saved_and_restored_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let states = folder.path().to_str().unwrap();
+    let retain = [
+        "--profile",
+        "pair.toml",
+        "--state-dir",
+        states,
+        "--set",
+        "function.0.host.on-disconnect=retain",
+        "--set",
+        "function.1.host.on-disconnect=retain",
+    ];
+    let card = [&SOCKETS[..], &retain].concat();
+    let daemon = serve(&card);
+    for (name, line) in [("0.sock", 10), ("1.sock", 11)] {
+        let mut client = Client::connect(daemon.path(name)).unwrap();
+        client
+            .write_u8(RegionIndex::Config.number(), 0x3c, line)
+            .unwrap();
+    }
+    let mut control = ControlClient::connect(daemon.path("1.ctl")).unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let save = |name| {
+        Verb::Save(Save {
+            file: file(name),
+            shutdown: false,
+        })
+    };
+    let restore = |name| Verb::Restore(Restore { file: file(name) });
+    control.ask(&save("card")).unwrap();
+    assert_eq!(lines(&daemon), [10, 11]);
+
+    // Another daemon goes on where this one was.
+    let restored = serve(&[&card[..], &["--restore", &file("card")]].concat());
+    assert_eq!(lines(&restored), [10, 11]);
+
+    // So does one that has other values.
+    let other = serve(&card);
+    assert_eq!(lines(&other), [0xff, 0]);
+    let mut control = ControlClient::connect(other.path("0.ctl")).unwrap();
+    control.ask(&restore("card")).unwrap();
+    assert_eq!(lines(&other), [10, 11]);
+
+    // One function is no card, and a card is not one of its functions.
+    let alone = serve(&[
+        "--function",
+        "profile=gpu-display,socket-path=1.sock,ctl-path=1.ctl,set:identity.multi-function=true",
+        "--state-dir",
+        states,
+    ]);
+    let mut single = ControlClient::connect(alone.path("1.ctl")).unwrap();
+    single.ask(&save("one")).unwrap();
+    for (control, name, expected) in [
+        (
+            &mut single,
+            "card",
+            "follow the state of the last function of this slot",
+        ),
+        (
+            &mut control,
+            "one",
+            "the state has the functions 0, here are 0, 1",
+        ),
+    ] {
+        let refused = control.ask(&restore(name));
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(lines(&other), [10, 11], "nothing changed");
 }
