@@ -35,6 +35,7 @@ pub fn run(data: &[u8]) {
         let parsed: Option<Value> = serde_json::from_slice(line).ok();
         let before = clock.now();
         let mut cx = ControlContext {
+            slot: "fuzzed",
             name: "dut",
             device: device.reborrow(),
             now: before,
