@@ -1,5 +1,7 @@
-# The guest cuts the function's power: D3cold under its vfio-pci, by the slot's power resource.
+# The guest cuts the function's power: D3cold under its vfio-pci, by a power resource that writes letters.
 # ssdt: yes
+# serve: --set platform.delays=enforce
+# limit: 300
 # machine: -device intel-iommu,caching-mode=on
 # kernel: intel_iommu=on
 
