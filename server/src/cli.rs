@@ -84,7 +84,7 @@ fn dispatch(arguments: Arguments, registry: &Registry) -> Result<(), Failure> {
         Command::Check { file } => profiles::check(&file, registry),
         Command::ConfigSpace { profile, set } => config_space::run(&profile, &set, registry),
         Command::Ssdt(arguments) => ssdt::run(&arguments),
-        Command::Demo => demo::run(),
+        Command::Demo { card } => demo::run(card),
         Command::Ctl(ctl) => ctl::run(ctl),
     }
 }

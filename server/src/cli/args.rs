@@ -108,7 +108,11 @@ pub enum Command {
     /// socket of `dormouse serve --rail-path`.
     Ssdt(SsdtArguments),
     /// Run testdev through D0, D3hot and D3cold with a built-in client and print what happens
-    Demo,
+    Demo {
+        /// Take a graphics card with its audio function to D3cold and back instead
+        #[arg(long)]
+        card: bool,
+    },
     /// Send a verb to the control socket of a running server and print the answer
     #[command(disable_help_subcommand = true)]
     Ctl(CtlArguments),
@@ -125,7 +129,7 @@ impl Command {
     pub const fn log_level(&self) -> LevelFilter {
         match self {
             // The demo provokes errors on purpose; warnings about them would hide its table.
-            Self::Demo => LevelFilter::ERROR,
+            Self::Demo { .. } => LevelFilter::ERROR,
             _ => LevelFilter::INFO,
         }
     }
@@ -145,7 +149,7 @@ pub struct ServeArguments {
     /// Built-in profile or path of a TOML file [default: testdev]
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
-    /// Socket to listen on for vfio-user clients
+    /// Socket to listen on for vfio-user clients; %n is the number of the function of a card
     /// [default: dormouse-NAME.sock in $XDG_RUNTIME_DIR, else in the current folder]
     #[arg(long, value_name = "PATH", conflicts_with = "fd")]
     pub socket_path: Option<PathBuf>,
@@ -178,8 +182,8 @@ pub struct ServeArguments {
     /// Serve a function; repeat the option to serve several functions in one process
     ///
     /// SPEC is a comma-separated list of KEY=VALUE. Write a comma inside a value as two commas. Keys:
-    /// profile, name, socket-path or fd, ctl-path, rail-path, restore, and set:KEY to override KEY of
-    /// the profile.
+    /// profile, name, slot, number, socket-path or fd, ctl-path, rail-path, restore, and set:KEY to override KEY of
+    /// the profile. Functions with the same slot=NAME share a slot; number=N is the number of each there.
     #[arg(
         long,
         value_name = "SPEC",

@@ -18,65 +18,100 @@ use crate::{
 use crate::cli::failure::Failure;
 use crate::cli::profiles;
 
-const PROFILE: &str = "testdev";
-
 /// The device as Linux vfio-pci would show it. What it keeps in D3hot it loses with its power only.
-const SETTINGS: [(&str, &str); 2] = [
+const TESTDEV: [(&str, &str); 2] = [
     ("host.view", "vfio-pci"),
     ("capabilities.pm.no-soft-reset", "true"),
 ];
 
-/// A running server with a socket for clients and one for control, which goes when this does.
+/// The functions of the card as Linux vfio-pci would show them.
+const CARD: [(&str, &str); 2] = [
+    ("function.0.host.view", "vfio-pci"),
+    ("function.1.host.view", "vfio-pci"),
+];
+
+/// A running server, which goes when this does, with a socket for clients and one for control for each
+/// function.
 pub struct Stage {
-    device: PathBuf,
-    control: PathBuf,
+    functions: Vec<Sockets>,
     handle: Handle,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
-    _files: [SocketFile; 2],
+    _files: Vec<SocketFile>,
+}
+
+struct Sockets {
+    device: PathBuf,
+    control: PathBuf,
 }
 
 impl Stage {
-    pub fn new() -> Result<Self, Failure> {
+    /// Serves the test function.
+    pub fn testdev() -> Result<Self, Failure> {
+        Self::serve("testdev", &TESTDEV)
+    }
+
+    /// Serves a graphics card.
+    pub fn card() -> Result<Self, Failure> {
+        Self::serve("gpu-card", &CARD)
+    }
+
+    fn serve(profile: &str, settings: &[(&str, &str)]) -> Result<Self, Failure> {
         let registry = Registry::builtin();
-        let settings = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let card = profiles::find(PROFILE, &settings, &registry)?;
-        let path = |name: &str| {
-            env::temp_dir().join(format!("dormouse-demo-{}-{name}.sock", process::id()))
-        };
-        let (device, control) = (path("device"), path("control"));
-        let (device_listener, device_file) = listen::bind(&device, Access::default())?;
-        let (control_listener, control_file) = listen::bind(&control, Access::default())?;
+        let setting = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let settings: Vec<_> = settings.iter().map(setting).collect();
+        let card = profiles::find(profile, &settings, &registry)?;
         let mut server = Server::new(Settings {
             clock: Clock::manual(),
             poll: PollMode::Off,
             ..Settings::default()
         })?;
-        let function = ServedFunction {
-            control: Some(control_listener),
-            ..ServedFunction::new(PROFILE, Endpoint::Listener(device_listener))
-        };
-        let slot = ServedSlot::new(card.device_set(&registry)?);
-        server.add(slot.with_function(function))?;
+        let mut slot = ServedSlot::new(card.device_set(&registry)?);
+        let (mut functions, mut files) = (Vec::new(), Vec::new());
+        for (number, _) in card.functions() {
+            let path = |name: &str| {
+                let process = process::id();
+                env::temp_dir().join(format!("dormouse-demo-{process}-{name}{number}.sock"))
+            };
+            let sockets = Sockets {
+                device: path("device"),
+                control: path("control"),
+            };
+            let (device, device_file) = listen::bind(&sockets.device, Access::default())?;
+            let (control, control_file) = listen::bind(&sockets.control, Access::default())?;
+            slot = slot.with_function(ServedFunction {
+                number,
+                control: Some(control),
+                ..ServedFunction::new(profile, Endpoint::Listener(device))
+            });
+            files.extend([device_file, control_file]);
+            functions.push(sockets);
+        }
+        server.add(slot)?;
         Ok(Self {
-            device,
-            control,
+            functions,
             handle: server.handle(),
             thread: Some(std::thread::spawn(move || server.run())),
-            _files: [device_file, control_file],
+            _files: files,
         })
     }
 
-    /// A client of the function.
-    pub fn client(&self) -> anyhow::Result<Client> {
-        Client::connect(&self.device).with_context(|| reaching(&self.device))
+    /// A client of a function.
+    pub fn client(&self, function: usize) -> anyhow::Result<Client> {
+        let device = &self.sockets(function)?.device;
+        Client::connect(device).with_context(|| reaching(device))
     }
 
-    /// A control client that sees every event.
-    pub fn control(&self) -> anyhow::Result<ControlClient> {
-        let mut control =
-            ControlClient::connect(&self.control).with_context(|| reaching(&self.control))?;
+    /// A control client of a function that sees every event.
+    pub fn control(&self, function: usize) -> anyhow::Result<ControlClient> {
+        let control = &self.sockets(function)?.control;
+        let mut control = ControlClient::connect(control).with_context(|| reaching(control))?;
         control.subscribe()?;
         Ok(control)
+    }
+
+    fn sockets(&self, function: usize) -> anyhow::Result<&Sockets> {
+        let sockets = self.functions.get(function);
+        sockets.with_context(|| format!("the demo has no function {function}"))
     }
 }
 

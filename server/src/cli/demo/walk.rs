@@ -54,8 +54,8 @@ enum Event {
 
 /// Walks the device through its power states and tells what happened.
 pub fn walk(stage: &Stage) -> anyhow::Result<Table> {
-    let mut notes = Notes::new(stage.control()?)?;
-    let mut client = stage.client()?;
+    let mut notes = Notes::new(stage.control(0)?)?;
+    let mut client = stage.client(0)?;
     notes.step(Who::Client, "opens the device")?;
 
     client.write_u16(CONFIG, COMMAND, MEMORY_SPACE)?;

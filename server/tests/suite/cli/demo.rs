@@ -24,6 +24,29 @@ const WALK: &str = "   time  who     event                                   usa
  190 ms  client  closes the device                           0  D0 > D3hot > D3cold
 ";
 
+/// The device link keeps the display function awake while the audio function is. Power goes with the last
+/// of both, and each has power, but is not initialised, when only the other one is used.
+const CARD: &str = "   time  who     event                                         display               audio                 link
+   0 ms  host    has bound both functions, nobody opened them  D3cold                D3cold                L2
+  10 ms  client  opens the display function                    D0                    D0 (host: D3cold)     L0
+  20 ms  client  opens the audio function                      D0                    D0                    L0
+  30 ms  client  display: LOW_POWER_ENTRY                      D0                    D0                    L0
+  40 ms  client  audio: LOW_POWER_ENTRY                        D3cold                D3cold                L2
+  50 ms  client  audio: LOW_POWER_EXIT                         D0                    D0                    L0
+  60 ms  client  audio: LOW_POWER_ENTRY                        D3cold                D3cold                L2
+  70 ms  host    lspci reads the audio function                D3cold                D3cold                L2
+  80 ms  client  display: LOW_POWER_EXIT                       D0                    D0 (host: D3cold)     L0
+  90 ms  client  closes the audio function                     D0                    D3hot (host: D3cold)  L0
+ 100 ms  client  closes the display function                   D3cold                D3cold                L2
+";
+
+#[test]
+fn the_walk_of_a_card_goes_to_d3cold_and_back() {
+    let output = run(&["demo", "--card"]);
+    assert_eq!((code(&output), stderr(&output)), (0, String::new()));
+    assert_eq!(stdout(&output), CARD);
+}
+
 #[test]
 fn the_walk_is_the_same_every_time() {
     for _ in 0..3 {
