@@ -11,6 +11,7 @@ mod arcs;
 mod slot_time;
 
 use pci_device_models::host::{DeviceMut, DeviceRef};
+use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::Time;
 use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::device_feature::mig_device_state::DeviceState;
@@ -31,6 +32,10 @@ pub(crate) enum MigrationError {
     #[error("data can be written in RESUMING, not in {0:?}")]
     NotResuming(DeviceState),
     #[error(
+        "function {0} of the same card runs, and a card migrates whole: bring all its functions to RUNNING_P2P or further first"
+    )]
+    Alone(FunctionNumber),
+    #[error(
         "the stream cannot be used: {0}; the migration state is ERROR until the device is reset"
     )]
     Stream(#[from] StreamError),
@@ -41,6 +46,7 @@ impl MigrationError {
     pub(crate) const fn errno(&self) -> Errno {
         match self {
             Self::Stream(error) => error.errno(),
+            Self::Alone(_) => Errno::EBUSY,
             Self::NoWay { .. } | Self::NotSaving(_) | Self::NotResuming(_) => Errno::EINVAL,
         }
     }
@@ -68,6 +74,16 @@ pub(crate) struct Subject<'a> {
     pub(crate) time: &'a mut SlotTime,
     /// The slot's own time.
     pub(crate) now: Time,
+}
+
+impl Subject<'_> {
+    /// Returns another function of the slot that may still begin transfers, if there is one.
+    fn running_sibling(&mut self) -> Option<FunctionNumber> {
+        let own = self.device.slot().number();
+        let members = self.device.members().into_iter();
+        let mut siblings = members.filter(|number| *number != own);
+        siblings.find(|number| !self.time.rests(*number))
+    }
 }
 
 /// The migration of a function.
@@ -115,6 +131,8 @@ impl Migration {
         }
         // The function may have waited for a transfer on a path that was abandoned.
         self.rest_as_is_meant(subject.outputs);
+        let number = subject.device.slot().number();
+        subject.time.set_rests(number, meaning(self.state).rests);
         Ok(Progress::Done)
     }
 
@@ -125,7 +143,14 @@ impl Migration {
         subject: &mut Subject<'_>,
     ) -> Result<Progress, MigrationError> {
         let (before, after) = (meaning(self.state), meaning(to));
+        if ((after.saving && after.frozen) || self.incoming.is_some())
+            && let Some(running) = subject.running_sibling()
+        {
+            return Err(MigrationError::Alone(running));
+        }
         subject.outputs.dma.set_rests(after.rests);
+        let number = subject.device.slot().number();
+        subject.time.set_rests(number, after.rests);
         if !subject.outputs.dma.is_settled() {
             return Ok(Progress::Waits);
         }
@@ -170,7 +195,9 @@ impl Migration {
         self.rest_as_is_meant(subject.outputs);
         subject.outputs.drop_held();
         subject.device.thaw();
-        subject.time.go_on(subject.device.slot().number());
+        let number = subject.device.slot().number();
+        subject.time.set_rests(number, false);
+        subject.time.go_on(number);
     }
 
     /// The next bytes of the saved state, `most` at most.

@@ -14,6 +14,8 @@ pub(crate) struct SlotTime {
     still: Option<Time>,
     /// The functions that are stopped, a bit for each.
     stopped: u8,
+    /// The functions that begin no transfers for migration, a bit for each.
+    resting: u8,
     /// It has gone on since that was last asked for.
     went_on: bool,
 }
@@ -45,6 +47,20 @@ impl SlotTime {
             self.behind = self.asked.as_nanos().saturating_sub(shown.as_nanos());
             self.went_on = true;
         }
+    }
+
+    /// Notes whether a function begins no transfers for migration.
+    pub(crate) fn set_rests(&mut self, function: FunctionNumber, rests: bool) {
+        if rests {
+            self.resting |= bit(function);
+        } else {
+            self.resting &= !bit(function);
+        }
+    }
+
+    /// Returns whether a function begins no transfers for migration.
+    pub(crate) fn rests(&self, function: FunctionNumber) -> bool {
+        self.resting & bit(function) != 0
     }
 
     /// Returns whether it has gone on since this was last called.

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use dormouse::Client;
 use dormouse::control::platform::Rail;
 use dormouse::control::state::{Restore, Save};
 use dormouse::control::{ControlClient, Switch, Verb};
 use dormouse::models::power::PowerState;
+use dormouse::protocol::messages::device_feature::mig_device_state::DeviceState;
 use dormouse::protocol::vfio::RegionIndex;
+use dormouse::{Client, ClientError};
 use tempfile::TempDir;
 
 use super::program::Daemon;
@@ -194,4 +195,60 @@ fn a_card_is_saved_and_restored_whole() {
         assert!(message.contains(expected), "{message}");
     }
     assert_eq!(lines(&other), [10, 11], "nothing changed");
+}
+
+/// Reads a migration stream to its end.
+fn stream(client: &mut Client) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let piece = client.read_migration_data(1 << 20).unwrap();
+        if piece.is_empty() {
+            return bytes;
+        }
+        bytes.extend(piece);
+    }
+}
+
+#[test]
+fn a_card_migrates_whole() {
+    use DeviceState::{Resuming, Running, RunningP2p, Stop, StopCopy};
+
+    let card = [&SOCKETS[..], &["--profile", "pair.toml"]].concat();
+    let (source, target) = (serve(&card), serve(&card));
+    let clients = |daemon: &Daemon| {
+        ["0.sock", "1.sock"].map(|name| Client::connect(daemon.path(name)).unwrap())
+    };
+    let mut from = clients(&source);
+    for (client, line) in from.iter_mut().zip([10, 11]) {
+        client
+            .write_u8(RegionIndex::Config.number(), 0x3c, line)
+            .unwrap();
+    }
+    // One function of a card does not migrate while the other runs.
+    let refused = from[0].set_device_state(StopCopy).unwrap_err();
+    assert!(
+        matches!(&refused, ClientError::Refused { errno, .. } if errno.to_string() == "EBUSY"),
+        "{refused}"
+    );
+    from[0].set_device_state(Running).unwrap();
+
+    for state in [RunningP2p, Stop, StopCopy] {
+        for client in &mut from {
+            client.set_device_state(state).unwrap();
+        }
+    }
+    let streams = from.each_mut().map(stream);
+    let mut to = clients(&target);
+    for (client, bytes) in to.iter_mut().zip(&streams) {
+        client.set_device_state(Resuming).unwrap();
+        client.write_migration_data(bytes).unwrap();
+    }
+    for state in [RunningP2p, Running] {
+        for client in &mut to {
+            client.set_device_state(state).unwrap();
+        }
+    }
+    for (client, line) in to.iter_mut().zip([10, 11]) {
+        assert_eq!(config(client, 0x3c, 1), [line]);
+    }
 }
