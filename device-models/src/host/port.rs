@@ -223,9 +223,16 @@ impl DeviceMut<'_> {
     pub(super) fn idle_port(&mut self, now: Time) {
         let target = self.port_target();
         let is_stopped = self.devices().any(Device::is_frozen);
+        let mut all = self.devices();
+        let is_asked = all.any(|device| device.low_power.resume_requested);
+        drop(all);
         let port = &mut self.set.port;
         port.suspend_at = None;
         if target == PowerState::D0 || !port.rpm.may_suspend() {
+            return;
+        }
+        if is_asked {
+            // A function that was asked to resume does so while the port is awake.
             return;
         }
         let mut due = port.awake_until;

@@ -146,8 +146,8 @@ impl DeviceMut<'_> {
         }
         self.state.low_power.pme_found_at = None;
         self.state.low_power.woken_by_platform = false;
-        self.state.low_power.resume_requested = false;
-        self.hold_power();
+        let asked = std::mem::take(&mut self.state.low_power.resume_requested);
+        self.hold_power(asked);
         self.state.core.resume(&mut self.slot, now);
         if std::mem::take(&mut self.state.low_power.intx_while_asleep) {
             // The cause is outside the function and outlives the reset that waking may be.
@@ -164,11 +164,12 @@ impl DeviceMut<'_> {
     }
 
     /// Takes a reference of the power resource. The function that switches it on may resume the
-    /// others (`__acpi_power_on`).
-    fn hold_power(&mut self) {
+    /// others (`__acpi_power_on`), unless it was itself `asked` to resume: two functions would wake
+    /// each other for ever.
+    fn hold_power(&mut self, asked: bool) {
         let was_on = self.set.resource.is_on();
         self.set.resource.hold(self.slot.number());
-        if !was_on && self.set.resume_dependents {
+        if !was_on && !asked && self.set.resume_dependents {
             self.for_all(|device| device.low_power.resume_requested = true);
             self.state.low_power.resume_requested = false;
         }
@@ -349,12 +350,14 @@ impl DeviceMut<'_> {
             // The host clears PME_Status of a function that it can reach (`pci_acpi_wake_dev`).
             self.takes_pme(now);
         }
-        by_platform |= std::mem::take(&mut self.state.low_power.resume_requested);
+        by_platform |= self.state.low_power.resume_requested;
         if self.state.rpm.is_suspended() && (by_poll || by_platform) {
             // Nobody waits for the outcome of a wake-up that the device asked for.
             self.resume(now).ok();
             self.state.core.take_waited();
         }
+        // A request that fails is not repeated.
+        self.state.low_power.resume_requested = false;
         self.settle(now);
     }
 }

@@ -9,3 +9,4 @@ mod lspci;
 mod save_restore;
 mod save_transfers;
 mod silicon;
+mod slot_power;
