@@ -244,6 +244,7 @@ impl Default for Options {
 /// profile = "gpu-display"
 /// [[function]]
 /// profile = "gpu-audio"
+/// remove = ["capabilities.pcie"]
 /// "#;
 /// let mut card = start(Options::default(), [Function::toml("pair", text)])?;
 /// card[1].control()?.ask(&Verb::HotReset(HotReset {}))?;

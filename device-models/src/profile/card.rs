@@ -27,6 +27,7 @@ use crate::slot::{FunctionNumber, Slot};
 /// profile = "gpu-display"
 /// [[function]]
 /// profile = "gpu-audio"
+/// remove = ["capabilities.pcie"]
 /// identity.subsystem-id = 0x16a1
 /// "#;
 /// let card = Card::parse("pair.toml", text, &[], &|name| registry.base(name))?;

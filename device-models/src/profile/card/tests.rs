@@ -322,6 +322,7 @@ fn links_between_functions_are_those_of_the_file() {
 profile = "gpu-display"
 [[function]]
 profile = "gpu-audio"
+remove = ["capabilities.pcie"]
 [slot]
 link = [{links}]
 "#
@@ -335,7 +336,7 @@ link = [{links}]
     let link = crate::host::DeviceLink::new(second, FunctionNumber::ZERO);
     assert_eq!(devices.links(), [link]);
     let error = parse("{ consumer = 2, supplier = 0 }").unwrap_err();
-    assert_eq!((error.line, &*error.key), (Some(7), "slot.link"));
+    assert_eq!((error.line, &*error.key), (Some(8), "slot.link"));
     assert!(error.message.contains("function 2"), "{error}");
     assert!(parse("{ consumer = 8, supplier = 0 }").is_err());
 }
