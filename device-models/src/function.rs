@@ -55,7 +55,7 @@ use crate::effect::Effect;
 use crate::model::{Context, Model};
 use crate::power::PowerState;
 use crate::time::Time;
-use crate::violation::ViolationReport;
+use crate::violation::{Violation, ViolationReport};
 
 /// Timers of a device model that expire in one [`Function::advance`] at most. The rest follows in
 /// the next.
@@ -339,6 +339,11 @@ impl Function {
             Duration::ZERO
         };
         self.core.powered.then_some(silent)
+    }
+
+    /// Records a mistake of the software above the function.
+    pub(crate) fn record_violation(&mut self, now: Time, violation: Violation) {
+        self.core.violate(now, violation);
     }
 
     /// Masks or unmasks an MSI-X vector in the table, as a host driver does.

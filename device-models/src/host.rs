@@ -47,6 +47,7 @@ mod firmware;
 mod frozen;
 mod irqs;
 mod links;
+mod needs_driver;
 mod options;
 mod pci_core;
 mod peers;
@@ -72,6 +73,7 @@ pub use event::{Event, HostEvent};
 pub use feature::{AttachedFd, FeatureReply};
 pub use firmware::RailAs;
 pub use frozen::Hold;
+pub use needs_driver::NeedsDriver;
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use port::{LinkSpeed, PortOptions, PortPme, PortStatus};
@@ -389,6 +391,9 @@ impl DeviceMut<'_> {
         offset: u64,
         data: &[u8],
     ) -> Result<usize, HostError> {
+        if region != RegionIndex::Config {
+            self.note_attended();
+        }
         match self.state.options.view {
             View::Hardware => self.hardware_write(now, region, offset, data),
             View::VfioPci => self.vfio_pci_write(now, region, offset, data),

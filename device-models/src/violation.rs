@@ -68,6 +68,8 @@ pub enum Violation {
     DecodeOff,
     /// The function went to sleep with transactions pending (PCIe Base §5.3.1.4).
     TransactionsPending,
+    /// The function went to D3cold again without its driver, which has to prepare it.
+    ColdWithoutDriver,
     /// The device model noticed a violation.
     Model {
         /// Name of the rule, which is the model's own.
@@ -94,13 +96,14 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
     pieces.next().unwrap_or_default()
 }
 
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "too-early",
     "illegal-transition",
     "unsupported-state",
     "access-outside-d0",
     "decode-off",
     "transactions-pending",
+    "cold-without-driver",
 ];
 
 /// The recorded violations: all are counted by kind, and the last ones are kept with their time.
@@ -159,7 +162,15 @@ impl Violations {
     }
 
     fn count_of(&mut self, violation: &Violation) -> &mut u64 {
-        let [early, illegal, unsupported, outside_d0, decode, pending] = &mut self.counts;
+        let [
+            early,
+            illegal,
+            unsupported,
+            outside_d0,
+            decode,
+            pending,
+            cold,
+        ] = &mut self.counts;
         match violation {
             Violation::TooEarly { .. } => early,
             Violation::IllegalTransition { .. } => illegal,
@@ -167,6 +178,7 @@ impl Violations {
             Violation::AccessOutsideD0 { .. } => outside_d0,
             Violation::DecodeOff => decode,
             Violation::TransactionsPending => pending,
+            Violation::ColdWithoutDriver => cold,
             Violation::Model { rule, .. } => {
                 let known = self.rules.contains_key(rule) || self.rules.len() < RULES;
                 let rule = if known { rule } else { OTHER_RULES };

@@ -103,6 +103,7 @@ impl DeviceMut<'_> {
                 images.push((device.slot.number(), device.quiesce(now)));
             }
         });
+        self.for_each_member(|device| device.revive(now));
         self.slot.reset(now, ResetKind::Hot);
         self.for_each_member(|device| {
             device.slot.function_mut().waited();
@@ -142,7 +143,7 @@ impl DeviceMut<'_> {
     }
 
     /// Acts on each device of the slot, this one included, in the order of their numbers.
-    fn for_each_member(&mut self, mut act: impl FnMut(&mut DeviceMut<'_>)) {
+    pub(super) fn for_each_member(&mut self, mut act: impl FnMut(&mut DeviceMut<'_>)) {
         let own = self.slot.number();
         for number in FunctionNumber::ALL {
             if number == own {

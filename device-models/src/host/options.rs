@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dialect::PmDialect;
 use super::firmware::RailAs;
+use super::needs_driver::NeedsDriver;
 use super::pci_core::Platform;
 use super::runtime_pm::SuspendDelay;
 use super::view::View;
@@ -43,6 +44,8 @@ pub struct HostOptions {
     pub on_disconnect: OnDisconnect,
     /// The function has a reset that works.
     pub reset_works: bool,
+    /// The consequence when the function loses its power without its user's driver.
+    pub needs_driver: NeedsDriver,
     /// Requests take as long as the waits of the PCI core. Otherwise the waits cost no time.
     pub real_delays: bool,
 }
@@ -60,6 +63,7 @@ impl Default for HostOptions {
             max_clients: 1,
             on_disconnect: OnDisconnect::default(),
             reset_works: true,
+            needs_driver: NeedsDriver::No,
             real_delays: false,
         }
     }

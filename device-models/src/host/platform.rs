@@ -51,6 +51,9 @@ impl DeviceMut<'_> {
 
     /// Resets the device from above, or with its own function level reset.
     pub fn platform_reset(&mut self, now: Time, kind: ResetKind) {
+        if !matches!(kind, ResetKind::Flr | ResetKind::SoftD3hot) {
+            self.for_each_member(|device| device.revive(now));
+        }
         match kind {
             ResetKind::Flr => {
                 if self.slot.rail_on() {

@@ -53,6 +53,10 @@ pub(super) struct LowPower {
     pub(super) poll_at: Time,
     /// Somebody who does not wait asked for a resume (`pm_request_resume`).
     pub(super) resume_requested: bool,
+    /// The device woke, and its user has not acted since.
+    pub(super) unattended: bool,
+    /// The function is silent since it slept without its driver.
+    pub(super) stranded: bool,
     /// Numbers of sleeps and of wake-up notices so far.
     pub(super) suspends: u64,
     pub(super) wakeups: u64,
@@ -160,6 +164,7 @@ impl DeviceMut<'_> {
             Dialect::Mainline(_) => self.mainline_resumed(now),
             Dialect::V4(_) => self.v4_resumed(now),
         }
+        self.note_unattended();
         Ok(())
     }
 
@@ -205,6 +210,7 @@ impl DeviceMut<'_> {
             self.release_power(now);
         }
         self.settle(now);
+        self.check_attended(now);
         self.state.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
         self.state.low_power.poll_at = now.after(PME_POLL);
@@ -253,6 +259,7 @@ impl DeviceMut<'_> {
             });
         }
         self.state.low_power.engaged = true;
+        self.note_attended();
         self.state.low_power.open = None;
         Ok(())
     }

@@ -84,6 +84,8 @@ struct SavedLowPower {
     pme_found_nanos: Option<u64>,
     /// Time until the next poll for wake events, while the device sleeps.
     poll_nanos: Option<u64>,
+    unattended: bool,
+    stranded: bool,
     suspends: u64,
     wakeups: u64,
 }
@@ -250,6 +252,8 @@ impl DeviceMut<'_> {
             resume_requested,
             pme_found_nanos,
             poll_nanos,
+            unattended,
+            stranded,
             suspends,
             wakeups,
         } = *saved;
@@ -267,6 +271,8 @@ impl DeviceMut<'_> {
             resume_requested,
             pme_found_at: pme_found_nanos.map(|left| due(now, left)),
             poll_at: due(now, poll_nanos.unwrap_or(0)),
+            unattended,
+            stranded,
             suspends,
             wakeups,
         };
@@ -399,6 +405,8 @@ impl LowPower {
             resume_requested,
             pme_found_at,
             poll_at: _,
+            unattended,
+            stranded,
             suspends,
             wakeups,
         } = self;
@@ -414,6 +422,8 @@ impl LowPower {
             resume_requested: *resume_requested,
             pme_found_nanos: pme_found_at.map(|at| left(now, at)),
             poll_nanos: asleep.then(|| left(now, self.next_poll(now))),
+            unattended: *unattended,
+            stranded: *stranded,
             suspends: *suspends,
             wakeups: *wakeups,
         }

@@ -15,7 +15,8 @@ pub(super) use self::mappable::{AreaTable, MappableTable};
 use crate::config::BarKind;
 use crate::function::{BarContent, Delays};
 use crate::host::{
-    self, ColdVia, HostOptions, OnDisconnect, PmDialect, RailAs, SlotPower, SuspendDelay, View,
+    self, ColdVia, HostOptions, NeedsDriver, OnDisconnect, PmDialect, RailAs, SlotPower,
+    SuspendDelay, View,
 };
 use crate::power::PowerState;
 
@@ -162,6 +163,8 @@ pub(super) struct Platform {
     pub delays: Delays,
     pub deepest_state: DeepestState,
     pub d3cold_via: ColdVia,
+    pub needs_driver: bool,
+    pub dead_without_driver: bool,
     pub on_delay_ms: u32,
     pub rail_as: RailAs,
 }
@@ -193,6 +196,8 @@ impl Default for Platform {
             delays: Delays::default(),
             deepest_state: DeepestState::default(),
             d3cold_via: ColdVia::default(),
+            needs_driver: false,
+            dead_without_driver: false,
             on_delay_ms: 100,
             rail_as: RailAs::default(),
         }
@@ -283,6 +288,17 @@ impl Tables {
             max_clients,
             on_disconnect,
             reset_works,
+            needs_driver: match self.platform {
+                Platform {
+                    needs_driver: false,
+                    ..
+                } => NeedsDriver::No,
+                Platform {
+                    dead_without_driver: false,
+                    ..
+                } => NeedsDriver::Recorded,
+                Platform { .. } => NeedsDriver::Fatal,
+            },
             real_delays: self.platform.delays == Delays::Enforce,
         }
     }
