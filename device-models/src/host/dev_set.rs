@@ -48,7 +48,8 @@ impl DeviceMut<'_> {
         let mut needs_reset = false;
         self.for_each_member(|device| {
             open |= device.state.low_power.opens > 0;
-            needs_reset |= device.state.needs_reset;
+            // With `reset_works` off the platform has no reset for the function at all.
+            needs_reset |= device.state.needs_reset && device.state.options.reset_works;
         });
         if open || !needs_reset {
             return;
@@ -106,8 +107,10 @@ impl DeviceMut<'_> {
         self.for_each_member(|device| device.revive(now));
         self.slot.reset(now, ResetKind::Hot);
         self.for_each_member(|device| {
-            device.slot.function_mut().waited();
-            device.state.core.note_state(PowerState::D0);
+            if !device.slot.is_dead() {
+                device.slot.function_mut().waited();
+                device.state.core.note_state(PowerState::D0);
+            }
             let number = device.slot.number();
             if let Some((_, image)) = images.iter().find(|(of, _)| *of == number) {
                 image.restore(device.slot.function_mut(), now);
