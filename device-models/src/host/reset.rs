@@ -115,7 +115,8 @@ impl DeviceMut<'_> {
             let command = self.slot.function().config().header().command();
             let command = command.with_bus_master_enable(false);
             self.write_command(now, command);
-            if !self.state.reset_busy && self.reset_function(now) {
+            let may = self.reset_method().is_some() && !self.state.reset_busy;
+            if may && self.reset_function(now) {
                 self.state.needs_reset = false;
             }
         }
@@ -198,9 +199,8 @@ impl DeviceMut<'_> {
 
     /// Resets the function alone, without saving anything. Returns whether there was a reset.
     fn reset_function(&mut self, now: Time) -> bool {
-        let Some(method) = self.reset_method() else {
-            return false;
-        };
+        // The client's own FLR through config space asks for no method.
+        let method = self.reset_method().unwrap_or(ResetMethod::Flr);
         if !self.slot.rail_on() || self.slot.is_dead() {
             return false;
         }
