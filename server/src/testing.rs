@@ -175,7 +175,10 @@ impl Function {
                 Some((kind, place)) => backend::open(kind, &place, Access::default())?,
                 None => Opened::default(),
             };
-            let name = format!("{}-{index}.{number}", self.origin);
+            let name = match card.single() {
+                Some(_) => format!("{}-{index}", self.origin),
+                None => format!("{}-{index}.{number}", self.origin),
+            };
             let endpoint = Endpoint::Listener(bind(&sockets.client)?);
             let mut function = ServedFunction::new(name, endpoint)
                 .with_client_memory(profile.client_memory())
