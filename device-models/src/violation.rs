@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(found.total, 2 * (RULES as u64 + 5));
         assert_eq!(found.counts["model.rule-0"], 2);
         assert_eq!(found.counts["model.other"], 10);
-        assert_eq!(found.counts.len(), 6 + RULES + 1);
+        assert_eq!(found.counts.len(), 7 + RULES + 1);
         assert_eq!(found.last.len(), KEPT);
         let restored = Violations::restored("here", violations.save()).unwrap();
         assert_eq!(restored.report().counts, found.counts);

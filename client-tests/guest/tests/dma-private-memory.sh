@@ -1,4 +1,5 @@
 # QEMU without shared memory: DMA goes by messages, also while the guest uses the function, and interrupts and low power are as ever.
+# violations: transactions-pending
 # serve: --set capabilities.pm.no-soft-reset=true
 # memory: private
 # machine: -device intel-iommu,caching-mode=on
