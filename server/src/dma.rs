@@ -289,6 +289,8 @@ impl Progress {
     ) -> Result<(), DmaError> {
         let at = offset(from, self.done)?;
         let room = self.held.room(bounce, end - self.done);
+        // As where the system has no page for client memory.
+        let room = room.ok_or(DmaError::Unmapped { address: at })?;
         let reach = memory.read(at, room)?;
         match reach.done(room.len()) {
             0 => self.ask(reach, Direction::Read, at),

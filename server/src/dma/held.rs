@@ -5,6 +5,8 @@ use std::ops::Range;
 
 /// Bytes of a copy that are in the server's hands at a time: few enough to stay in the cache.
 pub(super) const BOUNCE: usize = 64 * 1024;
+/// The same where memory is short.
+const LEAST: usize = 4096;
 
 /// A buffer that no copy needs at the moment. A copy has one only while bytes are on their way, so
 /// all functions together usually need this one, unless clients let them wait.
@@ -14,7 +16,7 @@ pub(crate) struct BounceBuffer(Vec<u8>);
 /// Data that a copy has read and not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Of [`BOUNCE`] bytes, or empty while none is needed.
+    /// Of [`BOUNCE`] bytes, of [`LEAST`] where memory is short, or empty while none is needed.
     buffer: Vec<u8>,
     part: Range<usize>,
 }
@@ -28,14 +30,17 @@ impl Held {
         self.buffer.get(self.part.clone()).unwrap_or_default()
     }
 
-    /// Room for up to `len` bytes. Those that were held are gone.
-    pub(super) fn room(&mut self, pool: &mut BounceBuffer, len: usize) -> &mut [u8] {
+    /// Room for up to `len` bytes. Those that were held are gone. `None`: there is no memory.
+    pub(super) fn room(&mut self, pool: &mut BounceBuffer, len: usize) -> Option<&mut [u8]> {
         if self.buffer.is_empty() {
             self.buffer = take(&mut pool.0);
-            self.buffer.resize(BOUNCE, 0);
+            let has_room = |size: &usize| self.buffer.try_reserve_exact(*size).is_ok();
+            let size = [BOUNCE, LEAST].into_iter().find(has_room)?;
+            self.buffer.resize(size, 0);
         }
         self.part = 0..0;
-        self.buffer.get_mut(..len.min(BOUNCE)).unwrap_or_default()
+        let len = len.min(self.buffer.len());
+        self.buffer.get_mut(..len)
     }
 
     /// The first `len` bytes of the room have been read.
