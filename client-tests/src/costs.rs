@@ -73,7 +73,8 @@ pub fn measure(dormouse: &Path, kind: &Kind, time: Duration) -> Result<Cost> {
     // Both have been served: what they cost the daemon is there already.
     neighbour()?;
     status()?;
-    let before = served.resident()?;
+    let program = served.program()?;
+    let before = served.resident(program)?;
     let stop = AtomicBool::new(false);
     let (dearest, neighbour, status) = thread::scope(|scope| {
         let neighbour = scope.spawn(|| probe::longest(&stop, &mut neighbour));
@@ -93,7 +94,7 @@ pub fn measure(dormouse: &Path, kind: &Kind, time: Duration) -> Result<Cost> {
     let alive = served.check_alive();
     let dearest = alive.and(dearest).with_context(|| kind.name.to_owned())?;
     let most = served.most_resident()?;
-    let after = served.settled(before)?;
+    let after = served.settled(program, before)?;
     let log_bytes = served.log_bytes()? * 10 / begun.elapsed().as_secs().max(10);
     Ok(Cost {
         kind: kind.name,

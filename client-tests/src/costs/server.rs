@@ -127,10 +127,15 @@ impl Served {
         size.with_context(|| format!("/proc tells no {field}"))
     }
 
-    /// Returns its resident memory in KiB, without pages of files: those of the program come as its parts are
-    /// used for the first time, and the kernel takes them back when it likes.
-    pub(super) fn resident(&self) -> Result<u64> {
-        Ok(self.status("RssAnon")? + self.status("RssShmem")?)
+    /// Returns the resident pages of files, which are those of the program, in KiB.
+    pub(super) fn program(&self) -> Result<u64> {
+        self.status("RssFile")
+    }
+
+    /// Returns its resident memory in KiB, with `program` for the pages of files: parts of the program come
+    /// as they are used for the first time, and the kernel takes them back when it likes.
+    pub(super) fn resident(&self, program: u64) -> Result<u64> {
+        Ok(program + self.status("RssAnon")? + self.status("RssShmem")?)
     }
 
     /// Returns the most resident memory that it ever had, in KiB.
@@ -138,11 +143,11 @@ impl Served {
         self.status("VmHWM")
     }
 
-    /// Returns its resident memory in KiB once it is near `before` again, or after a while.
-    pub(super) fn settled(&self, before: u64) -> Result<u64> {
+    /// As [`Self::resident`], once it is near `before` again, or after a while.
+    pub(super) fn settled(&self, program: u64, before: u64) -> Result<u64> {
         let begun = Instant::now();
         loop {
-            let now = self.resident()?;
+            let now = self.resident(program)?;
             if now <= before + before / 20 || begun.elapsed() > SETTLING {
                 return Ok(now);
             }
