@@ -8,7 +8,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::DeviceMut;
-use crate::power::PowerState;
 use crate::time::Time;
 use crate::violation::Violation;
 
@@ -37,13 +36,10 @@ impl DeviceMut<'_> {
         self.state.low_power.unattended = false;
     }
 
-    /// Checks a sleep that has just begun.
+    /// Checks a sleeping device whose power has just gone. Each wake-up counts once.
     pub(super) fn check_attended(&mut self, now: Time) {
         let needs = self.state.options.needs_driver;
-        if needs == NeedsDriver::No
-            || !self.state.low_power.unattended
-            || self.state.core.current() != PowerState::D3cold
-        {
+        if needs == NeedsDriver::No || !std::mem::take(&mut self.state.low_power.unattended) {
             return;
         }
         let function = self.slot.function_mut();

@@ -248,7 +248,7 @@ impl DeviceMut<'_> {
         port.rpm.enter(now, RuntimeStatus::Suspended);
         port.state = target;
         if target == PowerState::D3cold {
-            self.slot.set_rail(now, false);
+            self.cut_power(now);
             self.for_all(|device| device.core.note_state(PowerState::D3cold));
         }
         self.note_port();

@@ -184,8 +184,14 @@ impl DeviceMut<'_> {
     fn release_power(&mut self, now: Time) {
         self.set.resource.release(self.slot.number());
         if !self.set.resource.is_on() {
-            self.slot.set_rail(now, false);
+            self.cut_power(now);
         }
+    }
+
+    /// Switches main power of the sleeping functions off.
+    pub(super) fn cut_power(&mut self, now: Time) {
+        self.slot.set_rail(now, false);
+        self.for_each_member(|device| device.check_attended(now));
     }
 
     /// Puts an unused device to sleep (`rpm_suspend` with the callbacks of driver and bus). The
@@ -210,7 +216,6 @@ impl DeviceMut<'_> {
             self.release_power(now);
         }
         self.settle(now);
-        self.check_attended(now);
         self.state.rpm.enter(now, RuntimeStatus::Suspended);
         self.note_status(RuntimeStatus::Suspended);
         self.state.low_power.poll_at = now.after(PME_POLL);

@@ -3,6 +3,7 @@ use vfio_user_protocol::vfio::RegionIndex;
 use super::*;
 use crate::host::{DeviceSet, RuntimePmStatus};
 use crate::model::Registry;
+use crate::power::PowerState;
 use crate::profile::Profile;
 use crate::register::ResetKind;
 
@@ -65,6 +66,56 @@ fn the_user_may_let_it_sleep_again() {
     device.restore(NOW, &saved).unwrap();
     device.set_control(NOW, crate::host::PowerControl::Auto);
     assert_eq!(recorded(&devices), 1);
+}
+
+#[test]
+fn power_that_another_function_or_the_port_cuts_counts_as_well() {
+    let text = r#"name = "pair"
+[slot]
+port.suspend-delay-ms = 0
+[[function]]
+profile = "testdev"
+platform.needs-driver = true
+host.view = "vfio-pci"
+[[function]]
+profile = "testdev"
+host.view = "vfio-pci"
+"#;
+    let engage = |devices: &mut DeviceSet| {
+        for number in [0, 1] {
+            let number = crate::slot::FunctionNumber::try_from(number).unwrap();
+            let mut device = devices.device_mut(number).unwrap();
+            device.client_came(NOW).unwrap();
+            device.engage().unwrap();
+            device.idle(NOW);
+        }
+    };
+    let second = crate::slot::FunctionNumber::try_from(1).unwrap();
+    for via in ["device", "port"] {
+        let set = [0, 1].map(|number| {
+            (
+                format!("function.{number}.platform.d3cold-via"),
+                format!("\"{via}\""),
+            )
+        });
+        let registry = Registry::builtin();
+        let bases = |name: &str| registry.base(name);
+        let card = crate::profile::Card::parse("pair", text, &set, &bases).unwrap();
+        let mut devices = card.device_set(&registry).unwrap();
+        engage(&mut devices);
+        assert!(!devices.slot().rail_on(), "{via}");
+        let mut device = devices.device_mut(second).unwrap();
+        device.set_control(NOW, crate::host::PowerControl::On);
+        // By the port both are awake now, by the resource the second one only.
+        let mut device = devices.first_mut();
+        device.set_control(NOW, crate::host::PowerControl::On);
+        device.set_control(NOW, crate::host::PowerControl::Auto);
+        assert_eq!(recorded(&devices), 0, "{via}: it still has power");
+        let mut device = devices.device_mut(second).unwrap();
+        device.set_control(NOW, crate::host::PowerControl::Auto);
+        assert!(!devices.slot().rail_on(), "{via}");
+        assert_eq!(recorded(&devices), 1, "{via}");
+    }
 }
 
 #[test]
