@@ -111,6 +111,8 @@ pub enum ControlAction {
     Shutdown,
     /// Send this client every event from now on.
     Subscribe,
+    /// Take note that the slot was restored.
+    Restored,
 }
 
 /// The result of a verb: the `ok` value and an optional action of the server, or the rest of its work.

@@ -80,7 +80,7 @@ mod sys;
 pub use client::{Client, ClientError};
 pub use endpoint::Endpoint;
 pub use memory::ClientMemory;
-pub use served::{ServedFunction, ServedSlot};
+pub use served::{ServedController, ServedFunction, ServedSlot};
 pub use server::{Handle, Server, ServerError};
 pub use settings::{PollMode, Settings};
 pub use {pci_device_models as models, vfio_user_protocol as protocol};

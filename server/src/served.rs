@@ -18,6 +18,7 @@
 //! ```
 
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 
 use pci_device_models::host::DeviceSet;
 use pci_device_models::slot::FunctionNumber;
@@ -39,6 +40,61 @@ pub struct ServedSlot {
     pub rail: Option<UnixListener>,
     /// The name of the slot, if it is not that of its first served function.
     pub name: Option<String>,
+}
+
+/// A platform controller with its sockets.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+///
+/// use dormouse::{Endpoint, ServedController, Server, Settings};
+///
+/// let (_client, connected) = UnixStream::pair()?;
+/// let mut server = Server::new(Settings::default())?;
+/// server.add_controller(ServedController::new(Endpoint::Connected(connected)))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServedController {
+    /// The source of its clients.
+    pub endpoint: Endpoint,
+    /// Listener of its control socket.
+    pub control: Option<UnixListener>,
+    /// File with a saved state of it to start from.
+    pub restore: Option<PathBuf>,
+}
+
+impl From<Endpoint> for ServedController {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::new(endpoint)
+    }
+}
+
+impl ServedController {
+    /// Creates a controller that has an endpoint and nothing else.
+    #[must_use]
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            control: None,
+            restore: None,
+        }
+    }
+
+    /// Sets where its control clients come from.
+    #[must_use]
+    pub fn with_control(mut self, listener: UnixListener) -> Self {
+        self.control = Some(listener);
+        self
+    }
+
+    /// Sets the file with the state that it starts from.
+    #[must_use]
+    pub fn with_restore(mut self, file: impl Into<PathBuf>) -> Self {
+        self.restore = Some(file.into());
+        self
+    }
 }
 
 /// A function with its sockets.

@@ -22,10 +22,10 @@ use mio::Waker;
 use pci_device_models::host::DeviceRef;
 use pci_device_models::model::controller::{self, Controller, slot_key};
 
-use crate::endpoint::Endpoint;
 use crate::reactor::Reactor;
-use crate::served::ServedSlot;
+use crate::served::{ServedController, ServedFunction, ServedSlot};
 use crate::settings::Settings;
+use crate::state_file::{self, StateFileError};
 use crate::stats::ConnectionStats;
 
 /// The server cannot go on.
@@ -53,6 +53,9 @@ pub enum ServerError {
         /// The names of the slots.
         names: [String; 2],
     },
+    /// The saved state of a platform controller cannot be used.
+    #[error("the platform controller: {0}")]
+    Controller(#[from] StateFileError),
     /// Waiting for events failed.
     #[error("waiting for events failed: {0}")]
     Poll(#[source] io::Error),
@@ -115,12 +118,21 @@ impl Server {
     /// Serves a platform controller for all slots that were added so far.
     ///
     /// Clients switch the power of slots through it, and it interrupts them when a function wakes.
-    /// It knows each slot by its name ([`ServedSlot::name`]).
+    /// It knows each slot by its name ([`ServedSlot::name`]). Without a saved state, it finds the power
+    /// of the slots as it is; with one, the slots follow the state.
     ///
     /// # Errors
-    /// [`ServerError::SlotNames`] if the names of two slots are equal or have the same key, and
-    /// [`ServerError::Watch`].
-    pub fn add_controller(&mut self, endpoint: Endpoint) -> Result<(), ServerError> {
+    /// [`ServerError::SlotNames`] if the names of two slots are equal or have the same key,
+    /// [`ServerError::Controller`] if its saved state cannot be used, and [`ServerError::Watch`].
+    pub fn add_controller(
+        &mut self,
+        controller: impl Into<ServedController>,
+    ) -> Result<(), ServerError> {
+        let ServedController {
+            endpoint,
+            control,
+            restore,
+        } = controller.into();
         let names = self.reactor.slot_names();
         let keys: Vec<u32> = names.iter().map(|name| slot_key(name)).collect();
         for (index, key) in keys.iter().enumerate() {
@@ -136,9 +148,15 @@ impl Server {
             source,
         };
         let devices = Controller::device_set(&keys).map_err(io::Error::other);
-        let devices = devices.map_err(watch)?;
+        let mut devices = devices.map_err(watch)?;
+        self.reactor.show_rails(&mut devices);
+        if let Some(file) = restore {
+            state_file::restore(&mut devices.first_mut(), self.reactor.now(), &file)?;
+        }
+        let mut function = ServedFunction::new(controller::NAME, endpoint);
+        function.control = control;
         self.reactor
-            .add_controller(devices, controller::NAME, endpoint)
+            .add_controller(devices, function)
             .map_err(watch)
     }
 

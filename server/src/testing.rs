@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::control::{ControlClient, ControlClientError, FunctionStatus};
 use crate::endpoint::Endpoint;
 use crate::listen::Access;
-use crate::served::{ServedFunction, ServedSlot};
+use crate::served::{ServedController, ServedFunction, ServedSlot};
 use crate::server::{Handle, Server, ServerError};
 use crate::settings::Settings;
 use folder::Folder;
@@ -162,22 +162,23 @@ impl Function {
     ) -> Result<(ServedSlot, Vec<Sockets>, Vec<Opened>), TestingError> {
         let card = self.read()?;
         let rail = folder.join(format!("{index}.rail"));
-        let mut slot = ServedSlot::new(card.device_set(&self.registry)?);
+        let slot_name = format!("{}-{index}", self.origin);
+        let mut slot = ServedSlot::new(card.device_set(&self.registry)?).with_name(&*slot_name);
         slot.rail = Some(bind(&rail)?);
         let (mut all, mut backends) = (Vec::new(), Vec::new());
         for (number, profile) in card.functions() {
             let sockets = Sockets {
                 client: folder.join(format!("{index}.{number}.sock")),
                 control: folder.join(format!("{index}.{number}.ctl")),
-                rail: rail.clone(),
+                rail: Some(rail.clone()),
             };
             let mut opened = match profile.backend(&self.registry)? {
                 Some((kind, place)) => backend::open(kind, &place, Access::default())?,
                 None => Opened::default(),
             };
             let name = match card.single() {
-                Some(_) => format!("{}-{index}", self.origin),
-                None => format!("{}-{index}.{number}", self.origin),
+                Some(_) => slot_name.clone(),
+                None => format!("{slot_name}.{number}"),
             };
             let endpoint = Endpoint::Listener(bind(&sockets.client)?);
             let mut function = ServedFunction::new(name, endpoint)
@@ -210,6 +211,9 @@ pub struct Options {
     /// [`Served::state_folder`] only.
     #[cfg(feature = "sandbox")]
     pub sandboxed: bool,
+    /// Serve a platform controller of all slots, too. It is the last [`Served`] of [`start`]. It knows
+    /// a slot by the name of the function's or card's profile, with `-` and its place in [`start`].
+    pub controller: bool,
 }
 
 impl Default for Options {
@@ -221,6 +225,7 @@ impl Default for Options {
             },
             #[cfg(feature = "sandbox")]
             sandboxed: false,
+            controller: false,
         }
     }
 }
@@ -276,6 +281,17 @@ pub fn start(
         sockets.extend(its_sockets);
         opened.extend(its_backend);
     }
+    if options.controller {
+        let its_sockets = Sockets {
+            client: folder.path().join("controller.sock"),
+            control: folder.path().join("controller.ctl"),
+            rail: None,
+        };
+        let endpoint = Endpoint::Listener(bind(&its_sockets.client)?);
+        let controller = ServedController::new(endpoint).with_control(bind(&its_sockets.control)?);
+        server.add_controller(controller)?;
+        sockets.push(its_sockets);
+    }
     let handle = server.handle();
     let thread = std::thread::spawn(move || {
         #[cfg(feature = "sandbox")]
@@ -314,7 +330,8 @@ pub struct Served {
 struct Sockets {
     client: PathBuf,
     control: PathBuf,
-    rail: PathBuf,
+    /// That of the slot, which a controller does not have.
+    rail: Option<PathBuf>,
 }
 
 impl Served {
@@ -370,10 +387,11 @@ impl Served {
         &self.sockets.control
     }
 
-    /// Returns the path of the socket that switches the slot's power rail.
+    /// Returns the path of the socket that switches the slot's power rail. A platform controller has
+    /// none.
     #[must_use]
-    pub fn rail_path(&self) -> &Path {
-        &self.sockets.rail
+    pub fn rail_path(&self) -> Option<&Path> {
+        self.sockets.rail.as_deref()
     }
 
     /// Returns the folder for files with saved states.

@@ -51,6 +51,17 @@ impl DeviceSet {
         }
     }
 
+    /// Returns whether firmware that switches main power finds it on. Where low power stands for it,
+    /// it is off once a device has entered low power.
+    #[must_use]
+    pub fn firmware_rail(&self) -> bool {
+        if !self.first().state.options.rail_as.is_low_power() {
+            return self.slot.rail_on();
+        }
+        let mut devices = self.numbers().filter_map(|number| self.device(number));
+        !devices.any(|device| device.state.low_power.engaged)
+    }
+
     /// Performs what firmware wants with main power of the slot, as [`RailAs`] of function 0 says.
     /// Devices in low power sleep once they are idle.
     ///

@@ -17,7 +17,8 @@
 //! | 1Ch | `WAKE_ENABLE` | functions of the selected slot whose own wake events are recorded |
 //!
 //! A reset of the controller is a reset of the platform: it turns the power of all slots on, and
-//! forgets wake events.
+//! forgets wake events. When the controller is restored from a saved state, the power of the slots
+//! follows the state.
 //!
 //! # Examples
 //!
@@ -79,6 +80,9 @@ pub struct Controller {
     /// The key that software has selected.
     selected: u32,
     slots: Vec<ControlledSlot>,
+    /// It was restored, and the slots have to follow its state.
+    #[serde(skip)]
+    restored: bool,
 }
 
 /// A slot as its controller knows it.
@@ -135,6 +139,7 @@ impl Controller {
         Self {
             selected: 0,
             slots: keys.into_iter().map(slot).collect(),
+            restored: false,
         }
     }
 
@@ -234,7 +239,10 @@ impl Model for Controller {
     fn restored(&self, saved: Self) -> Result<Self, RestoreError> {
         let keys = |of: &Self| of.slots.iter().map(|slot| slot.key).collect::<Vec<_>>();
         if keys(self) == keys(&saved) {
-            return Ok(saved);
+            return Ok(Self {
+                restored: true,
+                ..saved
+            });
         }
         Err(RestoreError::part(
             "model.slots",
@@ -245,6 +253,13 @@ impl Model for Controller {
 
 impl PlatformPort for Controller {
     fn take_switch(&mut self, _: &mut Context<'_>) -> Option<RailSwitch> {
+        if std::mem::take(&mut self.restored) {
+            for slot in &mut self.slots {
+                if slot.switches.last.is_none() {
+                    slot.switches.push(slot.rail);
+                }
+            }
+        }
         let mut slots = self.slots.iter_mut().enumerate();
         slots.find_map(|(slot, state)| {
             let on = state.switches.pop()?;

@@ -153,9 +153,10 @@ pub struct ServeArguments {
     /// [default: dormouse-NAME.sock in $XDG_RUNTIME_DIR, else in the current folder]
     #[arg(long, value_name = "PATH", conflicts_with = "fd")]
     pub socket_path: Option<PathBuf>,
-    /// Inherited descriptor: a listening socket, or a connected one that serves a single client
-    #[arg(long, value_name = "N")]
-    pub fd: Option<RawFd>,
+    /// Inherited descriptor: a listening socket, or a connected one that serves a single client; for a
+    /// card one for each function, in the order of their numbers
+    #[arg(long, value_name = "N[,N...]", value_delimiter = ',')]
+    pub fd: Vec<RawFd>,
     /// Control socket to listen on, for `dormouse ctl` [default: none, but
     /// dormouse-NAME-ctl.sock beside the default --socket-path]
     #[arg(long, value_name = "PATH")]
@@ -166,8 +167,19 @@ pub struct ServeArguments {
     pub rail_path: Option<PathBuf>,
     /// Socket to listen on for vfio-user clients of a platform controller, which switches the power
     /// of all slots and reports wake events [default: none]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "controller_fd")]
     pub controller_path: Option<PathBuf>,
+    /// Inherited descriptor for vfio-user clients of a platform controller, in place of
+    /// --controller-path
+    #[arg(long, value_name = "N")]
+    pub controller_fd: Option<RawFd>,
+    /// Control socket of the platform controller, for `dormouse ctl` [default: none]
+    #[arg(long, value_name = "PATH")]
+    pub controller_ctl_path: Option<PathBuf>,
+    /// Start the platform controller from a state that `dormouse ctl save` wrote at its control socket;
+    /// the power of the slots follows it
+    #[arg(long, value_name = "FILE")]
+    pub controller_restore: Option<PathBuf>,
     /// Effect of firmware that switches a slot's power, for all slots: main power, or low power of its
     /// functions on behalf of the client, without or with re-entry
     /// [default: platform.rail-as of the profile, power]

@@ -27,19 +27,21 @@ pub struct Spec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Socket {
     Path(PathBuf),
-    Fd(RawFd),
+    /// A descriptor for each function, in the order of their numbers.
+    Fds(Vec<RawFd>),
 }
 
 impl From<&ServeArguments> for Spec {
     /// The single function of a command line without `--function`.
     fn from(arguments: &ServeArguments) -> Self {
         let path = arguments.socket_path.clone().map(Socket::Path);
+        let fds = Some(arguments.fd.clone()).filter(|fds| !fds.is_empty());
         Self {
             profile: arguments.profile.clone(),
             name: None,
             slot: None,
             number: None,
-            socket: path.or(arguments.fd.map(Socket::Fd)),
+            socket: path.or(fds.map(Socket::Fds)),
             ctl_path: arguments.ctl_path.clone(),
             rail_path: arguments.rail_path.clone(),
             restore: arguments.restore.clone(),
@@ -73,10 +75,11 @@ impl FromStr for Spec {
                 "restore" => spec.restore.replace(value.into()).is_some(),
                 "socket-path" => spec.socket.replace(Socket::Path(value.into())).is_some(),
                 "fd" => {
-                    let number = value
-                        .parse()
+                    let numbers = value.split(',').map(str::parse);
+                    let numbers = numbers
+                        .collect::<Result<_, _>>()
                         .map_err(|_| format!("fd={value}: expected a descriptor number"))?;
-                    spec.socket.replace(Socket::Fd(number)).is_some()
+                    spec.socket.replace(Socket::Fds(numbers)).is_some()
                 }
                 _ => {
                     let key = key.strip_prefix("set:").filter(|key| !key.is_empty());
@@ -151,11 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn a_card_takes_several_descriptors() {
+        let spec: Spec = "profile=gpu-card,fd=3,,4".parse().unwrap();
+        assert_eq!(spec.socket, Some(Socket::Fds(vec![3, 4])));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (text, expected) in [
             ("", "'' is not KEY=VALUE"),
             ("profile", "'profile' is not KEY=VALUE"),
             ("fd=three", "expected a descriptor number"),
+            ("fd=3,,", "expected a descriptor number"),
             ("fd=3,socket-path=x", "repeats a key"),
             ("profile=a,profile=b", "repeats a key"),
             ("slot=a,number=8", "expected a number from 0 to 7"),

@@ -12,7 +12,7 @@ use crate::closer::Closer;
 use crate::endpoint::Endpoint;
 use crate::listen::{self, Access, SocketFile};
 use crate::sandbox::{Remover, Sandbox};
-use crate::served::{ServedFunction, ServedSlot};
+use crate::served::{ServedController, ServedFunction, ServedSlot};
 use crate::server::Server;
 use crate::state_file;
 use anyhow::Context;
@@ -26,7 +26,7 @@ use super::args::ServeArguments;
 use super::failure::Failure;
 use super::{logging, paths, signals};
 use manager::Manager;
-use plan::{Place, Plan, PlannedFunction, PlannedSlot};
+use plan::{Place, Plan, PlannedController, PlannedFunction, PlannedSlot};
 
 pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failure> {
     signals::survive_file_limit().context("installing signal handlers")?;
@@ -66,7 +66,12 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     announce(&slots)?;
     if let Some(controller) = &controller {
         let names = slots.iter().map(|slot| &*slot.name).collect::<Vec<_>>();
-        info!(socket = %controller, slots = names.join(", "), "platform controller ready");
+        info!(
+            socket = %controller.socket,
+            control = controller.control.as_ref().map(tracing::field::display),
+            slots = names.join(", "),
+            "platform controller ready"
+        );
     }
     for opened in &opened {
         backend::announce(opened)?;
@@ -75,8 +80,11 @@ pub fn run(arguments: &ServeArguments, registry: &Registry) -> Result<(), Failur
     for (slot, sockets) in slots.into_iter().zip(sockets.of_slots.drain(..)) {
         server.add(served(slot, sockets, &mut backends))?;
     }
-    if let Some(endpoint) = sockets.controller {
-        server.add_controller(endpoint)?;
+    if let Some(FunctionSockets { device, control }) = sockets.controller {
+        let mut served = ServedController::new(device);
+        served.control = control;
+        served.restore = controller.and_then(|controller| controller.restore);
+        server.add_controller(served)?;
     }
     let manager = Manager::find();
     let enforced = sandbox.enter()?;
@@ -111,8 +119,8 @@ fn raise_descriptor_limit() {
 /// The open sockets of all slots.
 struct Sockets {
     of_slots: Vec<SlotSockets>,
-    /// The socket of the platform controller.
-    controller: Option<Endpoint>,
+    /// The sockets of the platform controller.
+    controller: Option<FunctionSockets>,
     /// Files of bound sockets.
     files: Vec<SocketFile>,
 }
@@ -132,17 +140,19 @@ struct FunctionSockets {
 impl Sockets {
     fn open(
         slots: &[PlannedSlot],
-        controller: Option<&Place>,
+        controller: Option<&PlannedController>,
         access: Access,
     ) -> Result<Self, Failure> {
         // Adopts inherited descriptors first: a mistaken number then cannot name a socket of this process.
-        let adopt_function = |function: &PlannedFunction| -> Result<_, Failure> {
-            let device = match function.socket {
-                Place::Fd(number) => Some(listen::adopt(number)?),
+        let adopt_sockets = |socket: &Place, control: &Option<Place>| -> Result<_, Failure> {
+            let device = match socket {
+                Place::Fd(number) => Some(listen::adopt(*number)?),
                 Place::Path(_) => None,
             };
-            Ok((device, passed(&function.control)?))
+            Ok((device, passed(control)?))
         };
+        let adopt_function =
+            |function: &PlannedFunction| adopt_sockets(&function.socket, &function.control);
         let adopt = |slot: &PlannedSlot| -> Result<_, Failure> {
             let functions = slot.functions.iter().map(adopt_function);
             Ok((
@@ -151,6 +161,9 @@ impl Sockets {
             ))
         };
         let adopted = slots.iter().map(adopt).collect::<Result<Vec<_>, _>>()?;
+        let of_controller = controller
+            .map(|controller| adopt_sockets(&controller.socket, &controller.control))
+            .transpose()?;
 
         let mut files = Vec::new();
         let mut bind = |path: &Path| -> Result<UnixListener, Failure> {
@@ -158,24 +171,18 @@ impl Sockets {
             files.push(file);
             Ok(listener)
         };
-        let controller = match controller {
-            Some(Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
-            Some(Place::Fd(number)) => Some(listen::adopt(*number)?),
-            None => None,
+        let controller = match (of_controller, controller) {
+            (Some(adopted), Some(planned)) => {
+                bind_sockets(&mut bind, adopted, &planned.socket, &planned.control)?
+            }
+            _ => None,
         };
         let mut of_slots = Vec::new();
         for (slot, (adopted, rail)) in slots.iter().zip(adopted) {
             let mut functions = Vec::new();
-            for (function, (device, control)) in slot.functions.iter().zip(adopted) {
-                let device = match (device, &function.socket) {
-                    (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
-                    (device, _) => device,
-                };
-                let control = match (control, &function.control) {
-                    (None, Some(Place::Path(path))) => Some(bind(path)?),
-                    (adopted, _) => adopted,
-                };
-                functions.extend(device.map(|device| FunctionSockets { device, control }));
+            for (function, adopted) in slot.functions.iter().zip(adopted) {
+                let (socket, control) = (&function.socket, &function.control);
+                functions.extend(bind_sockets(&mut bind, adopted, socket, control)?);
             }
             let rail = match (rail, &slot.rail) {
                 (None, Some(Place::Path(path))) => Some(bind(path)?),
@@ -189,6 +196,27 @@ impl Sockets {
             files,
         })
     }
+}
+
+/// The inherited sockets of a function.
+type Adopted = (Option<Endpoint>, Option<UnixListener>);
+
+/// Binds those sockets of a function that are paths.
+fn bind_sockets(
+    bind: &mut impl FnMut(&Path) -> Result<UnixListener, Failure>,
+    (device, its_control): Adopted,
+    socket: &Place,
+    control: &Option<Place>,
+) -> Result<Option<FunctionSockets>, Failure> {
+    let device = match (device, socket) {
+        (None, Place::Path(path)) => Some(Endpoint::Listener(bind(path)?)),
+        (device, _) => device,
+    };
+    let control = match (its_control, control) {
+        (None, Some(Place::Path(path))) => Some(bind(path)?),
+        (adopted, _) => adopted,
+    };
+    Ok(device.map(|device| FunctionSockets { device, control }))
 }
 
 /// Returns the inherited listener of `place`, or `None` if `place` is a path.

@@ -150,6 +150,7 @@ impl Job for RestoreJob {
             check_unused(cx)?;
             reading.restore(&mut cx.device, cx.now)?;
         }
-        Ok(fill_memory(&mut cx.device, FILL_STEP).then(Done::silently))
+        let over = fill_memory(&mut cx.device, FILL_STEP);
+        Ok(over.then(|| Done::then(ControlAction::Restored)))
     }
 }

@@ -25,6 +25,8 @@ enum After {
     Idle,
     /// There may be another line.
     Line,
+    /// Likewise, and the slot was restored.
+    Restored,
     /// The line is not finished.
     Unfinished,
 }
@@ -77,10 +79,16 @@ impl Reactor {
                     }
                 }
             }
+            if matches!(done, Ok(After::Restored)) {
+                self.slot_restored(touched);
+            }
             self.after(touched);
             match done {
-                Ok(After::Line) if lines < LINES_PER_TURN && !self.is_control_over() => {}
-                Ok(After::Line | After::Unfinished) => return self.controls.wait(number),
+                Ok(After::Line | After::Restored)
+                    if lines < LINES_PER_TURN && !self.is_control_over() => {}
+                Ok(After::Line | After::Restored | After::Unfinished) => {
+                    return self.controls.wait(number);
+                }
                 Ok(After::Idle) | Err(_) => return,
             }
         }
@@ -138,6 +146,10 @@ impl Reactor {
             Some(ControlAction::Subscribe) if !client.subscribed => {
                 client.subscribed = true;
                 function.outputs.subscribers += 1;
+            }
+            Some(ControlAction::Restored) => {
+                client.send(reply.text.into_bytes())?;
+                return Ok(After::Restored);
             }
             Some(ControlAction::Subscribe) | None => {}
         }

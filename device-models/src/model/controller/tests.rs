@@ -202,3 +202,25 @@ fn the_device_is_a_system_peripheral_with_an_interrupt_pin() {
         "it has no capability, so it is always in D0"
     );
 }
+
+#[test]
+fn a_restored_controller_has_the_slots_follow_its_state() {
+    let mut bench = Bench::controller();
+    bench.switches();
+    bench.select(DISK);
+    bench.write(0, RAIL, 0);
+    bench.write(0, WAKE_ENABLE, 0xfe);
+    assert_eq!(bench.switches(), [(1, false)]);
+    bench.woke(1, 2);
+    bench.write(0, RAIL, 1);
+    let saved = bench.save();
+    let mut other = Bench::controller();
+    other.switches();
+    other.restore(&saved).unwrap();
+    let registers = [WOKEN, SLOT, RAIL, WAKE, WAKE_ENABLE].map(|offset| other.read(0, offset));
+    let disk = slot_key(DISK);
+    assert_eq!(registers, [disk, disk, 1, 0b100, 0xfe]);
+    assert_eq!(other.save(), saved, "nothing more is saved");
+    assert_eq!(other.switches(), [(0, true), (1, true)]);
+    assert_eq!(other.switches(), []);
+}

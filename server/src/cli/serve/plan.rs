@@ -18,7 +18,7 @@ use crate::cli::args::{ClockKind, Poll, ServeArguments};
 use crate::cli::failure::Failure;
 use crate::cli::function::Spec;
 use slot::Draft;
-pub use slot::{Place, PlannedFunction, PlannedSlot};
+pub use slot::{Place, PlannedController, PlannedFunction, PlannedSlot};
 
 /// Sockets that the service manager passed, with their names; a function removes those it uses.
 type Activated = Vec<(RawFd, String)>;
@@ -30,8 +30,8 @@ pub struct Plan {
     /// Sandbox that the server enters before it serves.
     pub sandbox: Sandbox,
     pub slots: Vec<PlannedSlot>,
-    /// Socket of the platform controller.
-    pub controller: Option<Place>,
+    /// The platform controller.
+    pub controller: Option<PlannedController>,
 }
 
 impl Plan {
@@ -56,18 +56,23 @@ impl Plan {
                 .iter_mut()
                 .for_each(|slot| slot.devices.set_rail_as(effect.into()));
         }
+        let controller = PlannedController::plan(arguments, &mut activated)?;
         if let Some((number, name)) = activated.first() {
             return Err(Failure::Usage(format!(
                 "no function uses descriptor {number} of the service manager, named '{name}'; name \
                  a device socket NAME, a control socket NAME.ctl, a rail socket NAME.rail, where \
-                 NAME is a function or its slot"
+                 NAME is a function or its slot, and those of a platform controller controller and \
+                 controller.ctl"
             )));
         }
-        let controller = arguments.controller_path.clone().map(Place::Path);
         refuse_doubles(&slots, controller.as_ref())?;
         let access = access(arguments)?;
-        let places = || slots.iter().flat_map(PlannedSlot::places);
-        let bound = places().all(|place| matches!(place, Place::Path(_)));
+        let is_bound = |place: &Place| matches!(place, Place::Path(_));
+        let bound = controller
+            .iter()
+            .flat_map(PlannedController::places)
+            .all(is_bound)
+            && slots.iter().flat_map(PlannedSlot::places).all(is_bound);
         let private = bound && access.mode & 0o077 == 0;
         let guard = &arguments.guard;
         let sandbox = guard.sandbox()?;
@@ -81,9 +86,11 @@ impl Plan {
     }
 }
 
-fn refuse_doubles(slots: &[PlannedSlot], controller: Option<&Place>) -> Result<(), Failure> {
+fn refuse_doubles(
+    slots: &[PlannedSlot],
+    controller: Option<&PlannedController>,
+) -> Result<(), Failure> {
     let mut names = HashSet::new();
-    let mut places: HashSet<String> = controller.map(ToString::to_string).into_iter().collect();
     for slot in slots {
         for function in &slot.functions {
             if !names.insert(&function.name) {
@@ -93,12 +100,15 @@ fn refuse_doubles(slots: &[PlannedSlot], controller: Option<&Place>) -> Result<(
                 )));
             }
         }
-        for place in slot.places() {
-            if !places.insert(place.to_string()) {
-                return Err(Failure::Usage(format!(
-                    "{place} is given twice; every socket needs its own path or descriptor"
-                )));
-            }
+    }
+    let of_slots = slots.iter().flat_map(PlannedSlot::places);
+    let of_controller = controller.into_iter().flat_map(PlannedController::places);
+    let mut places = HashSet::new();
+    for place in of_slots.chain(of_controller) {
+        if !places.insert(place.to_string()) {
+            return Err(Failure::Usage(format!(
+                "{place} is given twice; every socket needs its own path or descriptor"
+            )));
         }
     }
     Ok(())

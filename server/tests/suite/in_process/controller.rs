@@ -3,6 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use dormouse::models::model::controller::slot_key;
+use dormouse::models::time::Time;
+use dormouse::{ServedController, state_file};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::client::{CONFIG, words};
@@ -23,21 +25,40 @@ struct Platform {
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
+/// The served names: those of the slots, and the controller.
+const NAMES: [&str; 3] = ["first", "second", "controller"];
+
 impl Platform {
     fn with(set: &[&str]) -> Self {
+        Self::restored(set, None)
+    }
+
+    /// Starts from the files that [`Self::save`] wrote into a folder.
+    fn restored(set: &[&str], states: Option<&TempDir>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listen = |name: &str| UnixListener::bind(folder.path().join(name)).unwrap();
         let mut settings = Settings::default();
         settings.clock = Clock::manual();
         let mut server = Server::new(settings).unwrap();
-        for name in ["first", "second"] {
+        let [slots @ .., controller] = NAMES;
+        for name in slots {
             let function = ServedFunction::new(name, Endpoint::Listener(listen(name)))
                 .with_control(listen(&format!("{name}.ctl")));
-            let slot = ServedSlot::new(testdev_with(set)).with_function(function);
+            let mut devices = testdev_with(set);
+            if let Some(states) = states {
+                let file = states.path().join(name);
+                state_file::restore(&mut devices.first_mut(), Time::ZERO, &file).unwrap();
+            }
+            let slot = ServedSlot::new(devices).with_function(function);
             server.add(slot).unwrap();
         }
-        let endpoint = Endpoint::Listener(listen("controller"));
-        server.add_controller(endpoint).unwrap();
+        let endpoint = Endpoint::Listener(listen(controller));
+        let control = listen("controller.ctl");
+        let mut controller = ServedController::new(endpoint).with_control(control);
+        if let Some(states) = states {
+            controller = controller.with_restore(states.path().join(NAMES[2]));
+        }
+        server.add_controller(controller).unwrap();
         Self {
             handle: server.handle(),
             folder,
@@ -51,6 +72,21 @@ impl Platform {
         client.negotiate();
         client.enable();
         client
+    }
+
+    /// Saves all slots and the controller into a folder.
+    fn save(&self) -> TempDir {
+        let states = tempfile::tempdir().unwrap();
+        NAMES.map(|name| self.state("save", &states, name));
+        states
+    }
+
+    /// Saves or restores what has this name.
+    fn state(&self, verb: &str, states: &TempDir, name: &str) {
+        let file = states.path().join(name).display().to_string();
+        let mut control = self.control(name);
+        control.write(&format!("{{\"verb\":\"{verb}\",\"file\":\"{file}\"}}\n"));
+        assert!(control.line()["error"].is_null(), "{verb} {name}");
     }
 
     fn control(&self, name: &str) -> Control {
@@ -237,4 +273,107 @@ fn slots_that_cannot_be_told_apart_are_refused() {
     }
     let error = server.add_controller(listen("controller")).unwrap_err();
     assert!(error.to_string().contains("'same' and 'same'"), "{error}");
+}
+
+/// Leaves one slot with its power off and a recorded wake event, and the other one not enabled.
+fn trouble(platform: &Platform) -> [Client; 2] {
+    let mut controller = platform.client("controller");
+    let mut function = platform.client("second");
+    arm(&mut function);
+    controller.set_register(SLOT, slot_key("first"));
+    controller.set_register(WAKE_ENABLE, 0xfe);
+    controller.set_register(SLOT, slot_key("second"));
+    controller.set_register(RAIL, 0);
+    platform.control("second").ask("pme");
+    assert_eq!(controller.register(WAKE), 1);
+    [controller, function]
+}
+
+/// Checks that a platform is as [`trouble`] left it.
+fn is_in_trouble(platform: &Platform) {
+    let mut controller = platform.client("controller");
+    assert_eq!(controller.register(SLOT), slot_key("second"));
+    assert_eq!(controller.register(RAIL), 0);
+    assert_eq!(controller.register(WOKEN), slot_key("second"));
+    assert_eq!(controller.register(WAKE), 1);
+    assert_eq!(platform.control("second").status("power_state"), "D3cold");
+    assert_eq!(platform.control("first").status("power_state"), "D0");
+    let asserted = platform.control("controller").status("irqs")["intx_level"].take();
+    assert_eq!(asserted, true, "the guest still has to serve it");
+    controller.set_register(WAKE, 1);
+    let asserted = platform.control("controller").status("irqs")["intx_level"].take();
+    assert_eq!(asserted, false);
+    controller.set_register(RAIL, 1);
+    assert_eq!(platform.control("second").status("power_state"), "D0");
+    controller.set_register(SLOT, slot_key("first"));
+    assert_eq!(controller.register(WAKE_ENABLE), 0xfe);
+}
+
+#[test]
+fn a_platform_that_is_saved_and_started_again_is_as_it_was() {
+    let platform = Platform::with(&[]);
+    // Its clients are there, as at a suspend of the machine.
+    let clients = trouble(&platform);
+    let states = platform.save();
+    drop((clients, platform));
+    is_in_trouble(&Platform::restored(&[], Some(&states)));
+}
+
+#[test]
+fn a_running_platform_is_restored_in_any_order() {
+    let platform = Platform::with(&[]);
+    let _clients = trouble(&platform);
+    let states = platform.save();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let platform = Platform::with(&[]);
+        order.map(|at| platform.state("restore", &states, NAMES[at]));
+        is_in_trouble(&platform);
+    }
+}
+
+#[test]
+fn the_controller_learns_of_a_slot_that_is_restored_alone() {
+    let platform = Platform::with(&[]);
+    let mut controller = platform.client("controller");
+    controller.set_register(SLOT, slot_key("second"));
+    controller.set_register(RAIL, 0);
+    let states = platform.save();
+    controller.set_register(RAIL, 1);
+    platform.state("restore", &states, "second");
+    assert_eq!(controller.register(RAIL), 0);
+    assert_eq!(platform.control("second").status("power_state"), "D3cold");
+}
+
+#[test]
+fn a_slot_that_starts_without_power_is_shown_so() {
+    let platform = Platform::with(&[]);
+    platform
+        .control("first")
+        .write("{\"verb\":\"rail\",\"state\":\"off\"}\n");
+    let states = tempfile::tempdir().unwrap();
+    for name in ["first", "second"] {
+        platform.state("save", &states, name);
+    }
+    let mut server = Server::new(Settings::default()).unwrap();
+    let mut devices = testdev();
+    let file = states.path().join("first");
+    state_file::restore(&mut devices.first_mut(), Time::ZERO, &file).unwrap();
+    let (_client, connected) = UnixStream::pair().unwrap();
+    let function = ServedFunction::new("first", Endpoint::Connected(connected));
+    server
+        .add(ServedSlot::new(devices).with_function(function))
+        .unwrap();
+    let (client, connected) = UnixStream::pair().unwrap();
+    server
+        .add_controller(Endpoint::Connected(connected))
+        .unwrap();
+    let handle = server.handle();
+    let thread = std::thread::spawn(move || server.run());
+    let mut controller = Client::new(client);
+    controller.negotiate();
+    controller.enable();
+    controller.set_register(SLOT, slot_key("first"));
+    assert_eq!(controller.register(RAIL), 0);
+    handle.shutdown();
+    thread.join().unwrap().unwrap();
 }

@@ -12,11 +12,16 @@ use pci_device_models::slot::FunctionNumber;
 
 use super::Activated;
 use crate::ClientMemory;
+use crate::cli::args::ServeArguments;
 use crate::cli::failure::Failure;
 use crate::cli::function::{Socket, Spec};
 use crate::cli::{paths, profiles};
 
 const DEFAULT_PROFILE: &str = "testdev";
+
+/// Names of passed sockets of the platform controller.
+pub(super) const CONTROLLER: &str = "controller";
+pub(super) const CONTROLLER_CTL: &str = "controller.ctl";
 
 /// A slot to serve.
 pub struct PlannedSlot {
@@ -63,12 +68,48 @@ impl fmt::Display for Place {
     }
 }
 
-impl From<Socket> for Place {
-    fn from(socket: Socket) -> Self {
-        match socket {
-            Socket::Path(path) => Self::Path(path),
-            Socket::Fd(number) => Self::Fd(number),
-        }
+/// The platform controller.
+#[derive(Debug)]
+pub struct PlannedController {
+    /// Socket for its clients.
+    pub socket: Place,
+    pub control: Option<Place>,
+    /// Saved state to start from.
+    pub restore: Option<PathBuf>,
+}
+
+impl PlannedController {
+    /// Plans the controller of the command line, or that of passed sockets.
+    pub(super) fn plan(
+        arguments: &ServeArguments,
+        activated: &mut Activated,
+    ) -> Result<Option<Self>, Failure> {
+        let path = arguments.controller_path.clone().map(Place::Path);
+        let socket = path.or(arguments.controller_fd.map(Place::Fd));
+        let socket = socket.or_else(|| take(activated, |n| n == CONTROLLER));
+        let Some(socket) = socket else {
+            for (given, option) in [
+                (&arguments.controller_ctl_path, "--controller-ctl-path"),
+                (&arguments.controller_restore, "--controller-restore"),
+            ] {
+                if given.is_some() {
+                    return Err(Failure::Usage(format!(
+                        "{option} needs a controller; add --controller-path PATH"
+                    )));
+                }
+            }
+            return Ok(None);
+        };
+        let control = arguments.controller_ctl_path.clone().map(Place::Path);
+        Ok(Some(Self {
+            socket,
+            control: control.or_else(|| take(activated, |n| n == CONTROLLER_CTL)),
+            restore: arguments.controller_restore.clone(),
+        }))
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        std::iter::once(&self.socket).chain(&self.control)
     }
 }
 
@@ -88,7 +129,7 @@ struct DraftFunction {
     name: String,
     /// The command line gave the name.
     named: bool,
-    socket: Option<Socket>,
+    socket: Option<Place>,
     control: Option<PathBuf>,
 }
 
@@ -133,7 +174,10 @@ impl Draft {
         if several {
             refuse_shared_sockets(&spec, &name)?;
         }
-        let function = |(number, _): (FunctionNumber, &Profile)| DraftFunction {
+        if let Some(Socket::Fds(fds)) = &spec.socket {
+            check_descriptors(fds, card.functions().count(), &name)?;
+        }
+        let function = |(place, (number, _)): (usize, (FunctionNumber, &Profile))| DraftFunction {
             number,
             name: if several {
                 format!("{name}.{number}")
@@ -141,9 +185,9 @@ impl Draft {
                 name.clone()
             },
             named: spec.name.is_some(),
-            socket: spec.socket.clone().map(|socket| match socket {
-                Socket::Path(path) => Socket::Path(paths::numbered(&path, number)),
-                Socket::Fd(fd) => Socket::Fd(fd),
+            socket: spec.socket.as_ref().and_then(|socket| match socket {
+                Socket::Path(path) => Some(Place::Path(paths::numbered(path, number))),
+                Socket::Fds(fds) => fds.get(place).copied().map(Place::Fd),
             }),
             control: spec
                 .ctl_path
@@ -151,7 +195,7 @@ impl Draft {
                 .map(|path| paths::numbered(path, number)),
         };
         Ok(Self {
-            functions: card.functions().map(function).collect(),
+            functions: card.functions().enumerate().map(function).collect(),
             name,
             card,
             rail: spec.rail_path,
@@ -193,13 +237,18 @@ impl Draft {
                 }
                 *kept = kept.take().or(given);
             }
+            let name = spec.name.clone();
+            let name = name.unwrap_or_else(|| profile.name().to_owned());
+            if let Some(Socket::Fds(fds)) = &spec.socket {
+                check_descriptors(fds, 1, &name)?;
+            }
             functions.push(DraftFunction {
                 number,
                 named: spec.name.is_some(),
-                name: spec.name.unwrap_or_else(|| profile.name().to_owned()),
-                socket: spec.socket.map(|socket| match socket {
-                    Socket::Path(path) => Socket::Path(paths::numbered(&path, number)),
-                    Socket::Fd(fd) => Socket::Fd(fd),
+                name,
+                socket: spec.socket.as_ref().and_then(|socket| match socket {
+                    Socket::Path(path) => Some(Place::Path(paths::numbered(path, number))),
+                    Socket::Fds(fds) => fds.first().copied().map(Place::Fd),
                 }),
                 control: spec.ctl_path.map(|path| paths::numbered(&path, number)),
             });
@@ -282,14 +331,17 @@ impl DraftFunction {
         check_name(&name, "function")?;
         let named = format!("{name}.ctl");
         let passed = || take(activated, |n| n == named || (single && n == "ctl"));
+        let controllers = |n: &str| [CONTROLLER, CONTROLLER_CTL].contains(&n);
         let control = control.map(Place::Path).or_else(passed);
         // A rail socket may follow, so its name does not fit a device.
         let rails = |n: &str| n == "rail" || n.ends_with(".rail");
         let passed_device = match socket {
             Some(_) => None,
-            None => take(activated, |n| n == name || (single && !rails(n))),
+            None => take(activated, |n| {
+                n == name || (single && !rails(n) && !controllers(n))
+            }),
         };
-        let socket = socket.map(Place::from).or(passed_device);
+        let socket = socket.or(passed_device);
         let by_default = socket.is_none();
         Ok(PlannedFunction {
             number,
@@ -321,9 +373,6 @@ impl PlannedSlot {
 fn refuse_shared_sockets(spec: &Spec, name: &str) -> Result<(), Failure> {
     let shared = |path: &Path| !paths::has_number(path);
     let problem = match (&spec.socket, &spec.ctl_path) {
-        (Some(Socket::Fd(number)), _) => format!(
-            "descriptor {number} cannot serve all of them; pass sockets that are named {name}.N"
-        ),
         (Some(Socket::Path(path)), _) if shared(path) => format!(
             "--socket-path {} is one socket; write %n for the number of the function",
             path.display()
@@ -339,8 +388,20 @@ fn refuse_shared_sockets(spec: &Spec, name: &str) -> Result<(), Failure> {
     )))
 }
 
+/// Refuses descriptors that are not as many as the functions.
+fn check_descriptors(fds: &[RawFd], functions: usize, name: &str) -> Result<(), Failure> {
+    if fds.len() == functions {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{name} has {functions} function(s), but {} descriptor(s) are given; give one for each, such \
+         as --fd 3,4, or pass sockets that are named {name}.N",
+        fds.len()
+    )))
+}
+
 /// Removes and returns the first passed socket whose name fits.
-fn take(activated: &mut Activated, fits: impl Fn(&str) -> bool) -> Option<Place> {
+pub(super) fn take(activated: &mut Activated, fits: impl Fn(&str) -> bool) -> Option<Place> {
     let position = activated.iter().position(|(_, name)| fits(name))?;
     Some(Place::Fd(activated.remove(position).0))
 }

@@ -79,6 +79,27 @@ fn sockets_come_from_where_they_are_said_to() {
                 ("y", Place::Fd(5), Some(Place::Fd(3))),
             ],
         ),
+        (
+            &["--profile", "gpu-card", "--fd", "7,5"],
+            &[],
+            vec![
+                ("gpu-card.0", Place::Fd(7), None),
+                ("gpu-card.1", Place::Fd(5), None),
+            ],
+        ),
+        (
+            &["--function", "profile=gpu-card,name=x,fd=7,,5"],
+            &[],
+            vec![("x.0", Place::Fd(7), None), ("x.1", Place::Fd(5), None)],
+        ),
+        (
+            &["--profile", "gpu-card"],
+            &[(3, "gpu-card.1"), (4, "gpu-card.1.ctl"), (5, "gpu-card.0")],
+            vec![
+                ("gpu-card.0", Place::Fd(5), None),
+                ("gpu-card.1", Place::Fd(3), Some(Place::Fd(4))),
+            ],
+        ),
     ] {
         let plan = plan(line, activated).unwrap();
         let expected: Vec<_> = expected
@@ -112,6 +133,37 @@ fn the_rail_socket_is_an_extra() {
     ] {
         let plan = plan(line, activated).unwrap();
         assert_eq!(plan.slots[0].rail, expected, "{line:?}");
+    }
+}
+
+#[test]
+fn the_controller_has_sockets_of_its_own() {
+    for (line, activated, expected) in [
+        (&["--socket-path", "a"][..], &[][..], None),
+        (
+            &[
+                "--socket-path=a",
+                "--controller-path=c",
+                "--controller-ctl-path=d",
+            ],
+            &[],
+            Some((path("c"), Some(path("d")))),
+        ),
+        (
+            &["--socket-path", "a", "--controller-fd", "9"],
+            &[],
+            Some((Place::Fd(9), None)),
+        ),
+        (
+            &[],
+            &[(3, "controller"), (4, "controller.ctl"), (5, "device")],
+            Some((Place::Fd(3), Some(Place::Fd(4)))),
+        ),
+    ] {
+        let plan = plan(line, activated).unwrap();
+        let found = plan.controller;
+        let found = found.map(|controller| (controller.socket, controller.control));
+        assert_eq!(found, expected, "{line:?}");
     }
 }
 
@@ -151,6 +203,17 @@ fn what_cannot_be_served_is_refused_as_usage() {
             &["--function", "fd=3", "--function", "fd=3"],
             &[],
             "descriptor 3 is given twice",
+        ),
+        (
+            &["--profile", "gpu-card", "--fd", "3"],
+            &[],
+            "gpu-card has 2 function(s), but 1 descriptor(s) are given; give one for each",
+        ),
+        (&["--fd", "3,4"], &[], "testdev has 1 function(s)"),
+        (
+            &["--socket-path", "a", "--controller-ctl-path", "c"],
+            &[],
+            "--controller-ctl-path needs a controller",
         ),
         (
             &[
@@ -271,7 +334,10 @@ fn a_platform_controller_knows_slots_by_unique_names() {
         "profile=nic,slot=own,number=0,socket-path=e%n",
     ];
     let plan = plan(&line, &[]).unwrap_or_else(|failure| panic!("{}", failure.text()));
-    assert_eq!(plan.controller, Some(path("c")));
+    assert_eq!(
+        plan.controller.map(|controller| controller.socket),
+        Some(path("c"))
+    );
     let names: Vec<&str> = plan.slots.iter().map(|slot| &*slot.name).collect();
     assert_eq!(names, ["nic", "nic-2", "card", "own"]);
     for slot in &plan.slots {
