@@ -91,6 +91,19 @@ impl Daemon {
         Self::start_with(settings, specs)
     }
 
+    /// Serves the functions and then a platform controller of their slots, with a clock that stands
+    /// still. The controller knows a slot by the name of its profile and its place among the `specs`,
+    /// such as `testdev-0`.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn with_controller(specs: &[Spec]) -> Result<Self> {
+        let mut options = Options::default();
+        options.sandboxed = true;
+        options.controller = true;
+        Self::serve(options, specs)
+    }
+
     /// Serves the built-in test function with overrides, and attaches a client to it.
     ///
     /// # Errors
@@ -110,6 +123,10 @@ impl Daemon {
         options.settings = settings;
         // As the daemon is: a system call that it does not need ends the test.
         options.sandboxed = true;
+        Self::serve(options, specs)
+    }
+
+    fn serve(options: Options, specs: &[Spec]) -> Result<Self> {
         Ok(Self {
             functions: testing::start(options, specs.iter().map(Spec::function))?,
         })

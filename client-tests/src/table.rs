@@ -193,12 +193,14 @@ impl Table {
                 continue;
             }
             let steps = self.steps(&case, dialect)?;
+            let controller = steps.iter().any(|(_, step)| step.needs_controller());
             for set in self.combinations(&case, dialect)? {
                 for profile in self.profile_of(&case).split_whitespace() {
                     let with = if set.is_empty() { "" } else { " with " };
                     let within = || format!("{}, profile {profile}{with}{}", row.id, set.join(" "));
                     let profiles: Vec<&str> = profile.split('+').collect();
-                    let mut bench = Bench::start(&profiles, &set).with_context(within)?;
+                    let bench = Bench::start(&profiles, &set, controller);
+                    let mut bench = bench.with_context(within)?;
                     for (text, step) in &steps {
                         bench
                             .carry_out(step)

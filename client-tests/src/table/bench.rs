@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::capabilities::Capabilities;
 use super::request::{Address, Attached, Feature, Place, Request};
 use super::signals::Signals;
-use super::step::{Act, EventKind, Expected, Signal, Step, Who};
+use super::step::{Act, EventKind, Expected, Of, Signal, Step, Who};
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
 use crate::os::{Event, Memory};
@@ -27,22 +27,30 @@ const ACCESS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Bench {
     functions: Vec<Function>,
+    controller: Option<Function>,
     // After the clients: they are gone before the server is.
     _daemon: Daemon,
 }
 
 impl Bench {
-    /// Serves the functions of each profile, all with the same overrides.
-    pub(super) fn start(profiles: &[&str], set: &[String]) -> Result<Self> {
+    /// Serves the functions of each profile, all with the same overrides, and a platform controller of
+    /// their slots if one is needed.
+    pub(super) fn start(profiles: &[&str], set: &[String], controller: bool) -> Result<Self> {
         let specs: Vec<Spec> = profiles
             .iter()
             .map(|profile| Ok(Spec::named(profile)?.set(set)))
             .collect::<Result<_>>()?;
-        let daemon = Daemon::start(&specs)?;
-        let functions = (0..daemon.functions())
+        let daemon = if controller {
+            Daemon::with_controller(&specs)?
+        } else {
+            Daemon::start(&specs)?
+        };
+        let mut functions = (0..daemon.functions())
             .map(|index| Function::attach(&daemon, index))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         Ok(Self {
+            // It comes last.
+            controller: controller.then(|| functions.pop()).flatten(),
             functions,
             _daemon: daemon,
         })
@@ -50,10 +58,11 @@ impl Bench {
 
     /// Executes a step.
     pub(super) fn carry_out(&mut self, step: &Step) -> Result<()> {
-        let function = self
-            .functions
-            .get_mut(step.function)
-            .context("there is no other function")?;
+        let function = match step.of {
+            Of::Function(index) => self.functions.get_mut(index),
+            Of::Controller => self.controller.as_mut(),
+        };
+        let function = function.context("there is no such function")?;
         let begun = Instant::now();
         loop {
             let outcome = function.carry_out(&step.act);

@@ -46,6 +46,7 @@
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
 //! | `soon STEP` | repeats a reading step until it finds the expected value, for 5 s at most |
 //! | `other STEP` | the step, or the table's word for steps, concerns the second function |
+//! | `controller STEP` | the step concerns the platform controller, which the server then has |
 
 use std::str::FromStr;
 
@@ -57,8 +58,8 @@ use crate::raw::wire;
 /// One step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Index of the function of the server that the step concerns.
-    pub(super) function: usize,
+    /// The function that the step concerns.
+    pub(super) of: Of,
     /// The step is repeated until it finds the expected value.
     pub(super) soon: bool,
     pub(super) act: Act,
@@ -71,11 +72,26 @@ impl Step {
         self.act.asks()
     }
 
+    /// Returns whether the step needs a platform controller.
+    #[must_use]
+    pub fn needs_controller(&self) -> bool {
+        self.of == Of::Controller
+    }
+
     /// Returns whether the step needs the program lspci.
     #[must_use]
     pub fn needs_lspci(&self) -> bool {
         matches!(self.act, Act::Lspci(_))
     }
+}
+
+/// A function of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The first function, or that of this index.
+    Function(usize),
+    /// The platform controller.
+    Controller,
 }
 
 #[derive(Clone, Debug)]
@@ -201,9 +217,12 @@ impl FromStr for Step {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (function, text) = match text.strip_prefix("other ") {
-            Some(rest) => (1, rest),
-            None => (0, text),
+        let (of, text) = if let Some(rest) = text.strip_prefix("other ") {
+            (Of::Function(1), rest)
+        } else if let Some(rest) = text.strip_prefix("controller ") {
+            (Of::Controller, rest)
+        } else {
+            (Of::Function(0), text)
         };
         let (soon, text) = match text.strip_prefix("soon ") {
             Some(rest) => (true, rest),
@@ -211,11 +230,7 @@ impl FromStr for Step {
         };
         let act: Act = text.parse()?;
         ensure!(!soon || act.asks(), "only a step with `?` can be repeated");
-        Ok(Self {
-            function,
-            soon,
-            act,
-        })
+        Ok(Self { of, soon, act })
     }
 }
 
