@@ -20,7 +20,7 @@ pub(super) struct Platform {
     function: usize,
     /// Number of slots that it has. They are the first ones in the reactor's list.
     slots: usize,
-    /// What it has to hear once it is not stopped for migration any more.
+    /// News that wait until it is not stopped for migration any more.
     held: BTreeSet<(usize, News)>,
 }
 

@@ -77,7 +77,9 @@ impl Platform {
     /// Saves all slots and the controller into a folder.
     fn save(&self) -> TempDir {
         let states = tempfile::tempdir().unwrap();
-        NAMES.map(|name| self.state("save", &states, name));
+        for name in NAMES {
+            self.state("save", &states, name);
+        }
         states
     }
 
@@ -326,7 +328,9 @@ fn a_running_platform_is_restored_in_any_order() {
     let states = platform.save();
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let platform = Platform::with(&[]);
-        order.map(|at| platform.state("restore", &states, NAMES[at]));
+        for at in order {
+            platform.state("restore", &states, NAMES[at]);
+        }
         is_in_trouble(&platform);
     }
 }
