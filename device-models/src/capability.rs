@@ -47,6 +47,7 @@ mod pm;
 mod power_budgeting;
 mod raw;
 mod rebar;
+mod sriov;
 mod vendor;
 
 #[cfg(test)]
@@ -75,6 +76,10 @@ pub use raw::{Raw, RawConfig, RawConfigError};
 pub use rebar::{
     ResizableBar, ResizableBarCapability, ResizableBarConfig, ResizableBarConfigError,
     ResizableBarControl, ResizableBarSizes,
+};
+pub use sriov::{
+    SingleRootIoVirtualization, SriovConfig, SriovConfigError, SriovControl, VfBar,
+    VirtualFunctions,
 };
 pub use vendor::{VendorConfig, VendorConfigError, VendorSpecific};
 

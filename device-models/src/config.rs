@@ -58,4 +58,6 @@ pub enum ConfigEffect {
     },
     /// Software requested another Dynamic Power Allocation substate.
     PowerAllocation,
+    /// Software changed which virtual functions exist, or whether their memory decodes.
+    VirtualFunctions,
 }

@@ -13,6 +13,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::capability::VirtualFunctions;
 use crate::dma::DmaRequest;
 use crate::power::PowerState;
 use crate::register::ResetKind;
@@ -44,6 +45,8 @@ pub enum Effect {
     Dma(DmaRequest),
     /// The function lost state. Its driver may have to program it again.
     Reset(ResetKind),
+    /// Virtual functions of the function come, go or change with it. They follow its power state.
+    VirtualFunctions(VirtualFunctions, PowerState),
     /// An event for observers.
     Event(FunctionEvent),
 }
@@ -86,6 +89,11 @@ pub enum FunctionEvent {
     Wake {
         /// The wake signal is asserted now.
         asserted: bool,
+    },
+    /// The function, a virtual one, came into being or ceased to exist.
+    VirtualFunction {
+        /// It exists now.
+        exists: bool,
     },
     /// Software did something that hardware leaves undefined or forbids.
     Violation {

@@ -30,9 +30,11 @@ mod memory;
 mod pages;
 mod pme;
 mod pme_signal;
+mod presence;
 mod reset;
 mod saved;
 mod timers;
+mod virtual_function;
 
 use std::fmt;
 use std::time::Duration;
@@ -47,6 +49,7 @@ pub use self::mappable::{Area, Mappable, MappableBar};
 pub use self::memory::{BarMemory, PrivateMemory};
 pub(crate) use self::pages::MemoryFill;
 pub use self::pages::{ImageError, MemoryImage};
+pub(crate) use self::presence::Presence;
 pub(crate) use self::saved::Ram;
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
@@ -242,8 +245,7 @@ impl Function {
     /// Returns whether memory BARs decode: in D0 and with Memory Space Enable set.
     #[must_use]
     pub fn decodes_memory(&self) -> bool {
-        self.core.state == PowerState::D0
-            && self.core.config.header().command().memory_space_enable()
+        self.core.state == PowerState::D0 && self.core.memory_space_enable()
     }
 
     /// Removes and returns the oldest effect.

@@ -18,6 +18,7 @@
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
 //! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
 //! | `frozen` | the driver's side of stopping a device for migration |
+//! | `sriov` | `drivers/pci/iov.c` and `vfio_pci_core_sriov_configure` |
 //! | `reset` | `VFIO_DEVICE_RESET`, FLR, open and close |
 //!
 //! ```
@@ -60,6 +61,7 @@ mod reset;
 mod runtime_pm;
 mod set_options;
 mod snapshot;
+mod sriov;
 mod status;
 mod view;
 
@@ -83,6 +85,7 @@ pub use runtime_pm::{
 };
 pub use set_options::{DeviceLink, SetOptions, SetOptionsError, SlotPower};
 pub use snapshot::FunctionState;
+pub use sriov::SriovStatus;
 pub use status::{DialectStatus, IrqStatus, Residency, Status};
 pub use view::View;
 
@@ -108,6 +111,7 @@ use port::Port;
 use power::LowPower;
 use power_resource::PowerResource;
 use runtime_pm::RuntimePm;
+use sriov::Sriov;
 use view::VirtualConfig;
 
 /// An action that a device asks its caller to perform, for its client or for observers. Outputs
@@ -170,6 +174,12 @@ struct Device {
     reset_busy: bool,
     /// Clients that have shared BARs mapped can touch them.
     bars_visible: bool,
+    /// The virtual functions of the device.
+    sriov: Sriov,
+    /// The function is a virtual one of this one.
+    physical: Option<FunctionNumber>,
+    /// It is a virtual one that does not exist.
+    absent: bool,
     /// The device is stopped for migration.
     frozen: bool,
     /// The device is held as long as there is a [`Hold`].
@@ -240,6 +250,9 @@ impl Device {
             needs_reset: false,
             reset_busy: false,
             bars_visible: false,
+            sriov: Sriov::default(),
+            physical: slot.physical_function(),
+            absent: !function.exists(),
             frozen: false,
             held: Weak::new(),
             fill: None,
@@ -507,6 +520,9 @@ impl DeviceMut<'_> {
                 }),
                 Effect::Dma(request) => self.state.outputs.push_back(Output::Dma(request)),
                 Effect::Reset(_) => self.state.irqs.reprogram(self.slot.function_mut()),
+                Effect::VirtualFunctions(there, state) => {
+                    self.virtual_functions_changed(now, there, state);
+                }
                 Effect::Event(event) => {
                     if event == (FunctionEvent::Wake { asserted: true })
                         || event == FunctionEvent::PmPme && self.port_reports_pme()

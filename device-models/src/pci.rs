@@ -155,6 +155,40 @@ pub mod dynamic_power_allocation {
     pub const CONTROL: usize = 0xe;
 }
 
+/// Offsets in the Single Root I/O Virtualization capability (PCIe Base §9.3.3).
+pub mod single_root {
+    /// SR-IOV Capabilities (`PCI_SRIOV_CAP`).
+    pub const CAPABILITIES: usize = 0x04;
+    /// SR-IOV Control (`PCI_SRIOV_CTRL`).
+    pub const CONTROL: usize = 0x08;
+    /// SR-IOV Status (`PCI_SRIOV_STATUS`).
+    pub const STATUS: usize = 0x0a;
+    /// InitialVFs (`PCI_SRIOV_INITIAL_VF`).
+    pub const INITIAL_VFS: usize = 0x0c;
+    /// TotalVFs (`PCI_SRIOV_TOTAL_VF`).
+    pub const TOTAL_VFS: usize = 0x0e;
+    /// NumVFs (`PCI_SRIOV_NUM_VF`).
+    pub const NUM_VFS: usize = 0x10;
+    /// Function Dependency Link (`PCI_SRIOV_FUNC_LINK`).
+    pub const FUNCTION_DEPENDENCY_LINK: usize = 0x12;
+    /// First VF Offset (`PCI_SRIOV_VF_OFFSET`).
+    pub const FIRST_VF_OFFSET: usize = 0x14;
+    /// VF Stride (`PCI_SRIOV_VF_STRIDE`).
+    pub const VF_STRIDE: usize = 0x16;
+    /// VF Device ID (`PCI_SRIOV_VF_DID`).
+    pub const VF_DEVICE_ID: usize = 0x1a;
+    /// Supported Page Sizes (`PCI_SRIOV_SUP_PGSIZE`).
+    pub const SUPPORTED_PAGE_SIZES: usize = 0x1c;
+    /// System Page Size (`PCI_SRIOV_SYS_PGSIZE`).
+    pub const SYSTEM_PAGE_SIZE: usize = 0x20;
+    /// VF BAR0, with five more behind it (`PCI_SRIOV_BAR`).
+    pub const VF_BAR_0: usize = 0x24;
+    /// VF Migration State Array Offset (`PCI_SRIOV_VFM`).
+    pub const MIGRATION_STATE_ARRAY: usize = 0x3c;
+    /// Size in bytes (`PCI_EXT_CAP_SRIOV_SIZEOF`).
+    pub const SIZE: usize = 0x40;
+}
+
 /// Offsets in the Latency Tolerance Reporting capability (PCIe Base §7.8.2).
 pub mod latency_tolerance {
     /// Max Snoop Latency (`PCI_LTR_MAX_SNOOP_LAT`).
@@ -257,6 +291,8 @@ ids! {
         AccessControlServices = 0x000d,
         /// Address translation services (`PCI_EXT_CAP_ID_ATS`).
         AddressTranslationServices = 0x000f,
+        /// Single root I/O virtualization (`PCI_EXT_CAP_ID_SRIOV`).
+        SingleRootIoVirtualization = 0x0010,
         /// Page request interface (`PCI_EXT_CAP_ID_PRI`).
         PageRequest = 0x0013,
         /// Resizable BAR (`PCI_EXT_CAP_ID_REBAR`).

@@ -34,6 +34,7 @@ mod overrides;
 mod rom;
 mod source;
 mod tables;
+mod virtual_function;
 
 pub use backend::BackendPlace;
 pub use card::Card;
@@ -96,7 +97,9 @@ impl Profile {
     /// # Errors
     /// The text alone must be a valid profile, and so must be the result of the overrides.
     pub fn parse(origin: &str, text: &str, set: &[(String, String)]) -> Result<Self, ProfileError> {
-        Self::parse_at(&Origin::file(origin), text, set)
+        let profile = Self::parse_at(&Origin::file(origin), text, set)?;
+        profile.check_alone()?;
+        Ok(profile)
     }
 
     /// Parses the text of a function at a place of a file.

@@ -120,6 +120,19 @@ impl Slot {
         self
     }
 
+    /// Adds a new virtual function of a physical one, in place of one with the same number. The
+    /// virtual functions of a physical one are in the order of their numbers.
+    #[must_use]
+    pub fn with_virtual_function(
+        mut self,
+        number: FunctionNumber,
+        function: Function,
+        of: FunctionNumber,
+    ) -> Self {
+        self.functions.set_physical(number, of);
+        self.with_function(number, function)
+    }
+
     /// Returns the functions in the order of their numbers.
     pub fn functions(&self) -> impl Iterator<Item = (FunctionNumber, &Function)> {
         self.functions.iter()

@@ -133,6 +133,7 @@ errnos! {
     EFBIG = 27, "File too large.";
     ENOSPC = 28, "No space left.";
     EROFS = 30, "Read-only file system.";
+    ERANGE = 34, "Numerical result out of range.";
     ENOSYS = 38, "Function not implemented.";
     EPROTO = 71, "Protocol error.";
     EOVERFLOW = 75, "Value too large for its type.";

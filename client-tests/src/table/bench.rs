@@ -93,13 +93,19 @@ struct Function {
 
 impl Function {
     fn attach(daemon: &Daemon, index: usize) -> Result<Self> {
-        let mut client = daemon.attach(index)?;
         let mut control = daemon.control(index)?;
+        let status = control.command(&["status"])?;
+        // A virtual function is opened by a step once it exists.
+        let exists = status.pointer("/sriov/exists") != Some(&Value::Bool(false));
+        let mut client = exists.then(|| daemon.attach(index)).transpose()?;
         control.command(&["subscribe"])?;
-        let capabilities = Capabilities::walk(&config(&mut client)?)?;
+        let capabilities = match &mut client {
+            Some(client) => Capabilities::walk(&config(client)?)?,
+            None => Capabilities::default(),
+        };
         Ok(Self {
             socket: daemon.socket(index),
-            client: Some(client),
+            client,
             second: None,
             control,
             capabilities,
@@ -178,12 +184,25 @@ impl Function {
                 Ok(())
             }
             Act::Open(who) => {
-                let client = RawClient::attach(&self.socket)?;
+                let mut client = RawClient::attach(&self.socket)?;
+                if self.capabilities.is_empty() {
+                    // A function that is not ready has none to show.
+                    let walked = Capabilities::walk(&config(&mut client)?);
+                    self.capabilities = walked.unwrap_or_default();
+                }
                 *self.seat(*who) = Some(client);
                 Ok(())
             }
             Act::Close(who) => self.close(*who),
-            Act::TurnedAway => RawClient::turned_away(&self.socket).map(drop),
+            Act::TurnedAway(errno) => {
+                let found = RawClient::turned_away(&self.socket)?;
+                ensure!(
+                    errno.is_none_or(|errno| errno == found),
+                    "it is refused with {}",
+                    wire::name(found)
+                );
+                Ok(())
+            }
             Act::RememberConfig => {
                 self.remembered = config(self.client()?)?;
                 Ok(())

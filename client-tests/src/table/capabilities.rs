@@ -10,7 +10,7 @@ use anyhow::{Error, Result, bail, ensure};
 pub(super) struct CapabilityName(&'static str);
 
 /// Name, whether it is an extended capability, and id (PCIe Base §7.5, §7.7, §7.8, §7.9).
-const NAMES: [(&str, bool, u16); 13] = [
+const NAMES: [(&str, bool, u16); 14] = [
     ("pm", false, 0x01),
     ("msi", false, 0x05),
     ("vendor", false, 0x09),
@@ -20,6 +20,7 @@ const NAMES: [(&str, bool, u16); 13] = [
     ("dsn", true, 0x03),
     ("pb", true, 0x04),
     ("vsec", true, 0x0b),
+    ("sriov", true, 0x10),
     ("rebar", true, 0x15),
     ("dpa", true, 0x16),
     ("ltr", true, 0x18),
@@ -84,6 +85,11 @@ impl Capabilities {
             next = header >> 20;
         }
         Ok(found)
+    }
+
+    /// Returns whether none is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Checks that the mandatory capabilities of a PCI Express function exist.

@@ -39,6 +39,7 @@
 //! | `close`, `open` | the client disconnects, and waits until the server has noticed; a client connects |
 //! | `close second`, `open second` | likewise another client beside it |
 //! | `turned away` | a client connects and is refused |
+//! | `turned away ENODEV` | likewise, with this errno |
 //! | `share bar2` | the file that the client can map for a BAR, of the profile key `mappable` |
 //! | `shared bar2 ? 65536` | number of its bytes that can be accessed now, in decimal; 0 is SIGBUS |
 //! | `shared bar2 10 ? 1234` | a DWORD of it |
@@ -109,7 +110,8 @@ pub(super) enum Act {
     Answered(bool),
     Open(Who),
     Close(Who),
-    TurnedAway,
+    /// A client is refused, with this errno if one is given.
+    TurnedAway(Option<u32>),
     RememberConfig,
     ConfigUnchanged(Vec<(Address, u32)>),
     WalkCapabilities,
@@ -166,7 +168,7 @@ impl Act {
             | Self::Info(..)
             | Self::IrqInfo(..)
             | Self::Answered(_)
-            | Self::TurnedAway
+            | Self::TurnedAway(_)
             | Self::ConfigUnchanged(_)
             | Self::WalkCapabilities
             | Self::Lspci(_)
@@ -259,7 +261,13 @@ impl FromStr for Act {
             (["answered"], Some(answered)) => Self::Answered(answered.parse()?),
             (["close"], None) => Self::Close(Who::First),
             (["close", "second"], None) => Self::Close(Who::Second),
-            (["turned", "away"], None) => Self::TurnedAway,
+            (["turned", "away"], None) => Self::TurnedAway(None),
+            (["turned", "away", errno], None) => {
+                let number = wire::errno(errno);
+                Self::TurnedAway(Some(
+                    number.with_context(|| format!("{errno} is no errno"))?,
+                ))
+            }
             (["open"], None) => Self::Open(Who::First),
             (["open", "second"], None) => Self::Open(Who::Second),
             (["remember", "config"], None) => Self::RememberConfig,

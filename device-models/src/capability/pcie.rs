@@ -322,6 +322,12 @@ impl PcieConfig {
     pub(crate) fn link(&self) -> LinkCapabilities {
         LinkCapabilities::from(u32::from(link_capabilities(self)) & 0xff00_03ff)
     }
+
+    /// Returns whether the function has a function level reset.
+    pub(crate) fn has_flr(&self) -> bool {
+        let capabilities = self.device_capabilities.map(DeviceCapabilities::from);
+        capabilities.map_or(self.flr, |capabilities| capabilities.function_level_reset())
+    }
 }
 
 fn link_capabilities(config: &PcieConfig) -> LinkCapabilities {

@@ -102,25 +102,25 @@ impl BarConfig {
     }
 
     /// Returns the low (or only) register.
-    pub(super) fn low(&self) -> Dword {
+    pub(crate) fn low(&self) -> Dword {
         let register = Register::new(self.type_bits()).rw(self.address_mask() as u32);
         Dword::new().with(0, register)
     }
 
     /// Returns the high register of a 64-bit BAR.
-    pub(super) fn high(&self) -> Dword {
+    pub(crate) fn high(&self) -> Dword {
         let register = Register::new(0).rw((self.address_mask() >> 32) as u32);
         Dword::new().with(0, register)
     }
 
     /// Moves the boundary between read-only and writable address bits for another size.
-    pub(super) fn resize(&mut self, size: u64, low: &mut Dword) {
+    pub(crate) fn resize(&mut self, size: u64, low: &mut Dword) {
         self.size = size;
         low.set_writable(0xffff_fff0, self.address_mask() as u32);
     }
 
     /// Moves the boundary in the high register of a 64-bit BAR; see [`Self::resize`].
-    pub(super) fn resize_high(&self, high: &mut Dword) {
+    pub(crate) fn resize_high(&self, high: &mut Dword) {
         high.set_writable(u32::MAX, (self.address_mask() >> 32) as u32);
     }
 }

@@ -90,6 +90,9 @@ pub struct HeaderConfig {
     pub bars: [Option<BarConfig>; MAX_BARS],
     /// Size of the expansion ROM in bytes.
     pub rom: Option<u32>,
+    /// The function is a virtual one (PCIe Base §9.3.4.1): ids read all ones, BARs read zero, and
+    /// of Command it has Bus Master Enable only.
+    pub virtual_function: bool,
 }
 
 /// The header of a function.
@@ -99,6 +102,9 @@ pub struct Header {
     bars: [Option<BarConfig>; MAX_BARS],
     power_on_bars: [Option<BarConfig>; MAX_BARS],
     rom: Option<u32>,
+    virtual_function: bool,
+    /// Vendor and Device ID, which a virtual function does not show.
+    ids: [u16; 2],
 }
 
 impl Header {
@@ -112,13 +118,20 @@ impl Header {
                 .flatten()
                 .any(|bar| (bar.kind == BarKind::Io) == io)
         };
-        let command = Register::new(Command::new()).rw(Command::new()
+        let physical = !config.virtual_function;
+        let ids = [config.vendor_id, config.device_id];
+        let [vendor_id, device_id] = if physical { ids } else { [u16::MAX; 2] };
+        let mut writable = Command::new()
             .with_io_space_enable(has(true))
             .with_memory_space_enable(has(false) || config.rom.is_some())
             .with_bus_master_enable(true)
             .with_parity_error_response(true)
             .with_serr_enable(true)
-            .with_interrupt_disable(config.interrupt_pin != 0));
+            .with_interrupt_disable(config.interrupt_pin != 0);
+        if !physical {
+            writable = Command::new().with_bus_master_enable(true);
+        }
+        let command = Register::new(Command::new()).rw(writable);
         let status = Register::new(
             Status::new()
                 .with_immediate_readiness(config.immediate_readiness)
@@ -133,9 +146,10 @@ impl Header {
                 .with_signaled_system_error(true)
                 .with_detected_parity_error(true),
         );
-        let cache_line_size = Register::new(0_u8).rw(0xff);
+        let shared = if physical { 0xff } else { 0 };
+        let cache_line_size = Register::new(0_u8).rw(shared);
         let header_type = Register::new(u8::from(config.multi_function) << 7);
-        let interrupt_line = Register::new(config.interrupt_line).rw(0xff);
+        let interrupt_line = Register::new(config.interrupt_line & shared).rw(shared);
 
         let mut dwords = vec![Dword::new(); DWORDS];
         let mut place = |offset: usize, dword: Dword| {
@@ -145,7 +159,7 @@ impl Header {
         };
         place(
             VENDOR_ID,
-            Dword::read_only(u32::from(config.device_id) << 16 | u32::from(config.vendor_id)),
+            Dword::read_only(u32::from(device_id) << 16 | u32::from(vendor_id)),
         );
         place(COMMAND, Dword::new().with(0, command).with(2, status));
         place(
@@ -157,7 +171,9 @@ impl Header {
             Dword::new().with(0, cache_line_size).with(2, header_type),
         );
         for (index, bar) in config.bars.iter().enumerate() {
-            let Some(bar) = bar else { continue };
+            let Some(bar) = bar.filter(|_| physical) else {
+                continue;
+            };
             place(BASE_ADDRESS_0 + 4 * index, bar.low());
             if bar.kind == BarKind::Memory64 && index + 1 < MAX_BARS {
                 place(BASE_ADDRESS_0 + 4 * (index + 1), bar.high());
@@ -183,7 +199,21 @@ impl Header {
             bars: config.bars,
             power_on_bars: config.bars,
             rom: config.rom,
+            virtual_function: config.virtual_function,
+            ids,
         }
+    }
+
+    /// Returns whether the function is a virtual one.
+    #[must_use]
+    pub const fn is_virtual(&self) -> bool {
+        self.virtual_function
+    }
+
+    /// Returns Vendor and Device ID. A virtual function does not show them in its registers.
+    #[must_use]
+    pub const fn ids(&self) -> [u16; 2] {
+        self.ids
     }
 
     /// Returns Command.
@@ -228,10 +258,11 @@ impl Header {
         self.bars.get(index)?.as_ref()
     }
 
-    /// Returns the address that software gave BAR `index`.
+    /// Returns the address that software gave BAR `index`. BARs of a virtual function have none of
+    /// their own.
     #[must_use]
     pub fn bar_address(&self, index: usize) -> Option<u64> {
-        let bar = self.bar(index)?;
+        let bar = self.bar(index).filter(|_| !self.virtual_function)?;
         let low = u64::from(self.registers.read(BAR0_DWORD + index));
         Some(match bar.kind {
             BarKind::Io => low & !0x3,
@@ -309,6 +340,8 @@ impl Header {
             bars: _,
             power_on_bars: _,
             rom: _,
+            virtual_function: _,
+            ids: _,
         } = self;
         registers.save()
     }
@@ -339,6 +372,7 @@ impl Header {
         json!({
             "vendor_id": self.registers.get::<u16>(0),
             "device_id": self.registers.get::<u16>(2),
+            "virtual_function": self.virtual_function,
             "class": self.registers.read(2) >> 8,
             "revision": self.registers.get::<u8>(8),
             "command": {

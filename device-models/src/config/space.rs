@@ -10,7 +10,7 @@ use super::ConfigEffect;
 use super::header::{self, Header, HeaderConfig};
 use crate::capability::{
     AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
-    PciExpress, PowerManagement, ResizableBar,
+    PciExpress, PowerManagement, ResizableBar, SingleRootIoVirtualization,
 };
 use crate::pci;
 use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
@@ -33,6 +33,8 @@ pub enum AnyCapability {
     DynamicPowerAllocation(DynamicPowerAllocation),
     /// Resizable BARs.
     ResizableBar(ResizableBar),
+    /// Single root I/O virtualization.
+    SingleRootIoVirtualization(SingleRootIoVirtualization),
     /// Any other capability, which consists of registers and effects only.
     Other(Box<dyn Capability>),
 }
@@ -49,6 +51,7 @@ impl AnyCapability {
             Self::AdvancedErrorReporting(capability) => capability,
             Self::DynamicPowerAllocation(capability) => capability,
             Self::ResizableBar(capability) => capability,
+            Self::SingleRootIoVirtualization(capability) => capability,
             Self::Other(capability) => capability.as_ref(),
         }
     }
@@ -63,6 +66,7 @@ impl AnyCapability {
             Self::AdvancedErrorReporting(capability) => capability,
             Self::DynamicPowerAllocation(capability) => capability,
             Self::ResizableBar(capability) => capability,
+            Self::SingleRootIoVirtualization(capability) => capability,
             Self::Other(capability) => capability.as_mut(),
         }
     }
@@ -220,6 +224,7 @@ impl ConfigSpace {
         aer, aer_mut, AdvancedErrorReporting: AdvancedErrorReporting;
         dpa, dpa_mut, DynamicPowerAllocation: DynamicPowerAllocation;
         resizable_bar, resizable_bar_mut, ResizableBar: ResizableBar;
+        sriov, sriov_mut, SingleRootIoVirtualization: SingleRootIoVirtualization;
     }
 
     /// Returns the size in bytes: 256 or 4096.

@@ -25,7 +25,7 @@ impl Function {
     /// Returns whether the function answers an access to config space now.
     pub(crate) fn will_answer(&self, now: Time) -> bool {
         let core = &self.core;
-        core.powered && (now >= core.ready_at || core.delays != Delays::Enforce)
+        core.is_there() && (now >= core.ready_at || core.delays != Delays::Enforce)
     }
 
     /// Writes config space, DWORD by DWORD. Each write takes effect before the next.
@@ -68,7 +68,7 @@ impl Function {
 
     /// Reads config space without side effects; see [`Self::config_read`].
     pub fn peek_config(&self, offset: u64, data: &mut [u8]) {
-        if self.core.powered {
+        if self.core.is_there() {
             self.core.config.read(offset, data);
         } else {
             data.fill(ALL_ONES);
@@ -138,7 +138,7 @@ impl Function {
 impl Core {
     /// Returns whether the function answers at all, and records early accesses.
     fn answers(&mut self, now: Time) -> bool {
-        if !self.powered {
+        if !self.is_there() {
             return false;
         }
         if now < self.ready_at && self.delays != Delays::Off {
@@ -180,7 +180,7 @@ impl Core {
             }
             Target::Bar(bar) => match header.bar(usize::from(bar)).map(|bar| bar.kind) {
                 Some(BarKind::Io) => command.io_space_enable(),
-                Some(_) => command.memory_space_enable(),
+                Some(_) => self.memory_space_enable(),
                 None => false,
             },
         }

@@ -12,6 +12,7 @@ use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
+use super::presence::Presence;
 use super::timers::Timers;
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
@@ -51,6 +52,8 @@ pub struct Core {
     pub(super) dead_after_cold: bool,
     /// Main power is on.
     pub(super) powered: bool,
+    /// The state that its physical function decides, if the function is a virtual one.
+    pub(super) presence: Option<Presence>,
     /// The power state, cached from PMCSR and [`Self::powered`] since every access needs it.
     pub(super) state: PowerState,
     pub(super) interrupts: Interrupts,
@@ -85,6 +88,7 @@ impl Core {
             .msix()
             .map_or(0, |msix| msix.vectors())
             .max(config.msi().map_or(0, |msi| msi.vectors()));
+        let presence = config.header().is_virtual().then(Presence::default);
         let mut core = Self {
             config,
             contents,
@@ -95,6 +99,7 @@ impl Core {
             aux_power: true,
             dead_after_cold: false,
             powered: true,
+            presence,
             state: PowerState::D0,
             interrupts: Interrupts::new(vectors),
             pme: Pme::default(),
@@ -307,6 +312,7 @@ impl Core {
         json!({
             "power_state": self.state,
             "powered": self.powered,
+            "exists": self.exists(),
             "aux_power": self.aux_power,
             "ready": now >= self.ready_at,
             "transactions_pending": self.dma.pending(),

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 
 /// Time after a conventional reset or FLR before software may access the function (PCIe Base §6.6.1,
 /// §6.6.2).
-const RESET_RECOVERY: Duration = Duration::from_millis(100);
+pub(super) const RESET_RECOVERY: Duration = Duration::from_millis(100);
 
 impl Function {
     /// Acts on a consequence of a config write.
@@ -52,11 +52,12 @@ impl Function {
                     .and_then(|dpa| dpa.transition_latency());
                 self.core.allocation_at = latency.map(|latency| now.after(latency));
             }
+            ConfigEffect::VirtualFunctions => self.core.tell_virtual_functions(),
         }
     }
 
     /// Makes the rest of the function follow a change of state that PMCSR shows already.
-    fn change_state(&mut self, now: Time, from: PowerState, to: PowerState) {
+    pub(super) fn change_state(&mut self, now: Time, from: PowerState, to: PowerState) {
         let pm = self.core.config.pm();
         let immediate = pm.is_some_and(|pm| pm.pmc().immediate_readiness_on_return_to_d0());
         let soft_reset = from == PowerState::D3hot
@@ -71,6 +72,7 @@ impl Function {
         } else {
             self.core.enter(now, to);
             self.settle(now);
+            self.core.tell_virtual_functions();
         }
         self.with_model(now, |model, cx| model.power_changed(cx, from, to));
         if !(to == PowerState::D0 && immediate) {
@@ -96,6 +98,7 @@ impl Function {
         self.core.show_transactions_pending();
         self.settle(now);
         self.core.emit(Effect::Reset(kind));
+        self.core.tell_virtual_functions();
     }
 
     /// Switches main power off after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
@@ -111,6 +114,7 @@ impl Function {
         self.core.dma.abort();
         self.core
             .emit(Effect::Event(FunctionEvent::Rail { on: false }));
+        self.core.end_virtual_functions();
         self.with_model(now, |model, cx| {
             model.power_changed(cx, from, PowerState::D3cold);
         });

@@ -14,6 +14,7 @@ use super::core::{Core, Counters};
 use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
+use super::presence::Presence;
 use super::timers::{SavedTimers, Timers};
 use crate::config::MAX_BARS;
 use crate::dma::SavedLedger;
@@ -59,6 +60,9 @@ struct SavedCore {
     residency_nanos: [u64; PowerState::ALL.len()],
     /// The content of each BAR's memory, where it has some.
     ram: [Option<Vec<Run>>; MAX_BARS],
+    /// Only of a virtual function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    presence: Option<Presence>,
 }
 
 impl Function {
@@ -112,6 +116,7 @@ impl Core {
             aux_power: _,
             dead_after_cold,
             powered,
+            presence,
             state: _,
             interrupts,
             pme,
@@ -147,6 +152,7 @@ impl Core {
                     Ram::Apart => Vec::new(),
                 })
             }),
+            presence: *presence,
         })
     }
 
@@ -156,6 +162,10 @@ impl Core {
             let reason = "these are not as many vectors as the function has";
             return Err(RestoreError::part("function.core.interrupts", reason));
         }
+        if saved.presence.is_some() != self.presence.is_some() {
+            let reason = "a virtual function has it, and no other";
+            return Err(RestoreError::part("function.core.presence", reason));
+        }
         self.config.restore(&saved.config)?;
         self.restore_ram(&saved.ram, part)?;
         self.powered = saved.powered;
@@ -163,8 +173,11 @@ impl Core {
         self.state = match self.config.pm() {
             _ if !saved.powered => PowerState::D3cold,
             Some(pm) => pm.power_state(),
-            None => PowerState::D0,
+            None => saved
+                .presence
+                .map_or(PowerState::D0, |presence| presence.power_state),
         };
+        self.presence = saved.presence;
         self.interrupts = saved.interrupts;
         self.pme.restore(now, &saved.pme);
         self.ready_at = due(now, saved.ready_nanos);

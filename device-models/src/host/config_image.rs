@@ -5,7 +5,9 @@
 
 use crate::capability::CapabilityId;
 use crate::function::Function;
-use crate::pci::{ConventionalId, ExtendedId, error_reporting, express, header, l1_pm_substates};
+use crate::pci::{
+    ConventionalId, ExtendedId, error_reporting, express, header, l1_pm_substates, single_root,
+};
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
@@ -68,6 +70,19 @@ const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
                 const CONTROLS: &[usize] =
                     &[l1_pm_substates::CONTROL_2, l1_pm_substates::CONTROL_1];
                 Some((BeforeHeader, Dwords(CONTROLS)))
+            }
+            // NumVFs and Control are the host's own knowledge (`sriov_restore_state`).
+            ExtendedId::SingleRootIoVirtualization => {
+                const SETTINGS: &[usize] = &[
+                    single_root::SYSTEM_PAGE_SIZE,
+                    single_root::VF_BAR_0,
+                    single_root::VF_BAR_0 + 4,
+                    single_root::VF_BAR_0 + 8,
+                    single_root::VF_BAR_0 + 12,
+                    single_root::VF_BAR_0 + 16,
+                    single_root::VF_BAR_0 + 20,
+                ];
+                Some((AfterHeader, Dwords(SETTINGS)))
             }
             ExtendedId::VirtualChannel
             | ExtendedId::LatencyToleranceReporting

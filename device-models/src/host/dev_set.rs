@@ -31,7 +31,11 @@ impl DeviceMut<'_> {
     /// [`HostError::NotAwake`] if this device does not wake. If another one does not,
     /// [`HostError::Resume`] with that device's error, and no function is reset.
     /// [`HostError::NoBusReset`], [`HostError::ResetBusy`], [`HostError::Stopped`].
+    /// [`HostError::NoBus`] for a virtual function.
     pub fn hot_reset(&mut self, now: Time) -> Result<(), HostError> {
+        if self.slot.function().is_virtual() {
+            return Err(HostError::NoBus);
+        }
         let result = self.guarded(now, |device| {
             let held = device.get_set(now)?;
             let result = device.reset_bus(now);
@@ -44,6 +48,9 @@ impl DeviceMut<'_> {
 
     /// Resets the set if nobody uses it any more and a device of it could not be reset alone.
     pub(super) fn try_reset_set(&mut self, now: Time) {
+        if self.slot.function().is_virtual() {
+            return;
+        }
         let mut open = false;
         let mut needs_reset = false;
         self.for_each_member(|device| {
@@ -74,7 +81,7 @@ impl DeviceMut<'_> {
             members += 1;
             frozen |= device.state.is_frozen();
         });
-        if members != self.slot.functions() {
+        if members != self.slot.physical_functions() {
             return Err(HostError::NoBusReset);
         }
         if frozen {
@@ -115,6 +122,7 @@ impl DeviceMut<'_> {
             if let Some((_, image)) = images.iter().find(|(of, _)| *of == number) {
                 image.restore(device.slot.function_mut(), now);
             }
+            device.restore_virtual_functions(now);
             device.settle(now);
         });
         self.state.core.note_wait(BUS_RESET_WAIT);
@@ -145,14 +153,20 @@ impl DeviceMut<'_> {
         });
     }
 
-    /// Acts on each device of the slot, this one included, in the order of their numbers.
+    /// Acts on each device of the set, this one included, in the order of their numbers. A virtual
+    /// function is in a set of its own.
     pub(super) fn for_each_member(&mut self, mut act: impl FnMut(&mut DeviceMut<'_>)) {
         let own = self.slot.number();
         for number in FunctionNumber::ALL {
+            let mut of_the_set = |device: &mut DeviceMut<'_>| {
+                if !device.slot.function().is_virtual() {
+                    act(device);
+                }
+            };
             if number == own {
-                act(&mut self.reborrow());
+                of_the_set(&mut self.reborrow());
             } else {
-                self.with_peer(number, |mut peer| act(&mut peer));
+                self.with_peer(number, |mut peer| of_the_set(&mut peer));
             }
         }
     }

@@ -51,7 +51,10 @@ impl DeviceSet {
     /// has open yet. `profile` is the name that is saved with it.
     #[must_use]
     pub fn new(mut slot: Slot, options: HostOptions, profile: &str) -> Self {
-        let resource = PowerResource::held_by(slot.functions().map(|(number, _)| number));
+        let physical = slot
+            .functions()
+            .filter(|(_, function)| !function.is_virtual());
+        let resource = PowerResource::held_by(physical.map(|(number, _)| number));
         let first = Device::new(&slot.of_first(), options, profile);
         let mut set = Self {
             slot,

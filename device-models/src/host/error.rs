@@ -4,6 +4,7 @@ use thiserror::Error;
 use vfio_user_protocol::{Errno, MessageError};
 
 use crate::power::PowerState;
+use crate::slot::FunctionNumber;
 
 /// A request that the host driver refuses, with the errno that Linux vfio-pci gives.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -113,6 +114,37 @@ pub enum HostError {
     /// A reset of the bus would reach a function that this driver does not have.
     #[error("the slot has functions without this driver, so its bus cannot be reset")]
     NoBusReset,
+    /// A virtual function has no bus of its own that could be reset.
+    #[error("a virtual function has no bus of its own, so there is no bus reset for it")]
+    NoBus,
+    /// The virtual function does not exist.
+    #[error(
+        "the virtual function does not exist; enable it with sriov-numvfs or VF Enable of function {physical}"
+    )]
+    NoVirtualFunction {
+        /// Number of its physical function.
+        physical: FunctionNumber,
+    },
+    /// The function has no SR-IOV capability.
+    #[error("the function has no SR-IOV capability")]
+    NoSriov,
+    /// The driver does not enable virtual functions (module parameter `enable_sriov`).
+    #[error("the driver does not enable virtual functions; set host.enable-sriov = true")]
+    SriovDisabled,
+    /// More virtual functions were requested than there can be.
+    #[error("{count} virtual functions; there can be {total}")]
+    TooManyVfs {
+        /// Requested number.
+        count: u16,
+        /// `TotalVFs`.
+        total: u16,
+    },
+    /// Virtual functions exist or are being removed, and not as many as requested.
+    #[error("{number} virtual functions are enabled; disable them first")]
+    VfsEnabled {
+        /// Their number.
+        number: u16,
+    },
     /// Another user holds the device.
     #[error("the device is locked by somebody else")]
     ResetBusy,
@@ -161,7 +193,10 @@ impl HostError {
             Self::Resume { errno } | Self::PowerState { errno, .. } => *errno,
             Self::Message(error) => error.errno(),
             Self::ResetBusy => Errno::EAGAIN,
-            Self::Stopped => Errno::EBUSY,
+            Self::NoBus | Self::NoVirtualFunction { .. } => Errno::ENODEV,
+            Self::NoSriov | Self::SriovDisabled => Errno::ENOENT,
+            Self::TooManyVfs { .. } => Errno::ERANGE,
+            Self::Stopped | Self::VfsEnabled { .. } => Errno::EBUSY,
             Self::MissingDescriptor => Errno::EBADF,
         }
     }

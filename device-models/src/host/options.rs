@@ -44,6 +44,9 @@ pub struct HostOptions {
     pub on_disconnect: OnDisconnect,
     /// The function has a reset that works.
     pub reset_works: bool,
+    /// The driver enables virtual functions when the host's user asks for them (module parameter
+    /// `enable_sriov`).
+    pub enable_sriov: bool,
     /// The consequence when the function loses its power without its user's driver.
     pub needs_driver: NeedsDriver,
     /// Requests take as long as the waits of the PCI core. Otherwise the waits cost no time.
@@ -63,6 +66,7 @@ impl Default for HostOptions {
             max_clients: 1,
             on_disconnect: OnDisconnect::default(),
             reset_works: true,
+            enable_sriov: true,
             needs_driver: NeedsDriver::No,
             real_delays: false,
         }

@@ -211,7 +211,8 @@ impl PciCore {
     /// Brings the function to D0 (`pci_power_up`), and restores its BARs if it lost them
     /// (`pci_restore_bars`).
     fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
-        if !slot.rail_on() && !self.disconnected {
+        // A virtual function has no power resource of its own.
+        if !slot.rail_on() && !self.disconnected && !slot.function().is_virtual() {
             slot.set_rail(now, true);
             self.waited += self.platform.on_delay;
             slot.waited_for(self.platform.on_delay);

@@ -209,6 +209,9 @@ impl DeviceMut<'_> {
         self.state.core.note_wait(waited.span);
         self.slot.waited_for(waited.span);
         self.for_all(|device| {
+            if device.absent {
+                return;
+            }
             if waited.ready {
                 device.low_power.resume_requested = true;
             } else {
@@ -277,6 +280,9 @@ impl DeviceMut<'_> {
         let mut known = 0;
         for device in self.devices() {
             known += 1;
+            if device.absent {
+                continue;
+            }
             if !device.rpm.is_suspended() || !device.core.d3cold_allowed() {
                 return PowerState::D0;
             }

@@ -172,6 +172,9 @@ impl DeviceMut<'_> {
     /// others (`__acpi_power_on`), unless it was itself `asked` to resume: two functions would wake
     /// each other for ever.
     fn hold_power(&mut self, asked: bool) {
+        if self.slot.function().is_virtual() {
+            return;
+        }
         let was_on = self.set.resource.is_on();
         self.set.resource.hold(self.slot.number());
         if !was_on && !asked && self.set.resume_dependents {
@@ -298,6 +301,7 @@ impl DeviceMut<'_> {
     /// Changes the power state (`vfio_pci_set_power_state`). A function that loses its config space
     /// in D3hot gets it back.
     pub(super) fn set_power_state(&mut self, now: Time, to: PowerState) -> Result<(), HostError> {
+        self.check_virtual_functions(to)?;
         let from = self.state.core.current();
         let image =
             (self.state.needs_pm_restore && from < PowerState::D3hot && to >= PowerState::D3hot)

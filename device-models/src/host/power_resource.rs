@@ -2,7 +2,8 @@
 //! `drivers/acpi/power.c`).
 //!
 //! The resource is on as long as anybody holds it. A function lets go of it in D3cold. A function
-//! whose platform never takes it to D3cold, and one without a driver, hold it for good.
+//! whose platform never takes it to D3cold, and one without a driver, hold it for good. A virtual
+//! function, of which firmware knows nothing, never holds it.
 
 use crate::slot::FunctionNumber;
 

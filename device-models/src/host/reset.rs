@@ -37,7 +37,9 @@ impl DeviceMut<'_> {
     ///
     /// # Errors
     /// [`HostError::Resume`] with the core's own errno if the device did not wake.
+    /// [`HostError::NoVirtualFunction`] if it is a virtual function that does not exist.
     pub fn client_came(&mut self, now: Time) -> Result<(), HostError> {
+        self.check_exists()?;
         if self.state.low_power.awaited > 0 {
             self.state.low_power.awaited -= 1;
             return Ok(());
@@ -98,6 +100,7 @@ impl DeviceMut<'_> {
         self.state.core.take_waited();
         self.settle(now);
         self.idle(now);
+        self.virtual_function_closed(now);
     }
 
     /// Ends low power without a notice.
@@ -123,6 +126,7 @@ impl DeviceMut<'_> {
         if let Some(image) = self.state.open_state.take() {
             image.restore(self.slot.function_mut(), now);
         }
+        self.restore_virtual_functions(now);
         self.state.core.drop_saved();
         self.state.vconfig = None;
         self.state.user_state = None;
@@ -176,6 +180,7 @@ impl DeviceMut<'_> {
         let image = self.quiesce(now);
         self.reset_function(now);
         image.restore(self.slot.function_mut(), now);
+        self.restore_virtual_functions(now);
         Ok(())
     }
 
@@ -193,7 +198,7 @@ impl DeviceMut<'_> {
             Some(ResetMethod::Pm)
         } else {
             // A reset of the bus would reach others.
-            (self.slot.functions() == 1).then_some(ResetMethod::Bus)
+            (self.slot.physical_functions() == 1).then_some(ResetMethod::Bus)
         }
     }
 

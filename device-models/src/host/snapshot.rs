@@ -24,6 +24,7 @@ use super::dialect::{Dialect, PmDialect, SavedDialect};
 use super::irqs::SavedIrqs;
 use super::power::LowPower;
 use super::runtime_pm::SavedRuntimePm;
+use super::sriov::{SavedSriov, Sriov};
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
 use super::{Device, DeviceMut, DeviceRef, DeviceSet};
 use crate::function::Ram;
@@ -66,6 +67,8 @@ struct SavedHost {
     user_state: Option<String>,
     needs_reset: bool,
     reset_busy: bool,
+    #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
+    sriov: SavedSriov,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -231,6 +234,8 @@ impl DeviceMut<'_> {
         self.state.irqs.restore(&host.irqs);
         self.state.core.restore(&host.core, images.saved);
         self.restore_low_power(now, &host.low_power, connected);
+        self.state.sriov = Sriov::restored(host.sriov, || self.state.rpm.get());
+        self.state.absent = !self.slot.function().exists();
         let usage = &mut self.state.rpm;
         self.state.dialect.restore(&host.dialect, || usage.get());
         // Last, since taking references takes back a queued suspend.
@@ -296,6 +301,9 @@ impl Device {
             needs_reset,
             reset_busy,
             bars_visible: _,
+            sriov,
+            physical: _,
+            absent: _,
             frozen: _,
             held: _,
             fill: _,
@@ -318,6 +326,7 @@ impl Device {
                 user_state: user_state.as_ref().map(ConfigImage::hex),
                 needs_reset: *needs_reset,
                 reset_busy: *reset_busy,
+                sriov: sriov.save(),
             },
         }
     }

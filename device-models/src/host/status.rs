@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::port::PortStatus;
 use super::runtime_pm::{PowerControl, RuntimePmStatus};
+use super::sriov::SriovStatus;
 use super::{DeviceMut, DeviceRef};
 use crate::function::Counters;
 use crate::power::{self, PowerState};
@@ -72,6 +73,9 @@ pub struct Status {
     pub holds_power: bool,
     /// The port above the slot.
     pub port: PortStatus,
+    /// Virtual functions, of a function that has or is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sriov: Option<SriovStatus>,
     /// The low-power features of the dialect that the device has.
     #[serde(flatten)]
     pub dialect: DialectStatus,
@@ -164,6 +168,7 @@ impl DeviceRef<'_> {
             dead_after_cold: function.dead_after_cold(),
             holds_power: self.set.resource.is_held_by(self.number),
             port: self.set.port.status(),
+            sriov: self.sriov_status(),
             dialect: state.dialect.status(),
         }
     }

@@ -10,7 +10,7 @@ impl Profile {
     /// there are several.
     pub(super) fn join_slot(&mut self, aux_power: bool, several: bool) -> Result<(), ProfileError> {
         self.tables.platform.aux_power = aux_power;
-        self.tables.identity.multi_function |= several;
+        self.tables.identity.multi_function |= several && !self.is_virtual();
         self.fill_config_space()
     }
 

@@ -3,7 +3,7 @@
 use super::bars::Bars;
 use super::error::Mistake;
 use super::tables::{InterruptPin, Rom, Tables};
-use super::{doorbells, layout, mappable, rom};
+use super::{doorbells, layout, mappable, rom, virtual_function};
 use crate::config::{ConfigSpace, HeaderConfig};
 use crate::function::FunctionParts;
 use crate::model::{Model, None as NoModel};
@@ -17,6 +17,7 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
         let message = "no client could open the function; choose 1 or more";
         return Err(Mistake::new("host.max-clients", message));
     }
+    virtual_function::check(tables)?;
     let bars = Bars::new(tables)?;
     let header = header(tables, &bars)?;
     let aux_power = tables.platform.aux_power;
@@ -92,6 +93,7 @@ fn header(tables: &Tables, bars: &Bars) -> Result<HeaderConfig, Mistake> {
         immediate_readiness: identity.immediate_readiness,
         bars: bars.decoded,
         rom: tables.rom.map(rom_size).transpose()?,
+        virtual_function: tables.virtual_function_of.is_some(),
     })
 }
 

@@ -28,4 +28,8 @@ pub(crate) const CARDS: &[(&str, &str)] = &[
         "gpu-card-usb",
         include_str!("../../profiles/gpu-card-usb.toml"),
     ),
+    (
+        "nic-sriov-card",
+        include_str!("../../profiles/nic-sriov-card.toml"),
+    ),
 ];

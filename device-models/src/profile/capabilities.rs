@@ -8,7 +8,7 @@ use super::tables::Capabilities;
 use crate::capability::{
     AdvancedErrorReporting, Capability, DeviceSerialNumber, DynamicPowerAllocation, L1PmSubstates,
     LatencyToleranceReporting, Msi, Msix, PciExpress, PowerBudgeting, PowerManagement, Raw,
-    ResizableBar, VendorSpecific,
+    ResizableBar, SingleRootIoVirtualization, VendorSpecific,
 };
 use crate::config::AnyCapability;
 
@@ -57,6 +57,7 @@ impl Capabilities {
             l1ss,
             resizable_bar,
             dpa,
+            sriov,
             raw,
         } = self;
         let mut made = Vec::new();
@@ -143,6 +144,11 @@ impl Capabilities {
                 new,
                 Any::DynamicPowerAllocation
             );
+        }
+        if let Some(config) = sriov {
+            let new = SingleRootIoVirtualization::new(config);
+            let path = "sriov".to_owned();
+            make!(made, path, config, new, Any::SingleRootIoVirtualization);
         }
         for (position, config) in raw.iter().enumerate() {
             let path = format!("raw.{position}");

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::error::ProfileError;
-use super::{Profile, source::Origin};
+use super::{Profile, source::Origin, virtual_function};
 use crate::host::{DeviceSet, SetOptions, SetOptionsError};
 use crate::model::Registry;
 use crate::slot::{FunctionNumber, Slot};
@@ -121,12 +121,15 @@ impl Card {
         mut first: Profile,
         mut others: BTreeMap<FunctionNumber, Profile>,
     ) -> Result<Self, ProfileError> {
-        let several = !others.is_empty();
+        let several = others.values().any(|profile| !profile.is_virtual());
         first.join_slot(aux_power, several)?;
         for (number, profile) in &mut others {
             profile.join_slot(aux_power, several)?;
-            profile.check_beside(*number, &first)?;
+            if !profile.is_virtual() {
+                profile.check_beside(*number, &first)?;
+            }
         }
+        virtual_function::check_all(&first, &others)?;
         Ok(Self {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -181,7 +184,11 @@ impl Card {
     pub fn device_set(&self, registry: &Registry) -> Result<DeviceSet, ProfileError> {
         let mut slot = Slot::new(self.first.function(registry)?, self.aux_power);
         for (number, profile) in &self.others {
-            slot = slot.with_function(*number, profile.function(registry)?);
+            let function = profile.function(registry)?;
+            slot = match profile.tables.virtual_function_of {
+                None => slot.with_function(*number, function),
+                Some(of) => slot.with_virtual_function(*number, function, of),
+            };
         }
         let options = self.first.tables.host_options();
         let mut devices = DeviceSet::new(slot, options, self.first.name());

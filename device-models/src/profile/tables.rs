@@ -19,6 +19,7 @@ use crate::host::{
     SuspendDelay, View,
 };
 use crate::power::PowerState;
+use crate::slot::FunctionNumber;
 
 /// A whole profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +28,9 @@ pub(super) struct Tables {
     pub name: String,
     #[serde(default)]
     pub description: String,
+    /// Number of the physical function, if the function is a virtual one of it.
+    #[serde(default)]
+    pub virtual_function_of: Option<FunctionNumber>,
     /// The Linux driver for the function.
     #[serde(default)]
     pub linux_driver: Option<String>,
@@ -216,6 +220,7 @@ pub(super) struct Host {
     pub extra_open_gets: u32,
     pub max_clients: u32,
     pub reset_works: bool,
+    pub enable_sriov: bool,
     pub on_disconnect: OnDisconnect,
     pub client_memory: ClientMemory,
 }
@@ -230,6 +235,7 @@ impl Default for Host {
             extra_open_gets: 0,
             max_clients: 1,
             reset_works: true,
+            enable_sriov: true,
             on_disconnect: OnDisconnect::default(),
             client_memory: ClientMemory::default(),
         }
@@ -270,6 +276,7 @@ impl Tables {
             extra_open_gets,
             max_clients,
             reset_works,
+            enable_sriov,
             on_disconnect,
             client_memory: _,
         } = self.host;
@@ -288,6 +295,7 @@ impl Tables {
             max_clients,
             on_disconnect,
             reset_works,
+            enable_sriov,
             needs_driver: match self.platform {
                 Platform {
                     needs_driver: false,

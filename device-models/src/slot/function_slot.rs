@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::functions::Functions;
 use super::{FunctionNumber, LinkState, Power, SavedSlot};
-use crate::function::{Function, Ram};
+use crate::capability::VirtualFunctions;
+use crate::function::{Function, Presence, Ram};
+use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
@@ -90,6 +92,75 @@ impl<'a> FunctionSlot<'a> {
     #[must_use]
     pub fn functions(&self) -> usize {
         self.functions.iter().count()
+    }
+
+    /// Returns the number of functions that are not virtual.
+    #[must_use]
+    pub fn physical_functions(&self) -> usize {
+        let functions = self.functions.iter();
+        functions
+            .filter(|(_, function)| !function.is_virtual())
+            .count()
+    }
+
+    /// Returns the number of the physical function, if the function is a virtual one.
+    #[must_use]
+    pub fn physical_function(&self) -> Option<FunctionNumber> {
+        self.functions.physical(self.number)
+    }
+
+    /// Returns the numbers of the function's own virtual functions, in order.
+    pub fn virtual_functions(&self) -> impl Iterator<Item = FunctionNumber> + use<> {
+        self.functions.virtual_functions(self.number)
+    }
+
+    /// Makes the function's virtual functions follow it.
+    pub(crate) fn lead(&mut self, now: Time, there: VirtualFunctions, power_state: PowerState) {
+        for (index, number) in (0..).zip(self.virtual_functions()) {
+            let presence = Presence {
+                exists: index < there.number,
+                memory_space: there.memory_space,
+                power_state,
+            };
+            if self.functions.get(number).is_some() {
+                self.functions
+                    .get_or_first_mut(number)
+                    .follow(now, presence);
+            }
+        }
+    }
+
+    /// Tells the function's virtual functions that software has waited for them.
+    pub(crate) fn virtual_functions_waited(&mut self) {
+        for number in self.virtual_functions() {
+            if self.functions.get(number).is_some() {
+                self.functions.get_or_first_mut(number).waited();
+            }
+        }
+    }
+
+    /// Returns whether each virtual function of the slot is as its physical function says.
+    fn check_virtual_functions(&self) -> Result<(), RestoreError> {
+        for (of, physical) in self.functions.iter() {
+            let Some(sriov) = physical.config().sriov() else {
+                continue;
+            };
+            let there = if physical.is_powered() {
+                sriov.virtual_functions()
+            } else {
+                VirtualFunctions::default()
+            };
+            for (index, number) in (0..).zip(self.functions.virtual_functions(of)) {
+                let exists = index < there.number;
+                let function = self.functions.get(number);
+                if function.is_some_and(|function| function.exists() != exists) {
+                    let at = format!("slot.functions.{number}.core.presence.exists");
+                    let reason = format!("function {of} says {exists}");
+                    return Err(RestoreError::part(at, reason));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether main power is on.
@@ -178,7 +249,7 @@ impl<'a> FunctionSlot<'a> {
             self.function_mut().restore_part(now, tree, ram)?;
         }
         self.power.rail_on = saved.rail_on;
-        Ok(())
+        self.check_virtual_functions()
     }
 
     /// Restores the tree of the whole slot, with the memory behind BARs where `ram` says.
@@ -196,7 +267,7 @@ impl<'a> FunctionSlot<'a> {
             function.restore_part(now, saved, ram)?;
         }
         self.power.rail_on = saved.rail_on;
-        Ok(())
+        self.check_virtual_functions()
     }
 
     /// Returns rail and function field by field, for people.

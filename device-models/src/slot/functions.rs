@@ -12,6 +12,8 @@ pub(super) struct Functions {
     pub(super) first: Box<Function>,
     /// Functions 1 to 7.
     others: [Option<Box<Function>>; MAX_FUNCTIONS - 1],
+    /// The physical functions of those that are virtual.
+    physical: [Option<FunctionNumber>; MAX_FUNCTIONS - 1],
 }
 
 impl Functions {
@@ -19,6 +21,7 @@ impl Functions {
         Self {
             first: Box::new(first),
             others: Default::default(),
+            physical: Default::default(),
         }
     }
 
@@ -32,6 +35,28 @@ impl Functions {
                 }
             }
         }
+    }
+
+    /// Names the physical function of a virtual one.
+    pub(super) fn set_physical(&mut self, number: FunctionNumber, of: FunctionNumber) {
+        let index = number.among_others();
+        if let Some(place) = index.and_then(|index| self.physical.get_mut(index)) {
+            *place = Some(of);
+        }
+    }
+
+    /// Returns the physical function of a virtual one.
+    pub(super) fn physical(&self, number: FunctionNumber) -> Option<FunctionNumber> {
+        *self.physical.get(number.among_others()?)?
+    }
+
+    /// Returns the virtual functions of a physical one, in order.
+    pub(super) fn virtual_functions(
+        &self,
+        of: FunctionNumber,
+    ) -> impl Iterator<Item = FunctionNumber> + use<> {
+        let physical = FunctionNumber::OTHERS.into_iter().zip(self.physical);
+        physical.filter_map(move |(number, physical)| (physical == Some(of)).then_some(number))
     }
 
     /// Returns a function by its number.

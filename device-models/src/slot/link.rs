@@ -13,7 +13,7 @@ use crate::power::PowerState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LinkState {
-    /// A function is in D0.
+    /// A function is in D0, a virtual one aside.
     L0,
     /// All functions are outside D0.
     L1,
@@ -35,7 +35,14 @@ impl LinkState {
         match (power.rail_on, power.auxiliary) {
             (false, true) => Self::L2,
             (false, false) => Self::L3,
-            (true, _) if functions.iter().any(|(_, f)| awake(f.power_state())) => Self::L0,
+            // The state of a virtual function never matters to the link (PCIe Base §9.6.4).
+            (true, _)
+                if functions
+                    .iter()
+                    .any(|(_, f)| !f.is_virtual() && awake(f.power_state())) =>
+            {
+                Self::L0
+            }
             (true, _) => Self::L1,
         }
     }

@@ -21,7 +21,7 @@ use pci_device_models::host;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{ControlContext, Done};
+use super::{ControlContext, ControlError, Done};
 
 /// `host-access`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -125,6 +125,24 @@ impl D3coldAllowed {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         cx.device.set_d3cold_allowed(cx.now, self.allowed.0);
         Done::silently()
+    }
+}
+
+/// `sriov-numvfs` (`sriov_numvfs`)
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(deny_unknown_fields)]
+pub struct SriovNumvfs {
+    /// Number of virtual functions to enable, or 0: disable all
+    pub count: u16,
+}
+
+impl SriovNumvfs {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let result = cx.device.set_num_vfs(cx.now, self.count);
+        result.map_err(ControlError::Host)?;
+        let sriov = cx.device.status(cx.now).sriov;
+        Ok(json!({ "sriov": sriov }).into())
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use super::clock::Clock;
 use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
 use super::faults::{DeadAfterCold, FailReset, FailResume};
-use super::host::{ControlAttribute, D3coldAllowed, HostAccess, Suspend, SuspendDelay};
+use super::host::{
+    ControlAttribute, D3coldAllowed, HostAccess, SriovNumvfs, Suspend, SuspendDelay,
+};
 use super::platform::{HotReset, Rail, Reset, SlotPowerLimit};
 use super::port::{PortControl, PortD3coldAllowed, PortFailResume, PortLink};
 use super::query::{Inspect, Status, Violations};
@@ -54,6 +56,8 @@ pub enum Verb {
     Control(ControlAttribute),
     /// Write the host's sysfs attribute `d3cold_allowed`, which wakes the device
     D3coldAllowed(D3coldAllowed),
+    /// Write the host's sysfs attribute `sriov_numvfs`: enable virtual functions, or disable all
+    SriovNumvfs(SriovNumvfs),
     /// Suspend the device now if its usage count is 0
     Suspend(Suspend),
     /// Set the delay between the last use of the device and its suspend
@@ -142,6 +146,7 @@ impl Verb {
             Self::HostAccess(verb) => Ok(verb.apply(cx)),
             Self::Control(verb) => Ok(verb.apply(cx)),
             Self::D3coldAllowed(verb) => Ok(verb.apply(cx)),
+            Self::SriovNumvfs(verb) => verb.apply(cx),
             Self::Suspend(verb) => Ok(verb.apply(cx)),
             Self::SuspendDelay(verb) => Ok(verb.apply(cx)),
             Self::FailResume(verb) => verb.apply(cx),

@@ -71,7 +71,7 @@ impl DeviceMut<'_> {
 
     /// Checks that a device that is awake has power by the resource and by the port.
     pub(super) fn check_supply(&self) -> Result<(), RestoreError> {
-        if self.state.rpm.is_suspended() {
+        if self.state.rpm.is_suspended() || self.slot.function().is_virtual() {
             return Ok(());
         }
         let number = self.slot.number();

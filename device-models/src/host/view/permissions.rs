@@ -50,12 +50,16 @@ impl Permissions {
     }
 
     fn header(&mut self, function: &Function) {
-        let interrupt_disable = Command::new().with_interrupt_disable(true);
+        // A virtual function has no Memory Space Enable (`no_command_memory`), so clients have one
+        // of the driver.
+        let own_command = Command::new()
+            .with_interrupt_disable(true)
+            .with_memory_space_enable(function.is_virtual());
         let capabilities_list = Status::new().with_capabilities_list(true);
         // Vendor and Device ID.
         self.set(header::VENDOR_ID, 4, ALL, 0);
         // Interrupt Disable is the client's own, the rest of Command reaches the function.
-        self.set(header::COMMAND, 2, interrupt_disable.to_bits(), ALL);
+        self.set(header::COMMAND, 2, own_command.to_bits(), ALL);
         self.set(header::STATUS, 2, capabilities_list.to_bits(), 0);
         // Cache Line Size, Latency Timer.
         self.set(header::CACHE_LINE_SIZE, 2, 0, ALL);
@@ -116,6 +120,7 @@ impl Permissions {
                 | ExtendedId::AddressTranslationServices
                 | ExtendedId::PageRequest
                 | ExtendedId::ResizableBar
+                | ExtendedId::SingleRootIoVirtualization
                 | ExtendedId::DynamicPowerAllocation
                 | ExtendedId::TphRequester
                 | ExtendedId::LatencyToleranceReporting

@@ -7,13 +7,13 @@ use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 use super::permissions::Permissions;
 use super::virtual_pme::{PME_SUPPORT, high_byte};
 use crate::capability::{CapabilityId, DeviceControl, MsiControl, MsixControl, Pmc, Pmcsr};
-use crate::config::{BarKind, Command};
+use crate::config::{BarKind, Command, MAX_BARS};
 use crate::function::Function;
 use crate::host::DeviceMut;
 use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
 use crate::host::region;
-use crate::pci::header::{COMMAND, ROM_ADDRESS};
+use crate::pci::header::{BASE_ADDRESS_0, COMMAND, ROM_ADDRESS, VENDOR_ID};
 use crate::pci::{ConventionalId, express, msi, msix, power_management};
 use crate::power::PowerState;
 use crate::register::RegisterBits;
@@ -157,6 +157,22 @@ impl VirtualConfig {
         let config = function.config();
         let mut bytes = vec![0; usize::from(config.size())];
         config.read(0, &mut bytes);
+        if function.is_virtual() {
+            // As `vfio_config_init`: what the host knows from the physical function.
+            let ids = config.header().ids();
+            for (at, id) in [VENDOR_ID, VENDOR_ID + 2].into_iter().zip(ids) {
+                change(&mut bytes, at, |_: u16| id);
+            }
+            change(&mut bytes, COMMAND, |command: Command| {
+                command.with_memory_space_enable(true)
+            });
+            // Of BARs it also knows the kind (`vfio_bar_fixup`).
+            for index in 0..MAX_BARS {
+                let kind = config.header().bar(index).map(|bar| bar.low().value());
+                let at = BASE_ADDRESS_0 + 4 * index;
+                change(&mut bytes, at, |low: u16| low | kind.unwrap_or(0) as u16);
+            }
+        }
         let pm = find(function, ConventionalId::PowerManagement);
         if let Some(pm) = pm.map(usize::from) {
             let support = match dialect {
@@ -268,7 +284,9 @@ impl DeviceMut<'_> {
             .vconfig
             .as_ref()
             .is_none_or(VirtualConfig::memory_enabled);
-        self.state.core.current() < PowerState::D3hot && virtual_enable
+        // A virtual function decodes whatever its client sets (`no_command_memory`).
+        let enabled = virtual_enable || self.slot.function().is_virtual();
+        self.state.core.current() < PowerState::D3hot && enabled
     }
 
     pub(in crate::host) fn vfio_pci_read(

@@ -23,6 +23,7 @@ type Bases<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 const NUMBER: &str = "number";
 const PROFILE: &str = "profile";
 const REMOVE: &str = "remove";
+const COUNT: &str = "count";
 /// The table that a card has once for all functions.
 const SLOT: &str = "slot";
 
@@ -100,7 +101,7 @@ fn of_function(key: &str) -> Option<(FunctionNumber, &str)> {
     let number = number.parse::<u8>().ok()?;
     let own = key.split('.').next()?;
     let number = FunctionNumber::try_from(number).ok()?;
-    (![NUMBER, PROFILE, REMOVE].contains(&own)).then_some((number, key))
+    (![NUMBER, PROFILE, REMOVE, COUNT].contains(&own)).then_some((number, key))
 }
 
 /// Returns the text with the number of every function, so that overrides find it.
@@ -146,13 +147,18 @@ impl Reader {
         for (position, table) in tables.function.into_iter().enumerate() {
             let at = format!("{FUNCTION}.{position}");
             let written = self.written(&at, position, table)?;
-            let number = written.number;
-            if functions.contains_key(&number) {
-                let message =
-                    format!("there is a function {number} already; choose another number");
-                return Err(self.error(Mistake::new(format!("{at}.{NUMBER}"), message)));
+            for number in self.numbers(&at, &written)? {
+                if functions.contains_key(&number) {
+                    let message =
+                        format!("there is a function {number} already; choose another number");
+                    return Err(self.error(Mistake::new(format!("{at}.{NUMBER}"), message)));
+                }
+                let one = Written {
+                    number,
+                    ..written.clone()
+                };
+                functions.insert(number, self.function(&at, one, set, bases)?);
             }
-            functions.insert(number, self.function(&at, written, set, bases)?);
         }
         let first = functions.remove(&FunctionNumber::ZERO).ok_or_else(|| {
             let message = "there is no function 0, which every slot has; add one";
@@ -197,6 +203,20 @@ impl Reader {
             .map_err(|error| self.error(Mistake::new(LINK, error.to_string())))
     }
 
+    /// Returns the numbers of the functions that a table describes: one, or as many as its count.
+    fn numbers(&self, at: &str, written: &Written) -> Result<Vec<FunctionNumber>, ProfileError> {
+        let first = u8::from(written.number);
+        let numbers = (first..).take(usize::from(written.count));
+        let numbers = numbers.map(|number| FunctionNumber::try_from(number).ok());
+        numbers.collect::<Option<_>>().ok_or_else(|| {
+            let message = format!(
+                "{} functions from number {first} on exceed 7; choose fewer",
+                written.count
+            );
+            self.error(Mistake::new(format!("{at}.{COUNT}"), message))
+        })
+    }
+
     /// Separates the keys of the card from those of the profile.
     fn written(
         &self,
@@ -234,6 +254,19 @@ impl Reader {
                 wrong(REMOVE, message.to_owned())
             })?,
         };
+        let count = match changes.remove(COUNT) {
+            None => Some(1),
+            Some(value) => value
+                .as_integer()
+                .and_then(|count| u8::try_from(count).ok())
+                .filter(|count| (1..=7).contains(count)),
+        };
+        let count = count.ok_or_else(|| {
+            wrong(
+                COUNT,
+                "this is no number of functions; choose 1 to 7".to_owned(),
+            )
+        })?;
         if base.is_none() && !remove.is_empty() {
             let message = "there is no profile whose keys it could remove; leave it out";
             return Err(wrong(REMOVE, message.to_owned()));
@@ -254,6 +287,7 @@ impl Reader {
         }
         Ok(Written {
             number,
+            count,
             base,
             remove,
             changes,
@@ -269,6 +303,7 @@ impl Reader {
     ) -> Result<Profile, ProfileError> {
         let Written {
             number,
+            count: _,
             base,
             remove,
             changes,
@@ -311,9 +346,12 @@ impl Reader {
     }
 }
 
-/// A function's table.
+/// The table of a function, or of several that are alike.
+#[derive(Clone)]
 struct Written {
+    /// Number of the first.
     number: FunctionNumber,
+    count: u8,
     base: Option<String>,
     remove: Vec<String>,
     changes: Table,

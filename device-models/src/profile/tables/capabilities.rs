@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::capability::{
     AerConfig, DpaConfig, DsnConfig, L1ssConfig, LtrConfig, MsiConfig, MsixConfig, PcieConfig,
-    PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig, VendorConfig,
+    PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig, SriovConfig, VendorConfig,
 };
 
 /// The table `[capabilities]`.
@@ -27,5 +27,6 @@ pub(in crate::profile) struct Capabilities {
     pub l1ss: Option<L1ssConfig>,
     pub resizable_bar: Option<ResizableBarConfig>,
     pub dpa: Option<DpaConfig>,
+    pub sriov: Option<SriovConfig>,
     pub raw: Vec<RawConfig>,
 }
