@@ -32,7 +32,7 @@ pub(crate) enum MigrationError {
     #[error("data can be written in RESUMING, not in {0:?}")]
     NotResuming(DeviceState),
     #[error(
-        "function {0} of the same card runs, and a card migrates whole: bring all its functions to RUNNING_P2P or further first"
+        "function {0} of the same card runs, and a card migrates whole: bring all its functions to RUNNING_P2P or further first, and disable virtual functions"
     )]
     Alone(FunctionNumber),
     #[error(
@@ -78,11 +78,24 @@ pub(crate) struct Subject<'a> {
 
 impl Subject<'_> {
     /// Returns another function of the slot that may still begin transfers, if there is one.
+    ///
+    /// A virtual function migrates alone, to a server whose host has enabled one for it. The others
+    /// do not migrate while virtual functions exist, which could not be opened at the destination.
     fn running_sibling(&mut self) -> Option<FunctionNumber> {
+        if self.device.slot().function().is_virtual() {
+            return None;
+        }
         let own = self.device.slot().number();
         let members = self.device.members().into_iter();
         let mut siblings = members.filter(|number| *number != own);
-        siblings.find(|number| !self.time.rests(*number))
+        siblings.find(|number| {
+            let virtual_function = |device: DeviceMut<'_>| {
+                let function = device.slot().function();
+                function.is_virtual().then(|| function.exists())
+            };
+            let exists = self.device.with_member(*number, virtual_function);
+            exists.flatten().unwrap_or(!self.time.rests(*number))
+        })
     }
 }
 

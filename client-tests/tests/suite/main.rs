@@ -37,5 +37,6 @@ mod protocol;
 mod streams;
 mod structure;
 mod twin_socket;
+mod virtual_functions;
 mod vocabulary;
 mod write_multi;

@@ -55,7 +55,9 @@ impl DeviceRef<'_> {
 
     /// Returns whether the function is one of several.
     fn in_card(&self) -> bool {
-        self.function.config().header().is_multi_function()
+        let config = self.function.config();
+        let virtual_functions = self.function.is_virtual() || config.sriov().is_some();
+        virtual_functions || config.header().is_multi_function()
     }
 
     /// Returns the state of this device without the memory behind BARs, which [`Function::next_page`]
