@@ -132,9 +132,9 @@ impl Port {
         }
     }
 
-    /// Returns whether the saved port gives the functions below the same power as this one.
-    pub(super) fn is_in_state_of(&self, saved: &SavedPort) -> bool {
-        self.state == saved.state
+    /// Returns the saved state and the present one, if they differ.
+    pub(super) fn difference(&self, saved: &SavedPort) -> Option<[PowerState; 2]> {
+        (self.state != saved.state).then_some([saved.state, self.state])
     }
 
     /// Restores the state that [`Self::save`] returned.

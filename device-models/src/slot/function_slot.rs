@@ -242,7 +242,11 @@ impl<'a> FunctionSlot<'a> {
         saved.check_numbers(&[self.number])?;
         let alone = self.functions.iter().count() == 1;
         if saved.rail_on != self.power.rail_on && !alone {
-            let reason = "the slot has other functions, whose power this would change";
+            let name = |on: bool| if on { "on" } else { "off" };
+            let (saved, here) = (name(saved.rail_on), name(self.power.rail_on));
+            let reason = format!(
+                "main power was {saved}, but here it is {here}, and other functions share it; restore all functions of the slot at once"
+            );
             return Err(RestoreError::part("slot.rail_on", reason));
         }
         for tree in saved.functions.values() {

@@ -47,11 +47,24 @@ impl DeviceMut<'_> {
         let alone = restored > self.peers.iter().count();
         let own = self.slot.number();
         if !alone {
+            // Other functions share both, and are not restored.
+            if let Some([saved, here]) = self.set.port.difference(&saved.port) {
+                let reason = format!(
+                    "it was in {saved}, but here it is in {here}, and other functions are below it; bring it to {saved} first, or restore all functions of the slot at once"
+                );
+                return Err(RestoreError::part("supply.port.state", reason));
+            }
             let held = self.set.resource.is_held_by(own);
-            let same_port = self.set.port.is_in_state_of(&saved.port);
-            if held != saved.holders.contains(&own) || !same_port {
-                let reason = "the slot has other functions, whose power this would change";
-                return Err(RestoreError::part("supply", reason));
+            if held != saved.holders.contains(&own) {
+                let (was, here) = if held {
+                    ("had let go of", "holds")
+                } else {
+                    ("held", "has let go of")
+                };
+                let reason = format!(
+                    "function {own} {was} the slot's power resource, but here it {here} it, and other functions share the resource; restore all functions of the slot at once"
+                );
+                return Err(RestoreError::part("supply.holders", reason));
             }
             return Ok(());
         }
@@ -86,3 +99,6 @@ impl DeviceMut<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
