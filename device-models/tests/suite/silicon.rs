@@ -1,7 +1,12 @@
 //! The built-in profiles show what the silicon they follow shows.
 
+use std::time::Duration;
+
+use pci_device_models::function::Function;
 use pci_device_models::model::Registry;
-use pci_device_models::profile::Profile;
+use pci_device_models::profile::{Card, Profile};
+use pci_device_models::register::ResetKind;
+use pci_device_models::time::Time;
 
 /// Offsets in the order in which the lists lead to them.
 const LISTS: &[(&str, &[u16], &[u16])] = &[
@@ -209,5 +214,39 @@ fn registers_are_those_of_the_silicon() {
                 "{name} at {offset:#x}: {value:#010x}, silicon {expected:#010x}"
             );
         }
+    }
+}
+
+#[test]
+fn the_display_function_enables_audio_until_its_power_goes() {
+    const ENABLE: u64 = 0x488;
+    const PMCSR: u64 = 0x64;
+    let registry = Registry::builtin();
+    for name in ["gpu-display", "gpu-card", "gpu-card-usb"] {
+        let text = registry.profile(name).unwrap();
+        let bases = |name: &str| registry.base(name);
+        let card = Card::parse(name, text, &[], &bases).unwrap();
+        let (_, display) = card.functions().next().unwrap();
+        let mut function = display.function(&registry).unwrap();
+        let read = |function: &Function| function.config().read_dword(ENABLE);
+        assert_eq!(read(&function), 0, "{name}: as the kernel finds it");
+        let mut now = Time::ZERO;
+        let set = |function: &mut Function, now| {
+            function.config_write(now, ENABLE, &u32::MAX.to_le_bytes());
+            assert_eq!(read(function), 1 << 25, "{name}: one bit only");
+        };
+        set(&mut function, now);
+        for state in [3, 0] {
+            function.config_write(now, PMCSR, &[state]);
+            now = now.after(Duration::from_millis(10));
+        }
+        assert_eq!(read(&function), 1 << 25, "{name}: it outlives D3hot");
+        function.power_off(now);
+        function.power_on(now);
+        assert_eq!(read(&function), 0, "{name}: not D3cold");
+        now = now.after(Duration::from_millis(100));
+        set(&mut function, now);
+        function.reset(now, ResetKind::Flr);
+        assert_eq!(read(&function), 0, "{name}: nor a reset");
     }
 }
