@@ -1,5 +1,7 @@
 //! The steps that follow whatever was done with a function.
 
+use pci_device_models::time::earliest;
+
 use super::{Reactor, served};
 
 impl Reactor {
@@ -53,12 +55,15 @@ impl Reactor {
         }
         let news = std::mem::take(&mut function.outputs.news);
         let agenda = function.agenda(&seat);
-        self.deadlines.set(number, agenda.due);
+        let went_on = seat.time.take_went_on();
+        let place = function.slot;
+        let slot = self.slots.get(place);
+        let unserved = slot.and_then(|slot| slot.unserved_deadline(number));
+        self.deadlines.set(number, earliest(agenda.due, unserved));
         if agenda.busy && !self.busy.contains(&number) {
             self.busy.push(number);
         }
-        if seat.time.take_went_on() {
-            let place = function.slot;
+        if went_on {
             self.rail_after_stop(place);
         }
         if self.platform.is_some() {

@@ -26,6 +26,8 @@ pub(super) struct Slot {
     switches: Vec<bool>,
     /// Places of its functions in the reactor's list.
     pub(super) served: Vec<usize>,
+    /// Its functions that nobody can connect to. They act for the host alone.
+    unserved: Vec<FunctionNumber>,
 }
 
 /// The parts of a slot that a served function uses.
@@ -50,6 +52,7 @@ impl Slot {
         let rail = rail.map(|listener| Rail::listen(listener, place, peers, registry));
         Ok(Self {
             name,
+            unserved: devices.numbers().collect(),
             devices,
             time: SlotTime::default(),
             rail: rail.transpose()?,
@@ -71,13 +74,37 @@ impl Slot {
     pub(super) fn claim(&mut self, number: FunctionNumber, place: usize) -> Option<Seat<'_>> {
         if self.devices.device(number).is_some() {
             self.served.push(place);
+            self.unserved.retain(|unserved| *unserved != number);
         }
         self.seat(number)
     }
 
-    /// Returns whether several functions are served, which one of them may affect.
+    /// Returns whether the slot has several functions, which one of them may affect.
     pub(super) const fn is_shared(&self) -> bool {
-        self.served.len() > 1
+        self.served.len() + self.unserved.len() > 1
+    }
+
+    /// Does what is due for the functions that nobody can connect to: the host may have asked them to
+    /// resume, and they keep the port awake until they have.
+    fn advance_unserved(&mut self, now: Time) {
+        for number in &self.unserved {
+            if let Some(mut device) = self.devices.device_mut(*number) {
+                device.advance(now);
+                while device.next_output().is_some() {}
+            }
+        }
+    }
+
+    /// Returns the server's time when one of these functions has something to do. The function at
+    /// `place` acts for all of them, if it is the first one that is served.
+    pub(super) fn unserved_deadline(&self, place: usize) -> Option<Time> {
+        if self.unserved.is_empty() || self.served.first() != Some(&place) {
+            return None;
+        }
+        let devices = self.unserved.iter();
+        let devices = devices.filter_map(|number| self.devices.device(*number));
+        let first = devices.filter_map(|device| device.next_deadline()).min();
+        first.and_then(|first| self.time.when(first))
     }
 
     /// Lets all devices take in what happened to the slot.
@@ -85,6 +112,7 @@ impl Slot {
         let now = self.time.at(now);
         if !self.time.is_still() {
             self.devices.settle(now);
+            self.advance_unserved(now);
         }
     }
 

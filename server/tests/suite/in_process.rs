@@ -9,6 +9,7 @@ mod memory;
 mod rail;
 mod requests;
 mod sharing;
+mod unserved;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
