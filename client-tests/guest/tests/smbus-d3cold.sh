@@ -2,7 +2,8 @@
 # drivers: yes
 # profile: smbus
 # posted: no
-# ssdt: yes
+# ssdt: controller
+# serve: --set platform.delays=enforce
 
 . /test/i2c.sh
 i2c_attach i801_smbus i2c-smbus i2c-i801
