@@ -38,6 +38,7 @@ macro_rules! registers_are_the_state {
 mod aer;
 mod dpa;
 mod dsn;
+mod enhanced_allocation;
 mod l1ss;
 mod ltr;
 mod msi;
@@ -60,6 +61,9 @@ use serde::Serialize;
 pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError};
 pub use dpa::{DpaConfig, DpaConfigError, DynamicPowerAllocation};
 pub use dsn::{DeviceSerialNumber, DsnConfig, DsnConfigError};
+pub use enhanced_allocation::{
+    Allocation, EnhancedAllocation, EnhancedAllocationConfig, EnhancedAllocationConfigError,
+};
 pub use l1ss::{
     L1PmSubstates, L1ssCapabilities, L1ssConfig, L1ssConfigError, L1ssControl1, L1ssControl2,
 };

@@ -17,6 +17,7 @@ pub mod bench;
 pub mod capability;
 pub mod config;
 pub mod dma;
+pub mod dump;
 pub mod effect;
 pub mod function;
 pub mod host;

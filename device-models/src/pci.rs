@@ -42,6 +42,8 @@ pub mod header {
     pub const BASE_ADDRESS_0: usize = 0x10;
     /// Size in bytes of the six base address registers.
     pub const BASE_ADDRESSES_SIZE: usize = 0x18;
+    /// CardBus CIS Pointer (`PCI_CARDBUS_CIS`).
+    pub const CARDBUS_CIS: usize = 0x28;
     /// Subsystem Vendor ID, with the Subsystem ID behind it (`PCI_SUBSYSTEM_VENDOR_ID`).
     pub const SUBSYSTEM_VENDOR_ID: usize = 0x2c;
     /// Expansion ROM Base Address (`PCI_ROM_ADDRESS`).
@@ -52,6 +54,10 @@ pub mod header {
     pub const INTERRUPT_LINE: usize = 0x3c;
     /// Interrupt Pin (`PCI_INTERRUPT_PIN`).
     pub const INTERRUPT_PIN: usize = 0x3d;
+    /// Minimum Grant of conventional PCI (`PCI_MIN_GNT`).
+    pub const MIN_GNT: usize = 0x3e;
+    /// Maximum Latency of conventional PCI (`PCI_MAX_LAT`).
+    pub const MAX_LAT: usize = 0x3f;
     /// Size in bytes of the header (`PCI_STD_HEADER_SIZEOF`).
     pub const SIZE: usize = 0x40;
 }
@@ -270,6 +276,8 @@ ids! {
         PciExpress = 0x10,
         /// MSI-X (`PCI_CAP_ID_MSIX`).
         Msix = 0x11,
+        /// Enhanced Allocation (`PCI_CAP_ID_EA`).
+        EnhancedAllocation = 0x14,
     }
 }
 

@@ -183,6 +183,15 @@ impl Profile {
         Ok(function)
     }
 
+    /// Returns warnings: the properties that a specification forbids although silicon has them.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ProfileError> {
+        let departures = build::departures(&self.tables).into_iter();
+        departures
+            .map(|mistake| self.source.error(mistake))
+            .collect()
+    }
+
     /// Returns config space after power-on, 256 or 4096 bytes.
     #[must_use]
     pub fn config_space(&self) -> &[u8] {

@@ -15,6 +15,7 @@ mod dma_maps;
 mod dma_messages;
 mod docs;
 mod doorbells;
+mod dumps;
 mod features;
 mod held_replies;
 mod interop;

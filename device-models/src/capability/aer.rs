@@ -36,7 +36,14 @@ pub struct AerControl {
     pub ecrc_generation_enable: bool,
     pub ecrc_check_capable: bool,
     pub ecrc_check_enable: bool,
-    #[bits(23)]
+    pub multiple_header_recording_capable: bool,
+    pub multiple_header_recording_enable: bool,
+    pub tlp_prefix_log_present: bool,
+    pub completion_timeout_log_capable: bool,
+    /// DWORDs of the Header Log, 0 if the function says nothing about it.
+    #[bits(5)]
+    pub header_log_size: u8,
+    #[bits(14)]
     __: u32,
 }
 
@@ -68,6 +75,15 @@ pub struct AerConfig {
     pub correctable_mask: u32,
     /// ECRC generation and checking.
     pub ecrc: bool,
+    /// The TLP Prefix Log exists, and the structure has 48h bytes. If absent, it does in version 2; without
+    /// it the structure has 2Ch bytes.
+    pub tlp_prefix_log: Option<bool>,
+    /// The function can record the headers of several errors.
+    pub multiple_header_recording: bool,
+    /// The function logs the header of a request whose completion timed out.
+    pub completion_timeout_log: bool,
+    /// DWORDs of the Header Log as the register says it, 0 to 31.
+    pub header_log_size: u8,
 }
 
 impl Default for AerConfig {
@@ -86,6 +102,10 @@ impl Default for AerConfig {
             correctable: 0x0000_f1c1,
             correctable_mask: 0x0000_e000,
             ecrc: false,
+            tlp_prefix_log: None,
+            multiple_header_recording: false,
+            completion_timeout_log: false,
+            header_log_size: 0,
         }
     }
 }
@@ -96,6 +116,9 @@ pub enum AerConfigError {
     /// The version is neither 1 nor 2.
     #[error("version {0}: AER has versions 1 and 2")]
     Version(u8),
+    /// The size does not fit five bits.
+    #[error("a header log of {0} DWORDs does not fit five bits; at most 31")]
+    HeaderLogSize(u8),
 }
 
 impl AerConfigError {
@@ -104,6 +127,7 @@ impl AerConfigError {
     pub const fn key(&self) -> &'static str {
         match self {
             Self::Version(_) => "version",
+            Self::HeaderLogSize(_) => "header-log-size",
         }
     }
 }
@@ -130,7 +154,14 @@ impl AdvancedErrorReporting {
             correctable,
             correctable_mask,
             ecrc,
+            tlp_prefix_log,
+            multiple_header_recording,
+            completion_timeout_log,
+            header_log_size,
         } = *config;
+        if header_log_size > 31 {
+            return Err(AerConfigError::HeaderLogSize(header_log_size));
+        }
         if !(1..=2).contains(&version) {
             return Err(AerConfigError::Version(version));
         }
@@ -145,11 +176,15 @@ impl AdvancedErrorReporting {
         let control = Register::new(
             AerControl::new()
                 .with_ecrc_generation_capable(ecrc)
-                .with_ecrc_check_capable(ecrc),
+                .with_ecrc_check_capable(ecrc)
+                .with_multiple_header_recording_capable(multiple_header_recording)
+                .with_completion_timeout_log_capable(completion_timeout_log)
+                .with_header_log_size(header_log_size),
         )
         .rw(AerControl::new()
             .with_ecrc_generation_enable(ecrc)
-            .with_ecrc_check_enable(ecrc))
+            .with_ecrc_check_enable(ecrc)
+            .with_multiple_header_recording_enable(multiple_header_recording))
         .sticky(AerControl::from(u32::MAX));
         let log = || Dword::new().with(0, Register::new(0_u32).sticky(u32::MAX));
         let mut dwords = vec![
@@ -162,7 +197,7 @@ impl AdvancedErrorReporting {
             Dword::new().with(0, control),
         ];
         dwords.extend((0..4).map(|_| log()));
-        if version == 2 {
+        if tlp_prefix_log.unwrap_or(version == 2) {
             // 2Ch to 37h belong to root ports.
             dwords.extend((0..3).map(|_| Dword::new()));
             dwords.extend((0..4).map(|_| log()));

@@ -1,4 +1,6 @@
-//! PCI Express capability, id 10h, version 2, of an endpoint (PCIe Base §7.5.3).
+//! PCI Express capability, id 10h, of a function with a type 0 header (PCIe Base §7.5.3).
+//!
+//! Version 1 ends after Link Status, or after Device Status if there is no link.
 //!
 //! | offset | register | offset | register |
 //! |---|---|---|---|
@@ -10,11 +12,10 @@
 //! | +10 | Link Control | +32 | Link Status 2 |
 //! | +12 | Link Status | +14, +34 | Slot and Root registers: zero |
 
+mod config;
 mod registers;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use super::{Capability, CapabilityId};
 use crate::config::ConfigEffect;
@@ -25,129 +26,13 @@ use crate::pci::express::{
 use crate::register::{Block, Dword, DwordWrite, Register};
 use crate::snapshot::RestoreError;
 
+pub use config::{PcieConfig, PcieConfigError, PcieType};
 pub use registers::{
     DeviceCapabilities, DeviceCapabilities2, DeviceControl, DeviceControl2, DeviceStatus,
     LinkCapabilities, LinkControl, LinkControl2, LinkStatus,
 };
 
 const DEVICE_CONTROL_DWORD: usize = DEVICE_CONTROL / 4;
-
-/// Device/Port Type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PcieType {
-    /// PCI Express Endpoint.
-    #[default]
-    Endpoint,
-    /// Legacy PCI Express Endpoint.
-    LegacyEndpoint,
-    /// Root Complex Integrated Endpoint, which has no link.
-    RootComplexIntegratedEndpoint,
-}
-
-impl PcieType {
-    const fn bits(self) -> u16 {
-        match self {
-            Self::Endpoint => 0,
-            Self::LegacyEndpoint => 1,
-            Self::RootComplexIntegratedEndpoint => 9,
-        }
-    }
-}
-
-/// The `[capabilities.pcie]` table of a profile. A register given as a number replaces the value
-/// that the other keys would give it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct PcieConfig {
-    /// Offset in config space.
-    pub offset: Option<u16>,
-    /// Device/Port Type.
-    pub r#type: PcieType,
-    /// Function Level Reset.
-    pub flr: bool,
-    /// Link speed: 1 is 2.5 GT/s, 2 is 5, 3 is 8, 4 is 16, 5 is 32, 6 is 64.
-    pub link_speed: u8,
-    /// Lanes: 1, 2, 4, 8, 12, 16 or 32.
-    pub link_width: u8,
-    /// Largest payload in bytes, 128 to 4096.
-    pub max_payload: u16,
-    /// 8-bit tags.
-    pub extended_tag: bool,
-    /// Latency Tolerance Reporting mechanism.
-    pub ltr: bool,
-    /// Device Capabilities.
-    pub device_capabilities: Option<u32>,
-    /// Device Control.
-    pub device_control: Option<u16>,
-    /// Link Capabilities.
-    pub link_capabilities: Option<u32>,
-    /// Link Control.
-    pub link_control: Option<u16>,
-    /// Link Status.
-    pub link_status: Option<u16>,
-    /// Device Capabilities 2.
-    pub device_capabilities_2: Option<u32>,
-    /// Device Control 2.
-    pub device_control_2: Option<u16>,
-    /// Link Capabilities 2.
-    pub link_capabilities_2: Option<u32>,
-    /// Link Control 2.
-    pub link_control_2: Option<u16>,
-    /// Link Status 2.
-    pub link_status_2: Option<u16>,
-}
-
-impl Default for PcieConfig {
-    fn default() -> Self {
-        Self {
-            offset: None,
-            r#type: PcieType::Endpoint,
-            flr: true,
-            link_speed: 1,
-            link_width: 1,
-            max_payload: 128,
-            extended_tag: false,
-            ltr: false,
-            device_capabilities: None,
-            device_control: None,
-            link_capabilities: None,
-            link_control: None,
-            link_status: None,
-            device_capabilities_2: None,
-            device_control_2: None,
-            link_capabilities_2: None,
-            link_control_2: None,
-            link_status_2: None,
-        }
-    }
-}
-
-/// The mistake in a [`PcieConfig`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum PcieConfigError {
-    /// The link speed has no number.
-    #[error("link speed {0}: speeds are 1 (2.5 GT/s) to 6 (64 GT/s)")]
-    LinkSpeed(u8),
-    /// The number of lanes does not exist.
-    #[error("{0} lanes: a link has 1, 2, 4, 8, 12, 16 or 32")]
-    LinkWidth(u8),
-    /// The payload size is not a permitted power of two.
-    #[error("a payload of {0} bytes: sizes are 128, 256, 512, 1024, 2048 and 4096")]
-    MaxPayload(u16),
-}
-
-impl PcieConfigError {
-    /// Returns the key at fault.
-    #[must_use]
-    pub const fn key(&self) -> &'static str {
-        match self {
-            Self::LinkSpeed(_) => "link-speed",
-            Self::LinkWidth(_) => "link-width",
-            Self::MaxPayload(_) => "max-payload",
-        }
-    }
-}
 
 /// The PCI Express capability of a function.
 #[derive(Debug)]
@@ -156,8 +41,8 @@ pub struct PciExpress {
 }
 
 impl PciExpress {
-    /// Creates the capability. `aux_power` is shown in Device Status and keeps `Aux Power PM
-    /// Enable` over fundamental resets.
+    /// Creates the capability. `aux_power` is auxiliary power that the slot has and the function needs: it
+    /// is shown in Device Status and keeps `Aux Power PM Enable` over fundamental resets.
     ///
     /// # Errors
     /// [`PcieConfigError`] with the wrong key.
@@ -171,24 +56,29 @@ impl PciExpress {
         if !config.max_payload.is_power_of_two() || !(128..=4096).contains(&config.max_payload) {
             return Err(PcieConfigError::MaxPayload(config.max_payload));
         }
-        let mut registers = Block::new(vec![Dword::new(); 15]);
+        config.check_version()?;
+        config.check_contradictions()?;
+        let mut registers = Block::new(vec![Dword::new(); config.dwords()]);
         let mut place = |offset: usize, dword: Dword| {
             if let Some(slot) = registers.dword_mut(offset / 4) {
                 *slot = dword;
             }
         };
-        let version = 2;
-        place(
-            0x00,
-            Dword::new().with(2, Register::new(version | config.r#type.bits() << 4)),
-        );
+        let capabilities = u16::from(config.version)
+            | config.r#type.bits() << 4
+            | u16::from(config.interrupt_message) << 9;
+        place(0x00, Dword::new().with(2, Register::new(capabilities)));
         place(DEVICE_CAPABILITIES, device_capabilities(config));
         place(DEVICE_CONTROL, device_control(config, aux_power));
-        if config.r#type != PcieType::RootComplexIntegratedEndpoint {
+        if config.has_link_registers() {
             place(0x0c, Dword::read_only(link_capabilities(config).into()));
             place(LINK_CONTROL, link_control(config));
             place(0x2c, Dword::read_only(link_capabilities_2(config)));
             place(0x30, link_control_2(config));
+        }
+        if config.r#type == PcieType::RootComplexEventCollector {
+            // Root Control: the errors that become system errors, and the PME interrupt.
+            place(0x1c, Dword::new().with(0, Register::new(0_u16).rw(0xf)));
         }
         place(0x24, Dword::read_only(device_capabilities_2(config).into()));
         place(DEVICE_CONTROL_2, device_control_2(config));
@@ -262,7 +152,7 @@ fn device_capabilities(config: &PcieConfig) -> Dword {
                 .with_max_payload_size_supported(payload_bits(config.max_payload))
                 .with_extended_tag(config.extended_tag)
                 .with_role_based_error_reporting(true)
-                .with_function_level_reset(config.flr)
+                .with_function_level_reset(config.flr.unwrap_or(true))
         },
         DeviceCapabilities::from,
     );
@@ -291,13 +181,17 @@ fn device_control(config: &PcieConfig, aux_power: bool) -> Dword {
         },
         DeviceControl::from,
     );
+    let announced = config.device_capabilities.map(DeviceCapabilities::from);
+    let extended_tag = config.extended_tag
+        || reset.extended_tag()
+        || announced.is_some_and(|capabilities| capabilities.extended_tag());
     let aux_power_pm = DeviceControl::new().with_aux_power_pm(true);
     let control = Register::new(reset)
         .rw(DeviceControl::new()
             .with_error_reporting(0xf)
             .with_relaxed_ordering(true)
             .with_max_payload_size(7)
-            .with_extended_tag(config.extended_tag || reset.extended_tag())
+            .with_extended_tag(extended_tag)
             .with_aux_power_pm(aux_power)
             .with_no_snoop(true)
             .with_max_read_request_size(7))
@@ -314,20 +208,6 @@ fn device_control(config: &PcieConfig, aux_power: bool) -> Dword {
         .with_unsupported_request(true);
     let status = Register::new(DeviceStatus::new().with_aux_power_detected(aux_power)).rw1c(errors);
     Dword::new().with(0, control).with(2, status)
-}
-
-impl PcieConfig {
-    /// Returns the fields of Link Capabilities that all functions on a link have in common: speed, width
-    /// and port (PCIe Base §7.5.3.6).
-    pub(crate) fn link(&self) -> LinkCapabilities {
-        LinkCapabilities::from(u32::from(link_capabilities(self)) & 0xff00_03ff)
-    }
-
-    /// Returns whether the function has a function level reset.
-    pub(crate) fn has_flr(&self) -> bool {
-        let capabilities = self.device_capabilities.map(DeviceCapabilities::from);
-        capabilities.map_or(self.flr, |capabilities| capabilities.function_level_reset())
-    }
 }
 
 fn link_capabilities(config: &PcieConfig) -> LinkCapabilities {
@@ -385,7 +265,9 @@ fn device_control_2(config: &PcieConfig) -> Dword {
         DeviceControl2::new()
             .with_completion_timeout(if has_ranges { 0xf } else { 0 })
             .with_completion_timeout_disable(capabilities.completion_timeout_disable())
+            .with_atomic_requester_enable(capabilities.atomic_completer() != 0)
             .with_ltr_enable(capabilities.ltr())
+            .with_tag_10_requester_enable(capabilities.tag_10_requester())
             .with_obff(if has_obff { 3 } else { 0 }),
     );
     Dword::new().with(0, control)

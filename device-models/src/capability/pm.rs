@@ -132,7 +132,8 @@ impl Default for PmConfig {
 /// The auxiliary currents in mA that PMC can express, by their encoding (PCIe Base §7.5.2.1).
 pub const AUX_CURRENT_MA: [u16; 8] = [0, 55, 100, 160, 220, 270, 320, 375];
 
-/// Reasons for which a power management capability is impossible (PCIe Base §7.5.2).
+/// Reasons for which a power management capability is impossible, or forbidden although silicon does
+/// it (PCIe Base §7.5.2). [`PmConfig::departures`] returns the latter.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PmConfigError {
     /// Versions in use are 1 to 3.
@@ -143,7 +144,7 @@ pub enum PmConfigError {
     },
     /// PME from a state that the function does not have.
     #[error(
-        "PME is signalled from {state}, which the function does not have; set {key} = true or leave it out of pme-from"
+        "PME is signalled from {state}, which the function does not have (PCIe Base §7.5.2.1); set {key} = true or leave it out of pme-from"
     )]
     PmeFromAbsentState {
         /// D1 or D2.
@@ -159,14 +160,16 @@ pub enum PmConfigError {
     },
     /// Auxiliary current needs PME from D3cold, since wake-up draws it.
     #[error(
-        "{ma} mA of auxiliary current serve nothing without PME from D3cold; add \"d3cold\" to pme-from or set 0"
+        "{ma} mA of auxiliary current serve nothing without PME from D3cold (PCIe Base §7.5.2.1); add \"d3cold\" to pme-from or set 0"
     )]
     AuxCurrentWithoutD3cold {
         /// Requested current.
         ma: u16,
     },
     /// With a Data register `Aux_Current` is zero.
-    #[error("{ma} mA of auxiliary current exclude a Data register; set 0 or remove data")]
+    #[error(
+        "{ma} mA of auxiliary current exclude a Data register (PCIe Base §7.5.2.1); set 0 or remove data"
+    )]
     AuxCurrentWithData {
         /// Requested current.
         ma: u16,
@@ -230,25 +233,32 @@ impl PmConfig {
             .with_pme_support(pme_support))
     }
 
-    fn validate(&self) -> Result<(), PmConfigError> {
-        let version = self.version;
-        if !(1..=3).contains(&version) {
-            return Err(PmConfigError::Version { version });
-        }
+    /// Returns the rules of the specification that the table breaks as silicon does.
+    #[must_use]
+    pub fn departures(&self) -> Vec<PmConfigError> {
+        let mut departures = Vec::new();
         for (state, exists, key) in [
             (PowerState::D1, self.d1, "d1"),
             (PowerState::D2, self.d2, "d2"),
         ] {
             if self.pme_from.contains(&state) && !exists {
-                return Err(PmConfigError::PmeFromAbsentState { state, key });
+                departures.push(PmConfigError::PmeFromAbsentState { state, key });
             }
         }
         let ma = self.aux_current_ma;
         if ma != 0 && !self.pme_from.contains(&PowerState::D3cold) {
-            return Err(PmConfigError::AuxCurrentWithoutD3cold { ma });
+            departures.push(PmConfigError::AuxCurrentWithoutD3cold { ma });
         }
         if ma != 0 && !self.data.is_empty() {
-            return Err(PmConfigError::AuxCurrentWithData { ma });
+            departures.push(PmConfigError::AuxCurrentWithData { ma });
+        }
+        departures
+    }
+
+    fn validate(&self) -> Result<(), PmConfigError> {
+        let version = self.version;
+        if !(1..=3).contains(&version) {
+            return Err(PmConfigError::Version { version });
         }
         let mut seen = 0_u16;
         for &DataRegister { select, scale, .. } in &self.data {

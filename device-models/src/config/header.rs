@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::ConfigEffect;
 use super::bar::{self, BarConfig, BarKind, MAX_BARS};
 use crate::pci::header::{
-    BASE_ADDRESS_0, CACHE_LINE_SIZE, CAPABILITIES_POINTER, CLASS_REVISION, COMMAND, INTERRUPT_LINE,
-    INTERRUPT_PIN, ROM_ADDRESS, SIZE, STATUS, SUBSYSTEM_VENDOR_ID, VENDOR_ID,
+    BASE_ADDRESS_0, CACHE_LINE_SIZE, CAPABILITIES_POINTER, CARDBUS_CIS, CLASS_REVISION, COMMAND,
+    INTERRUPT_LINE, INTERRUPT_PIN, ROM_ADDRESS, SIZE, STATUS, SUBSYSTEM_VENDOR_ID, VENDOR_ID,
 };
 use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
 use crate::snapshot::{Fingerprint, RestoreError};
@@ -85,6 +85,15 @@ pub struct HeaderConfig {
     pub interrupt_line: u8,
     /// Status bit 0: no reset of this function needs a wait.
     pub immediate_readiness: bool,
+    /// Minimum Grant of conventional PCI, in units of 250 ns.
+    pub min_gnt: u8,
+    /// Maximum Latency of conventional PCI, in units of 250 ns.
+    pub max_lat: u8,
+    /// CardBus CIS Pointer.
+    pub cardbus_cis: u32,
+    /// The addresses that Enhanced Allocation gives to BARs. Their registers are read-only zero (PCIe Base
+    /// §7.8.5).
+    pub allocated: [Option<u64>; MAX_BARS],
     /// The range that each BAR decodes. The register after a 64-bit BAR is its high half and has
     /// `None`.
     pub bars: [Option<BarConfig>; MAX_BARS],
@@ -101,6 +110,7 @@ pub struct Header {
     registers: Block,
     bars: [Option<BarConfig>; MAX_BARS],
     power_on_bars: [Option<BarConfig>; MAX_BARS],
+    allocated: [Option<u64>; MAX_BARS],
     rom: Option<u32>,
     virtual_function: bool,
     /// Vendor and Device ID, which a virtual function does not show.
@@ -174,6 +184,9 @@ impl Header {
             let Some(bar) = bar.filter(|_| physical) else {
                 continue;
             };
+            if config.allocated.get(index).is_some_and(Option::is_some) {
+                continue;
+            }
             place(BASE_ADDRESS_0 + 4 * index, bar.low());
             if bar.kind == BarKind::Memory64 && index + 1 < MAX_BARS {
                 place(BASE_ADDRESS_0 + 4 * (index + 1), bar.high());
@@ -185,6 +198,7 @@ impl Header {
                 u32::from(config.subsystem_id) << 16 | u32::from(config.subsystem_vendor_id),
             ),
         );
+        place(CARDBUS_CIS, Dword::read_only(config.cardbus_cis));
         if let Some(size) = config.rom {
             place(ROM_ADDRESS, bar::rom(size));
         }
@@ -192,12 +206,15 @@ impl Header {
             INTERRUPT_LINE,
             Dword::new()
                 .with(0, interrupt_line)
-                .with(1, Register::new(config.interrupt_pin)),
+                .with(1, Register::new(config.interrupt_pin))
+                .with(2, Register::new(config.min_gnt))
+                .with(3, Register::new(config.max_lat)),
         );
         Self {
             registers: Block::new(dwords),
             bars: config.bars,
             power_on_bars: config.bars,
+            allocated: config.allocated,
             rom: config.rom,
             virtual_function: config.virtual_function,
             ids,
@@ -258,11 +275,14 @@ impl Header {
         self.bars.get(index)?.as_ref()
     }
 
-    /// Returns the address that software gave BAR `index`. BARs of a virtual function have none of
-    /// their own.
+    /// Returns the address that software, or Enhanced Allocation, gave BAR `index`. BARs of a virtual
+    /// function have none of their own.
     #[must_use]
     pub fn bar_address(&self, index: usize) -> Option<u64> {
         let bar = self.bar(index).filter(|_| !self.virtual_function)?;
+        if let Some(Some(address)) = self.allocated.get(index) {
+            return Some(*address);
+        }
         let low = u64::from(self.registers.read(BAR0_DWORD + index));
         Some(match bar.kind {
             BarKind::Io => low & !0x3,
@@ -339,6 +359,7 @@ impl Header {
             registers,
             bars: _,
             power_on_bars: _,
+            allocated: _,
             rom: _,
             virtual_function: _,
             ids: _,

@@ -53,6 +53,7 @@ const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
             }
             ConventionalId::PowerManagement
             | ConventionalId::VendorSpecific
+            | ConventionalId::EnhancedAllocation
             | ConventionalId::Other(_) => None,
         },
         CapabilityId::Extended { id, .. } => match id {

@@ -4,7 +4,8 @@ use super::bars::Bars;
 use super::error::Mistake;
 use super::tables::{InterruptPin, Rom, Tables};
 use super::{doorbells, layout, mappable, rom, virtual_function};
-use crate::config::{ConfigSpace, HeaderConfig};
+use crate::capability::{EnhancedAllocationConfig, PmConfig};
+use crate::config::{ConfigSpace, HeaderConfig, MAX_BARS};
 use crate::function::FunctionParts;
 use crate::model::{Model, None as NoModel};
 
@@ -58,6 +59,17 @@ pub(super) fn parts(tables: &Tables) -> Result<FunctionParts, Mistake> {
     })
 }
 
+/// Returns the properties that the specification forbids and silicon has.
+pub(super) fn departures(tables: &Tables) -> Vec<Mistake> {
+    let pm = tables.capabilities.pm.as_ref();
+    let of_pm = pm.map(PmConfig::departures).unwrap_or_default();
+    let of_pm = of_pm.into_iter().map(|departure| {
+        let key = format!("capabilities.pm.{}", departure.key());
+        Mistake::new(key, departure)
+    });
+    of_pm.collect()
+}
+
 fn header(tables: &Tables, bars: &Bars) -> Result<HeaderConfig, Mistake> {
     let identity = &tables.identity;
     if matches!(identity.vendor_id, 0 | 1 | 0xffff) {
@@ -91,6 +103,14 @@ fn header(tables: &Tables, bars: &Bars) -> Result<HeaderConfig, Mistake> {
         },
         interrupt_line: identity.interrupt_line,
         immediate_readiness: identity.immediate_readiness,
+        min_gnt: identity.min_gnt,
+        max_lat: identity.max_lat,
+        cardbus_cis: identity.cardbus_cis,
+        allocated: tables
+            .capabilities
+            .enhanced_allocation
+            .as_ref()
+            .map_or([None; MAX_BARS], EnhancedAllocationConfig::addresses),
         bars: bars.decoded,
         rom: tables.rom.map(rom_size).transpose()?,
         virtual_function: tables.virtual_function_of.is_some(),

@@ -6,11 +6,12 @@ use super::layout;
 use super::named::Named;
 use super::tables::Capabilities;
 use crate::capability::{
-    AdvancedErrorReporting, Capability, DeviceSerialNumber, DynamicPowerAllocation, L1PmSubstates,
-    LatencyToleranceReporting, Msi, Msix, PciExpress, PowerBudgeting, PowerManagement, Raw,
-    ResizableBar, SingleRootIoVirtualization, VendorSpecific,
+    AdvancedErrorReporting, Capability, DeviceSerialNumber, DynamicPowerAllocation,
+    EnhancedAllocation, L1PmSubstates, LatencyToleranceReporting, Msi, Msix, PciExpress, PmConfig,
+    PowerBudgeting, PowerManagement, Raw, ResizableBar, SingleRootIoVirtualization, VendorSpecific,
 };
 use crate::config::AnyCapability;
+use crate::power::PowerState;
 
 /// Creates a capability from its table and appends it to a list. The error names the key at fault.
 macro_rules! make {
@@ -49,6 +50,7 @@ impl Capabilities {
             msi,
             pcie,
             msix,
+            enhanced_allocation,
             vendor,
             aer,
             dsn,
@@ -72,7 +74,10 @@ impl Capabilities {
             make!(made, "msi".to_owned(), config, Msi::new(config), Any::Msi);
         }
         if let Some(config) = pcie {
-            let new = PciExpress::new(config, aux_power);
+            let from_d3cold = |pm: &PmConfig| pm.pme_from.contains(&PowerState::D3cold);
+            let needs_aux = pm.as_ref().is_some_and(from_d3cold);
+            let detected = aux_power && config.needs_aux_power.unwrap_or(needs_aux);
+            let new = PciExpress::new(config, detected);
             make!(made, "pcie".to_owned(), config, new, Any::PciExpress);
         }
         if let Some(config) = msix {
@@ -83,6 +88,10 @@ impl Capabilities {
                 Msix::new(config),
                 Any::Msix
             );
+        }
+        if let Some(config) = enhanced_allocation {
+            let new = EnhancedAllocation::new(config, &bars.decoded);
+            make!(made, "enhanced-allocation".to_owned(), config, new, other);
         }
         for (position, config) in vendor.iter().enumerate() {
             let path = format!("vendor.{position}");

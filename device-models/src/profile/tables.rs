@@ -113,6 +113,12 @@ pub(super) struct Identity {
     #[serde(default)]
     pub interrupt_line: u8,
     #[serde(default)]
+    pub min_gnt: u8,
+    #[serde(default)]
+    pub max_lat: u8,
+    #[serde(default)]
+    pub cardbus_cis: u32,
+    #[serde(default)]
     pub multi_function: bool,
     #[serde(default)]
     pub immediate_readiness: bool,

@@ -222,8 +222,8 @@ fn a_mistake_in_an_override_names_the_override() {
     let testdev = Profile::builtin("testdev").expect("it is built in");
     for (set, message) in [
         (
-            &[("capabilities.pm.pme-from", r#"["d1"]"#)][..],
-            r#"my.toml with --set capabilities.pm.pme-from=["d1"]: capabilities.pm.pme-from: PME is signalled from D1, which the function does not have; set d1 = true or leave it out of pme-from"#,
+            &[("capabilities.pm.version", "4")][..],
+            "my.toml with --set capabilities.pm.version=4: capabilities.pm.version: version 4 does not exist; PCI Express functions have 3, older ones 1 or 2",
         ),
         (
             &[("platform.delays", "off"), ("bar.2.size", "3")],
@@ -235,7 +235,7 @@ fn a_mistake_in_an_override_names_the_override() {
         ),
         (
             &[("identity.colour", "red")],
-            "my.toml with --set identity.colour=red: identity.colour: there is no key `colour`; expected one of `vendor-id`, `device-id`, `class`, `revision`, `subsystem-vendor-id`, `subsystem-id`, `interrupt-pin`, `interrupt-line`, `multi-function`, `immediate-readiness`, `config-size`",
+            "my.toml with --set identity.colour=red: identity.colour: there is no key `colour`; expected one of `vendor-id`, `device-id`, `class`, `revision`, `subsystem-vendor-id`, `subsystem-id`, `interrupt-pin`, `interrupt-line`, `min-gnt`, `max-lat`, `cardbus-cis`, `multi-function`, `immediate-readiness`, `config-size`",
         ),
         (
             &[("capabilities.pm.d1", "tru")],

@@ -86,8 +86,8 @@ fn the_steps_of_the_guide_are_the_whole_example() {
 
 #[test]
 fn the_guide_quotes_a_mistake_as_it_is_told() {
-    let wrong = PROFILE.replace("pme-from = [\"d0\",", "pme-from = [\"d0\", \"d1\",");
-    let error = Profile::parse("minimal.toml", &wrong, &[]).expect_err("there is no D1");
+    let wrong = PROFILE.replacen("size = 0x1000", "size = 0x1800", 1);
+    let error = Profile::parse("minimal.toml", &wrong, &[]).expect_err("no such size");
     assert!(GUIDE.contains(&format!("\n{error}\n")), "{error}");
 }
 

@@ -52,6 +52,11 @@ pub fn run(command: Option<&ProfilesCommand>, registry: &Registry) -> Result<(),
 pub fn check(file: &Path, registry: &Registry) -> Result<(), Failure> {
     let card = parse(&file.to_string_lossy(), &read(file)?, &[], registry)?;
     card.device_set(registry)?;
+    for (_, profile) in card.functions() {
+        for warning in profile.warnings() {
+            eprintln!("warning: {warning}");
+        }
+    }
     Ok(())
 }
 

@@ -135,3 +135,16 @@ fn only_a_fundamental_reset_forgets() {
         );
     }
 }
+
+#[test]
+fn a_second_version_need_not_have_the_prefix_log() {
+    let aer = aer("tlp-prefix-log = false\nmultiple-header-recording = true\nheader-log-size = 4");
+    assert_eq!(aer.registers().len(), 11);
+    assert_eq!(read(&aer, CONTROL), 0x8200);
+    let config = AerConfig {
+        header_log_size: 32,
+        ..AerConfig::default()
+    };
+    let error = AdvancedErrorReporting::new(&config).expect_err("five bits");
+    assert_eq!(error.key(), "header-log-size");
+}

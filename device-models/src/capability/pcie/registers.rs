@@ -127,11 +127,16 @@ pub struct DeviceCapabilities2 {
     #[bits(4)]
     pub completion_timeout_ranges: u8,
     pub completion_timeout_disable: bool,
-    #[bits(6)]
+    #[bits(2)]
     __: u8,
+    /// AtomicOps of 32, 64 and 128 bits.
+    #[bits(3)]
+    pub atomic_completer: u8,
+    __: bool,
     pub ltr: bool,
-    #[bits(6)]
+    #[bits(5)]
     __: u8,
+    pub tag_10_requester: bool,
     #[bits(2)]
     pub obff: u8,
     #[bits(12)]
@@ -147,11 +152,12 @@ pub struct DeviceControl2 {
     pub completion_timeout_disable: bool,
     /// A bit that only a port implements.
     pub ari_forwarding_enable: bool,
-    #[bits(4)]
+    pub atomic_requester_enable: bool,
+    #[bits(3)]
     __: u8,
     pub ltr_enable: bool,
-    #[bits(2)]
-    __: u8,
+    __: bool,
+    pub tag_10_requester_enable: bool,
     #[bits(2)]
     pub obff: u8,
     __: bool,

@@ -226,3 +226,41 @@ fn links_and_payloads_that_do_not_exist_are_refused_by_key() {
         assert_eq!(pcie(text, false).expect_err(text).key(), key, "{text}");
     }
 }
+
+#[test]
+fn version_1_ends_after_the_registers_of_the_link() {
+    for (kind, dwords) in [
+        ("endpoint", 5),
+        ("legacy-endpoint", 5),
+        ("root-complex-integrated-endpoint", 3),
+    ] {
+        let text = format!("version = 1\ntype = '{kind}'\ninterrupt-message = 9");
+        let pcie = pcie(&text, false).expect(kind);
+        assert_eq!(pcie.registers().len(), dwords, "{kind}");
+        let capabilities: u16 = pcie.registers().get(2);
+        assert_eq!(capabilities & 0xfe0f, 9 << 9 | 1, "{kind}");
+    }
+}
+
+#[test]
+fn registers_say_what_keys_do_not() {
+    let flr = pcie("device-capabilities = 0x8001", false).expect("it is right");
+    assert!(!flr.has_flr());
+    for (text, key) in [
+        ("flr = true\ndevice-capabilities = 0x8001", "flr"),
+        ("flr = false\ndevice-capabilities = 0x10008001", "flr"),
+        (
+            "max-payload = 512\ndevice-capabilities = 0x10008001",
+            "max-payload",
+        ),
+        (
+            "extended-tag = true\ndevice-capabilities = 0x10008001",
+            "extended-tag",
+        ),
+        ("ltr = true\ndevice-capabilities-2 = 0", "ltr"),
+        ("version = 3", "version"),
+        ("interrupt-message = 32", "interrupt-message"),
+    ] {
+        assert_eq!(pcie(text, false).expect_err(text).key(), key, "{text}");
+    }
+}

@@ -354,23 +354,10 @@ fn tables_that_break_a_rule_are_refused_by_key() {
     for (text, key, part) in [
         ("version = 0", "version", "version 0 "),
         ("version = 4", "version", "version 4 "),
-        ("pme-from = ['d1']", "pme-from", "set d1 = true"),
-        ("d1 = true\npme-from = ['d2']", "pme-from", "set d2 = true"),
         (
             "aux-current-ma = 50",
             "aux-current-ma",
             "no encoding for 50 mA",
-        ),
-        (
-            "aux-current-ma = 55",
-            "aux-current-ma",
-            "without PME from D3cold",
-        ),
-        (
-            "aux-current-ma = 55\npme-from = ['d3cold']\n\
-             data = [{ select = 0, scale = 1, value = 1 }]",
-            "aux-current-ma",
-            "exclude a Data register",
         ),
         (
             "data = [{ select = 9, scale = 1, value = 1 }]",
@@ -448,4 +435,31 @@ proptest! {
             prop_assert_eq!(dwords(&whole), dwords(&bytes));
         }
     }
+}
+
+#[test]
+fn rules_that_silicon_breaks_are_departures() {
+    for (text, key, part) in [
+        ("pme-from = ['d1']", "pme-from", "set d1 = true"),
+        ("d1 = true\npme-from = ['d2']", "pme-from", "set d2 = true"),
+        (
+            "aux-current-ma = 55",
+            "aux-current-ma",
+            "without PME from D3cold",
+        ),
+        (
+            "aux-current-ma = 55\npme-from = ['d3cold']\n\
+             data = [{ select = 0, scale = 1, value = 1 }]",
+            "aux-current-ma",
+            "exclude a Data register",
+        ),
+    ] {
+        let config = config(text);
+        PowerManagement::new(&config, true).expect(text);
+        let departures = config.departures();
+        assert_eq!(departures.len(), 1, "{text}");
+        assert_eq!(departures[0].key(), key, "{text}");
+        assert!(departures[0].to_string().contains(part), "{text}");
+    }
+    assert_eq!(config("pme-from = ['d0', 'd3hot']").departures(), []);
 }

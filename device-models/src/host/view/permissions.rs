@@ -99,12 +99,14 @@ impl Permissions {
             CapabilityId::Conventional(id) => match id {
                 ConventionalId::PowerManagement => self.power_management(at, dialect),
                 ConventionalId::Msi => self.msi(at, len),
-                ConventionalId::PciExpress => self.pci_express(at),
+                ConventionalId::PciExpress => self.pci_express(at, len),
                 ConventionalId::VendorSpecific => {
                     self.all_writable(at + vendor_specific::BODY, at + len);
                 }
                 // The table is behind a BAR; Message Control is set up with SET_IRQS.
-                ConventionalId::Msix | ConventionalId::Other(_) => {}
+                ConventionalId::Msix
+                | ConventionalId::EnhancedAllocation
+                | ConventionalId::Other(_) => {}
             },
             CapabilityId::Extended { id, .. } => match id {
                 ExtendedId::AdvancedErrorReporting => self.advanced_error_reporting(at),
@@ -166,7 +168,7 @@ impl Permissions {
         }
     }
 
-    fn pci_express(&mut self, at: usize) {
+    fn pci_express(&mut self, at: usize, len: usize) {
         let control = DeviceControl::new();
         let virt = control
             .with_initiate_flr(true)
@@ -177,7 +179,9 @@ impl Permissions {
         self.set(at + express::DEVICE_CONTROL, 2, virt.to_bits(), write);
         let refused = DeviceControl2::new().with_ari_forwarding_enable(true);
         let write = !refused.to_bits();
-        self.set(at + express::DEVICE_CONTROL_2, 2, 0, write);
+        if len > express::DEVICE_CONTROL_2 {
+            self.set(at + express::DEVICE_CONTROL_2, 2, 0, write);
+        }
     }
 
     fn advanced_error_reporting(&mut self, at: usize) {

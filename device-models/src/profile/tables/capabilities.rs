@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use crate::capability::{
-    AerConfig, DpaConfig, DsnConfig, L1ssConfig, LtrConfig, MsiConfig, MsixConfig, PcieConfig,
-    PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig, SriovConfig, VendorConfig,
+    AerConfig, DpaConfig, DsnConfig, EnhancedAllocationConfig, L1ssConfig, LtrConfig, MsiConfig,
+    MsixConfig, PcieConfig, PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig,
+    SriovConfig, VendorConfig,
 };
 
 /// The table `[capabilities]`.
@@ -19,6 +20,7 @@ pub(in crate::profile) struct Capabilities {
     pub msi: Option<MsiConfig>,
     pub pcie: Option<PcieConfig>,
     pub msix: Option<MsixConfig>,
+    pub enhanced_allocation: Option<EnhancedAllocationConfig>,
     pub vendor: Vec<VendorConfig>,
     pub aer: Option<AerConfig>,
     pub dsn: Option<DsnConfig>,

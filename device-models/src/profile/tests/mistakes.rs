@@ -23,6 +23,15 @@ class = 0xff0000
 type Mistake = (&'static str, &'static str, &'static str);
 
 #[test]
+fn what_silicon_does_against_the_specification_is_warned_of() {
+    for (what, text, message) in capabilities::WARNINGS.iter().copied() {
+        let profile = parse(&format!("{HEAD}{text}"), &[]).expect(what);
+        let warnings: Vec<String> = profile.warnings().iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [message], "{what}");
+    }
+}
+
+#[test]
 fn a_mistake_is_told_with_its_line_its_key_and_what_would_be_right() {
     let all = [
         text_and_identity::MISTAKES,

@@ -4,34 +4,35 @@ use super::Mistake;
 
 pub(super) const MISTAKES: &[Mistake] = &[
     (
-        "PME from D1 without D1",
-        r#"[capabilities.pm]
-pme-from = ["d0", "d1"]
+        "FLR that the register takes back",
+        r#"[capabilities.pcie]
+flr = true
+device-capabilities = 0x8001
 "#,
-        "my.toml:9: capabilities.pm.pme-from: PME is signalled from D1, which the function does not have; set d1 = true or leave it out of pme-from",
+        "my.toml:9: capabilities.pcie.flr: flr = true contradicts device-capabilities, which says otherwise; remove one of them",
     ),
     (
-        "PME from D2 without D2",
-        r#"[capabilities.pm]
-pme-from = ["d2"]
+        "a link speed that the register takes back",
+        r#"[capabilities.pcie]
+link-capabilities = 0x0040_0043
+link-speed = 2
 "#,
-        "my.toml:9: capabilities.pm.pme-from: PME is signalled from D2, which the function does not have; set d2 = true or leave it out of pme-from",
+        "my.toml:10: capabilities.pcie.link-speed: link-speed = 2 contradicts link-capabilities, which says otherwise; remove one of them",
     ),
     (
-        "auxiliary current beside a Data register",
-        r#"[capabilities.pm]
-pme-from = ["d3cold"]
-aux-current-ma = 375
-data = [{ select = 0, scale = 1, value = 26 }]
+        "a register of version 2 in version 1",
+        r#"[capabilities.pcie]
+version = 1
+link-status-2 = 1
 "#,
-        "my.toml:10: capabilities.pm.aux-current-ma: 375 mA of auxiliary current exclude a Data register; set 0 or remove data",
+        "my.toml:10: capabilities.pcie.link-status-2: version 1 of the capability has no such register; remove it or choose version 2",
     ),
     (
-        "auxiliary current without PME from D3cold",
-        r#"[capabilities.pm]
-aux-current-ma = 375
+        "fixed addresses without a BAR",
+        r#"[capabilities.enhanced-allocation]
+entries = [{ bar = 0, base = 0x1000_0000 }]
 "#,
-        r#"my.toml:9: capabilities.pm.aux-current-ma: 375 mA of auxiliary current serve nothing without PME from D3cold; add "d3cold" to pme-from or set 0"#,
+        "my.toml:9: capabilities.enhanced-allocation.entries: there is no BAR 0; add it, for its kind and size",
     ),
     (
         "an auxiliary current without encoding",
@@ -241,5 +242,39 @@ header = false
 bytes = [1]
 "#,
         "my.toml:10: capabilities.raw.0.id: id 0xa has no place without a list header; leave id or header = false out",
+    ),
+];
+
+/// Tables that are valid although the specification forbids them, and their warnings.
+pub(super) const WARNINGS: &[Mistake] = &[
+    (
+        "PME from D1 without D1",
+        r#"[capabilities.pm]
+pme-from = ["d0", "d1"]
+"#,
+        "my.toml:9: capabilities.pm.pme-from: PME is signalled from D1, which the function does not have (PCIe Base §7.5.2.1); set d1 = true or leave it out of pme-from",
+    ),
+    (
+        "PME from D2 without D2",
+        r#"[capabilities.pm]
+pme-from = ["d2"]
+"#,
+        "my.toml:9: capabilities.pm.pme-from: PME is signalled from D2, which the function does not have (PCIe Base §7.5.2.1); set d2 = true or leave it out of pme-from",
+    ),
+    (
+        "auxiliary current beside a Data register",
+        r#"[capabilities.pm]
+pme-from = ["d3cold"]
+aux-current-ma = 375
+data = [{ select = 0, scale = 1, value = 26 }]
+"#,
+        "my.toml:10: capabilities.pm.aux-current-ma: 375 mA of auxiliary current exclude a Data register (PCIe Base §7.5.2.1); set 0 or remove data",
+    ),
+    (
+        "auxiliary current without PME from D3cold",
+        r#"[capabilities.pm]
+aux-current-ma = 375
+"#,
+        r#"my.toml:9: capabilities.pm.aux-current-ma: 375 mA of auxiliary current serve nothing without PME from D3cold (PCIe Base §7.5.2.1); add "d3cold" to pme-from or set 0"#,
     ),
 ];
