@@ -32,6 +32,9 @@ pub struct DumpedFunction {
     bytes: Vec<u8>,
 }
 
+/// The capabilities of a list: offset and id.
+type List<Id> = Vec<(usize, Id)>;
+
 /// The mistake in a dump.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DumpError {
@@ -167,7 +170,7 @@ impl DumpedFunction {
 
     /// Returns the capabilities that the lists lead to: offset and id. A list that comes back to a
     /// capability, or leaves its part of config space, ends there.
-    fn capabilities(&self) -> (Vec<(usize, u8)>, Vec<(usize, u16)>) {
+    fn capabilities(&self) -> (List<u8>, List<u16>) {
         let (mut conventional, mut extended) = (Vec::new(), Vec::new());
         let has_list = self.byte(header::STATUS) & 0x10 != 0;
         let first = self.byte(header::CAPABILITIES_POINTER);
