@@ -6,7 +6,7 @@
 //! the size that took the server longest, and repeats it. Meanwhile the neighbour reads config space and
 //! a control client asks for the status, and the harness keeps the longest wait of each. At the end comes
 //! SIGTERM while the flood goes on. The figures count as ratios to those of a flood of plain config reads
-//! in the same run, which is measured several times.
+//! in the same run, which is measured several times (the one in the middle counts).
 
 mod dearest;
 mod kinds;
@@ -53,8 +53,10 @@ pub struct Cost {
     pub neighbour: Duration,
     /// Longest wait of a control client for the status.
     pub status: Duration,
-    /// Time from SIGTERM to the end of the process.
+    /// Time from SIGTERM until the neighbour is disconnected.
     pub end: Duration,
+    /// Time from SIGTERM to the end of the process, whose memory the kernel takes back.
+    pub gone: Duration,
     /// Resident memory in KiB: before, at most, and after the client has gone.
     pub resident: [u64; 3],
     /// Bytes of log in ten seconds.
@@ -96,13 +98,15 @@ pub fn measure(dormouse: &Path, kind: &Kind, time: Duration) -> Result<Cost> {
     let most = served.most_resident()?;
     let after = served.settled(program, before)?;
     let log_bytes = served.log_bytes()? * 10 / begun.elapsed().as_secs().max(10);
+    let [end, gone] = ended(&mut served, kind, dearest.size)?;
     Ok(Cost {
         kind: kind.name,
         dearest: (dearest.size, dearest.time),
         refused: dearest.refused,
         neighbour: neighbour?.0,
         status: status?.0,
-        end: ended(&mut served, kind, dearest.size)?,
+        end,
+        gone,
         resident: [before, most, after],
         log_bytes,
     })
@@ -116,8 +120,8 @@ fn flood(ask: &mut Ask, size: u64, time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Returns the time from SIGTERM to the end of the process, while a client floods it.
-fn ended(served: &mut Served, kind: &Kind, size: u64) -> Result<Duration> {
+/// Sends SIGTERM while a client floods the daemon, and returns the times of [`Served::end`].
+fn ended(served: &mut Served, kind: &Kind, size: u64) -> Result<[Duration; 2]> {
     /// Enough for the flood to be under way.
     const RUN_UP: Duration = Duration::from_millis(200);
     let places = served.places();

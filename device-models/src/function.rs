@@ -31,6 +31,7 @@ mod pages;
 mod pme;
 mod pme_signal;
 mod presence;
+mod release;
 mod reset;
 mod saved;
 mod timers;
@@ -50,6 +51,7 @@ pub use self::memory::{BarMemory, PrivateMemory};
 pub(crate) use self::pages::MemoryFill;
 pub use self::pages::{ImageError, MemoryImage};
 pub(crate) use self::presence::Presence;
+pub use self::release::Release;
 pub(crate) use self::saved::Ram;
 
 use crate::config::{BarConfig, ConfigSpace, MAX_BARS};
@@ -199,6 +201,14 @@ impl Function {
             memory::copy(ram.as_ref(), memory.as_mut(), size);
             *ram = memory;
         }
+    }
+
+    /// Sets the way in which large memory behind BARs goes, also that of images of it.
+    pub fn set_release(&mut self, release: Release) {
+        for ram in self.core.ram.iter_mut().flatten() {
+            ram.set_release(&release);
+        }
+        self.core.release = release;
     }
 
     /// Returns the memory behind a BAR that has some.

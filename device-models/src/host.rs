@@ -98,7 +98,7 @@ use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, FunctionEvent};
-use crate::function::{BarMemory, Function, MemoryFill};
+use crate::function::{BarMemory, Function, MemoryFill, Release};
 use crate::slot::{FunctionNumber, FunctionSlot};
 use crate::time::Time;
 use config_image::ConfigImage;
@@ -553,6 +553,11 @@ impl DeviceMut<'_> {
     /// Returns the memory behind a BAR that has some.
     pub fn bar_memory_mut(&mut self, bar: u8) -> Option<&mut dyn BarMemory> {
         self.slot.function_mut().bar_memory_mut(bar)
+    }
+
+    /// Sets the way in which large memory behind BARs goes ([`Function::set_release`]).
+    pub fn set_release(&mut self, release: Release) {
+        self.slot.function_mut().set_release(release);
     }
 
     /// Parts shared BAR memory from all clients that have it mapped, as when the last of them has

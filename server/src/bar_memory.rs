@@ -12,7 +12,7 @@ mod file;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use pci_device_models::function::{Area, BarMemory, Mappable, MappableBar, PrivateMemory};
+use pci_device_models::function::{Area, BarMemory, Mappable, MappableBar, PrivateMemory, Release};
 use pci_device_models::host::View;
 use pci_device_models::snapshot::memory::PAGE;
 
@@ -138,6 +138,10 @@ impl BarMemory for SharedMemory {
     fn reset(&mut self, size: u64) {
         self.rest.reset(size);
         self.contents.reset(size);
+    }
+
+    fn set_release(&mut self, release: &Release) {
+        self.rest.set_release(release);
     }
 
     fn set_visible(&mut self, visible: bool) {

@@ -257,7 +257,14 @@ impl Reactor {
         while !self.is_finished() {
             self.turn(None)?;
         }
+        self.hang_up();
         Ok(())
+    }
+
+    /// Disconnects everybody. The memory goes later: the system needs a while to take much of it back.
+    fn hang_up(&mut self) {
+        self.controls = Controls::new(0);
+        self.functions.iter_mut().for_each(Served::hang_up);
     }
 
     /// One turn of the loop, which waits no longer than `most`. Whether there was anything to do, or

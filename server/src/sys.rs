@@ -68,6 +68,46 @@ pub(crate) fn return_large_buffers() {
 #[cfg(all(feature = "cli", target_env = "gnu"))]
 static RETURNS_MEMORY: AtomicBool = AtomicBool::new(false);
 
+/// Drops a large buffer, and takes its time.
+pub(crate) fn drop_in_pieces(mut bytes: Vec<u8>) {
+    /// The system has pages of at most this size where it was not asked for others.
+    const PAGE: usize = 1 << 16;
+    bytes.clear();
+    let room = bytes.spare_capacity_mut();
+    let skipped = room.as_ptr().align_offset(PAGE);
+    let whole = room.len().saturating_sub(skipped) / PAGE * PAGE;
+    let base = room.as_mut_ptr();
+    in_pieces(whole, |start, len| {
+        let address = base.wrapping_add(skipped + start);
+        // SAFETY: the range is inside the buffer, which has no initialized bytes and is dropped next.
+        unsafe { madvise(address.cast(), len, Advice::LinuxDontNeed) }.is_ok()
+    });
+}
+
+/// Lets `go` let go of `len` bytes in pieces, until it returns `false`: others that change the address space
+/// of the process then need not wait for all of it.
+fn in_pieces(len: usize, mut go: impl FnMut(usize, usize) -> bool) {
+    /// Bytes that go in about a millisecond if all pages are present.
+    const PIECE: usize = 4 << 20;
+    /// Most bytes of a piece. (Where no page is present it is a matter of microseconds.)
+    const MOST: usize = 16 * PIECE;
+    const QUICK: Duration = Duration::from_micros(100);
+    let (mut start, mut piece) = (0, PIECE);
+    while start < len {
+        let size = piece.min(len - start);
+        let begun = Instant::now();
+        if !go(start, size) {
+            return;
+        }
+        piece = if begun.elapsed() < QUICK {
+            (2 * piece).min(MOST)
+        } else {
+            PIECE
+        };
+        start += size;
+    }
+}
+
 /// Returns to the system the memory that has been freed, after [`return_large_buffers`]: the GNU C
 /// library keeps small pieces of it by itself. Takes time in proportion to the memory that the process
 /// has allocated; to be called when much may have been freed, not for each request.
@@ -130,31 +170,14 @@ impl Mapping {
         })
     }
 
-    /// Lets go of all pages, which the mapping still reaches, and takes its time: so that others which change
-    /// the address space of the process need not wait for all of it, the pages go in pieces.
+    /// Lets go of all pages, which the mapping still reaches, and takes its time.
     pub(crate) fn empty(&self) {
-        /// Bytes that go in about a millisecond if all pages are present.
-        const PIECE: usize = 4 << 20;
-        /// Most bytes of a piece. (Where no page is present it is a matter of microseconds.)
-        const MOST: usize = 16 * PIECE;
-        const QUICK: Duration = Duration::from_micros(100);
-        let (mut start, mut piece) = (0, PIECE);
-        while start < self.len {
-            let len = piece.min(self.len - start);
+        in_pieces(self.len, |start, len| {
             let address = self.base.as_ptr().cast::<u8>().wrapping_add(start);
-            let begun = Instant::now();
             // SAFETY: the range is inside the mapping. Its pages are those of a file, which keeps their
             // content, and come back when they are touched.
-            if unsafe { madvise(address.cast(), len, Advice::LinuxDontNeed) }.is_err() {
-                return;
-            }
-            piece = if begun.elapsed() < QUICK {
-                (2 * piece).min(MOST)
-            } else {
-                PIECE
-            };
-            start += len;
-        }
+            unsafe { madvise(address.cast(), len, Advice::LinuxDontNeed) }.is_ok()
+        });
     }
 
     /// Bytes mapped.

@@ -1,4 +1,5 @@
 # A further device on a socket that is in use: QEMU lives and says why there is none, each time.
+# mapped: never
 # machine: -device pcie-root-port,id=rp9,bus=pcie.0,chassis=9,slot=9,addr=0x10
 
 echo 1 >"$DEV/enable"

@@ -1,5 +1,6 @@
 # The same as host-story, with a device that may sleep again by itself: the guest does not hear of the host's access. That its
 # driver did not prepare the function for this sleep is a violation.
+# mapped: never
 # violations: cold-without-driver
 # profile: gpu-display
 # ssdt: controller

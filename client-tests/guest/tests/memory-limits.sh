@@ -1,4 +1,5 @@
 # A daemon inside the guest, where memory is short: its client hands over memory that nobody has touched, and the daemon cannot have its pages.
+# mapped: never
 # inside: daemon
 # ram: 768M
 # stderr: ^$

@@ -1,4 +1,5 @@
 # A wake event in D3cold reaches the guest: the platform controller tells firmware, which notifies the function, and the kernel wakes it.
+# mapped: never
 # ssdt: controller
 # serve: --set platform.delays=enforce
 # machine: -device intel-iommu,caching-mode=on

@@ -1,5 +1,6 @@
 # A wake event in D3hot reaches the guest by the platform controller, not by the kernel's poll, which runs once a second and only below a port that
 # is awake.
+# mapped: never
 # ssdt: controller
 # serve: --set platform.delays=enforce
 # machine: -device intel-iommu,caching-mode=on

@@ -37,6 +37,8 @@ pub struct Kind {
 /// A mappable BAR of 16 MiB, and one of 256 MiB.
 const MIB_16: &[&str] = &["bar.2.size=0x1000000", "bar.2.mappable=true"];
 const MIB_256: &[&str] = &["bar.2.size=0x10000000", "bar.2.mappable=true"];
+/// A BAR that no client can map.
+const PRIVATE_256: &[&str] = &["bar.2.size=0x10000000"];
 
 /// Returns all kinds, in the order of the report. The first is [`PLAIN`].
 #[must_use]
@@ -83,6 +85,12 @@ pub fn kinds() -> Vec<Kind> {
             MIB_256,
             64,
             bar_memory::resets,
+        ),
+        kind(
+            "function level resets, private BAR of 256 MiB",
+            PRIVATE_256,
+            1,
+            bar_memory::private_resets,
         ),
         kind(
             "DMA maps of a page, and an unmap of all",

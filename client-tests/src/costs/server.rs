@@ -1,6 +1,7 @@
 //! The daemon with the hostile client's function and a neighbour's.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::ops::Deref;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -160,15 +161,21 @@ impl Served {
         Ok(fs::metadata(self.folder.path().join("log"))?.len())
     }
 
-    /// Sends SIGTERM and returns the time until the process has ended.
-    pub(super) fn end(&mut self) -> Result<Duration> {
+    /// Sends SIGTERM and returns the times until the neighbour is disconnected, and until the process has
+    /// ended: only the kernel works in between, which takes its memory back.
+    pub(super) fn end(&mut self) -> Result<[Duration; 2]> {
+        let mut neighbour = UnixStream::connect(&self.neighbour.control)?;
+        neighbour.set_read_timeout(Some(PATIENCE))?;
         let begun = Instant::now();
         let pid = Pid::from_child(&self.daemon);
         kill_process(pid, Signal::TERM)?;
+        let came = neighbour.read(&mut [0])?;
+        ensure!(came == 0, "the daemon says something nobody asked for");
+        let left = begun.elapsed();
         loop {
             if let Some(status) = self.daemon.try_wait()? {
                 ensure!(status.success(), "the daemon ended with {status}");
-                return Ok(begun.elapsed());
+                return Ok([left, begun.elapsed()]);
             }
             ensure!(begun.elapsed() < PATIENCE, "the daemon does not end");
             sleep(PAUSE);

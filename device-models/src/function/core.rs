@@ -13,6 +13,7 @@ use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
 use super::pme::Pme;
 use super::presence::Presence;
+use super::release::Release;
 use super::timers::Timers;
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
@@ -44,6 +45,8 @@ pub struct Core {
     pub(super) mappable: Vec<MappableBar>,
     /// The memory behind those BARs that have some.
     pub(super) ram: [Option<Box<dyn BarMemory>>; MAX_BARS],
+    /// The way in which large memory goes.
+    pub(super) release: Release,
     pub(super) rom: Vec<u8>,
     pub(super) delays: Delays,
     /// Auxiliary power stays on when main power goes off.
@@ -94,6 +97,7 @@ impl Core {
             contents,
             mappable,
             ram: Default::default(),
+            release: Release::default(),
             rom,
             delays,
             aux_power: true,

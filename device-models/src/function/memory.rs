@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use serde::{Deserialize, Serialize};
 
+use super::release::Release;
 use crate::snapshot::memory::PAGE;
 use crate::snapshot::{RestoreError, hex, unhex};
 
@@ -67,6 +68,11 @@ pub trait BarMemory: fmt::Debug + Send + Any {
         true
     }
 
+    /// Sets the way in which large memory goes.
+    fn set_release(&mut self, release: &Release) {
+        let _ = release;
+    }
+
     /// Works towards [`Self::is_settled`] and takes the bytes that were moved from `budget`. It
     /// stops when the budget is used up, and may exceed it by one small piece.
     fn advance(&mut self, budget: &mut u64) {
@@ -84,6 +90,13 @@ pub struct PrivateMemory {
     written: Vec<u64>,
     /// The log has the warning that there is no memory for the bytes.
     warned: bool,
+    release: Release,
+}
+
+impl Drop for PrivateMemory {
+    fn drop(&mut self) {
+        self.release.give(std::mem::take(&mut self.bytes));
+    }
 }
 
 impl PrivateMemory {
@@ -209,8 +222,12 @@ impl BarMemory for PrivateMemory {
         Ok(())
     }
 
+    fn set_release(&mut self, release: &Release) {
+        self.release = release.clone();
+    }
+
     fn reset(&mut self, size: u64) {
-        self.bytes = Vec::new();
+        self.release.give(std::mem::take(&mut self.bytes));
         self.written = Vec::new();
         self.size = usize::try_from(size).unwrap_or(usize::MAX);
     }

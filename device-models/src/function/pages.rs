@@ -64,7 +64,8 @@ impl MemoryImage {
     pub fn new(function: &Function) -> Self {
         let bar = |bar| {
             let limit = function.core.memory_limit(bar)?;
-            let memory = PrivateMemory::new(limit);
+            let mut memory = PrivateMemory::new(limit);
+            memory.set_release(&function.core.release);
             Some(ImageOfBar { memory, limit })
         };
         Self {

@@ -111,6 +111,7 @@ impl Core {
             contents: _,
             mappable: _,
             ram,
+            release: _,
             rom: _,
             delays: _,
             aux_power: _,

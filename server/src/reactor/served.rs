@@ -19,6 +19,7 @@ use std::time::Duration;
 use std::{io, mem};
 
 use mio::{Registry, Token};
+use pci_device_models::function::Release;
 use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::{Time, earliest};
 use vfio_user_protocol::messages::dma_unmap::Target;
@@ -43,7 +44,7 @@ use crate::served::ServedFunction;
 use crate::session::Context;
 use crate::settings::ClientLimits;
 use crate::stats::ConnectionStats;
-use crate::sys::return_freed_memory;
+use crate::sys::{drop_in_pieces, return_freed_memory};
 
 /// A function with its sockets.
 #[derive(Debug)]
@@ -114,6 +115,12 @@ impl Limits {
 }
 
 impl Served {
+    /// Disconnects all clients for good.
+    pub(super) fn hang_up(&mut self) {
+        self.listener = None;
+        self.clients.clear();
+    }
+
     /// Takes the function over, but for its control listener, and watches its sockets.
     pub(super) fn new(
         (place, slot): (usize, usize),
@@ -138,6 +145,9 @@ impl Served {
             let memory = SharedMemory::new(&mappable, hidden);
             seat.device.share_bar(mappable.bar, Box::new(memory));
         }
+        let closer = limits.closer.clone();
+        let release = Release::new(move |bytes| closer.close(bytes, drop_in_pieces));
+        seat.device.set_release(release);
         let backend_listener = match &mut backend {
             Some(backend) => backend.watch(registry, Source::new(Kind::Backend, place).into())?,
             None => None,

@@ -61,3 +61,14 @@ pub(super) fn resets(places: &Places) -> Result<Ask> {
         Ok(Answer::Served)
     }))
 }
+
+/// A reset of a BAR that no client can map, and that is full.
+pub(super) fn private_resets(places: &Places) -> Result<Ask> {
+    let mut client = attach(places)?;
+    Ok(Box::new(move |_| {
+        fill(&mut client)?;
+        client.reset()?.success()?;
+        client.write(region::CONFIG, 4, ON)?;
+        Ok(Answer::Served)
+    }))
+}
