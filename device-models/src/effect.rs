@@ -101,6 +101,15 @@ pub enum FunctionEvent {
         #[serde(flatten)]
         violation: Violation,
     },
+    /// A fault struck ([`crate::fault`]).
+    Fault {
+        /// Name of the fault.
+        fault: String,
+        /// The failure.
+        what: String,
+        /// Number of its strikes so far.
+        count: u64,
+    },
     /// The device model reported an event ([`crate::model::Context::event`]).
     Model {
         /// The event's name, which is the model's own.

@@ -19,10 +19,12 @@
 
 mod access;
 mod backend;
+mod conditions;
 mod content;
 pub(crate) mod core;
 mod delays;
 pub(crate) mod doorbell;
+mod faults;
 mod interrupt;
 mod interrupt_delivery;
 mod mappable;
@@ -255,7 +257,9 @@ impl Function {
     /// Returns whether memory BARs decode: in D0 and with Memory Space Enable set.
     #[must_use]
     pub fn decodes_memory(&self) -> bool {
-        self.core.state == PowerState::D0 && self.core.memory_space_enable()
+        self.core.state == PowerState::D0
+            && self.core.memory_space_enable()
+            && !self.core.hides_memory()
     }
 
     /// Removes and returns the oldest effect.
@@ -271,6 +275,7 @@ impl Function {
 
     /// Performs all work that is due by `now`.
     pub fn advance(&mut self, now: Time) {
+        self.core.note_time(now);
         self.core.advance(now);
         // A timer may set itself again; what it sets for now or earlier is done at once. The bound
         // keeps a model that always does so from delaying everything else.
@@ -280,11 +285,14 @@ impl Function {
             };
             self.with_model(now, |model, cx| model.timer(cx, number, due));
         }
+        self.advance_faults(now);
     }
 
     /// Raises a wake event of the device (PCIe Base §5.3.3.4).
     pub fn pme_event(&mut self, now: Time) {
+        self.core.note_time(now);
         self.core.pme_event(now);
+        self.settle_faults(now);
     }
 
     /// Returns the names that [`Self::input`] knows.
@@ -297,6 +305,7 @@ impl Function {
     pub fn input(&mut self, now: Time, name: &str) {
         if self.model.inputs().contains(&name) {
             self.with_model(now, |model, cx| model.input(cx, name));
+            self.settle_faults(now);
         }
     }
 
@@ -327,6 +336,7 @@ impl Function {
     pub fn waited_for(&mut self, span: Duration) {
         let left = self.core.ready_at.since(Time::ZERO).saturating_sub(span);
         self.core.ready_at = Time::ZERO.after(left);
+        self.core.shorten_silence(span);
     }
 
     /// Tells the function that its link becomes active only `training` after `now`. The function
@@ -341,7 +351,8 @@ impl Function {
         };
     }
 
-    /// Returns the time for which the function does not answer. `None` means that it has no power.
+    /// Returns the time for which the function does not answer. `None` means that it has no power, or
+    /// that a fault keeps it silent for an unknown time.
     #[must_use]
     pub fn silent_for(&self, now: Time) -> Option<Duration> {
         let waits = self.core.delays == Delays::Enforce;
@@ -350,7 +361,13 @@ impl Function {
         } else {
             Duration::ZERO
         };
-        self.core.powered.then_some(silent)
+        if !self.core.powered {
+            return None;
+        }
+        match self.core.silenced(now) {
+            Some(_) => self.core.silence_left(now).map(|left| left.max(silent)),
+            None => Some(silent),
+        }
     }
 
     /// Records a mistake of the software above the function.
@@ -396,6 +413,7 @@ impl Function {
             Err(DmaError::Aborted)
         };
         self.with_model(now, |model, cx| model.dma_done(cx, id.tag, outcome));
+        self.settle_faults(now);
     }
 
     /// Runs a closure on the model and settles its effects.
@@ -404,6 +422,7 @@ impl Function {
         now: Time,
         what: impl FnOnce(&mut dyn Model, &mut Context<'_>) -> T,
     ) -> T {
+        self.core.note_time(now);
         let cx = &mut Context::new(now, &mut self.core);
         let result = what(self.model.as_mut(), cx);
         self.model.settle(cx);

@@ -43,6 +43,7 @@ mod device_set;
 mod dialect;
 mod error;
 mod event;
+mod faults;
 mod feature;
 mod firmware;
 mod frozen;
@@ -98,6 +99,7 @@ use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::effect::{Effect, FunctionEvent};
+use crate::fault::list::FaultList;
 use crate::function::{BarMemory, Function, MemoryFill, Release};
 use crate::slot::{FunctionNumber, FunctionSlot};
 use crate::time::Time;
@@ -172,6 +174,8 @@ struct Device {
     needs_reset: bool,
     /// Resets fail because another user holds the device.
     reset_busy: bool,
+    /// The faults of the host's operations, if there are any.
+    faults: Option<Box<FaultList>>,
     /// Clients that have shared BARs mapped can touch them.
     bars_visible: bool,
     /// The virtual functions of the device.
@@ -249,6 +253,7 @@ impl Device {
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             needs_reset: false,
             reset_busy: false,
+            faults: None,
             bars_visible: false,
             sriov: Sriov::default(),
             physical: slot.physical_function(),

@@ -19,6 +19,7 @@ pub mod config;
 pub mod dma;
 pub mod dump;
 pub mod effect;
+pub mod fault;
 pub mod function;
 pub mod host;
 pub mod model;

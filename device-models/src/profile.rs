@@ -27,6 +27,7 @@ mod document;
 mod doorbells;
 mod dump;
 mod error;
+mod faults;
 mod layout;
 mod mappable;
 mod named;
@@ -48,7 +49,7 @@ use crate::function::{Function, FunctionParts};
 use crate::host::{DeviceSet, SetOptions};
 use crate::model::backend::BackendKind;
 use crate::model::{Model, Registry};
-use crate::slot::Slot;
+use crate::slot::{FunctionNumber, Slot};
 use error::Mistake;
 use source::{Origin, Source};
 use tables::Tables;
@@ -129,6 +130,7 @@ impl Profile {
 
     fn fill_config_space(&mut self) -> Result<(), ProfileError> {
         let config = self.source.parts(&self.tables)?.config;
+        self.check_faults(&config)?;
         self.config_space = vec![0; usize::from(config.size())];
         config.read(0, &mut self.config_space);
         Ok(())
@@ -155,7 +157,9 @@ impl Profile {
         let slot = Slot::new(self.function(registry)?, self.tables.platform.aux_power);
         let options = self.tables.host_options();
         let devices = DeviceSet::new(slot, options, self.name());
-        Ok(devices.with_power(self.tables.slot))
+        let mut devices = devices.with_power(self.tables.slot);
+        self.set_faults(&mut devices, FunctionNumber::ZERO)?;
+        Ok(devices)
     }
 
     /// Returns the options of a slot in which this function is number 0.

@@ -10,7 +10,7 @@
 //! | port above the slot | [`port`] | `port-control`, `port-d3cold-allowed`, `port-link`, `port-fail-resume` |
 //! | platform | [`platform`] | `rail`, `reset`, `hot-reset`, `slot-power-limit` |
 //! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
-//! | faults | [`faults`] | `fail-resume`, `fail-reset`, `dead-after-cold` |
+//! | faults | [`faults`] | `fault`, `fail-resume`, `fail-reset`, `dead-after-cold` |
 //! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
 //! | connection and server | [`session`] | `subscribe`, `shutdown`, `help` |

@@ -327,6 +327,11 @@ impl Header {
         }
     }
 
+    pub(super) fn write_one_to_clear(&self, index: usize) -> u32 {
+        let mut dwords = self.registers.iter();
+        dwords.nth(index).map_or(0, Dword::rw1c)
+    }
+
     pub(super) fn read(&self, index: usize) -> u32 {
         self.registers.read(index)
     }

@@ -8,12 +8,13 @@ use thiserror::Error;
 
 use super::ConfigEffect;
 use super::header::{self, Header, HeaderConfig};
+use crate::capability::Pmc;
 use crate::capability::{
     AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
     PciExpress, PowerManagement, ResizableBar, SingleRootIoVirtualization,
 };
-use crate::pci;
-use crate::register::{DwordWrite, RegisterBits, ResetKind, split};
+use crate::pci::{self, power_management};
+use crate::register::{Dword, DwordWrite, RegisterBits, ResetKind, split};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
 /// A capability of any kind. The kinds that the function itself uses keep their type.
@@ -306,6 +307,33 @@ impl ConfigSpace {
         {
             placed.capability.get_mut().write(index, write, effects);
         }
+    }
+
+    /// Returns the bits of the DWORD at `offset` that software clears by writing ones.
+    #[must_use]
+    pub fn write_one_to_clear(&self, offset: u64) -> u32 {
+        let index = offset as usize / 4;
+        if index < header::DWORDS {
+            return self.header.write_one_to_clear(index);
+        }
+        let found = self.find(offset);
+        let placed = found.and_then(|(at, index)| Some((self.capabilities.get(at)?, index)));
+        placed.map_or(0, |(placed, index)| {
+            let mut dwords = placed.capability.get().registers().iter();
+            dwords.nth(index).map_or(0, Dword::rw1c)
+        })
+    }
+
+    /// Returns the offset of PMCSR and the value of PMC.
+    pub(crate) fn pm_place(&self) -> Option<(u64, Pmc)> {
+        let mut placed = self.capabilities.iter();
+        placed.find_map(|placed| match &placed.capability {
+            AnyCapability::PowerManagement(pm) => {
+                let offset = usize::from(placed.offset) + power_management::PMCSR;
+                Some((offset as u64, pm.pmc()))
+            }
+            _ => None,
+        })
     }
 
     /// Returns the register at `offset`, as software would read it, or zero if there is none.

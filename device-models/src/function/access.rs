@@ -4,6 +4,7 @@ use super::core::Core;
 use super::memory::read_bytes;
 use super::{BarContent, Delays, Function, Target};
 use crate::config::BarKind;
+use crate::fault::{Occurrence, Range};
 use crate::power::PowerState;
 use crate::register::split;
 use crate::time::Time;
@@ -12,20 +13,38 @@ use crate::violation::Violation;
 /// The value that the requester reads if no device answers.
 const ALL_ONES: u8 = 0xff;
 
+/// Vendor ID of a function that asks for a retry (PCIe Base §2.3.2).
+const RETRY_ID: u16 = 0x0001;
+
 impl Function {
     /// Reads config space. All bits read one without power, and during delays that are enforced.
     pub fn config_read(&mut self, now: Time, offset: u64, data: &mut [u8]) {
+        if self.core.faults.is_some() {
+            self.core.note_time(now);
+            let range = Range::of(offset, data.len());
+            self.core.meet(&Occurrence::ConfigRead(range));
+            self.settle_faults(now);
+        }
         if self.core.answers(now) {
             self.core.config.read(offset, data);
-        } else {
-            data.fill(ALL_ONES);
+            return;
+        }
+        data.fill(ALL_ONES);
+        // Request Retry Status is shown for Vendor ID alone (PCIe Base §2.3.2).
+        if self.core.silenced(now) == Some(true)
+            && offset == 0
+            && let Some(vendor) = data.get_mut(..2)
+        {
+            vendor.copy_from_slice(&RETRY_ID.to_le_bytes());
         }
     }
 
     /// Returns whether the function answers an access to config space now.
     pub(crate) fn will_answer(&self, now: Time) -> bool {
         let core = &self.core;
-        core.is_there() && (now >= core.ready_at || core.delays != Delays::Enforce)
+        core.is_there()
+            && core.silenced(now).is_none()
+            && (now >= core.ready_at || core.delays != Delays::Enforce)
     }
 
     /// Writes config space, DWORD by DWORD. Each write takes effect before the next.
@@ -34,20 +53,27 @@ impl Function {
             return;
         }
         for piece in split(offset, data.len()) {
+            let mut write = piece.write(data);
+            if self.core.faults.is_some() {
+                self.core.note_time(now);
+                write = self.core.meet_config_write(piece.offset, write);
+            }
             let mut effects = std::mem::take(&mut self.core.config_effects);
             self.core
                 .config
-                .write_dword(piece.offset, piece.write(data), &mut effects);
+                .write_dword(piece.offset, write, &mut effects);
             for effect in effects.drain(..) {
                 self.apply(now, effect);
             }
             self.core.config_effects = effects;
         }
+        self.settle_faults(now);
     }
 
     /// Reads from a BAR or the ROM. An access that nothing decodes reads all ones.
     pub fn read(&mut self, now: Time, target: Target, offset: u64, data: &mut [u8]) {
-        if !self.core.decodes(now, target, false) {
+        let lost = self.meet_access(now, target, Range::of(offset, data.len()), false);
+        if lost || !self.core.decodes(now, target, false) {
             data.fill(ALL_ONES);
             return;
         }
@@ -55,15 +81,37 @@ impl Function {
             Target::Rom => read_bytes(&self.core.rom, offset, data),
             Target::Bar(bar) => self.read_bar(now, bar, offset, data),
         }
+        self.settle_faults(now);
     }
 
     /// Writes to a BAR. A write that nothing decodes is lost, and so is a write to the ROM.
     pub fn write(&mut self, now: Time, target: Target, offset: u64, data: &[u8]) {
-        if self.core.decodes(now, target, true)
+        let lost = self.meet_access(now, target, Range::of(offset, data.len()), true);
+        if !lost
+            && self.core.decodes(now, target, true)
             && let Target::Bar(bar) = target
         {
             self.write_bar(now, bar, offset, data);
+            self.settle_faults(now);
         }
+    }
+
+    /// Meets the faults at an access to a BAR. Returns whether the access is lost.
+    fn meet_access(&mut self, now: Time, target: Target, range: Range, write: bool) -> bool {
+        let Target::Bar(bar) = target else {
+            return false;
+        };
+        if self.core.faults.is_none() {
+            return false;
+        }
+        self.core.note_time(now);
+        let verdict = self.core.meet(&if write {
+            Occurrence::BarWrite(bar, range)
+        } else {
+            Occurrence::BarRead(bar, range)
+        });
+        self.settle_faults(now);
+        verdict.prevented || self.core.is_bar_off(now, bar)
     }
 
     /// Reads config space without side effects; see [`Self::config_read`].
@@ -138,7 +186,7 @@ impl Function {
 impl Core {
     /// Returns whether the function answers at all, and records early accesses.
     fn answers(&mut self, now: Time) -> bool {
-        if !self.is_there() {
+        if !self.is_there() || self.silenced(now).is_some() {
             return false;
         }
         if now < self.ready_at && self.delays != Delays::Off {

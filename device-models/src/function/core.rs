@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::content::BarContent;
 use super::delays::Delays;
+use super::faults::Faults;
 use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
 use super::memory::{BarMemory, PrivateMemory};
@@ -18,6 +19,7 @@ use super::timers::Timers;
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, FunctionEvent};
+use crate::fault::Occurrence;
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 use crate::violation::{Violation, ViolationReport, Violations};
@@ -77,6 +79,8 @@ pub struct Core {
     pub(super) told: u32,
     pub(super) residency: [Duration; PowerState::ALL.len()],
     pub(super) state_since: Time,
+    /// The faults that are set, and their conditions.
+    pub(super) faults: Option<Box<Faults>>,
 }
 
 impl Core {
@@ -118,6 +122,7 @@ impl Core {
             told: 0,
             residency: Default::default(),
             state_since: Time::ZERO,
+            faults: None,
         };
         core.ram = std::array::from_fn(|bar| {
             let memory = PrivateMemory::new(core.memory_size(bar)?);
@@ -198,7 +203,7 @@ impl Core {
 
     /// Counts an event or a violation of the device model. Returns whether it may still be emitted
     /// before the effects are taken.
-    fn may_tell(&mut self) -> bool {
+    pub(super) fn may_tell(&mut self) -> bool {
         self.told = if self.effects.is_empty() {
             1
         } else {
@@ -242,7 +247,8 @@ impl Core {
 
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let own = earliest(self.pme.deadline(), self.allocation_at);
-        earliest(own, self.timers.next_deadline())
+        let own = earliest(own, self.timers.next_deadline());
+        earliest(own, self.fault_deadline())
     }
 
     pub(crate) fn timer(&self, number: u16) -> Option<Time> {
@@ -272,9 +278,14 @@ impl Core {
         if !self.bus_master() {
             return Err(DmaError::BusMasterOff);
         }
+        let refused = self.meet(&Occurrence::Dma).refused;
         let request = self.dma.start(tag, op);
         self.show_transactions_pending();
-        self.emit(Effect::Dma(request));
+        if refused {
+            self.refuse_transfer(request.id, &request.op);
+        } else {
+            self.emit(Effect::Dma(request));
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 use super::core::Core;
 use crate::effect::{Effect, FunctionEvent, MessageKind};
+use crate::fault::Occurrence;
 use crate::power::PowerState;
 
 impl Core {
@@ -41,7 +42,7 @@ impl Core {
                 .and_then(|msi| msi.raise(vector, bus_master)),
         };
         if let Some(vector) = sent {
-            self.emit(Effect::Message { kind, vector });
+            self.emit_message(kind, vector);
         }
     }
 
@@ -74,6 +75,9 @@ impl Core {
             && !header.command().interrupt_disable();
         if wire != self.interrupts.wire {
             self.interrupts.wire = wire;
+            if self.meet(&Occurrence::Intx { asserted: wire }).prevented {
+                return;
+            }
             self.emit(Effect::Intx(wire));
             self.emit(Effect::Event(FunctionEvent::Intx { asserted: wire }));
         }
@@ -101,6 +105,13 @@ impl Core {
                 .msi_mut()
                 .and_then(|msi| msi.next_pending(bus_master)),
         } {
+            self.emit_message(kind, vector);
+        }
+    }
+
+    /// Sends a message, unless it is lost.
+    fn emit_message(&mut self, kind: MessageKind, vector: u16) {
+        if !self.meet(&Occurrence::Message { vector }).prevented {
             self.emit(Effect::Message { kind, vector });
         }
     }

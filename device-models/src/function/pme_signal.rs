@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use crate::effect::{Effect, FunctionEvent};
+use crate::fault::Occurrence;
 use crate::power::PowerState;
 use crate::time::Time;
 
@@ -41,7 +42,9 @@ impl Core {
             signal && !self.powered && self.aux_power && pm.supports_pme_from(PowerState::D3cold);
         if wake != self.pme.wake {
             self.pme.wake = wake;
-            self.emit(Effect::Event(FunctionEvent::Wake { asserted: wake }));
+            if !wake || !self.meet(&Occurrence::Pme).prevented {
+                self.emit(Effect::Event(FunctionEvent::Wake { asserted: wake }));
+            }
         }
         if !signal || !self.powered {
             self.pme.again_at = None;
@@ -52,6 +55,9 @@ impl Core {
 
     pub(super) fn send_pm_pme(&mut self, now: Time) {
         self.pme.again_at = Some(now.after(RETRY));
+        if self.meet(&Occurrence::Pme).prevented {
+            return;
+        }
         self.counters.pm_pme = self.counters.pm_pme.saturating_add(1);
         self.emit(Effect::Event(FunctionEvent::PmPme));
     }

@@ -6,6 +6,7 @@ use super::Function;
 use super::core::Core;
 use crate::config::ConfigEffect;
 use crate::effect::{Effect, FunctionEvent};
+use crate::fault::Occurrence;
 use crate::power::{PowerState, Transition};
 use crate::register::ResetKind;
 use crate::time::Time;
@@ -60,9 +61,9 @@ impl Function {
     pub(super) fn change_state(&mut self, now: Time, from: PowerState, to: PowerState) {
         let pm = self.core.config.pm();
         let immediate = pm.is_some_and(|pm| pm.pmc().immediate_readiness_on_return_to_d0());
-        let soft_reset = from == PowerState::D3hot
-            && to == PowerState::D0
-            && pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset());
+        let loses = pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset());
+        let soft_reset = to == PowerState::D0
+            && (from == PowerState::D3hot && loses || self.core.take_lost_state());
         if from == PowerState::D0 && self.core.dma.pending() {
             self.core.dma.abort();
             self.core.violate(now, Violation::TransactionsPending);
@@ -82,6 +83,9 @@ impl Function {
 
     /// Resets the function. The caller either waits for the recovery time or starts it.
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
+        if self.core.faults.is_some() && self.is_reset_lost(now, kind) {
+            return;
+        }
         // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
         self.core.interrupts.clear();
         self.core.update_intx();
@@ -99,10 +103,28 @@ impl Function {
         self.settle(now);
         self.core.emit(Effect::Reset(kind));
         self.core.tell_virtual_functions();
+        self.settle_faults(now);
+    }
+
+    /// Meets the faults at a reset. Returns whether the reset has no effect.
+    fn is_reset_lost(&mut self, now: Time, kind: ResetKind) -> bool {
+        self.core.note_time(now);
+        // A function that does not answer does not see the write that would reset it.
+        if kind == ResetKind::Flr && self.core.silenced(now).is_some() {
+            return true;
+        }
+        let prevented = self.core.meet(&Occurrence::Reset(kind)).prevented;
+        if prevented && kind == ResetKind::SoftD3hot {
+            self.core.enter(now, PowerState::D0);
+            self.settle(now);
+        }
+        // Nothing survives without power.
+        prevented && kind != ResetKind::PowerOn
     }
 
     /// Switches main power off after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
     pub fn power_off(&mut self, now: Time) {
+        self.core.note_power(false);
         if !self.core.powered {
             return;
         }
@@ -119,6 +141,12 @@ impl Function {
             model.power_changed(cx, from, PowerState::D3cold);
         });
         self.settle(now);
+        if self.core.faults.is_some() {
+            let to = PowerState::D3cold;
+            self.core.meet(&Occurrence::DState { from, to });
+            self.core.meet(&Occurrence::PowerOff);
+            self.settle_faults(now);
+        }
     }
 
     /// Switches main power on: a fundamental reset, of everything if auxiliary power was missing. A
@@ -142,12 +170,18 @@ impl Function {
     }
 
     fn start(&mut self, now: Time, kind: ResetKind) {
-        if self.core.powered {
+        if self.core.powered || self.core.note_power(true) {
             return;
         }
         self.core.powered = true;
         self.core
             .emit(Effect::Event(FunctionEvent::Rail { on: true }));
+        if self.core.faults.is_some() {
+            self.core.note_time(now);
+            let (from, to) = (PowerState::D3cold, PowerState::D0);
+            self.core.meet(&Occurrence::DState { from, to });
+            self.core.meet(&Occurrence::PowerOn);
+        }
         self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }

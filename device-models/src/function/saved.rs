@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Function;
 use super::core::{Core, Counters};
+use super::faults::SavedFaults;
 use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
@@ -63,6 +64,9 @@ struct SavedCore {
     /// Only of a virtual function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     presence: Option<Presence>,
+    /// The faults that are set. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    faults: Option<SavedFaults>,
 }
 
 impl Function {
@@ -132,6 +136,7 @@ impl Core {
             told: _,
             residency: _,
             state_since: _,
+            faults: _,
         } = self;
         snapshot::tree(&SavedCore {
             config: config.save(),
@@ -146,6 +151,7 @@ impl Core {
             counters: *counters,
             violations: violations.save(),
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
+            faults: self.save_faults(now),
             ram: std::array::from_fn(|bar| {
                 let memory = ram.get(bar)?.as_ref()?;
                 Some(match part {
@@ -190,6 +196,7 @@ impl Core {
         self.state_since = now;
         let transfers = self.dma.restore("function.core.dma", saved.dma)?;
         self.effects = transfers.into_iter().map(Effect::Dma).collect();
+        self.restore_faults(now, saved.faults)?;
         self.show_transactions_pending();
         Ok(())
     }

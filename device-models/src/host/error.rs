@@ -148,6 +148,12 @@ pub enum HostError {
     /// Another user holds the device.
     #[error("the device is locked by somebody else")]
     ResetBusy,
+    /// A fault makes the reset fail.
+    #[error("the reset fails by a fault that is set")]
+    ResetFailed {
+        /// The errno of the fault.
+        errno: Errno,
+    },
     /// The device feature does not exist in this dialect.
     #[error("device feature {feature} does not exist here")]
     NoSuchFeature {
@@ -190,7 +196,9 @@ impl HostError {
             Self::RomAsleep => Errno::ENOMEM,
             Self::MemoryDisabled { .. } | Self::NotAwake => Errno::EIO,
             Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => Errno::ENOTTY,
-            Self::Resume { errno } | Self::PowerState { errno, .. } => *errno,
+            Self::Resume { errno }
+            | Self::ResetFailed { errno }
+            | Self::PowerState { errno, .. } => *errno,
             Self::Message(error) => error.errno(),
             Self::ResetBusy => Errno::EAGAIN,
             Self::NoBus | Self::NoVirtualFunction { .. } => Errno::ENODEV,

@@ -17,7 +17,7 @@ pub enum Event {
 }
 
 /// Something that happened in the host layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum HostEvent {
     /// The host put the device to sleep or woke it.
@@ -27,6 +27,15 @@ pub enum HostEvent {
     },
     /// The host signalled a wake-up to the client.
     Wakeup,
+    /// A fault of a host's operation struck ([`crate::fault`]).
+    Fault {
+        /// Name of the fault.
+        fault: String,
+        /// The failure.
+        what: String,
+        /// Number of its strikes so far.
+        count: u64,
+    },
     /// The port above the slot changed its state.
     Port {
         /// State now.

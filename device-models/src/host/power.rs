@@ -11,6 +11,7 @@ use super::error::HostError;
 use super::runtime_pm::{RuntimeStatus, Usage};
 use super::{Device, DeviceMut, Event, HostEvent, Output};
 use super::{FeatureReply, dialect::Dialect};
+use crate::fault::Occurrence;
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 
@@ -143,6 +144,13 @@ impl DeviceMut<'_> {
 
     fn resume_itself(&mut self, now: Time) -> Result<(), HostError> {
         self.state.rpm.check_resume()?;
+        if let Some(errno) = self.meet(now, &Occurrence::Resume) {
+            return Err(HostError::Resume { errno });
+        }
+        if let Some(errno) = self.meet(now, &Occurrence::ResumeCallback) {
+            let error = HostError::Resume { errno };
+            return Err(self.state.rpm.callback_failed(error));
+        }
         self.state.rpm.enter(now, RuntimeStatus::Resuming);
         if let Err(error) = self.get_suppliers(now) {
             self.state.rpm.enter(now, RuntimeStatus::Suspended);

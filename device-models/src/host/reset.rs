@@ -7,6 +7,7 @@ use super::error::HostError;
 use super::options::OnDisconnect;
 use super::view::{View, VirtualConfig};
 use crate::config::{BarKind, Command, MAX_BARS};
+use crate::fault::Occurrence;
 use crate::pci::header::COMMAND;
 use crate::power::PowerState;
 use crate::register::{RegisterBits, ResetKind};
@@ -159,6 +160,9 @@ impl DeviceMut<'_> {
         self.guarded(now, |device| {
             if device.reset_method().is_none() {
                 return Err(HostError::NoReset);
+            }
+            if let Some(errno) = device.meet(now, &Occurrence::DeviceReset) {
+                return Err(HostError::ResetFailed { errno });
             }
             if device.state.options.view == View::VfioPci {
                 device.set_power_state(now, PowerState::D0).ok();

@@ -27,6 +27,7 @@ use super::runtime_pm::SavedRuntimePm;
 use super::sriov::{SavedSriov, Sriov};
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
 use super::{Device, DeviceMut, DeviceRef, DeviceSet};
+use crate::fault::list::{FaultList, SavedFault};
 use crate::function::Ram;
 use crate::slot::{self, FunctionNumber};
 use crate::snapshot::{self, FORMAT, RestoreError, due, left};
@@ -69,6 +70,9 @@ struct SavedHost {
     reset_busy: bool,
     #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
     sriov: SavedSriov,
+    /// The faults of the host's operations. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    faults: Option<Vec<SavedFault>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -117,6 +121,7 @@ struct Images {
     open: Option<ConfigImage>,
     user: Option<ConfigImage>,
     vconfig: Option<VirtualConfig>,
+    faults: Option<Box<FaultList>>,
 }
 
 /// The host layer's saved state of each function.
@@ -202,7 +207,7 @@ impl DeviceMut<'_> {
         self.restore_all(now, saved, Ram::Inside, |_| Ok(()))
     }
 
-    fn images(&self, at: &str, host: &SavedHost) -> Result<Images, RestoreError> {
+    fn images(&self, now: Time, at: &str, host: &mut SavedHost) -> Result<Images, RestoreError> {
         let function = self.slot.function();
         let size = usize::from(function.config().size());
         let image = |key: &str, text: &Option<String>| {
@@ -216,7 +221,12 @@ impl DeviceMut<'_> {
             let at = format!("{at}.host.virtual_config");
             VirtualConfig::restored(&at, saved, function, self.state.options.pm_dialect)
         });
+        let faults = host.faults.take().map(|saved| {
+            let at = format!("{at}.host.faults");
+            FaultList::restored(now, &at, saved).map(Box::new)
+        });
         Ok(Images {
+            faults: faults.transpose()?,
             saved: image("core.saved", &host.core.saved)?,
             open: image("open_state", &host.open_state)?,
             user: image("user_state", &host.user_state)?,
@@ -231,6 +241,7 @@ impl DeviceMut<'_> {
         self.state.user_state = images.user;
         self.state.needs_reset = host.needs_reset;
         self.state.reset_busy = host.reset_busy;
+        self.state.faults = images.faults;
         self.state.irqs.restore(&host.irqs);
         self.state.core.restore(&host.core, images.saved);
         self.restore_low_power(now, &host.low_power, connected);
@@ -300,6 +311,7 @@ impl Device {
             needs_pm_restore: _,
             needs_reset,
             reset_busy,
+            faults,
             bars_visible: _,
             sriov,
             physical: _,
@@ -327,6 +339,7 @@ impl Device {
                 needs_reset: *needs_reset,
                 reset_busy: *reset_busy,
                 sriov: sriov.save(),
+                faults: faults.as_ref().map(|list| list.save(now)),
             },
         }
     }

@@ -197,12 +197,17 @@ impl Card {
             devices = devices.with_driver(*number, options, profile.name());
         }
         let options = self.options.clone();
-        devices.with_options(options).map_err(|error| ProfileError {
+        let made = devices.with_options(options).map_err(|error| ProfileError {
             origin: self.name.clone(),
             line: None,
             key: "slot".to_owned(),
             message: error.to_string(),
-        })
+        });
+        let mut devices = made?;
+        for (number, profile) in self.functions() {
+            profile.set_faults(&mut devices, number)?;
+        }
+        Ok(devices)
     }
 }
 

@@ -13,6 +13,7 @@ pub(super) use self::doorbell::DoorbellTable;
 pub(super) use self::mappable::{AreaTable, MappableTable};
 
 use crate::config::BarKind;
+use crate::fault::Fault;
 use crate::function::{BarContent, Delays};
 use crate::host::{
     self, ColdVia, HostOptions, NeedsDriver, OnDisconnect, PmDialect, RailAs, SlotPower,
@@ -51,6 +52,8 @@ pub(super) struct Tables {
     pub host: Host,
     #[serde(default)]
     pub slot: SlotPower,
+    #[serde(default)]
+    pub fault: Vec<Fault>,
 }
 
 /// `model`: the name alone, or a table with the name and the model's own keys.

@@ -173,7 +173,8 @@ impl<'a> FunctionSlot<'a> {
     #[must_use]
     pub fn is_dead(&self) -> bool {
         let function = self.function();
-        function.dead_after_cold() && self.power.rail_on && !function.is_powered()
+        let down = function.dead_after_cold() || function.is_gone();
+        down && self.power.rail_on && !function.is_powered()
     }
 
     /// Switches main power; see [`Slot::set_rail`](super::Slot::set_rail).

@@ -63,6 +63,7 @@ fn every_key_is_in_the_reference() {
         "[identity]",
         "[[bar]]",
         "[[doorbell]]",
+        "[[fault]]",
         "[rom]",
         "[platform]",
         "[host]",

@@ -2,6 +2,7 @@
 //! one matter, and its tests are `FILE::TEST`.
 
 mod examples;
+mod faults;
 mod key_reference;
 mod low_power;
 mod low_power_model;

@@ -9,6 +9,7 @@ use crate::control::Verb;
 use crate::ssdt::{DevicePath, SlotSpec};
 use clap::builder::styling::Styles;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use pci_device_models::fault::Fault;
 use pci_device_models::host::RailAs;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -188,19 +189,23 @@ pub struct ServeArguments {
     /// Override a key of the profile, such as identity.device-id=0x1234; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<Setting>,
+    /// Set a fault: when=OCCASION,what=FAILURE[,name=NAME], such as
+    /// 'when=reset flr,what=not-ready 300ms'; of a card it is function 0's; repeatable
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
     /// Start from a device state that `dormouse ctl save` wrote
     #[arg(long, value_name = "FILE")]
     pub restore: Option<PathBuf>,
     /// Serve a function; repeat the option to serve several functions in one process
     ///
     /// SPEC is a comma-separated list of KEY=VALUE. Write a comma inside a value as two commas. Keys:
-    /// profile, name, slot, number, socket-path or fd, ctl-path, rail-path, restore, and set:KEY to override KEY of
+    /// profile, name, slot, number, socket-path or fd, ctl-path, rail-path, restore, fault, and set:KEY to override KEY of
     /// the profile. Functions with the same slot=NAME share a slot; number=N is the number of each there.
     #[arg(
         long,
         value_name = "SPEC",
         conflicts_with_all = [
-            "profile", "socket_path", "fd", "ctl_path", "rail_path", "set", "restore"
+            "profile", "socket_path", "fd", "ctl_path", "rail_path", "set", "restore", "fault"
         ]
     )]
     pub function: Vec<Spec>,

@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use pci_device_models::fault::Fault;
 use pci_device_models::slot::FunctionNumber;
 
 use super::args::{ServeArguments, Setting};
@@ -21,6 +22,7 @@ pub struct Spec {
     pub rail_path: Option<PathBuf>,
     pub restore: Option<PathBuf>,
     pub set: Vec<Setting>,
+    pub faults: Vec<Fault>,
 }
 
 /// The socket of a function, as written.
@@ -46,6 +48,7 @@ impl From<&ServeArguments> for Spec {
             rail_path: arguments.rail_path.clone(),
             restore: arguments.restore.clone(),
             set: arguments.set.clone(),
+            faults: arguments.fault.clone(),
         }
     }
 }
@@ -73,6 +76,13 @@ impl FromStr for Spec {
                 "ctl-path" => spec.ctl_path.replace(value.into()).is_some(),
                 "rail-path" => spec.rail_path.replace(value.into()).is_some(),
                 "restore" => spec.restore.replace(value.into()).is_some(),
+                "fault" => {
+                    let fault = value
+                        .parse()
+                        .map_err(|error| format!("fault={value}: {error}"))?;
+                    spec.faults.push(fault);
+                    false
+                }
                 "socket-path" => spec.socket.replace(Socket::Path(value.into())).is_some(),
                 "fd" => {
                     let numbers = value.split(',').map(str::parse);
@@ -105,7 +115,7 @@ impl FromStr for Spec {
 fn unknown(item: &str) -> String {
     format!(
         "'{item}': unknown key; the keys are profile, name, slot, number, socket-path, fd, ctl-path, \
-         rail-path, restore and set:KEY; write a comma inside a value as two commas"
+         rail-path, restore, fault and set:KEY; write a comma inside a value as two commas"
     )
 }
 
@@ -130,7 +140,7 @@ mod tests {
     #[test]
     fn a_full_spec() {
         let spec: Spec = "profile=nvme,name=disk,slot=s,number=2,socket-path=/run/a,,b,ctl-path=c,rail-path=d,\
-                          restore=e,set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
+                          restore=e,fault=when=now,,what=not-ready 1s,set:identity.revision=2,set:capabilities.pm.pme-from=[\"d0\",,\"d3hot\"]"
             .parse()
             .unwrap();
         let setting = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -145,6 +155,7 @@ mod tests {
                 ctl_path: Some("c".into()),
                 rail_path: Some("d".into()),
                 restore: Some("e".into()),
+                faults: vec![Fault::new("now", "not-ready 1s").unwrap()],
                 set: vec![
                     setting("identity.revision", "2"),
                     setting("capabilities.pm.pme-from", r#"["d0","d3hot"]"#),

@@ -1,5 +1,6 @@
 //! Errors of the control socket.
 
+use pci_device_models::fault::FaultError;
 use pci_device_models::host::HostError;
 use thiserror::Error;
 
@@ -73,6 +74,9 @@ pub enum ControlError {
     /// The host driver refuses the request.
     #[error("{}: {_0}", _0.errno())]
     Host(HostError),
+    /// The fault cannot be set or removed.
+    #[error(transparent)]
+    Fault(#[from] FaultError),
     /// The file cannot be written, read or used.
     #[error(transparent)]
     StateFile(#[from] StateFileError),
@@ -86,7 +90,10 @@ impl ControlError {
             Self::Malformed(_) | Self::NotAnObject | Self::TooLong => "malformed",
             Self::NoVerb { .. } | Self::UnknownVerb { .. } => "unknown-verb",
             Self::Arguments { .. } => "bad-arguments",
-            Self::NoSuchPath { .. } | Self::NoSuchInput { .. } => "not-found",
+            Self::NoSuchPath { .. }
+            | Self::NoSuchInput { .. }
+            | Self::Fault(FaultError::Unknown { .. }) => "not-found",
+            Self::Fault(_) => "bad-arguments",
             Self::InUse { .. } => "in-use",
             Self::Stopped => "stopped",
             Self::Busy => "busy",

@@ -18,9 +18,10 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use pci_device_models::fault::Fault;
 use pci_device_models::host::{FaultSpan, ResumeFault};
 use serde::{Deserialize, Serialize, de::Error as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 use vfio_user_protocol::Errno;
 
 use super::switch::is_false;
@@ -151,5 +152,88 @@ impl DeadAfterCold {
     pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
         cx.device.set_dead_after_cold(cx.now, self.state.is_on());
         Done::silently()
+    }
+}
+
+/// An action of the verb `fault`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultAction {
+    /// Set a fault.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Add,
+    /// List the faults.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    List,
+    /// Remove a fault and end its effects.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Remove,
+    /// Remove all faults.
+    #[cfg_attr(feature = "cli", value(help = None::<&'static str>))]
+    Clear,
+}
+
+/// `fault`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[serde(deny_unknown_fields)]
+pub struct FaultVerb {
+    /// Set a fault (add), show the faults and how often each has struck (list), or end one (remove) or
+    /// all (clear)
+    pub action: FaultAction,
+    /// Name of the fault to add or remove; by default the first word of its failure
+    #[cfg_attr(feature = "cli", arg(long))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Occasion at which the fault strikes, such as "reset flr first 2"
+    #[cfg_attr(feature = "cli", arg(long))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Failure, such as "not-ready 300ms"
+    #[cfg_attr(feature = "cli", arg(long))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
+}
+
+impl FaultVerb {
+    /// Returns whether the verb changes the device.
+    pub(super) fn acts(&self) -> bool {
+        self.action != FaultAction::List
+    }
+
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        let Self {
+            action,
+            name,
+            when,
+            what,
+        } = self;
+        match (action, name, when, what) {
+            (FaultAction::Add, name, Some(when), Some(what)) => {
+                let mut fault = Fault::new(&when, &what)?;
+                fault.name = name;
+                let name = cx.device.add_fault(cx.now, fault)?;
+                Ok(json!({ "name": name }).into())
+            }
+            (FaultAction::List, None, None, None) => {
+                Ok(json!({ "faults": cx.device.faults() }).into())
+            }
+            (FaultAction::Remove, Some(name), None, None) => {
+                cx.device.remove_fault(cx.now, &name)?;
+                Ok(Done::silently())
+            }
+            (FaultAction::Clear, None, None, None) => {
+                cx.device.clear_faults(cx.now);
+                Ok(Done::silently())
+            }
+            _ => Err(ControlError::Arguments {
+                verb: "fault".to_owned(),
+                reason: serde_json::Error::custom(
+                    "add needs when and what, and may have a name; remove needs a name; list and clear \
+                     need nothing",
+                ),
+            }),
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::clock::Clock;
 use super::device::{Input, Interrupt, Intx, Pme, Withdraw};
-use super::faults::{DeadAfterCold, FailReset, FailResume};
+use super::faults::{DeadAfterCold, FailReset, FailResume, FaultVerb};
 use super::host::{
     ControlAttribute, D3coldAllowed, HostAccess, SriovNumvfs, Suspend, SuspendDelay,
 };
@@ -68,6 +68,8 @@ pub enum Verb {
     FailReset(FailReset),
     /// Make the function read all ones after power has been removed and restored
     DeadAfterCold(DeadAfterCold),
+    /// Set, list or remove faults: what goes wrong, and when
+    Fault(FaultVerb),
     /// Write `power/control` of the port above the slot: keep it awake or allow runtime suspend
     PortControl(PortControl),
     /// Write `d3cold_allowed` of the port above the slot, which wakes the port
@@ -114,7 +116,10 @@ impl Verb {
     }
 
     /// Returns whether the verb acts on the function.
-    pub(super) const fn acts(&self) -> bool {
+    pub(super) fn acts(&self) -> bool {
+        if let Self::Fault(verb) = self {
+            return verb.acts();
+        }
         !matches!(
             self,
             Self::Status(_)
@@ -152,6 +157,7 @@ impl Verb {
             Self::FailResume(verb) => verb.apply(cx),
             Self::FailReset(verb) => Ok(verb.apply(cx)),
             Self::DeadAfterCold(verb) => Ok(verb.apply(cx)),
+            Self::Fault(verb) => verb.apply(cx),
             Self::PortControl(verb) => Ok(verb.apply(cx)),
             Self::PortD3coldAllowed(verb) => Ok(verb.apply(cx)),
             Self::PortLink(verb) => Ok(verb.apply(cx)),

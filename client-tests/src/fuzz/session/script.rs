@@ -79,6 +79,11 @@ const LINES: [&str; 22] = [
     r#"{"verb":"fail-resume","errno":"EIO","times":1}"#,
     r#"{"verb":"status"}"#,
     r#"{"verb":"dead-after-cold","state":"on"}"#,
+    r#"{"verb":"fault","action":"add","when":"reset","what":"not-ready 300ms"}"#,
+    r#"{"verb":"fault","action":"add","when":"interrupt","what":"msi-lost"}"#,
+    r#"{"verb":"fault","action":"add","when":"dma chance 1/2 seed 1","what":"dma-error"}"#,
+    r#"{"verb":"fault","action":"add","when":"bar-write 0","what":"gone 1ms"}"#,
+    r#"{"verb":"fault","action":"clear"}"#,
 ];
 
 /// Sizes and addresses of pages, and their neighbours.

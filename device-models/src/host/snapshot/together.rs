@@ -100,8 +100,9 @@ pub(super) trait Restorable {
             self.with(*first, restore).unwrap_or(Ok(()))?;
         }
         let mut read = Vec::new();
-        for (number, host) in hosts {
-            let images = self.with(number, |device| device.images(&place(number), &host));
+        for (number, mut host) in hosts {
+            let at = place(number);
+            let images = self.with(number, |device| device.images(now, &at, &mut host));
             if let Some(images) = images.transpose()? {
                 read.push((number, host, images));
             }

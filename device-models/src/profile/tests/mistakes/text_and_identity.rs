@@ -28,7 +28,7 @@ size = 0x800
         "an unknown table",
         r#"[power]
 "#,
-        "my.toml:8: power: there is no key `power`; expected one of `name`, `description`, `virtual-function-of`, `linux-driver`, `model`, `identity`, `bar`, `doorbell`, `rom`, `capabilities`, `platform`, `host`, `slot`",
+        "my.toml:8: power: there is no key `power`; expected one of `name`, `description`, `virtual-function-of`, `linux-driver`, `model`, `identity`, `bar`, `doorbell`, `rom`, `capabilities`, `platform`, `host`, `slot`, `fault`",
     ),
     (
         "an unknown key",

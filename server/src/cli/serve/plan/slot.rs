@@ -4,11 +4,13 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use pci_device_models::fault::Fault;
 use pci_device_models::host::DeviceSet;
 use pci_device_models::model::Registry;
 use pci_device_models::model::backend::BackendKind;
 use pci_device_models::profile::{BackendPlace, Card, Profile};
 use pci_device_models::slot::FunctionNumber;
+use pci_device_models::time::Time;
 
 use super::Activated;
 use crate::ClientMemory;
@@ -131,6 +133,7 @@ struct DraftFunction {
     named: bool,
     socket: Option<Place>,
     control: Option<PathBuf>,
+    faults: Vec<Fault>,
 }
 
 /// Reads the profiles of all functions and puts those that share a slot together, in the order of their
@@ -193,6 +196,11 @@ impl Draft {
                 .ctl_path
                 .as_ref()
                 .map(|path| paths::numbered(path, number)),
+            faults: if number == FunctionNumber::ZERO {
+                spec.faults.clone()
+            } else {
+                Vec::new()
+            },
         };
         Ok(Self {
             functions: card.functions().enumerate().map(function).collect(),
@@ -251,6 +259,7 @@ impl Draft {
                     Socket::Fds(fds) => fds.first().copied().map(Place::Fd),
                 }),
                 control: spec.ctl_path.map(|path| paths::numbered(&path, number)),
+                faults: spec.faults,
             });
             members.push((number, profile.clone()));
         }
@@ -277,7 +286,10 @@ impl Draft {
         activated: &mut Activated,
         registry: &Registry,
     ) -> Result<PlannedSlot, Failure> {
-        let devices = self.card.device_set(registry)?;
+        let mut devices = self.card.device_set(registry)?;
+        for function in &self.functions {
+            function.set_faults(&mut devices)?;
+        }
         let its_function = |function: &DraftFunction| function.name == self.name;
         let of_function = self.functions.len() == 1 && self.functions.iter().all(its_function);
         let mut functions = Vec::new();
@@ -314,6 +326,18 @@ impl Draft {
 }
 
 impl DraftFunction {
+    /// Sets the faults of the command line.
+    fn set_faults(&self, devices: &mut DeviceSet) -> Result<(), Failure> {
+        let Some(mut device) = devices.device_mut(self.number) else {
+            return Ok(());
+        };
+        for fault in &self.faults {
+            let added = device.add_fault(Time::ZERO, fault.clone());
+            added.map_err(|error| Failure::Usage(format!("{}: {error}", self.name)))?;
+        }
+        Ok(())
+    }
+
     fn plan(
         self,
         single: bool,
@@ -327,6 +351,7 @@ impl DraftFunction {
             named: _,
             socket,
             control,
+            faults: _,
         } = self;
         check_name(&name, "function")?;
         let named = format!("{name}.ctl");

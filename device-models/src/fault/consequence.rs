@@ -1,0 +1,39 @@
+//! The consequences of faults, which the hooks at the occasions carry out.
+
+use std::time::Duration;
+
+use vfio_user_protocol::Errno;
+
+/// The time for which a failure lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// This long from the strike on.
+    For(Duration),
+    /// Until main power has been off.
+    UntilPowerOff,
+    /// Until the fault is removed.
+    ForEver,
+}
+
+/// The consequence of a fault that strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// The thing that was about to happen does not happen.
+    Prevent,
+    /// The function does not answer: reads return all ones, or, if `retry`, Vendor ID 0001h.
+    Silence { lasting: Lasting, retry: bool },
+    /// The function is off the bus, without power and state.
+    Gone { lasting: Lasting },
+    /// A write leaves these bits of the DWORD at `offset` as they are.
+    KeepBits { offset: u64, mask: u32 },
+    /// The function loses its state at a change to D0 that keeps it as far as `No_Soft_Reset` goes.
+    LoseState,
+    /// A BAR does not decode.
+    BarOff { bar: u8, lasting: Lasting },
+    /// The transfer does not reach memory and ends as an Unsupported Request.
+    RefuseTransfer,
+    /// An input of the device model is driven.
+    Input { name: String },
+    /// The host's operation fails with this errno.
+    Fail { errno: Errno },
+}

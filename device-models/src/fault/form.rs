@@ -1,0 +1,52 @@
+//! The form of a kind of fault.
+
+use super::consequence::{Consequence, Lasting};
+use super::when::Occasion;
+use super::words::{Words, duration};
+
+/// A kind of fault. Each is a constant in a file of its own.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// The first word of `what`.
+    pub(super) name: &'static str,
+    /// The words after the name.
+    pub(super) form: &'static str,
+    /// Description of the failure.
+    pub(super) about: &'static str,
+    /// Returns whether the failure can happen at an occasion.
+    pub(super) fits: fn(&Occasion) -> bool,
+    /// The occasions that fit, for messages: `when has to be …`.
+    pub(super) occasions: &'static str,
+    /// Makes the consequence of the words after the name. Returns the words in their usual form as well.
+    pub(super) parse: fn(&mut Words<'_>) -> Result<(Consequence, String), String>,
+}
+
+/// All occasions of the function, none of the host.
+pub(super) const ANY: &str =
+    "when has to be an occasion of the function, not resume, resume-callback or device-reset";
+
+/// Returns whether an occasion is one of the function.
+pub(super) const fn of_function(occasion: &Occasion) -> bool {
+    !matches!(
+        occasion,
+        Occasion::Resume | Occasion::ResumeCallback | Occasion::DeviceReset
+    )
+}
+
+/// Parses the time for which a failure lasts. Returns the word as well.
+pub(super) fn lasting(words: &mut Words<'_>) -> Result<(Lasting, String), String> {
+    let word = words.need("a duration such as 300ms, until-power-off or for-ever")?;
+    let lasting = match word {
+        "until-power-off" => Lasting::UntilPowerOff,
+        "for-ever" => Lasting::ForEver,
+        _ => duration(word).map(Lasting::For).ok_or_else(|| {
+            format!("'{word}' is no duration; write one such as 300ms, until-power-off or for-ever")
+        })?,
+    };
+    Ok((lasting, word.to_owned()))
+}
+
+/// Makes a kind without further words.
+pub(super) fn plain(consequence: Consequence) -> Result<(Consequence, String), String> {
+    Ok((consequence, String::new()))
+}

@@ -1,0 +1,175 @@
+//! The conditions in which faults have left a function.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::consequence::Lasting;
+use crate::snapshot::{due, left};
+use crate::time::{Time, earliest};
+
+/// The end of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    At(Time),
+    PowerOff,
+    Removed,
+}
+
+/// A condition with the fault that brought it about.
+#[derive(Clone, Debug)]
+pub(super) struct Condition {
+    pub(super) by: String,
+    pub(super) until: Until,
+}
+
+/// The conditions of a function.
+#[derive(Debug, Default)]
+pub(super) struct Conditions {
+    /// The function does not answer. The flag: a read of Vendor ID returns 0001h.
+    pub(super) silence: Option<(Condition, bool)>,
+    /// The function is off the bus. The flag: its slot has main power.
+    pub(super) gone: Option<(Condition, bool)>,
+    /// The BARs that do not decode.
+    pub(super) bars: Vec<(Condition, u8)>,
+}
+
+/// The saved form of a [`Condition`] with its detail.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Saved<T> {
+    by: String,
+    until: SavedUntil,
+    detail: T,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum SavedUntil {
+    Nanos(u64),
+    PowerOff,
+    Removed,
+}
+
+/// The saved form of [`Conditions`].
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedConditions {
+    silence: Option<Saved<bool>>,
+    gone: Option<Saved<bool>>,
+    bars: Vec<Saved<u8>>,
+}
+
+impl Until {
+    pub(super) const fn new(at: Time, lasting: Lasting) -> Self {
+        match lasting {
+            Lasting::For(span) => Self::At(at.after(span)),
+            Lasting::UntilPowerOff => Self::PowerOff,
+            Lasting::ForEver => Self::Removed,
+        }
+    }
+
+    const fn time(self) -> Option<Time> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::PowerOff | Self::Removed => None,
+        }
+    }
+
+    /// Returns whether the condition has ended.
+    pub(super) fn is_over(self, now: Time) -> bool {
+        self.time().is_some_and(|end| end <= now)
+    }
+
+    /// Returns whether this ends after another.
+    fn outlasts(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::At(end), Self::At(other)) => end > other,
+            (Self::At(_), _) | (Self::PowerOff, Self::Removed) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Puts a condition in the place of one that ends earlier.
+pub(super) fn extend<T>(place: &mut Option<(Condition, T)>, condition: Condition, detail: T) {
+    let present = place.as_ref();
+    if present.is_none_or(|(present, _)| condition.until.outlasts(present.until)) {
+        *place = Some((condition, detail));
+    }
+}
+
+impl Conditions {
+    pub(super) const fn are_none(&self) -> bool {
+        self.silence.is_none() && self.gone.is_none() && self.bars.is_empty()
+    }
+
+    /// Returns whether the function is silent, and then whether it asks for a retry.
+    pub(super) fn silent(&self, now: Time) -> Option<bool> {
+        let (condition, retry) = self.silence.as_ref()?;
+        (!condition.until.is_over(now)).then_some(*retry)
+    }
+
+    pub(super) fn is_off(&self, now: Time, bar: u8) -> bool {
+        let mut bars = self.bars.iter();
+        bars.any(|(condition, off)| *off == bar && !condition.until.is_over(now))
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let one = |place: &Option<(Condition, bool)>| place.as_ref()?.0.until.time();
+        let bars = self.bars.iter();
+        let bars = bars.fold(None, |first, (condition, _)| {
+            earliest(first, condition.until.time())
+        });
+        earliest(bars, earliest(one(&self.silence), one(&self.gone)))
+    }
+
+    /// Removes the conditions for which `over` holds. Returns whether the function is back on the bus and
+    /// has power there.
+    pub(super) fn end(&mut self, over: impl Fn(&Condition) -> bool) -> bool {
+        self.silence.take_if(|(condition, _)| over(condition));
+        self.bars.retain(|(condition, _)| !over(condition));
+        let back = self.gone.take_if(|(condition, _)| over(condition));
+        back.is_some_and(|(_, powered)| powered)
+    }
+
+    pub(super) fn save(&self, now: Time) -> SavedConditions {
+        SavedConditions {
+            silence: self.silence.as_ref().map(|place| save(now, place)),
+            gone: self.gone.as_ref().map(|place| save(now, place)),
+            bars: self.bars.iter().map(|place| save(now, place)).collect(),
+        }
+    }
+
+    pub(super) fn restored(now: Time, saved: SavedConditions) -> Self {
+        Self {
+            silence: saved.silence.map(|saved| restored(now, saved)),
+            gone: saved.gone.map(|saved| restored(now, saved)),
+            bars: saved
+                .bars
+                .into_iter()
+                .map(|saved| restored(now, saved))
+                .collect(),
+        }
+    }
+}
+
+fn save<T: Copy>(now: Time, (condition, detail): &(Condition, T)) -> Saved<T> {
+    Saved {
+        by: condition.by.clone(),
+        until: match condition.until {
+            Until::At(end) => SavedUntil::Nanos(left(now, end)),
+            Until::PowerOff => SavedUntil::PowerOff,
+            Until::Removed => SavedUntil::Removed,
+        },
+        detail: *detail,
+    }
+}
+
+fn restored<T>(now: Time, saved: Saved<T>) -> (Condition, T) {
+    let until = match saved.until {
+        SavedUntil::Nanos(left) => Until::At(due(now, left)),
+        SavedUntil::PowerOff => Until::PowerOff,
+        SavedUntil::Removed => Until::Removed,
+    };
+    let by = saved.by;
+    (Condition { by, until }, saved.detail)
+}

@@ -1,0 +1,479 @@
+//! The hooks at which faults strike a function, and the consequences that they have.
+//!
+//! A function without faults has one check at each hook. A hook calls [`Core::meet`] with the
+//! [`Occurrence`] and acts on the [`Verdict`]. Consequences that need the device model, or that would
+//! change the function in the middle of another action, wait until [`Function::settle_faults`] at the end
+//! of the action.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::Function;
+use super::conditions::{Condition, Conditions, SavedConditions, Until, extend};
+use super::core::Core;
+use crate::dma::{DmaError, DmaId, DmaOp};
+use crate::effect::{Effect, FunctionEvent};
+use crate::fault::consequence::Consequence;
+use crate::fault::list::{FaultList, SavedFault, Struck};
+use crate::fault::{Fault, FaultError, FaultStatus, Occurrence};
+use crate::power::PowerState;
+use crate::register::{DwordWrite, ResetKind};
+use crate::snapshot::RestoreError;
+use crate::time::{Time, earliest};
+
+/// Occurrences that time brings about, and consequences that have waited, in one call at most. The rest
+/// follows at the next deadline, which is at once.
+const AT_ONCE: u32 = 256;
+
+/// Consequences that wait at most. More strikes are counted only.
+const WAITING: usize = 256;
+
+/// The faults of a function and what they have brought about.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    list: FaultList,
+    conditions: Conditions,
+    waiting: VecDeque<Waiting>,
+    /// Time of the access or action in progress.
+    now: Time,
+    /// The change of power state in progress loses state.
+    lose_state: bool,
+    /// The consequences that wait are being carried out.
+    settling: bool,
+}
+
+/// A consequence that waits for the end of the action in progress.
+#[derive(Debug)]
+enum Waiting {
+    Input(String),
+    Vanish(Condition),
+    EndTransfer(DmaId, DmaError),
+}
+
+/// The consequences that a hook acts on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Verdict {
+    /// The thing that was about to happen does not happen.
+    pub(super) prevented: bool,
+    /// The transfer ends as an Unsupported Request.
+    pub(super) refused: bool,
+    /// Bits of config space that keep their values: offset and mask of a DWORD.
+    kept: Option<(u64, u32)>,
+    lose_state: bool,
+}
+
+/// The saved form of [`Faults`].
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedFaults {
+    list: Vec<SavedFault>,
+    conditions: SavedConditions,
+}
+
+impl Core {
+    /// Notes the time for the hooks.
+    pub(super) fn note_time(&mut self, now: Time) {
+        if let Some(faults) = &mut self.faults {
+            faults.now = now;
+        }
+    }
+
+    /// Meets the faults at an occurrence.
+    pub(super) fn meet(&mut self, occurrence: &Occurrence) -> Verdict {
+        let mut verdict = Verdict::default();
+        if let Some(mut faults) = self.faults.take() {
+            for struck in faults.list.meet(faults.now, occurrence) {
+                self.suffer(&mut faults, struck, &mut verdict);
+            }
+            self.faults = Some(faults);
+        }
+        verdict
+    }
+
+    /// Reports a strike, and takes in its consequence.
+    fn suffer(&mut self, faults: &mut Faults, struck: Struck, verdict: &mut Verdict) {
+        let Struck {
+            name,
+            what,
+            count,
+            at,
+            consequence,
+        } = struck;
+        if self.may_tell() {
+            self.emit(Effect::Event(FunctionEvent::Fault {
+                fault: name.clone(),
+                what,
+                count,
+            }));
+        }
+        let condition = |lasting| Condition {
+            by: name,
+            until: Until::new(at, lasting),
+        };
+        match consequence {
+            Consequence::Prevent => verdict.prevented = true,
+            Consequence::RefuseTransfer => verdict.refused = true,
+            Consequence::LoseState => verdict.lose_state = true,
+            Consequence::KeepBits { offset, mask } => {
+                let before = verdict.kept.filter(|(other, _)| *other == offset);
+                verdict.kept = Some((offset, mask | before.map_or(0, |(_, mask)| mask)));
+            }
+            Consequence::Silence { lasting, retry } => {
+                extend(&mut faults.conditions.silence, condition(lasting), retry);
+            }
+            Consequence::BarOff { bar, lasting } => {
+                let bars = &mut faults.conditions.bars;
+                let condition = condition(lasting);
+                bars.retain(|(other, off)| *off != bar || other.by != condition.by);
+                bars.push((condition, bar));
+            }
+            Consequence::Gone { lasting } => faults.wait(Waiting::Vanish(condition(lasting))),
+            Consequence::Input { name } => faults.wait(Waiting::Input(name)),
+            // Of the host.
+            Consequence::Fail { .. } => {}
+        }
+    }
+
+    /// Returns whether a fault keeps the function silent, and then whether it asks for a retry.
+    pub(super) fn silenced(&self, now: Time) -> Option<bool> {
+        self.faults.as_ref()?.conditions.silent(now)
+    }
+
+    /// Returns whether a fault has taken the function off the bus.
+    pub(super) fn is_gone(&self) -> bool {
+        let faults = self.faults.as_ref();
+        faults.is_some_and(|faults| faults.conditions.gone.is_some())
+    }
+
+    /// Returns whether a fault keeps a BAR from decoding.
+    pub(super) fn is_bar_off(&self, now: Time, bar: u8) -> bool {
+        let faults = self.faults.as_ref();
+        faults.is_some_and(|faults| faults.conditions.is_off(now, bar))
+    }
+
+    /// Returns whether a fault hides memory that clients may have mapped.
+    pub(super) fn hides_memory(&self) -> bool {
+        let Some(faults) = &self.faults else {
+            return false;
+        };
+        let mut mappable = self.mappable.iter();
+        faults.conditions.silent(faults.now).is_some()
+            || mappable.any(|shared| faults.conditions.is_off(faults.now, shared.bar))
+    }
+
+    /// Returns the end of the silence, `None` if it is no longer than time. The function is silent.
+    pub(super) fn silence_left(&self, now: Time) -> Option<std::time::Duration> {
+        match self.faults.as_ref()?.conditions.silence.as_ref()?.0.until {
+            Until::At(end) => Some(end.since(now)),
+            Until::PowerOff | Until::Removed => None,
+        }
+    }
+
+    /// Shortens a silence by the time for which software has waited without the device's time passing.
+    pub(super) fn shorten_silence(&mut self, span: std::time::Duration) {
+        if let Some(faults) = &mut self.faults
+            && let Some((condition, _)) = &mut faults.conditions.silence
+            && let Until::At(end) = &mut condition.until
+        {
+            let left = end.since(Time::ZERO).saturating_sub(span);
+            *end = Time::ZERO.after(left);
+        }
+    }
+
+    /// Notes that main power went off or came back, for conditions that depend on it. Returns whether the
+    /// function is off the bus.
+    pub(super) fn note_power(&mut self, on: bool) -> bool {
+        let Some(faults) = &mut self.faults else {
+            return false;
+        };
+        if let Some((_, powered)) = &mut faults.conditions.gone {
+            *powered = on;
+        }
+        if !on {
+            faults
+                .conditions
+                .end(|condition| condition.until == Until::PowerOff);
+        }
+        faults.conditions.gone.is_some()
+    }
+
+    /// Meets the faults at a write to config space. Returns the write that takes effect.
+    pub(super) fn meet_config_write(&mut self, offset: u64, write: DwordWrite) -> DwordWrite {
+        let first = write.lanes().bytes().next().unwrap_or(0) as u64;
+        let range = crate::fault::Range::of(offset + first, write.lanes().bytes().count());
+        let verdict = self.meet(&Occurrence::ConfigWrite(range));
+        let mut write = write;
+        if verdict.prevented {
+            return DwordWrite::new(0, crate::register::Lanes::new(0, 0));
+        }
+        if let Some((at, mask)) = verdict.kept
+            && at == offset
+        {
+            // A bit that a one clears keeps its value if zero is written.
+            let keep = self.config.read_dword(offset) & !self.config.write_one_to_clear(offset);
+            let value = (write.value() & !mask) | (keep & mask);
+            write = DwordWrite::new(value, write.lanes());
+        }
+        self.meet_power_state(offset, write)
+    }
+
+    fn meet_power_state(&mut self, offset: u64, write: DwordWrite) -> DwordWrite {
+        let Some((at, pmc)) = self.config.pm_place() else {
+            return write;
+        };
+        if offset != at || !write.lanes().covers(0) {
+            return write;
+        }
+        let (from, to) = (self.state, PowerState::from_bits(write.value() as u8));
+        let exists = match to {
+            PowerState::D1 => pmc.d1_support(),
+            PowerState::D2 => pmc.d2_support(),
+            _ => true,
+        };
+        if from == to || !exists || !from.software_transition(to).happens() {
+            return write;
+        }
+        let verdict = self.meet(&Occurrence::DState { from, to });
+        if let Some(faults) = &mut self.faults {
+            faults.lose_state = verdict.lose_state && !verdict.prevented;
+        }
+        if verdict.prevented {
+            let value = (write.value() & !3) | u32::from(from.bits());
+            return DwordWrite::new(value, write.lanes());
+        }
+        write
+    }
+
+    /// Returns whether the change of power state in progress loses state, and forgets it.
+    pub(super) fn take_lost_state(&mut self) -> bool {
+        let faults = self.faults.as_mut();
+        faults.is_some_and(|faults| std::mem::take(&mut faults.lose_state))
+    }
+
+    /// Ends a transfer that a fault has refused, once its model has asked for it.
+    pub(super) fn refuse_transfer(&mut self, id: DmaId, op: &DmaOp) {
+        let address = match op {
+            DmaOp::Read { address, .. } | DmaOp::Write { address, .. } => *address,
+            DmaOp::Copy { from, .. } => *from,
+        };
+        if let Some(faults) = &mut self.faults {
+            // It has to end some time, however many wait.
+            let error = DmaError::Unmapped { address };
+            faults.waiting.push_back(Waiting::EndTransfer(id, error));
+        }
+    }
+
+    pub(super) fn fault_deadline(&self) -> Option<Time> {
+        let faults = self.faults.as_ref()?;
+        let waiting = (!faults.waiting.is_empty()).then_some(Time::ZERO);
+        let due = earliest(
+            faults.list.next_deadline(),
+            faults.conditions.next_deadline(),
+        );
+        earliest(waiting, due)
+    }
+
+    pub(super) fn save_faults(&self, now: Time) -> Option<SavedFaults> {
+        let faults = self.faults.as_ref()?;
+        Some(SavedFaults {
+            list: faults.list.save(now),
+            conditions: faults.conditions.save(now),
+        })
+    }
+
+    pub(super) fn restore_faults(
+        &mut self,
+        now: Time,
+        saved: Option<SavedFaults>,
+    ) -> Result<(), RestoreError> {
+        self.faults = match saved {
+            None => None,
+            Some(saved) => Some(Box::new(Faults {
+                list: FaultList::restored(now, "function.core.faults", saved.list)?,
+                conditions: Conditions::restored(now, saved.conditions),
+                now,
+                ..Faults::default()
+            })),
+        };
+        Ok(())
+    }
+}
+
+impl Faults {
+    fn wait(&mut self, waiting: Waiting) {
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back(waiting);
+        }
+    }
+}
+
+impl Function {
+    /// Sets a fault and returns its name.
+    ///
+    /// # Errors
+    /// The fault does not fit this function, its name is taken, or there are
+    /// [`MAX_FAULTS`](crate::fault::MAX_FAULTS) already.
+    pub fn add_fault(&mut self, now: Time, fault: Fault) -> Result<String, FaultError> {
+        self.add_fault_beside(now, fault, &[])
+    }
+
+    /// Sets a fault beside those of other lists, whose names are given.
+    pub(crate) fn add_fault_beside(
+        &mut self,
+        now: Time,
+        fault: Fault,
+        elsewhere: &[String],
+    ) -> Result<String, FaultError> {
+        fault.check_parts(self.core.config())?;
+        if let Consequence::Input { name } = fault.what.consequence() {
+            let inputs = self.inputs();
+            if !inputs.contains(&name.as_str()) {
+                let known = inputs.join(", ");
+                let reason = format!("the device has no input {name:?}; its inputs are: {known}");
+                return Err(FaultError::Lacks(reason));
+            }
+        }
+        let mut faults = self.core.faults.take().unwrap_or_default();
+        faults.now = now;
+        let added = faults.list.add(now, fault, elsewhere);
+        self.core.faults = Some(faults);
+        self.advance_faults(now);
+        self.drop_idle_faults();
+        added
+    }
+
+    /// Removes a fault and ends its effects. A function that it took off the bus is back.
+    ///
+    /// # Errors
+    /// [`FaultError::Unknown`].
+    pub fn remove_fault(&mut self, now: Time, name: &str) -> Result<(), FaultError> {
+        let faults = self.core.faults.as_mut();
+        if !faults.is_some_and(|faults| faults.list.remove(name)) {
+            let known = self.fault_names();
+            let name = name.to_owned();
+            return Err(FaultError::Unknown { name, known });
+        }
+        self.core.note_time(now);
+        self.end_conditions(now, |condition| condition.by == name);
+        self.drop_idle_faults();
+        Ok(())
+    }
+
+    /// Removes all faults.
+    pub fn clear_faults(&mut self, now: Time) {
+        for name in self.fault_names() {
+            self.remove_fault(now, &name).ok();
+        }
+    }
+
+    /// Returns the faults with their accounts, in the order in which they were set.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        let faults = self.core.faults.as_ref();
+        faults.map_or_else(Vec::new, |faults| faults.list.list())
+    }
+
+    pub(crate) fn fault_names(&self) -> Vec<String> {
+        let faults = self.core.faults.as_ref();
+        faults.map_or_else(Vec::new, |faults| faults.list.names())
+    }
+
+    /// Returns whether a fault has taken the function off the bus.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.core.is_gone()
+    }
+
+    /// Handles the occurrences that time has brought about, and ends conditions that are over.
+    pub(super) fn advance_faults(&mut self, now: Time) {
+        if self.core.faults.is_none() {
+            return;
+        }
+        self.core.note_time(now);
+        for _ in 0..AT_ONCE {
+            let Some(mut faults) = self.core.faults.take() else {
+                return;
+            };
+            let due = faults.list.take_due(now);
+            if let Some(Some(struck)) = due {
+                self.core
+                    .suffer(&mut faults, struck, &mut Verdict::default());
+                self.core.faults = Some(faults);
+                self.settle_faults(now);
+            } else {
+                self.core.faults = Some(faults);
+                if due.is_none() {
+                    break;
+                }
+            }
+        }
+        self.end_conditions(now, |condition| condition.until.is_over(now));
+        self.settle_faults(now);
+    }
+
+    /// Carries out consequences that have waited for the end of an action.
+    pub(super) fn settle_faults(&mut self, now: Time) {
+        for _ in 0..AT_ONCE {
+            let Some(faults) = &mut self.core.faults else {
+                return;
+            };
+            if faults.settling {
+                return;
+            }
+            let Some(waiting) = faults.waiting.pop_front() else {
+                return;
+            };
+            faults.settling = true;
+            faults.now = now;
+            match waiting {
+                Waiting::Input(name) => self.input(now, &name),
+                Waiting::Vanish(condition) => self.vanish(now, condition),
+                Waiting::EndTransfer(id, error) => self.dma_done(now, id, Err(error)),
+            }
+            if let Some(faults) = &mut self.core.faults {
+                faults.settling = false;
+            }
+        }
+    }
+
+    /// Takes the function off the bus. It has neither power nor state until it is back.
+    fn vanish(&mut self, now: Time, condition: Condition) {
+        let powered = self.core.powered;
+        if let Some(faults) = &mut self.core.faults {
+            let already = faults.conditions.gone.as_ref().map(|(_, powered)| *powered);
+            let powered = already.unwrap_or(powered);
+            extend(&mut faults.conditions.gone, condition, powered);
+        }
+        if !powered {
+            return;
+        }
+        let from = self.core.state;
+        self.core.config.reset(ResetKind::PowerOn);
+        self.core.interrupts.clear();
+        self.core.powered = false;
+        self.core.enter(now, PowerState::D3cold);
+        self.core.dma.abort();
+        self.with_model(now, |model, cx| {
+            model.power_changed(cx, from, PowerState::D3cold);
+        });
+        self.core.end_virtual_functions();
+        self.core.update_intx();
+        self.core.update_pme(now);
+    }
+
+    /// Ends conditions. A function that is back on the bus starts without state.
+    fn end_conditions(&mut self, now: Time, over: impl Fn(&Condition) -> bool) {
+        let faults = self.core.faults.as_mut();
+        if faults.is_some_and(|faults| faults.conditions.end(over)) {
+            self.cold_start(now);
+        }
+    }
+
+    /// Forgets the faults if there are none, for the hooks to have nothing to do.
+    fn drop_idle_faults(&mut self) {
+        self.core.faults.take_if(|faults| {
+            faults.list.is_empty() && faults.conditions.are_none() && faults.waiting.is_empty()
+        });
+    }
+}

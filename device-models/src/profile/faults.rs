@@ -1,0 +1,63 @@
+//! `[[fault]]`: the faults of a function from the start.
+
+use super::Profile;
+use super::error::{Mistake, ProfileError};
+use crate::config::ConfigSpace;
+use crate::fault::{FaultError, MAX_FAULTS};
+use crate::host::DeviceSet;
+use crate::slot::FunctionNumber;
+use crate::time::Time;
+
+impl Profile {
+    /// Checks the faults, as far as that is possible without the model.
+    pub(super) fn check_faults(&self, config: &ConfigSpace) -> Result<(), ProfileError> {
+        let faults = &self.tables.fault;
+        for (position, fault) in faults.iter().enumerate() {
+            let check = || {
+                if position >= MAX_FAULTS {
+                    return Err(FaultError::TooMany);
+                }
+                let before = faults.iter().take(position);
+                if let Some(name) = &fault.name
+                    && before
+                        .clone()
+                        .any(|other| other.name.as_ref() == Some(name))
+                {
+                    return Err(FaultError::Taken { name: name.clone() });
+                }
+                fault.check()?;
+                fault.check_parts(config)
+            };
+            check().map_err(|error| self.fault_error(position, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the faults of one of the devices.
+    pub(super) fn set_faults(
+        &self,
+        devices: &mut DeviceSet,
+        number: FunctionNumber,
+    ) -> Result<(), ProfileError> {
+        let Some(mut device) = devices.device_mut(number) else {
+            return Ok(());
+        };
+        for (position, fault) in self.tables.fault.iter().enumerate() {
+            device
+                .add_fault(Time::ZERO, fault.clone())
+                .map_err(|error| self.fault_error(position, &error))?;
+        }
+        Ok(())
+    }
+
+    fn fault_error(&self, position: usize, error: &FaultError) -> ProfileError {
+        let key = match error {
+            FaultError::Name { .. } | FaultError::Taken { .. } => ".name",
+            FaultError::When { .. } | FaultError::Unfit { .. } => ".when",
+            FaultError::What { .. } => ".what",
+            _ => "",
+        };
+        self.source
+            .error(Mistake::new(format!("fault.{position}{key}"), error))
+    }
+}
