@@ -78,9 +78,10 @@ pub struct AerConfig {
     /// The TLP Prefix Log exists, and the structure has 48h bytes. If absent, it does in version 2; without
     /// it the structure has 2Ch bytes.
     pub tlp_prefix_log: Option<bool>,
-    /// The function can record the headers of several errors.
+    /// Multiple Header Recording Capable is set and its Enable can be written. The model records the first
+    /// error only.
     pub multiple_header_recording: bool,
-    /// The function logs the header of a request whose completion timed out.
+    /// Completion Timeout Prefix/Header Log Capable is set.
     pub completion_timeout_log: bool,
     /// DWORDs of the Header Log as the register says it, 0 to 31.
     pub header_log_size: u8,
