@@ -1,4 +1,4 @@
-//! Lines of the control socket, one after the other to the same function.
+//! Lines of the control socket, one after the other to the same function, which may be one of a card.
 
 use dormouse::clock::Clock;
 use dormouse::closer::Closer;
@@ -12,7 +12,8 @@ use super::input::Input;
 use super::subject::Subject;
 
 /// The kinds of errors.
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
+    "host",
     "malformed",
     "unknown-verb",
     "bad-arguments",
@@ -28,7 +29,12 @@ const KINDS: [&str; 6] = [
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let mut devices = Subject::choose(&mut input, Subject::devices);
-    let mut device = devices.first_mut();
+    let numbers: Vec<_> = devices.numbers().collect();
+    let mut device = match numbers.last() {
+        // The last one of a card: its neighbours are before it.
+        Some(number) => devices.device_mut(*number).expect("it has a driver"),
+        None => return,
+    };
     let mut clock = Clock::manual();
     let held = device.status(clock.now()).runtime_usage;
     for line in input.rest().split(|byte| *byte == b'\n') {

@@ -9,12 +9,15 @@ use pci_device_models::dma::{DmaError, DmaOp, DmaRequest};
 use pci_device_models::effect::Effect;
 use pci_device_models::function::{Function, Target};
 use pci_device_models::model::Registry;
+use pci_device_models::model::backend::WakeSource;
+use pci_device_models::model::controller::Controller;
 use pci_device_models::profile::Profile;
 use pci_device_models::register::ResetKind;
+use pci_device_models::slot::FunctionNumber;
 use pci_device_models::time::Time;
 
 use super::input::Input;
-use super::subject::differ;
+use super::subject::{controller, differ};
 
 /// Maximum number of bytes that a transfer carries.
 const MOST: usize = 1 << 12;
@@ -23,7 +26,15 @@ const COMMAND: u64 = 0x04;
 const ENABLE: [u8; 2] = [0x07, 0x00];
 
 thread_local! {
-    static ALL: Vec<Profile> = Profile::builtins().map(profile).collect();
+    static ALL: Vec<Profile> = Profile::builtins().map(profile).chain([controller()]).collect();
+    static MODELS: Registry = models();
+}
+
+/// The built-in models, and a platform controller of two slots.
+fn models() -> Registry {
+    let mut models = Registry::builtin();
+    models.register("controller", || Box::new(Controller::new([1, 2])));
+    models
 }
 
 fn profile(name: &str) -> Profile {
@@ -37,7 +48,7 @@ fn profile(name: &str) -> Profile {
 /// A rule is broken.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let number = input.below(Profile::builtins().count());
+    let number = input.below(ALL.with(Vec::len));
     let mut twins = Twins {
         number,
         one: Life::new(number),
@@ -59,7 +70,8 @@ struct Life {
 
 impl Life {
     fn new(number: usize) -> Self {
-        let function = ALL.with(|all| all[number].function(&Registry::builtin()));
+        let profile = |models: &Registry| ALL.with(|all| all[number].function(models));
+        let function = MODELS.with(profile);
         Self {
             function: function.expect("built-in profiles make functions"),
             transfers: Vec::new(),
@@ -192,7 +204,7 @@ impl Twins {
     }
 
     fn backend(&mut self, input: &mut Input<'_>) {
-        let what = input.below(3);
+        let what = input.below(4);
         let len = input.below(40);
         let bytes = input.bytes(len);
         self.both(|life, now| match what {
@@ -210,6 +222,22 @@ impl Twins {
                         .map(|port| port.transmit_into(cx, &mut room))
                 });
                 (sent, room)
+            }
+            2 => {
+                let (slot, number) = (len % 3, bytes.first().copied().unwrap_or(0) & 7);
+                life.function.with_backend(now, |backend, cx| {
+                    let port = backend.platform()?;
+                    let switch = port.take_switch(cx);
+                    let number = FunctionNumber::try_from(number).ok()?;
+                    match len % 4 {
+                        0 => port.set_rail(cx, slot, len % 8 == 0),
+                        1 => port.wake(cx, slot, number, WakeSource::Function),
+                        2 => port.wake(cx, slot, number, WakeSource::Host),
+                        _ => {}
+                    }
+                    Some(switch)
+                });
+                (None, Vec::new())
             }
             _ => {
                 life.function.with_backend(now, |backend, cx| {
@@ -230,6 +258,15 @@ impl Twins {
         let restored = self.other.function.restore(self.now, &saved);
         assert_eq!(restored, Ok(()), "its own state");
         self.other.effects();
+        // A restored controller has the platform follow its rails once more.
+        for life in [&mut self.one, &mut self.other] {
+            life.function.with_backend(self.now, |backend, cx| {
+                if let Some(port) = backend.platform() {
+                    while port.take_switch(cx).is_some() {}
+                }
+            });
+            life.effects();
+        }
         let ops = |life: &Life| -> Vec<DmaOp> {
             let transfers = life.transfers.iter();
             transfers.map(|request| request.op.clone()).collect()

@@ -1,8 +1,10 @@
-//! The functions under test: every built-in profile, in both views, with both forms of low power.
+//! The functions under test: every built-in profile and card, in both views, with both forms of low power,
+//! and the platform controller.
 
 use pci_device_models::host::{DeviceRef, DeviceSet, View};
 use pci_device_models::model::Registry;
-use pci_device_models::profile::Profile;
+use pci_device_models::model::controller::Controller;
+use pci_device_models::profile::{Card, Profile};
 use pci_device_models::time::Time;
 use serde_json::{Value, json};
 
@@ -13,6 +15,15 @@ use super::input::Input;
 pub struct Subject {
     /// Profile of the function.
     pub profile: Profile,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A single function, or several of which the first one is under test.
+    Card(Box<Card>),
+    /// A platform controller.
+    Controller,
 }
 
 thread_local! {
@@ -40,7 +51,10 @@ impl Subject {
     /// Creates an unused device.
     #[must_use]
     pub fn devices(&self) -> DeviceSet {
-        let devices = MODELS.with(|models| self.profile.device_set(models));
+        let devices = match &self.kind {
+            Kind::Card(card) => MODELS.with(|models| card.device_set(models)),
+            Kind::Controller => Controller::device_set(&[1, 2]),
+        };
         devices.expect("built-in profiles make devices")
     }
 
@@ -52,8 +66,10 @@ impl Subject {
 }
 
 fn all() -> Vec<Subject> {
+    let models = Registry::builtin();
+    let bases = |name: &str| models.base(name);
     let mut all = Vec::new();
-    for name in Profile::builtins() {
+    for name in Profile::builtins().chain(CARDS) {
         for view in ["hardware", "vfio-pci"] {
             for dialect in ["mainline", "v4"] {
                 let set = [
@@ -62,15 +78,47 @@ fn all() -> Vec<Subject> {
                     ("host.max-clients", "2"),
                     ("host.disable-idle-d3", "false"),
                 ];
-                let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
-                let text = Profile::builtin(name).expect("it is built in");
-                let profile = Profile::parse(name, text, &set).expect("it is a profile");
-                all.push(Subject { profile });
+                let text = models.profile(name).expect("it is built in");
+                let functions = text.matches("[[function]]").count();
+                let of_functions = (0..functions).map(|number| format!("function.{number}."));
+                let prefixes: Vec<_> = match functions {
+                    0 => vec![String::new()],
+                    _ => of_functions.collect(),
+                };
+                let each = |prefix: &String| {
+                    set.map(|(key, value)| (format!("{prefix}{key}"), value.to_owned()))
+                };
+                let set: Vec<_> = prefixes.iter().flat_map(each).collect();
+                let card = Card::parse(name, text, &set, &bases).expect("it is a profile");
+                let (_, first) = card.functions().next().expect("there is a function 0");
+                all.push(Subject {
+                    profile: first.clone(),
+                    kind: Kind::Card(Box::new(card)),
+                });
             }
         }
     }
+    all.push(Subject {
+        profile: controller(),
+        kind: Kind::Controller,
+    });
     all
 }
+
+/// A function with the registers of a platform controller.
+const CONTROLLER: &str = r#"name = "controller"
+model = "controller"
+identity = { vendor-id = 0x1234, device-id = 0xd3c1, class = 0x088000, interrupt-pin = "A" }
+bar = [{ index = 0, kind = "memory32", size = 0x1000 }]
+"#;
+
+/// Returns the profile of a platform controller.
+pub(super) fn controller() -> Profile {
+    Profile::parse("controller", CONTROLLER, &[]).expect("it is a profile")
+}
+
+/// The built-in cards.
+const CARDS: [&str; 2] = ["gpu-card", "gpu-card-usb"];
 
 /// The visible state of a device without saving it: its reports, its config space, and the time of
 /// its next work.
