@@ -230,7 +230,7 @@ impl Twins {
                     let switch = port.take_switch(cx);
                     let number = FunctionNumber::try_from(number).ok()?;
                     match len % 4 {
-                        0 => port.set_rail(cx, slot, len % 8 == 0),
+                        0 => port.set_rail(cx, slot, len.is_multiple_of(8)),
                         1 => port.wake(cx, slot, number, WakeSource::Function),
                         2 => port.wake(cx, slot, number, WakeSource::Host),
                         _ => {}

@@ -1,6 +1,7 @@
 //! `docs/profiles.md` lists every key that a profile can have.
 
-use pci_device_models::profile::Profile;
+use pci_device_models::model::Registry;
+use pci_device_models::profile::{Card, Profile};
 
 const REFERENCE: &str = include_str!("../../../docs/profiles.md");
 
@@ -12,6 +13,29 @@ device-id = 1
 class = 0xff0000
 "#;
 
+/// A card whose first function is complete.
+const CARD: &str = r#"
+name = "x"
+[[function]]
+[function.identity]
+vendor-id = 0x1234
+device-id = 1
+class = 0xff0000
+"#;
+
+/// The keys of a table of a card, as the loader names them when it finds another one.
+fn card_keys(table: &str) -> Vec<String> {
+    let text = match table {
+        "" => format!("no-such-key = 0{CARD}"),
+        "[[function]]" => CARD.replace("[[function]]", "[[function]]\nno-such-key = 0"),
+        "[function.identity]" => format!("{CARD}no-such-key = 0\n"),
+        table => format!("{CARD}{table}\nno-such-key = 0\n"),
+    };
+    let bases = |name: &str| Registry::builtin().base(name);
+    let error = Card::parse("x", &text, &[], &bases).expect_err("there is no such key");
+    listed(table, &error.message)
+}
+
 /// The keys of a table, as the loader names them when it finds another one.
 fn keys(table: &str) -> Vec<String> {
     let text = match table {
@@ -22,6 +46,11 @@ fn keys(table: &str) -> Vec<String> {
     let message = Profile::parse("x", &text, &[])
         .expect_err("there is no such key")
         .message;
+    listed(table, &message)
+}
+
+/// The keys that a refusal lists.
+fn listed(table: &str, message: &str) -> Vec<String> {
     let (found, known) = message
         .split_once("; expected ")
         .unwrap_or_else(|| panic!("{table}: {message}"));
@@ -84,4 +113,50 @@ fn every_key_is_in_the_reference() {
             );
         }
     }
+}
+
+#[test]
+fn every_key_of_a_card_is_in_the_reference() {
+    // Those of a card's own are in the part about cards, those of a function where a profile has them.
+    let cards = part("## `[slot]`").to_owned() + part("## Cards");
+    for table in ["", "[slot]", "[slot.port]", "[[slot.link]]"] {
+        for key in card_keys(table) {
+            let listed = [
+                format!("`{key}`"),
+                format!("`[[{key}]]`"),
+                format!("`[{key}]`"),
+            ];
+            assert!(
+                listed.iter().any(|key| cards.contains(key))
+                    || cards.contains(&format!("slot.{key}")),
+                "docs/profiles.md does not list {key} of {table} of a card"
+            );
+        }
+    }
+    for table in ["", "identity", "platform", "host"] {
+        let of_card = match table {
+            "" => "[[function]]".to_owned(),
+            table => format!("[function.{table}]"),
+        };
+        let alone = match table {
+            "" => String::new(),
+            table => format!("[{table}]"),
+        };
+        let (mut of_card, mut alone) = (card_keys(&of_card), keys(&alone));
+        of_card.sort();
+        alone.sort();
+        assert_eq!(
+            of_card, alone,
+            "{table}: a function has the keys of a profile"
+        );
+    }
+    for key in ["number", "profile", "remove", "count"] {
+        assert!(part("## Cards").contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+/// The part of the reference under a heading, with its smaller headings.
+fn part(heading: &str) -> &'static str {
+    let (_, rest) = REFERENCE.split_once(heading).expect("there is such a part");
+    rest.split("\n## ").next().unwrap_or(rest)
 }
