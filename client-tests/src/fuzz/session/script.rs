@@ -56,7 +56,7 @@ pub(super) struct Script {
     pmcsr: u64,
 }
 
-const LINES: [&str; 22] = [
+const LINES: [&str; 27] = [
     r#"{"verb":"clock","action":"advance","duration":"200us"}"#,
     r#"{"verb":"clock","action":"advance","duration":"10ms"}"#,
     r#"{"verb":"clock","action":"advance","duration":"2s"}"#,
