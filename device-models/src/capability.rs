@@ -46,6 +46,7 @@ mod msix;
 mod pcie;
 mod pm;
 mod power_budgeting;
+mod ptm;
 mod raw;
 mod rebar;
 mod sriov;
@@ -76,6 +77,7 @@ pub use pm::{AUX_CURRENT_MA, DataRegister, PmConfig, PmConfigError, Pmc, Pmcsr, 
 pub use power_budgeting::{
     PowerBudget, PowerBudgeting, PowerBudgetingConfig, PowerBudgetingConfigError,
 };
+pub use ptm::{PrecisionTimeMeasurement, PtmCapability, PtmConfig, PtmControl};
 pub use raw::{Raw, RawConfig, RawConfigError};
 pub use rebar::{
     ResizableBar, ResizableBarCapability, ResizableBarConfig, ResizableBarConfigError,
@@ -121,6 +123,11 @@ impl CapabilityId {
             Self::Extended { .. } => true,
             Self::DeviceSpecific { extended } => extended,
         }
+    }
+
+    /// Returns whether it is this id of the extended list, in whatever version.
+    pub(crate) fn is_extended_id(self, wanted: ExtendedId) -> bool {
+        matches!(self, Self::Extended { id, .. } if id == wanted)
     }
 
     /// Returns the bits of a header DWORD that hold id, version and next pointer.

@@ -213,6 +213,14 @@ pub mod l1_pm_substates {
     pub const CONTROL_2: usize = 12;
 }
 
+/// Offsets in the Precision Time Measurement capability (PCIe Base §7.9.15).
+pub mod precision_time {
+    /// PTM Capability (`PCI_PTM_CAP`).
+    pub const CAPABILITY: usize = 4;
+    /// PTM Control (`PCI_PTM_CTRL`).
+    pub const CONTROL: usize = 8;
+}
+
 /// Defines the ids of a list. Each number has exactly one value: the named one if it has a name.
 macro_rules! ids {
     (

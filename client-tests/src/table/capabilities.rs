@@ -25,6 +25,7 @@ const NAMES: [(&str, bool, u16); 14] = [
     ("dpa", true, 0x16),
     ("ltr", true, 0x18),
     ("l1ss", true, 0x1e),
+    ("ptm", true, 0x1f),
 ];
 
 impl FromStr for CapabilityName {

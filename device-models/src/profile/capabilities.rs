@@ -8,7 +8,8 @@ use super::tables::Capabilities;
 use crate::capability::{
     AdvancedErrorReporting, Capability, DeviceSerialNumber, DynamicPowerAllocation,
     EnhancedAllocation, L1PmSubstates, LatencyToleranceReporting, Msi, Msix, PciExpress, PmConfig,
-    PowerBudgeting, PowerManagement, Raw, ResizableBar, SingleRootIoVirtualization, VendorSpecific,
+    PowerBudgeting, PowerManagement, PrecisionTimeMeasurement, Raw, ResizableBar,
+    SingleRootIoVirtualization, VendorSpecific,
 };
 use crate::config::AnyCapability;
 use crate::power::PowerState;
@@ -60,6 +61,7 @@ impl Capabilities {
             resizable_bar,
             dpa,
             sriov,
+            ptm,
             raw,
         } = self;
         let mut made = Vec::new();
@@ -158,6 +160,15 @@ impl Capabilities {
             let new = SingleRootIoVirtualization::new(config);
             let path = "sriov".to_owned();
             make!(made, path, config, new, Any::SingleRootIoVirtualization);
+        }
+        if let Some(config) = ptm {
+            made.push(Named {
+                key: "capabilities.ptm".to_owned(),
+                name: "ptm".to_owned(),
+                offset: config.offset,
+                linked: true,
+                capability: other(PrecisionTimeMeasurement::new(config)),
+            });
         }
         for (position, config) in raw.iter().enumerate() {
             let path = format!("raw.{position}");

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::capability::{
     AerConfig, DpaConfig, DsnConfig, EnhancedAllocationConfig, L1ssConfig, LtrConfig, MsiConfig,
-    MsixConfig, PcieConfig, PmConfig, PowerBudgetingConfig, RawConfig, ResizableBarConfig,
-    SriovConfig, VendorConfig,
+    MsixConfig, PcieConfig, PmConfig, PowerBudgetingConfig, PtmConfig, RawConfig,
+    ResizableBarConfig, SriovConfig, VendorConfig,
 };
 
 /// The table `[capabilities]`.
@@ -30,5 +30,6 @@ pub(in crate::profile) struct Capabilities {
     pub resizable_bar: Option<ResizableBarConfig>,
     pub dpa: Option<DpaConfig>,
     pub sriov: Option<SriovConfig>,
+    pub ptm: Option<PtmConfig>,
     pub raw: Vec<RawConfig>,
 }
