@@ -28,6 +28,7 @@
 
 mod bench;
 mod capabilities;
+mod connecting;
 pub mod files;
 pub mod page;
 mod request;

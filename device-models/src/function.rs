@@ -383,6 +383,21 @@ impl Function {
         self.core.deliver_messages();
     }
 
+    /// Opens or closes an MSI-X vector beside the table, for a client that keeps the table to itself.
+    pub fn set_msix_open(&mut self, vector: u16, open: bool) {
+        if let Some(msix) = self.core.config_mut().msix_mut() {
+            msix.set_open(vector, open);
+        }
+        self.core.deliver_messages();
+    }
+
+    /// Closes all MSI-X vectors and lets the next client choose whether it uses the table.
+    pub fn release_msix(&mut self) {
+        if let Some(msix) = self.core.config_mut().msix_mut() {
+            msix.release();
+        }
+    }
+
     /// Delivers the slot's power limit message (PCIe Base §7.5.3.3): value and scale as in Device
     /// Capabilities.
     pub fn set_slot_power_limit(&mut self, value: u8, scale: u8) {

@@ -14,7 +14,7 @@
 //! | `set_options`, `links` | device links between the functions of a slot |
 //! | `power_resource`, `port` | `drivers/acpi/power.c`, and the bridge above: the power that functions share |
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
-//! | `pci_core`, `config_image` | `drivers/pci/pci.c`: power states, saving and restoring |
+//! | `pci_core`, `config_image`, `readiness` | `drivers/pci/pci.c`: power states, saving and restoring, waiting |
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
 //! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
 //! | `frozen` | the driver's side of stopping a device for migration |
@@ -57,6 +57,7 @@ mod platform;
 mod port;
 mod power;
 mod power_resource;
+mod readiness;
 mod region;
 mod reset;
 mod runtime_pm;
@@ -172,6 +173,8 @@ struct Device {
     needs_pm_restore: bool,
     /// The device was closed without a reset (`needs_reset`).
     needs_reset: bool,
+    /// The function could be reset when its user opened it (`reset_works`).
+    reset_works: bool,
     /// Resets fail because another user holds the device.
     reset_busy: bool,
     /// The faults of the host's operations, if there are any.
@@ -252,6 +255,7 @@ impl Device {
             user_state: None,
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             needs_reset: false,
+            reset_works: false,
             reset_busy: false,
             faults: None,
             bars_visible: false,
@@ -344,7 +348,7 @@ impl DeviceMut<'_> {
     pub fn info(&mut self, now: Time) -> Result<device_info::Reply, HostError> {
         self.guarded(now, |device| {
             let mut flags = DeviceFlags::PCI;
-            flags.set(DeviceFlags::RESET, device.reset_method().is_some());
+            flags.set(DeviceFlags::RESET, device.reset_is_offered());
             Ok(device_info::Reply {
                 flags,
                 num_regions: RegionIndex::COUNT,
@@ -464,11 +468,12 @@ impl DeviceMut<'_> {
 
     /// Handles the signal of INTx's resample eventfd: the client has handled the interrupt. The
     /// signal does not wake a sleeping device. The request is kept until the device wakes.
-    pub fn intx_resample(&mut self) {
+    pub fn intx_resample(&mut self, now: Time) {
         if self.state.rpm.is_suspended() {
             self.state.irqs.latch_resample();
         } else {
             self.state.irqs.unmask_intx(&mut self.state.outputs);
+            self.settle(now);
         }
     }
 
@@ -516,6 +521,18 @@ impl DeviceMut<'_> {
 
     /// Turns effects of the function into outputs.
     fn settle(&mut self, now: Time) {
+        self.take_effects(now);
+        if self.follow_intx(now) {
+            // INTx that rose is masked again.
+            self.take_effects(now);
+            self.follow_intx(now);
+            self.take_effects(now);
+        }
+        self.show_bars();
+        self.watch_pme(now);
+    }
+
+    fn take_effects(&mut self, now: Time) {
         while let Some(effect) = self.slot.function_mut().next_effect() {
             match effect {
                 Effect::Intx(level) => self.state.irqs.set_level(level, &mut self.state.outputs),
@@ -540,8 +557,29 @@ impl DeviceMut<'_> {
                 }
             }
         }
-        self.show_bars();
-        self.watch_pme(now);
+    }
+
+    /// Brings `Interrupt Disable` of the function to where the driver wants it. Returns whether that
+    /// changed it.
+    fn follow_intx(&mut self, now: Time) -> bool {
+        if self.state.vconfig.is_none() {
+            return false;
+        }
+        let may_be_pending = self.state.irqs.take_may_be_pending();
+        let wanted = self.state.irqs.intx_disabled();
+        let function = self.slot.function();
+        let header = function.config().header();
+        let command = header.command();
+        if command.interrupt_disable() == wanted || !function.will_answer(now) {
+            return false;
+        }
+        if may_be_pending && !wanted && header.status().interrupt_status() {
+            // The function would interrupt at once (`pci_check_and_unmask_intx`).
+            self.state.irqs.fire(&mut self.state.outputs);
+            return false;
+        }
+        self.write_command(now, command.with_interrupt_disable(wanted));
+        true
     }
 
     /// Hides shared BARs from clients that have them mapped whenever vfio-pci would zap the

@@ -45,7 +45,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mio::{Registry, Token};
-use pci_device_models::host::{DeviceMut, Usage};
+use pci_device_models::host::{DeviceMut, HostError, Usage};
 use pci_device_models::time::Time;
 use vfio_user_protocol::{Command, Direction, Frame, FrameError, Invalid, Limits, encoder};
 
@@ -220,7 +220,13 @@ impl Session {
                 .and_then(|fds| self.dispatch(cx, &frame, fds, reply));
             served.map_err(|error| {
                 failed = true;
-                limited!(warn, command = frame.header.command, %error, "request refused");
+                let command = frame.header.command;
+                if let RequestError::Host(HostError::NotAwake { cause }) = &error {
+                    // The reply says no more than EIO.
+                    limited!(warn, command, %cause, "the device did not resume for a request");
+                } else {
+                    limited!(warn, command, %error, "request refused");
+                }
                 error.errno()
             })
         });

@@ -11,9 +11,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::capabilities::Capabilities;
+use super::connecting::{begin, connect};
 use super::request::{Address, Attached, Feature, Place, Request};
 use super::signals::Signals;
-use super::step::{Act, EventKind, Expected, Of, Signal, Step, Who};
+use super::step::{Act, Answered, EventKind, Expected, Of, Signal, Step, Who};
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
 use crate::os::{Event, Memory};
@@ -45,8 +46,9 @@ impl Bench {
         } else {
             Daemon::start(&specs)?
         };
+        let takes_time = set.iter().any(|set| set == "platform.delays=enforce");
         let mut functions = (0..daemon.functions())
-            .map(|index| Function::attach(&daemon, index))
+            .map(|index| Function::attach(&daemon, index, takes_time))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             // It comes last.
@@ -89,15 +91,18 @@ struct Function {
     /// The files behind mappable BARs.
     shared: BTreeMap<u32, Memory>,
     remembered: Vec<u8>,
+    /// Connecting takes time of the manual clock.
+    takes_time: bool,
 }
 
 impl Function {
-    fn attach(daemon: &Daemon, index: usize) -> Result<Self> {
+    fn attach(daemon: &Daemon, index: usize, takes_time: bool) -> Result<Self> {
         let mut control = daemon.control(index)?;
         let status = control.command(&["status"])?;
         // A virtual function is opened by a step once it exists.
         let exists = status.pointer("/sriov/exists") != Some(&Value::Bool(false));
-        let mut client = exists.then(|| daemon.attach(index)).transpose()?;
+        let mut open = || connect(&daemon.socket(index), &mut control, takes_time);
+        let mut client = exists.then(&mut open).transpose()?;
         control.command(&["subscribe"])?;
         let capabilities = match &mut client {
             Some(client) => Capabilities::walk(&config(client)?)?,
@@ -116,6 +121,7 @@ impl Function {
             memory: BTreeMap::new(),
             shared: BTreeMap::new(),
             remembered: Vec::new(),
+            takes_time,
         })
     }
 
@@ -150,20 +156,8 @@ impl Function {
                 Ok(())
             }
             Act::Post(request) => {
-                let (place, data) = match request {
-                    Request::Read(place) => (place, None),
-                    Request::Write(place, value) => (place, Some(value.to_le_bytes())),
-                    _ => anyhow::bail!("only accesses can be posted"),
-                };
-                let (region, offset, count) = self.locate(place)?;
                 let before = self.requests()?;
-                match data {
-                    None => self.client()?.post_read(region, offset, count)?,
-                    Some(data) => {
-                        let data = data.get(..count as usize).context("at most 4 bytes")?;
-                        self.client()?.post_write(region, offset, data)?
-                    }
-                };
+                self.post(request)?;
                 let begun = Instant::now();
                 while self.requests()? == before {
                     ensure!(begun.elapsed() < PATIENCE, "the server does not look at it");
@@ -173,18 +167,32 @@ impl Function {
             Act::Answered(expected) => {
                 self.catch_up()?;
                 let client = self.client()?;
+                let is_answered = client.has_message()?;
                 ensure!(
-                    client.has_message()? == *expected,
-                    "answered is {}",
-                    !expected
+                    is_answered == (*expected != Answered::NotYet),
+                    "answered is {is_answered}"
                 );
-                if *expected {
-                    client.receive()?.success()?;
+                match expected {
+                    Answered::NotYet => Ok(()),
+                    Answered::Success => client.receive()?.success().map(drop),
+                    Answered::Refused(errno) => {
+                        let found = client.receive()?.failure()?;
+                        ensure!(found == *errno, "it failed with {}", wire::name(found));
+                        Ok(())
+                    }
+                }
+            }
+            Act::PostOpen => {
+                let before = self.opens()?;
+                self.client = Some(begin(&self.socket)?);
+                let begun = Instant::now();
+                while self.opens()? == before {
+                    ensure!(begun.elapsed() < PATIENCE, "the server does not look at it");
                 }
                 Ok(())
             }
             Act::Open(who) => {
-                let mut client = RawClient::attach(&self.socket)?;
+                let mut client = connect(&self.socket, &mut self.control, self.takes_time)?;
                 if self.capabilities.is_empty() {
                     // A function that is not ready has none to show.
                     let walked = Capabilities::walk(&config(&mut client)?);
@@ -194,13 +202,9 @@ impl Function {
                 Ok(())
             }
             Act::Close(who) => self.close(*who),
-            Act::TurnedAway(errno) => {
+            Act::TurnedAway(expected) => {
                 let found = RawClient::turned_away(&self.socket)?;
-                ensure!(
-                    errno.is_none_or(|errno| errno == found),
-                    "it is refused with {}",
-                    wire::name(found)
-                );
+                ensure!(found == *expected, "refused with {}", wire::name(found));
                 Ok(())
             }
             Act::RememberConfig => {
@@ -314,6 +318,28 @@ impl Function {
                 Ok(())
             }
         }
+    }
+
+    /// Sends a request without waiting for its reply.
+    fn post(&mut self, request: &Request) -> Result<()> {
+        match request {
+            Request::Read(place) => {
+                let (region, offset, count) = self.locate(place)?;
+                self.client()?.post_read(region, offset, count)?;
+            }
+            Request::Write(place, value) => {
+                let (region, offset, count) = self.locate(place)?;
+                let data = value.to_le_bytes();
+                let data = data.get(..count as usize).context("at most 4 bytes")?;
+                self.client()?.post_write(region, offset, data)?;
+            }
+            Request::Reset => {
+                let reset = wire::command::DEVICE_RESET;
+                self.client()?.post(reset, wire::flag::COMMAND, &[], &[])?;
+            }
+            _ => anyhow::bail!("only accesses and resets can be posted"),
+        }
+        Ok(())
     }
 
     fn client(&mut self) -> Result<&mut RawClient> {
@@ -561,16 +587,6 @@ impl Function {
         let below = self.memory.range(..=address).next_back();
         let (start, memory) = below.with_context(|| format!("nothing is mapped at {address:x}"))?;
         Ok((memory, address - start))
-    }
-}
-
-impl EventKind {
-    fn is(&self, event: &Value) -> bool {
-        let has = |(key, value): &(String, String)| match &event[key] {
-            Value::String(found) => found == value,
-            found => serde_json::from_str(value).is_ok_and(|value: Value| *found == value),
-        };
-        event["event"] == *self.name && self.with.iter().all(has)
     }
 }
 

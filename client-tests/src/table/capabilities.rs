@@ -10,7 +10,7 @@ use anyhow::{Error, Result, bail, ensure};
 pub(super) struct CapabilityName(&'static str);
 
 /// Name, whether it is an extended capability, and id (PCIe Base §7.5, §7.7, §7.8, §7.9).
-const NAMES: [(&str, bool, u16); 14] = [
+const NAMES: [(&str, bool, u16); 15] = [
     ("pm", false, 0x01),
     ("msi", false, 0x05),
     ("vendor", false, 0x09),

@@ -34,12 +34,12 @@
 //! | `feature set 3` | a device feature request; operations `get`, `set`, `probe`, `nothing` or flags, with `+` between |
 //! | `feature set 4 data=0,0 wake=a` | with DWORDs of data and the eventfd of `signals wake.a`; also `argsz=8`, `fd=memory`, `fd=two` |
 //! | `feature get 3 ? 2` | the first DWORD of a feature's reply |
-//! | `post cfg1 pm+4 = 03` | an access without waiting for its reply |
+//! | `post cfg1 pm+4 = 03`, `post reset`, `post open` | an access, a reset or a client's connecting, without waiting for the reply |
 //! | `answered ? false`, `answered ? true` | its reply is not there yet; it is there and reports success |
+//! | `answered ? ENOTTY` | its reply is there and reports this errno |
 //! | `close`, `open` | the client disconnects, and waits until the server has noticed; a client connects |
 //! | `close second`, `open second` | likewise another client beside it |
-//! | `turned away` | a client connects and is refused |
-//! | `turned away ENODEV` | likewise, with this errno |
+//! | `turned away EBUSY` | a client connects and is refused with this errno |
 //! | `share bar2` | the file that the client can map for a BAR, of the profile key `mappable` |
 //! | `shared bar2 ? 65536` | number of its bytes that can be accessed now, in decimal; 0 is SIGBUS |
 //! | `shared bar2 10 ? 1234` | a DWORD of it |
@@ -107,11 +107,11 @@ pub(super) enum Act {
     Info(u32, u32, u32),
     IrqInfo(u32, u32, u32),
     Post(Request),
-    Answered(bool),
+    Answered(Answered),
+    PostOpen,
     Open(Who),
     Close(Who),
-    /// A client is refused, with this errno if one is given.
-    TurnedAway(Option<u32>),
+    TurnedAway(u32),
     RememberConfig,
     ConfigUnchanged(Vec<(Address, u32)>),
     WalkCapabilities,
@@ -184,6 +184,7 @@ impl Act {
             | Self::SharedRead(..)
             | Self::MemoryRead(..) => true,
             Self::Post(_)
+            | Self::PostOpen
             | Self::Open(_)
             | Self::Close(_)
             | Self::RememberConfig
@@ -200,6 +201,30 @@ impl Act {
     }
 }
 
+/// The state of the reply to a posted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    NotYet,
+    Success,
+    Refused(u32),
+}
+
+impl FromStr for Answered {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "false" => Self::NotYet,
+            "true" => Self::Success,
+            errno => Self::Refused(errno_of(errno)?),
+        })
+    }
+}
+
+fn errno_of(name: &str) -> Result<u32> {
+    wire::errno(name).with_context(|| format!("{name} is no errno"))
+}
+
 /// The value that a read has to return, within the mask.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
@@ -213,6 +238,19 @@ pub(super) struct EventKind {
     pub(super) name: String,
     /// Properties as `key`, `value`.
     pub(super) with: Vec<(String, String)>,
+}
+
+impl EventKind {
+    /// Returns whether an event is of the kind.
+    pub(super) fn is(&self, event: &serde_json::Value) -> bool {
+        let has = |(key, value): &(String, String)| match &event[key] {
+            serde_json::Value::String(found) => found == value,
+            found => {
+                serde_json::from_str(value).is_ok_and(|value: serde_json::Value| *found == value)
+            }
+        };
+        event["event"] == *self.name && self.with.iter().all(has)
+    }
 }
 
 impl FromStr for Step {
@@ -250,24 +288,18 @@ impl FromStr for Act {
                 Self::ControlRefused((*errno).to_owned(), owned(command))
             }
             (["fails", errno, ..], None) => {
-                let number = wire::errno(errno);
-                let errno = number.with_context(|| format!("{errno} is no errno"))?;
+                let errno = errno_of(errno)?;
                 let request = ask.splitn(3, ' ').nth(2).unwrap_or_default();
                 Self::Refused(errno, request.parse()?)
             }
+            (["post", "open"], None) => Self::PostOpen,
             (["post", ..], None) => {
                 Self::Post(ask.strip_prefix("post ").unwrap_or_default().parse()?)
             }
             (["answered"], Some(answered)) => Self::Answered(answered.parse()?),
             (["close"], None) => Self::Close(Who::First),
             (["close", "second"], None) => Self::Close(Who::Second),
-            (["turned", "away"], None) => Self::TurnedAway(None),
-            (["turned", "away", errno], None) => {
-                let number = wire::errno(errno);
-                Self::TurnedAway(Some(
-                    number.with_context(|| format!("{errno} is no errno"))?,
-                ))
-            }
+            (["turned", "away", errno], None) => Self::TurnedAway(errno_of(errno)?),
             (["open"], None) => Self::Open(Who::First),
             (["open", "second"], None) => Self::Open(Who::Second),
             (["remember", "config"], None) => Self::RememberConfig,

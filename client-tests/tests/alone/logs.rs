@@ -8,6 +8,10 @@ use client_tests::daemon::Daemon;
 
 use crate::asked::{self, Asked, EFAULT, ENOSYS, error};
 
+const EIO: u32 = 5;
+/// Flags of a device feature request: SET of low power entry.
+const ENTER_LOW_POWER: u32 = 1 << 17 | 3;
+
 /// Longer than the log leaves out a line that a client repeats.
 const A_FEW_WINDOWS: Duration = Duration::from_secs(60);
 
@@ -18,9 +22,14 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Returns the number of lines that contain `text`.
     fn lines_with(&self, text: &str) -> usize {
+        self.lines_with_both(text, text)
+    }
+
+    fn lines_with_both(&self, text: &str, other: &str) -> usize {
         let log = self.0.lock().unwrap();
         let log = String::from_utf8_lossy(&log);
-        log.lines().filter(|line| line.contains(text)).count()
+        let has_both = |line: &&str| line.contains(text) && line.contains(other);
+        log.lines().filter(has_both).count()
     }
 }
 
@@ -84,4 +93,24 @@ pub fn what_a_client_repeats_is_logged_a_few_times_only() {
     }
     let refused = log.lines_with("request refused");
     assert!(refused <= 20, "200 refusals took {refused} lines");
+    a_failed_wake_is_logged_with_its_error(&log);
+}
+
+/// The client learns no more than EIO. The log has the error, and the number of lines that were left
+/// out since the last one.
+fn a_failed_wake_is_logged_with_its_error(log: &Log) {
+    let (daemon, mut client) = Daemon::testdev(&["host.view=vfio-pci"]).unwrap();
+    let engaged = client.device_feature(8, ENTER_LOW_POWER, &[], &[]);
+    let engaged = engaged.unwrap();
+    engaged.success().unwrap();
+    let mut control = daemon.control(0).unwrap();
+    control.command(&["fail-resume", "EBUSY"]).unwrap();
+    let mut info = || client.get_info().unwrap().failure().unwrap();
+    let line = "the device did not resume for a request";
+    let started = Instant::now();
+    while log.lines_with_both(line, "suppressed") == 0 {
+        assert!(started.elapsed() < A_FEW_WINDOWS, "nothing was left out");
+        assert_eq!(info(), EIO);
+    }
+    assert_eq!(log.lines_with_both(line, "EBUSY"), log.lines_with(line));
 }

@@ -8,6 +8,10 @@
 //!
 //! A table entry is address low, address high, data, vector control. Of vector control only the
 //! mask bit exists, and it resets to one.
+//!
+//! A client of the function may keep the table to itself and show its guest one of its own, as QEMU
+//! does. Then the table is never written, and its mask bits say nothing. Such a client opens the
+//! vectors for which it wants messages. From the first write of the table on, the table decides.
 
 use bitfield_struct::bitfield;
 use serde::{Deserialize, Serialize};
@@ -155,6 +159,10 @@ pub struct Msix {
     /// The table, four DWORDs per entry.
     entries: Vec<u32>,
     pending: Vec<u64>,
+    /// Vectors that the client has opened beside the table, one bit each.
+    open: Vec<u64>,
+    /// Software has written the table.
+    table_written: bool,
 }
 
 impl Msix {
@@ -218,6 +226,8 @@ impl Msix {
             pba,
             entries: vec![0; 4 * usize::from(vectors)],
             pending: vec![0; words],
+            open: vec![0; words],
+            table_written: false,
         };
         msix.reset_table();
         Ok(msix)
@@ -311,6 +321,7 @@ impl Msix {
             VECTOR_CONTROL => MASK,
             _ => u32::MAX,
         };
+        self.table_written = true;
         let before = *dword;
         *dword = (before & !writable) | (write.merge(before) & writable);
         index % 4 == VECTOR_CONTROL && *dword != before
@@ -334,11 +345,27 @@ impl Msix {
         }
     }
 
+    /// Opens or closes `vector` beside the table.
+    pub fn set_open(&mut self, vector: u16, open: bool) {
+        set_bit(&mut self.open, vector, open);
+    }
+
+    /// Closes all vectors and forgets that the table was written, for another client.
+    pub fn release(&mut self) {
+        self.open.fill(0);
+        self.table_written = false;
+    }
+
+    /// Returns whether messages of `vector` may go: the table does not mask it, or nobody uses the
+    /// table and the client has opened the vector.
+    fn lets_through(&self, vector: u16) -> bool {
+        let word = self.open.get(usize::from(vector) / 64);
+        let open = word.is_some_and(|word| word >> (vector % 64) & 1 == 1);
+        open && !self.table_written || !self.vector_masked(vector)
+    }
+
     fn set_pending(&mut self, vector: u16, pending: bool) {
-        if let Some(word) = self.pending.get_mut(usize::from(vector) / 64) {
-            let bit = 1 << (vector % 64);
-            *word = if pending { *word | bit } else { *word & !bit };
-        }
+        set_bit(&mut self.pending, vector, pending);
     }
 
     /// Raises `vector` and returns it if its message goes out now. A masked vector becomes pending,
@@ -347,7 +374,7 @@ impl Msix {
         if !self.enabled() || vector >= self.vectors() {
             return None;
         }
-        if bus_master && !self.function_masked() && !self.vector_masked(vector) {
+        if bus_master && !self.function_masked() && self.lets_through(vector) {
             return Some(vector);
         }
         self.set_pending(vector, true);
@@ -367,10 +394,17 @@ impl Msix {
         let vector = (0_u16..).zip(&self.pending).find_map(|(index, word)| {
             let bits = (0..64).filter(|bit| word >> bit & 1 == 1);
             bits.map(|bit| 64 * index + bit)
-                .find(|vector| !self.vector_masked(*vector))
+                .find(|vector| self.lets_through(*vector))
         })?;
         self.set_pending(vector, false);
         Some(vector)
+    }
+}
+
+fn set_bit(words: &mut [u64], vector: u16, set: bool) {
+    if let Some(word) = words.get_mut(usize::from(vector) / 64) {
+        let bit = 1 << (vector % 64);
+        *word = if set { *word | bit } else { *word & !bit };
     }
 }
 
@@ -381,6 +415,8 @@ struct SavedMsix {
     registers: Vec<u32>,
     entries: Vec<u32>,
     pending: Vec<u64>,
+    #[serde(default)]
+    table_written: bool,
 }
 
 impl Capability for Msix {
@@ -419,11 +455,15 @@ impl Capability for Msix {
             pba: _,
             entries,
             pending,
+            // Clients open them again.
+            open: _,
+            table_written,
         } = self;
         snapshot::tree(&SavedMsix {
             registers: registers.values(),
             entries: entries.clone(),
             pending: pending.clone(),
+            table_written: *table_written,
         })
     }
 
@@ -437,6 +477,7 @@ impl Capability for Msix {
             registers,
             entries,
             pending,
+            table_written,
         } = snapshot::read(at, saved)?;
         if entries.len() != self.entries.len() || pending.len() != self.pending.len() {
             let vectors = self.vectors();
@@ -446,6 +487,7 @@ impl Capability for Msix {
         self.registers.set_values(at, &registers)?;
         self.entries = entries;
         self.pending = pending;
+        self.table_written = table_written;
         Ok(())
     }
 
@@ -461,7 +503,7 @@ impl Capability for Msix {
             "enable": self.enabled(),
             "function_mask": self.function_masked(),
             "vectors": self.vectors(),
-            "unmasked": vectors(&|vector| !self.vector_masked(vector)),
+            "unmasked": vectors(&|vector| self.lets_through(vector)),
             "pending": vectors(&is_pending),
         })
     }

@@ -187,8 +187,11 @@ impl Function {
     }
 
     /// Performs a conventional reset from above, by PERST# or in-band, after which software has to
-    /// wait.
+    /// wait. A function without power does not notice.
     pub fn conventional_reset(&mut self, now: Time, kind: ResetKind) {
+        if !self.core.powered {
+            return;
+        }
         self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }

@@ -11,7 +11,7 @@ use crate::pci::{
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
-/// An image of config space.
+/// An image of config space. That of a function that did not answer is empty, and restores nothing.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigImage(Vec<u8>);
 
@@ -107,7 +107,10 @@ const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
 
 impl ConfigImage {
     /// Takes the image.
-    pub(super) fn take(function: &Function) -> Self {
+    pub(super) fn take(function: &Function, now: Time) -> Self {
+        if !function.will_answer(now) {
+            return Self(Vec::new());
+        }
         let config = function.config();
         let mut image = vec![0; usize::from(config.size())];
         config.read(0, &mut image);
@@ -123,7 +126,7 @@ impl ConfigImage {
     /// the tree.
     pub(super) fn of_hex(at: &str, text: &str, size: usize) -> Result<Self, RestoreError> {
         let image = unhex(at, text)?;
-        if image.len() == size {
+        if image.is_empty() || image.len() == size {
             return Ok(Self(image));
         }
         let reason = format!("{} bytes instead of {size}", image.len());
@@ -134,8 +137,12 @@ impl ConfigImage {
         self.0.get(offset..offset + len).unwrap_or_default()
     }
 
-    /// Writes the image back.
+    /// Writes the image back, and clears the error status of Advanced Error Reporting.
     pub(super) fn restore(&self, function: &mut Function, now: Time) {
+        if self.0.is_empty() {
+            return;
+        }
+        clear_errors(function, now);
         self.restore_capabilities(function, now, Order::BeforeHeader);
         self.restore_header(function, now);
         self.restore_capabilities(function, now, Order::AfterHeader);
@@ -156,6 +163,9 @@ impl ConfigImage {
 
     /// Writes back only the BARs (`pci_restore_bars`).
     pub(super) fn restore_bars(&self, function: &mut Function, now: Time) {
+        if self.0.is_empty() {
+            return;
+        }
         for (offset, len) in [
             (header::BASE_ADDRESS_0, header::BASE_ADDRESSES_SIZE),
             (header::ROM_ADDRESS, 4),
@@ -201,6 +211,29 @@ impl ConfigImage {
             .collect();
         for (offset, len) in writes {
             function.config_write(now, offset as u64, self.bytes(offset, len));
+        }
+    }
+}
+
+/// Clears the status registers of Advanced Error Reporting (`pci_aer_clear_status`).
+fn clear_errors(function: &mut Function, now: Time) {
+    let start = function.config().capabilities().find_map(|placed| {
+        let id = placed.capability.get().id();
+        id.is_extended_id(ExtendedId::AdvancedErrorReporting)
+            .then_some(u64::from(placed.offset))
+    });
+    let Some(start) = start else {
+        return;
+    };
+    for status in [
+        error_reporting::CORRECTABLE_STATUS,
+        error_reporting::UNCORRECTABLE_STATUS,
+    ] {
+        let offset = start + status as u64;
+        let mut errors = [0; 4];
+        function.config_read(now, offset, &mut errors);
+        if errors != [0; 4] {
+            function.config_write(now, offset, &errors);
         }
     }
 }

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use super::DeviceMut;
-use super::config_image::ConfigImage;
 use super::error::HostError;
+use super::port::link;
 use super::runtime_pm::Usage;
 use super::view::View;
 use crate::config::Command;
@@ -18,9 +18,8 @@ use crate::register::ResetKind;
 use crate::slot::FunctionNumber;
 use crate::time::Time;
 
-/// Time that a secondary bus reset takes: that of the reset itself (`pci_reset_secondary_bus`), and
-/// the wait for the functions below (`pci_bridge_wait_for_secondary_bus`).
-pub(super) const BUS_RESET_WAIT: Duration = Duration::from_millis(2 + 100);
+/// Time for which a secondary bus reset is asserted (`pci_reset_secondary_bus`).
+const RESET_HELD: Duration = Duration::from_millis(2);
 
 impl DeviceMut<'_> {
     /// Performs `VFIO_DEVICE_PCI_HOT_RESET` for a client of this device that owns the whole set: a
@@ -30,8 +29,8 @@ impl DeviceMut<'_> {
     /// # Errors
     /// [`HostError::NotAwake`] if this device does not wake. If another one does not,
     /// [`HostError::Resume`] with that device's error, and no function is reset.
-    /// [`HostError::NoBusReset`], [`HostError::ResetBusy`], [`HostError::Stopped`].
-    /// [`HostError::NoBus`] for a virtual function.
+    /// [`HostError::NoBusReset`], [`HostError::ResetBusy`], [`HostError::NotReady`],
+    /// [`HostError::Stopped`]. [`HostError::NoBus`] for a virtual function.
     pub fn hot_reset(&mut self, now: Time) -> Result<(), HostError> {
         if self.slot.function().is_virtual() {
             return Err(HostError::NoBus);
@@ -104,40 +103,58 @@ impl DeviceMut<'_> {
         if busy {
             return Err(HostError::ResetBusy);
         }
-        let mut images = Vec::new();
+        let saves = |device: &DeviceMut<'_>| device.state.options.view == View::VfioPci;
         self.for_each_member(|device| {
-            if device.state.options.view == View::VfioPci {
+            if saves(device) {
                 device.set_power_state(now, PowerState::D0).ok();
-                images.push((device.slot.number(), device.quiesce(now)));
+                device.quiesce(now);
             }
         });
-        self.for_each_member(|device| device.revive(now));
-        self.slot.reset(now, ResetKind::Hot);
+        let ready = self.reset_bus_below(now);
         self.for_each_member(|device| {
-            if !device.slot.is_dead() {
-                device.slot.function_mut().waited();
+            let function = device.slot.function();
+            if function.will_answer(now) {
                 device.state.core.note_state(PowerState::D0);
             }
-            let number = device.slot.number();
-            if let Some((_, image)) = images.iter().find(|(of, _)| *of == number) {
-                image.restore(device.slot.function_mut(), now);
+            if saves(device) {
+                let core = &device.state.core;
+                core.restore_state(&mut device.slot, now);
             }
             device.restore_virtual_functions(now);
             device.settle(now);
         });
-        self.state.core.note_wait(BUS_RESET_WAIT);
-        Ok(())
+        if ready {
+            Ok(())
+        } else {
+            Err(HostError::NotReady)
+        }
+    }
+
+    /// Resets the bus below the port, waits for its first function, and returns whether that answers
+    /// (`pci_bridge_secondary_bus_reset`).
+    pub(super) fn reset_bus_below(&mut self, now: Time) -> bool {
+        self.for_each_member(|device| device.revive(now));
+        self.slot.reset(now, ResetKind::Hot);
+        let first = self.slot.of_function(FunctionNumber::ZERO);
+        let answers = first.and_then(|first| first.function().silent_for(now));
+        let options = self.set.port.options();
+        // A function without power has no link.
+        let link = answers.map(|_| options.link_training);
+        let waited = link::wait(&options, link, answers);
+        let span = RESET_HELD + waited.span;
+        self.state.core.note_wait(span);
+        self.slot.waited_for(span);
+        waited.ready
     }
 
     /// Saves config space before a reset and keeps the function from interrupts
     /// (`pci_dev_save_and_disable`).
-    pub(super) fn quiesce(&mut self, now: Time) -> ConfigImage {
+    pub(super) fn quiesce(&mut self, now: Time) {
         let core = &mut self.state.core;
         core.set_power_state(&mut self.slot, now, PowerState::D0)
             .ok();
-        let image = ConfigImage::take(self.slot.function());
+        core.save_state(&self.slot, now);
         self.write_command(now, Command::new().with_interrupt_disable(true));
-        image
     }
 
     /// Lets the other devices go to sleep, and forgets what was waited for them: nobody waits for

@@ -98,8 +98,11 @@ pub enum HostError {
         errno: Errno,
     },
     /// The device did not wake up for a request. The driver hides the reason.
-    #[error("the device did not resume for this request")]
-    NotAwake,
+    #[error("the device did not resume for this request: {cause}")]
+    NotAwake {
+        /// The core's error, which only the host's log shows.
+        cause: Errno,
+    },
     /// The PCI core did not change the power state.
     #[error("the power state cannot become {to}")]
     PowerState {
@@ -111,6 +114,9 @@ pub enum HostError {
     /// The function has no reset that works.
     #[error("the function has no reset that works")]
     NoReset,
+    /// The function did not answer after any of its resets.
+    #[error("the function does not answer after a reset; the host gave up waiting for it")]
+    NotReady,
     /// A reset of the bus would reach a function that this driver does not have.
     #[error("the slot has functions without this driver, so its bus cannot be reset")]
     NoBusReset,
@@ -178,6 +184,13 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// Returns the error of a request for which the device did not wake because of `cause`.
+    pub(super) const fn not_awake(cause: &Self) -> Self {
+        Self::NotAwake {
+            cause: cause.errno(),
+        }
+    }
+
     /// Returns the errno that vfio-pci gives in this case.
     #[must_use]
     pub const fn errno(&self) -> Errno {
@@ -194,8 +207,10 @@ impl HostError {
             | Self::Feature { .. } => Errno::EINVAL,
             Self::OutsideConfig { .. } => Errno::EFAULT,
             Self::RomAsleep => Errno::ENOMEM,
-            Self::MemoryDisabled { .. } | Self::NotAwake => Errno::EIO,
-            Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } => Errno::ENOTTY,
+            Self::MemoryDisabled { .. } | Self::NotAwake { .. } => Errno::EIO,
+            Self::IrqUnsupported { .. } | Self::NoSuchFeature { .. } | Self::NotReady => {
+                Errno::ENOTTY
+            }
             Self::Resume { errno }
             | Self::ResetFailed { errno }
             | Self::PowerState { errno, .. } => *errno,

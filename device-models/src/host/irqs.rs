@@ -2,7 +2,8 @@
 //!
 //! INTx is automasked (`vfio_pci_intrs.c`, `vfio_intx_handler`): when the wire rises while unmasked,
 //! it is masked and its trigger signalled once. Unmasking, by request or by the resample
-//! eventfd, starts over: if the wire is still high, INTx is masked and signalled again.
+//! eventfd, starts over: if the wire is still high, INTx is masked and signalled again. In the vfio-pci
+//! view the driver masks at the function, by `Interrupt Disable`, so the wire is low while it is masked.
 //!
 //! On a bus INTx is a level. In the hardware view, when the wire falls, a signal that the client
 //! has not noticed is taken back. A client that notices it later would look for a cause that is
@@ -88,6 +89,11 @@ pub(super) struct Irqs {
     disabled: bool,
     /// The resample eventfd fired while the device slept.
     resample_latched: bool,
+    /// The driver sets `Interrupt Disable` of the function (`pci_intx`), which only the vfio-pci view
+    /// does: while INTx is masked, and while messages are in use.
+    intx_off: bool,
+    /// INTx was masked until now, so it may be pending (`pci_check_and_unmask_intx`).
+    may_be_pending: bool,
 }
 
 /// The limits of a client's requests.
@@ -109,6 +115,8 @@ pub(super) struct SavedIrqs {
     masked: bool,
     disabled: bool,
     resample_latched: bool,
+    #[serde(default)]
+    intx_off: bool,
 }
 
 impl Irqs {
@@ -123,6 +131,9 @@ impl Irqs {
             fired: _,
             disabled,
             resample_latched,
+            intx_off,
+            // It is over when the request is.
+            may_be_pending: _,
         } = self;
         SavedIrqs {
             kind: *kind,
@@ -130,6 +141,7 @@ impl Irqs {
             masked: *masked,
             disabled: *disabled,
             resample_latched: *resample_latched,
+            intx_off: *intx_off,
         }
     }
 
@@ -141,6 +153,7 @@ impl Irqs {
             masked,
             disabled,
             resample_latched,
+            intx_off,
         } = *saved;
         self.kind = kind;
         self.level = level;
@@ -148,6 +161,7 @@ impl Irqs {
         self.fired = false;
         self.disabled = disabled;
         self.resample_latched = resample_latched;
+        self.intx_off = intx_off;
     }
 
     pub(super) fn new(function: &Function, rules: Rules) -> Self {
@@ -164,6 +178,8 @@ impl Irqs {
             fired: false,
             disabled: false,
             resample_latched: false,
+            intx_off: false,
+            may_be_pending: false,
         }
     }
 
@@ -329,8 +345,13 @@ impl Irqs {
             && let Ok(vector) = u16::try_from(vector)
         {
             // Binding a trigger is how a client of vfio-pci enables a vector; the driver then
-            // programs the table, which the client itself need not see.
-            function.set_msix_masked(vector, !bound);
+            // programs the table, which the client does not see. In the hardware view the table is
+            // the client's. One that never writes it has a table of its own.
+            if self.rules.strict {
+                function.set_msix_masked(vector, !bound);
+            } else {
+                function.set_msix_open(vector, bound);
+            }
         }
     }
 
@@ -341,14 +362,18 @@ impl Irqs {
             return;
         }
         self.kind = Some(index);
+        self.intx_off = true;
         if index == IrqIndex::Intx {
             self.masked = self.disabled;
             self.fired = false;
+            self.intx_off = self.disabled;
         }
     }
 
     fn disable(&mut self, index: IrqIndex, function: &mut Function) {
-        self.kind.take_if(|kind| *kind == index);
+        if self.kind.take_if(|kind| *kind == index).is_some() && index != IrqIndex::Intx {
+            self.intx_off = false;
+        }
         self.fired &= index != IrqIndex::Intx;
         let count = self.triggers(index).bound.len();
         for vector in (0..).take(count) {
@@ -364,11 +389,16 @@ impl Irqs {
         }
         self.disabled = false;
         self.resample_latched = false;
+        self.intx_off = false;
+        function.release_msix();
     }
 
-    /// Unmasks the MSI-X vectors that have a trigger after a reset, as the driver restores the
-    /// table.
+    /// Unmasks the MSI-X vectors that have a trigger after a reset, as the driver of the vfio-pci view
+    /// restores the table.
     pub(super) fn reprogram(&self, function: &mut Function) {
+        if !self.rules.strict {
+            return;
+        }
         for vector in self.triggers[IrqIndex::Msix as usize].vectors() {
             if let Ok(vector) = u16::try_from(vector) {
                 function.set_msix_masked(vector, false);
@@ -398,6 +428,7 @@ impl Irqs {
     /// Masks INTx and returns whether that changed anything (`vfio_pci_intx_mask`).
     pub(super) fn mask_intx(&mut self) -> bool {
         self.fired = false;
+        self.intx_off = true;
         !std::mem::replace(&mut self.masked, true)
     }
 
@@ -405,9 +436,16 @@ impl Irqs {
     /// Disable` of the client keeps it masked (`vfio_pci_intx_unmask_handler`).
     pub(super) fn unmask_intx(&mut self, outputs: &mut VecDeque<Output>) {
         if !self.disabled {
+            self.may_be_pending = self.masked && self.uses_intx();
             (self.masked, self.fired) = (false, false);
+            self.intx_off = !self.uses_intx() && self.kind.is_some();
             self.deliver(outputs);
         }
+    }
+
+    /// Returns whether INTx was unmasked and may be pending since, and clears the record.
+    pub(super) fn take_may_be_pending(&mut self) -> bool {
+        std::mem::take(&mut self.may_be_pending)
     }
 
     /// Sets the client's `Interrupt Disable`, where that differs from the function's own.
@@ -450,14 +488,32 @@ impl Irqs {
     }
 
     /// Signals INTx if it is due, and masks it.
+    ///
+    /// Under the rules of vfio-pci the handler exists as long as INTx is in use, so it masks even if
+    /// nobody has bound a trigger.
     pub(super) fn deliver(&mut self, outputs: &mut VecDeque<Output>) {
-        if self.level && !self.masked && self.triggers(IrqIndex::Intx).is_bound(0) {
-            (self.masked, self.fired) = (true, true);
+        let handled = self.is_bound(IrqIndex::Intx) || self.rules.strict && self.uses_intx();
+        if self.level && !self.masked && handled {
+            self.fire(outputs);
+        }
+    }
+
+    /// Masks INTx, and signals its trigger if one is bound (`vfio_intx_handler`).
+    pub(super) fn fire(&mut self, outputs: &mut VecDeque<Output>) {
+        self.masked = true;
+        self.intx_off = true;
+        if self.is_bound(IrqIndex::Intx) {
+            self.fired = true;
             outputs.push_back(Output::Trigger {
                 index: IrqIndex::Intx,
                 vector: 0,
             });
         }
+    }
+
+    /// Returns whether the driver sets `Interrupt Disable` of the function.
+    pub(super) const fn intx_disabled(&self) -> bool {
+        self.intx_off
     }
 
     pub(super) fn status(&self) -> IrqStatus {

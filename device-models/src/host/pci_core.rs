@@ -11,9 +11,10 @@ use vfio_user_protocol::Errno;
 
 use super::config_image::ConfigImage;
 use super::error::HostError;
-use crate::capability::Pmcsr;
+use super::readiness::{READY_POLL, wait_for_function};
+use crate::capability::{Pmcsr, PtmControl};
 use crate::config::AnyCapability;
-use crate::pci::power_management;
+use crate::pci::{ExtendedId, power_management, precision_time};
 use crate::power::PowerState;
 use crate::slot::FunctionSlot;
 use crate::time::Time;
@@ -51,9 +52,6 @@ impl Default for Platform {
     }
 }
 
-/// Time that `pcie_flr` sleeps.
-pub(super) const FLR_WAIT: Duration = Duration::from_millis(100);
-
 /// Time from power on to the first access, below a bridge (`PCI_PM_D3COLD_WAIT`) and in firmware
 /// that does what PCIe Base §6.6.1 demands.
 const D3COLD_WAIT: Duration = Duration::from_millis(100);
@@ -66,15 +64,18 @@ pub(super) struct PciCore {
     pub(super) pmcsr: Option<u16>,
     pub(super) current: PowerState,
     pub(super) d3cold_allowed: bool,
+    /// The last image that was taken (`saved_config_space`), whatever for.
     pub(super) saved: Option<ConfigImage>,
-    /// The image belongs to the present sleep (`state_saved`).
-    pub(super) restore: bool,
     /// Wake-up is armed (`wakeup_prepared`).
     pub(super) armed: bool,
     pub(super) waited: Duration,
     /// The function did not come back with its link. The core does not reach it any more
     /// (`pci_dev_is_disconnected`).
     pub(super) disconnected: bool,
+    /// Offset of PTM Control.
+    pub(super) ptm_control: Option<u16>,
+    /// Precision Time Measurement is to be enabled again after the present sleep (`ptm_enabled`).
+    pub(super) ptm_suspended: bool,
 }
 
 impl PciCore {
@@ -84,16 +85,24 @@ impl PciCore {
             .filter(|placed| placed.linked)
             .find(|placed| matches!(placed.capability, AnyCapability::PowerManagement(_)))
             .map(|placed| placed.offset + power_management::PMCSR as u16);
+        let mut placed = slot.function().config().capabilities();
+        let ptm_control = placed
+            .find(|placed| {
+                let id = placed.capability.get().id();
+                id.is_extended_id(ExtendedId::PrecisionTimeMeasurement)
+            })
+            .map(|placed| placed.offset + precision_time::CONTROL as u16);
         Self {
             platform,
             pmcsr,
             current: PowerState::D0,
             d3cold_allowed: true,
             saved: None,
-            restore: false,
             armed: false,
             waited: Duration::ZERO,
             disconnected: false,
+            ptm_control,
+            ptm_suspended: false,
         }
     }
 
@@ -122,7 +131,21 @@ impl PciCore {
 
     fn wait(&mut self, slot: &mut FunctionSlot<'_>, span: Duration) {
         self.waited += span;
-        slot.function_mut().waited();
+        slot.function_mut().waited_for(span);
+    }
+
+    /// Waits until a function answers that was reset `begun` ago (`pci_dev_wait`), and returns
+    /// whether it does.
+    pub(super) fn wait_until_ready(
+        &mut self,
+        slot: &mut FunctionSlot<'_>,
+        now: Time,
+        begun: Duration,
+    ) -> bool {
+        let answers = slot.function().silent_for(now);
+        let waited = wait_for_function(begun, answers, READY_POLL);
+        self.wait(slot, waited.span);
+        waited.ready
     }
 
     fn read_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time) -> Option<u16> {
@@ -158,7 +181,7 @@ impl PciCore {
         if to == self.current {
             Ok(())
         } else if to == PowerState::D0 {
-            self.power_up(slot, now)
+            self.set_full_power(slot, now)
         } else {
             self.power_down(slot, now, to)
         }
@@ -208,9 +231,21 @@ impl PciCore {
         Ok(())
     }
 
-    /// Brings the function to D0 (`pci_power_up`), and restores its BARs if it lost them
-    /// (`pci_restore_bars`).
-    fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
+    /// Brings the function to D0 for the driver (`pci_set_full_power_state`). A function that refuses
+    /// stays recorded in its state, which is no error.
+    fn set_full_power(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<(), HostError> {
+        let lost_bars = self.power_up(slot, now)?;
+        if let Some(word) = self.read_pmcsr(slot, now) {
+            self.current = PowerState::from_bits(word as u8);
+        }
+        if lost_bars && let Some(saved) = &self.saved {
+            saved.restore_bars(slot.function_mut(), now);
+        }
+        Ok(())
+    }
+
+    /// Brings the function to D0 (`pci_power_up`). Returns whether it lost its BARs.
+    fn power_up(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> Result<bool, HostError> {
         // A virtual function has no power resource of its own.
         if !slot.rail_on() && !self.disconnected && !slot.function().is_virtual() {
             slot.set_rail(now, true);
@@ -219,7 +254,7 @@ impl PciCore {
         }
         let Some(word) = self.read_pmcsr(slot, now) else {
             self.current = PowerState::D0;
-            return Ok(());
+            return Ok(false);
         };
         if word == u16::MAX {
             self.current = PowerState::D3cold;
@@ -229,30 +264,42 @@ impl PciCore {
             });
         }
         let from = PowerState::from_bits(word as u8);
+        let was_deep = from == PowerState::D3hot || self.current >= PowerState::D3hot;
         if from != PowerState::D0 {
             self.write_pmcsr(slot, now, 0);
             self.wait(slot, from.recovery_time(PowerState::D0));
-            if from == PowerState::D3hot
-                && !Pmcsr::from(word).no_soft_reset()
-                && let Some(saved) = &self.saved
-            {
-                saved.restore_bars(slot.function_mut(), now);
-            }
         }
         self.current = PowerState::D0;
-        Ok(())
+        Ok(was_deep && !Pmcsr::from(word).no_soft_reset())
     }
 
-    /// Returns the image of the last sleep, if the function was silent at the resume and the image
-    /// is not restored yet.
-    pub(super) fn take_saved(&mut self) -> Option<ConfigImage> {
-        let unrestored = std::mem::take(&mut self.restore);
-        self.saved.clone().filter(|_| unrestored)
+    /// Records the state in which the function is (`pci_update_current_state`).
+    fn verify_state(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+        self.current = match self.read_pmcsr(slot, now) {
+            None => PowerState::D0,
+            Some(u16::MAX) => PowerState::D3cold,
+            Some(word) => PowerState::from_bits(word as u8),
+        };
     }
 
-    /// Drops the image of the present sleep, since config space was restored from another one.
-    pub(super) fn drop_saved(&mut self) {
-        self.restore = false;
+    /// Saves config space (`pci_save_state`), and returns the image.
+    pub(super) fn save_state(&mut self, slot: &FunctionSlot<'_>, now: Time) -> ConfigImage {
+        let image = ConfigImage::take(slot.function(), now);
+        self.saved = Some(image.clone());
+        image
+    }
+
+    /// Replaces the saved image (`pci_load_saved_state`).
+    pub(super) fn load_state(&mut self, image: ConfigImage) {
+        self.saved = Some(image);
+    }
+
+    /// Restores config space from the last image, even if that was restored before
+    /// (`pci_restore_state`).
+    pub(super) fn restore_state(&self, slot: &mut FunctionSlot<'_>, now: Time) {
+        if let Some(saved) = self.saved.as_ref().filter(|_| !self.disconnected) {
+            saved.restore(slot.function_mut(), now);
+        }
     }
 
     /// Records that the function is in another state than the core assumed, for example after a
@@ -303,9 +350,14 @@ impl PciCore {
     /// Suspends the function after the driver's callback (`pci_pm_runtime_suspend`): saves config
     /// space, arms wake-up and brings the function to its target state. Returns whether the function
     /// lets go of its power, which others may hold.
+    ///
+    /// A function that the driver did not get into D0 stays as it is, and nothing is saved.
     pub(super) fn suspend(&mut self, slot: &mut FunctionSlot<'_>, now: Time) -> bool {
-        self.saved = Some(ConfigImage::take(slot.function()));
-        self.restore = true;
+        self.suspend_ptm(slot, now);
+        if self.current != PowerState::D0 {
+            return false;
+        }
+        self.save_state(slot, now);
         let target = self.target_state(slot);
         // Only a function that can wake from the state it goes to is armed (`pci_dev_run_wake`),
         // even if it could wake from the D3cold to which the port may bring it.
@@ -317,10 +369,12 @@ impl PciCore {
                 Pmcsr::new().with_pme_en(true).with_pme_status(true),
             );
         }
-        // The state the function ends up in is what counts; an error is ignored as in the kernel.
         let own = target.min(PowerState::D3hot);
-        let reached = self.set_power_state(slot, now, own).is_ok();
-        let cold = reached && self.pmcsr.is_some() && self.goes_cold();
+        if self.set_power_state(slot, now, own).is_err() {
+            self.disarm(slot, now);
+            return false;
+        }
+        let cold = self.pmcsr.is_some() && self.goes_cold();
         if cold {
             self.current = PowerState::D3cold;
         }
@@ -328,20 +382,62 @@ impl PciCore {
     }
 
     /// Resumes the function before the driver's callback (`pci_pm_runtime_resume`). A function that
-    /// does not answer is not a failure: the core records it as D3cold and continues.
+    /// does not answer is not a failure: the core records it as D3cold, and the writes of all further
+    /// steps are lost.
     pub(super) fn resume(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
-        if self.power_up(slot, now).is_err() {
-            return;
-        }
-        if std::mem::take(&mut self.restore)
-            && let Some(saved) = &self.saved
-        {
-            saved.restore(slot.function_mut(), now);
-        }
-        if std::mem::take(&mut self.armed) {
+        self.power_up(slot, now).ok();
+        self.verify_state(slot, now);
+        self.restore_state(slot, now);
+        let pm = slot.function().config().pm();
+        if pm.is_some_and(|pm| pm.pmc().pme_support() != 0) {
             // As it was before the restore (`pci_pme_restore`), and then no more.
-            self.write_pme(slot, now, Pmcsr::new().with_pme_en(true));
-            self.write_pme(slot, now, Pmcsr::new().with_pme_status(true));
+            if self.armed {
+                self.write_pme(slot, now, Pmcsr::new().with_pme_en(true));
+            }
+            self.disarm(slot, now);
+        }
+        self.resume_ptm(slot, now);
+    }
+
+    /// Ends wake-up (`pci_enable_wake`), and clears a wake event.
+    fn disarm(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+        self.armed = false;
+        self.write_pme(slot, now, Pmcsr::new().with_pme_status(true));
+    }
+
+    /// Disables Precision Time Measurement for the time of sleep (`pci_suspend_ptm`).
+    fn suspend_ptm(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+        let control = self.read_ptm(slot, now);
+        if let Some(control) = control.filter(|control| control.enable()) {
+            self.ptm_suspended = true;
+            self.write_ptm(slot, now, control.with_enable(false));
+        }
+    }
+
+    /// Enables Precision Time Measurement again (`pci_resume_ptm`).
+    fn resume_ptm(&mut self, slot: &mut FunctionSlot<'_>, now: Time) {
+        if std::mem::take(&mut self.ptm_suspended)
+            && let Some(control) = self.read_ptm(slot, now)
+        {
+            self.write_ptm(slot, now, control.with_enable(true));
+        }
+    }
+
+    /// Returns PTM Control of a function that answers.
+    fn read_ptm(&self, slot: &FunctionSlot<'_>, now: Time) -> Option<PtmControl> {
+        let offset = self.ptm_control?;
+        let function = slot.function();
+        let mut control = [0; 4];
+        function.config().read(offset.into(), &mut control);
+        let answers = function.will_answer(now) && !self.disconnected;
+        answers.then(|| PtmControl::from(u32::from_le_bytes(control)))
+    }
+
+    fn write_ptm(&self, slot: &mut FunctionSlot<'_>, now: Time, control: PtmControl) {
+        if let Some(offset) = self.ptm_control {
+            let control = u32::from(control).to_le_bytes();
+            slot.function_mut()
+                .config_write(now, offset.into(), &control);
         }
     }
 
@@ -355,13 +451,14 @@ impl PciCore {
     }
 
     /// Clears a pending wake event, and returns whether it was an armed one
-    /// (`pci_check_pme_status`).
+    /// (`pci_check_pme_status`). The ones of a function that does not answer look like an armed wake
+    /// event.
     pub(super) fn take_pme(&self, slot: &mut FunctionSlot<'_>, now: Time) -> bool {
         let Some(word) = self.read_pmcsr(slot, now) else {
             return false;
         };
         let pmcsr = Pmcsr::from(word);
-        if word == u16::MAX || !pmcsr.pme_status() {
+        if !pmcsr.pme_status() {
             return false;
         }
         self.write_pmcsr(slot, now, pmcsr.with_pme_en(false).into());

@@ -165,7 +165,9 @@ impl DeviceMut<'_> {
         if self.is_frozen() {
             return Ok(None);
         }
-        let usage = self.resume_and_get(now).map_err(|_| HostError::NotAwake)?;
-        Ok(Some(usage))
+        let usage = self.resume_and_get(now);
+        usage
+            .map(Some)
+            .map_err(|error| HostError::not_awake(&error))
     }
 }

@@ -7,7 +7,7 @@
 //! | D3hot | all functions are suspended and the port's suspend delay is over | 10 ms for the port |
 //! | D3cold | likewise; power of all functions goes with it | power, a wait for link and function, and a resume of every function below |
 
-mod link;
+pub(super) mod link;
 mod options;
 
 use std::time::Duration;
@@ -97,6 +97,10 @@ impl Port {
     /// Returns whether the functions below can be reached.
     pub(super) fn is_awake(&self) -> bool {
         self.state == PowerState::D0
+    }
+
+    pub(super) const fn options(&self) -> PortOptions {
+        self.options
     }
 
     pub(super) const fn deadline(&self) -> Option<Time> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use vfio_user_protocol::messages::device_feature::Request;
 use vfio_user_protocol::vfio::Feature;
 
-use super::config_image::ConfigImage;
 use super::error::HostError;
 use super::runtime_pm::{RuntimeStatus, Usage};
 use super::{Device, DeviceMut, Event, HostEvent, Output};
@@ -58,6 +57,8 @@ pub(super) struct LowPower {
     pub(super) unattended: bool,
     /// The function is silent since it slept without its driver.
     pub(super) stranded: bool,
+    /// The last close still waits for the function.
+    pub(super) closing: Option<Wait>,
     /// Numbers of sleeps and of wake-up notices so far.
     pub(super) suspends: u64,
     pub(super) wakeups: u64,
@@ -81,8 +82,9 @@ impl Device {
         let wake = low_power.woken_by_platform || low_power.resume_requested;
         let wake = wake && self.rpm.is_suspended();
         let at_once = wake.then_some(Time::ZERO);
+        let closed = low_power.closing.as_ref().map(|wait| wait.until);
         earliest(
-            at_once,
+            earliest(at_once, closed),
             earliest(self.rpm.suspend_at(), self.low_power.pme_found_at),
         )
     }
@@ -113,7 +115,7 @@ impl DeviceMut<'_> {
         self.state.rpm.begin_request();
         let result = match self.resume(now) {
             Ok(()) => serve(self),
-            Err(_) => Err(HostError::NotAwake),
+            Err(error) => Err(HostError::not_awake(&error)),
         };
         self.state.rpm.end_request();
         result
@@ -149,12 +151,12 @@ impl DeviceMut<'_> {
         }
         if let Some(errno) = self.meet(now, &Occurrence::ResumeCallback) {
             let error = HostError::Resume { errno };
-            return Err(self.state.rpm.callback_failed(error));
+            return Err(self.state.rpm.callback_failed(&error));
         }
         self.state.rpm.enter(now, RuntimeStatus::Resuming);
         if let Err(error) = self.get_suppliers(now) {
             self.state.rpm.enter(now, RuntimeStatus::Suspended);
-            return Err(self.state.rpm.callback_failed(error));
+            return Err(self.state.rpm.callback_failed(&error));
         }
         self.state.low_power.pme_found_at = None;
         self.state.low_power.woken_by_platform = false;
@@ -223,6 +225,7 @@ impl DeviceMut<'_> {
         self.settle(now);
         self.state.low_power.intx_masked =
             self.state.irqs.uses_intx() && self.state.irqs.mask_intx();
+        self.settle(now);
         if self.state.core.suspend(&mut self.slot, now) {
             self.release_power(now);
         }
@@ -240,10 +243,11 @@ impl DeviceMut<'_> {
 
     /// Undoes the masking of [`Self::suspend`], if that masked INTx, and handles a latched signal
     /// of the resample eventfd. One unmasking serves both, since each would signal a high wire.
-    pub(super) fn unmask_after_resume(&mut self) {
+    pub(super) fn unmask_after_resume(&mut self, now: Time) {
         let resample = self.state.irqs.take_latched_resample();
         if std::mem::take(&mut self.state.low_power.intx_masked) || resample {
             self.state.irqs.unmask_intx(&mut self.state.outputs);
+            self.settle(now);
         }
     }
 
@@ -311,24 +315,20 @@ impl DeviceMut<'_> {
     pub(super) fn set_power_state(&mut self, now: Time, to: PowerState) -> Result<(), HostError> {
         self.check_virtual_functions(to)?;
         let from = self.state.core.current();
-        let image =
-            (self.state.needs_pm_restore && from < PowerState::D3hot && to >= PowerState::D3hot)
-                .then(|| ConfigImage::take(self.slot.function()));
-        self.state.core.set_power_state(&mut self.slot, now, to)?;
+        let core = &mut self.state.core;
+        let restores = self.state.needs_pm_restore;
+        let image = (restores && from < PowerState::D3hot && to >= PowerState::D3hot)
+            .then(|| core.save_state(&self.slot, now));
+        core.set_power_state(&mut self.slot, now, to)?;
         if let Some(image) = image
-            && self.state.core.current() >= PowerState::D3hot
+            && core.current() >= PowerState::D3hot
         {
             self.state.user_state = Some(image);
-        } else if self.state.needs_pm_restore
-            && from >= PowerState::D3hot
-            && to == PowerState::D0
-            && let Some(image) = self
-                .state
-                .user_state
-                .take()
-                .or_else(|| self.state.core.take_saved())
-        {
-            image.restore(self.slot.function_mut(), now);
+        } else if restores && from >= PowerState::D3hot && to == PowerState::D0 {
+            if let Some(image) = self.state.user_state.take() {
+                core.load_state(image);
+            }
+            core.restore_state(&mut self.slot, now);
         }
         Ok(())
     }
@@ -343,18 +343,21 @@ impl DeviceMut<'_> {
     }
 
     /// Watches for a wake event that only polling finds. The poll runs once a second from the start
-    /// of the sleep, but not for functions in D3cold or below a port that is asleep
-    /// (`pci_pme_list_scan`).
+    /// of the sleep, but only for functions that can wake, and not for those in D3cold or below a
+    /// port that is asleep (`pci_pme_list_scan`). A function that does not answer reads as one that
+    /// woke.
     pub(super) fn watch_pme(&mut self, now: Time) {
         if !self.state.rpm.is_suspended()
             || self.state.low_power.pme_found_at.is_some()
             || self.state.core.current() == PowerState::D3cold
+            || !self.state.core.armed
             || !self.set.port.is_awake()
         {
             return;
         }
-        let pm = self.slot.function().config().pm();
-        if pm.is_some_and(|pm| pm.pmcsr().pme_status()) {
+        let function = self.slot.function();
+        let pm = function.config().pm();
+        if !function.will_answer(now) || pm.is_some_and(|pm| pm.pmcsr().pme_status()) {
             let found = self.state.low_power.next_poll(now);
             self.state.low_power.pme_found_at = Some(found);
         }
@@ -380,6 +383,10 @@ impl DeviceMut<'_> {
             self.resume(now).ok();
             self.state.core.take_waited();
         }
+        self.state
+            .low_power
+            .closing
+            .take_if(|wait| wait.until <= now);
         // A request that fails is not repeated.
         self.state.low_power.resume_requested = false;
         self.settle(now);

@@ -1,8 +1,9 @@
 //! Open, close and reset of the device (`vfio_pci_core_enable`, `vfio_pci_core_disable`,
 //! `vfio_pci_ioctl_reset`).
 
+use std::time::Duration;
+
 use super::DeviceMut;
-use super::config_image::ConfigImage;
 use super::error::HostError;
 use super::options::OnDisconnect;
 use super::view::{View, VirtualConfig};
@@ -15,7 +16,7 @@ use crate::time::Time;
 
 /// The ways in which the PCI core resets a function alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ResetMethod {
+enum ResetMethod {
     /// Function level reset.
     Flr,
     /// D3hot and back, for a function that loses its state there.
@@ -23,6 +24,13 @@ pub(super) enum ResetMethod {
     /// Secondary bus reset, for the only function of a slot.
     Bus,
 }
+
+/// Time that `pcie_flr` sleeps.
+const FLR_WAIT: Duration = Duration::from_millis(100);
+
+/// Time for which `pcie_flr` waits for Transactions Pending of Device Status, which reads one if the
+/// function does not answer (`pci_wait_for_pending`).
+const PENDING_WAIT: Duration = Duration::from_millis(100 + 200 + 400);
 
 impl DeviceMut<'_> {
     /// Binds the driver. The device may sleep unless an option keeps it awake while unopened.
@@ -34,11 +42,12 @@ impl DeviceMut<'_> {
     }
 
     /// Opens the device for a client. Only the first open affects it, unless it was open when it
-    /// was saved.
+    /// was saved. It may take time, which [`Self::take_wait`] returns.
     ///
     /// # Errors
-    /// [`HostError::Resume`] with the core's own errno if the device did not wake.
-    /// [`HostError::NoVirtualFunction`] if it is a virtual function that does not exist.
+    /// [`HostError::Resume`] with the core's own errno if the device did not wake;
+    /// [`HostError::ResetBusy`]; [`HostError::NoVirtualFunction`] if it is a virtual function that
+    /// does not exist.
     pub fn client_came(&mut self, now: Time) -> Result<(), HostError> {
         self.check_exists()?;
         if self.state.low_power.awaited > 0 {
@@ -46,28 +55,55 @@ impl DeviceMut<'_> {
             return Ok(());
         }
         if self.state.low_power.opens == 0 {
-            let usage = self.resume_and_get(now)?;
-            if self.state.options.view == View::VfioPci {
-                self.set_power_state(now, PowerState::D0).ok();
-                if self.reset_method().is_some() {
-                    self.try_reset(now).ok();
-                }
-                self.enable_decoding(now);
-                self.state.open_state = Some(ConfigImage::take(self.slot.function()));
-                self.state.vconfig = Some(VirtualConfig::new(
-                    self.slot.function(),
-                    self.state.dialect.kind(),
-                ));
+            let opened = self.first_open(now);
+            if opened.is_err() {
+                self.state.core.take_waited();
             }
-            self.state.low_power.open = Some(usage);
-            self.state.low_power.bound = None;
-            self.state.low_power.extra = (0..self.state.options.extra_open_gets)
-                .map(|_| self.state.rpm.get())
-                .collect();
-            self.state.core.take_waited();
             self.settle(now);
+            if opened.is_err() {
+                self.idle(now);
+            }
+            opened?;
         }
         self.state.low_power.opens += 1;
+        Ok(())
+    }
+
+    fn first_open(&mut self, now: Time) -> Result<(), HostError> {
+        let usage = self.resume_and_get(now)?;
+        // An earlier close goes on until the host has stopped waiting for the function.
+        if let Some(closing) = self.state.low_power.closing.take() {
+            self.state.core.note_wait(closing.until.since(now));
+        }
+        if self.state.options.view == View::VfioPci {
+            self.enable(now)?;
+        }
+        self.state.low_power.open = Some(usage);
+        self.state.low_power.bound = None;
+        self.state.low_power.extra = (0..self.state.options.extra_open_gets)
+            .map(|_| self.state.rpm.get())
+            .collect();
+        Ok(())
+    }
+
+    /// Prepares the function for its user (`vfio_pci_core_enable`). A function that does not answer
+    /// is opened all the same, after the host has given up waiting for it.
+    fn enable(&mut self, now: Time) -> Result<(), HostError> {
+        self.set_power_state(now, PowerState::D0).ok();
+        self.state.reset_works = self.has_reset()
+            && match self.try_reset(now) {
+                Err(error @ HostError::ResetBusy) => return Err(error),
+                outcome => outcome.is_ok(),
+            };
+        self.enable_decoding(now);
+        let image = self.state.core.save_state(&self.slot, now);
+        self.state.open_state = Some(image);
+        let function = self.slot.function();
+        self.state.vconfig = Some(VirtualConfig::new(
+            function,
+            self.state.dialect.kind(),
+            function.will_answer(now),
+        ));
         Ok(())
     }
 
@@ -98,7 +134,7 @@ impl DeviceMut<'_> {
         }
         self.state.low_power.open = None;
         self.state.low_power.extra.clear();
-        self.state.core.take_waited();
+        self.state.low_power.closing = self.take_wait(now);
         self.settle(now);
         self.idle(now);
         self.virtual_function_closed(now);
@@ -115,20 +151,17 @@ impl DeviceMut<'_> {
     fn close(&mut self, now: Time) {
         self.set_power_state(now, PowerState::D0).ok();
         self.state.needs_reset = self.state.options.view == View::VfioPci;
-        if self.slot.rail_on() {
-            let command = self.slot.function().config().header().command();
-            let command = command.with_bus_master_enable(false);
-            self.write_command(now, command);
-            let may = self.reset_method().is_some() && !self.state.reset_busy;
-            if may && self.reset_function(now) {
-                self.state.needs_reset = false;
-            }
+        let command = self.slot.function().config().header().command();
+        self.write_command(now, command.with_bus_master_enable(false));
+        let may = self.reset_is_offered() && !self.state.reset_busy;
+        if may && self.reset_function(now).is_ok() {
+            self.state.needs_reset = false;
         }
         if let Some(image) = self.state.open_state.take() {
-            image.restore(self.slot.function_mut(), now);
+            self.state.core.load_state(image);
+            self.state.core.restore_state(&mut self.slot, now);
         }
         self.restore_virtual_functions(now);
-        self.state.core.drop_saved();
         self.state.vconfig = None;
         self.state.user_state = None;
         self.try_reset_set(now);
@@ -155,10 +188,11 @@ impl DeviceMut<'_> {
     /// Performs `VFIO_DEVICE_RESET`: a reset of this function alone, after which it is ready.
     ///
     /// # Errors
-    /// [`HostError::NoReset`], [`HostError::ResetBusy`], [`HostError::NotAwake`].
+    /// [`HostError::NoReset`], [`HostError::ResetBusy`], [`HostError::NotReady`],
+    /// [`HostError::NotAwake`].
     pub fn reset(&mut self, now: Time) -> Result<(), HostError> {
         self.guarded(now, |device| {
-            if device.reset_method().is_none() {
+            if !device.reset_is_offered() {
                 return Err(HostError::NoReset);
             }
             if let Some(errno) = device.meet(now, &Occurrence::DeviceReset) {
@@ -171,6 +205,15 @@ impl DeviceMut<'_> {
         })
     }
 
+    /// Returns whether a client may ask for a reset of the function. In the vfio-pci view the reset
+    /// at the open decides (`reset_works`).
+    pub(super) fn reset_is_offered(&self) -> bool {
+        match self.state.options.view {
+            View::VfioPci => self.state.reset_works,
+            View::Hardware => self.has_reset(),
+        }
+    }
+
     /// Resets the function (`pci_try_reset_function`). In the vfio-pci view config space then has
     /// its earlier content.
     pub(super) fn try_reset(&mut self, now: Time) -> Result<(), HostError> {
@@ -178,59 +221,93 @@ impl DeviceMut<'_> {
             return Err(HostError::ResetBusy);
         }
         if self.state.options.view == View::Hardware {
-            self.reset_function(now);
-            return Ok(());
+            return self.reset_function(now);
         }
-        let image = self.quiesce(now);
-        self.reset_function(now);
-        image.restore(self.slot.function_mut(), now);
+        self.quiesce(now);
+        let reset = self.reset_function(now);
+        self.state.core.restore_state(&mut self.slot, now);
         self.restore_virtual_functions(now);
-        Ok(())
+        reset
     }
 
-    /// Returns the way in which the function is reset alone, if there is one
+    /// Returns the ways in which the function is reset alone, in the order in which they are tried
     /// (`pci_init_reset_methods`).
-    pub(super) fn reset_method(&self) -> Option<ResetMethod> {
+    fn reset_methods(&self) -> impl Iterator<Item = ResetMethod> {
         let options = &self.state.options;
         let config = self.slot.function().config();
-        if !options.reset_works {
-            None
-        } else if options.view == View::Hardware || config.pcie().is_some_and(|pcie| pcie.has_flr())
-        {
-            Some(ResetMethod::Flr)
-        } else if config.pm().is_some_and(|pm| !pm.pmcsr().no_soft_reset()) {
-            Some(ResetMethod::Pm)
-        } else {
-            // A reset of the bus would reach others.
-            (self.slot.physical_functions() == 1).then_some(ResetMethod::Bus)
-        }
+        let hardware = options.view == View::Hardware;
+        let flr = hardware || config.pcie().is_some_and(|pcie| pcie.has_flr());
+        let pm = !hardware && config.pm().is_some_and(|pm| !pm.pmcsr().no_soft_reset());
+        // A reset of the bus would reach others.
+        let alone = self.slot.physical_functions() == 1 && !self.slot.function().is_virtual();
+        let bus = !hardware && alone;
+        let methods = [
+            (flr, ResetMethod::Flr),
+            (pm, ResetMethod::Pm),
+            (bus, ResetMethod::Bus),
+        ];
+        let works = options.reset_works;
+        let methods = methods.into_iter().filter(move |(has, _)| works && *has);
+        methods.map(|(_, method)| method)
     }
 
-    /// Resets the function alone, without saving anything. Returns whether there was a reset.
-    fn reset_function(&mut self, now: Time) -> bool {
-        // The client's own FLR through config space asks for no method.
-        let method = self.reset_method().unwrap_or(ResetMethod::Flr);
-        if !self.slot.rail_on() || self.slot.is_dead() {
+    fn has_reset(&self) -> bool {
+        self.reset_methods().next().is_some()
+    }
+
+    /// Resets the function alone, without saving anything (`__pci_reset_function_locked`). If it does
+    /// not answer after one reset, the next is tried.
+    fn reset_function(&mut self, now: Time) -> Result<(), HostError> {
+        let mut methods: Vec<ResetMethod> = self.reset_methods().collect();
+        if methods.is_empty() {
+            // The client's own FLR through config space asks for no method.
+            methods.push(ResetMethod::Flr);
+        }
+        for method in methods {
+            let ready = match method {
+                ResetMethod::Flr => self.reset_by_flr(now),
+                ResetMethod::Pm => self.reset_by_pm(now),
+                ResetMethod::Bus => self.reset_bus_below(now),
+            };
+            if ready {
+                self.state.core.note_state(PowerState::D0);
+                return Ok(());
+            }
+        }
+        Err(HostError::NotReady)
+    }
+
+    /// Performs `pcie_flr` and returns whether the function answers then. In the hardware view the
+    /// client itself waits for a function that is late.
+    fn reset_by_flr(&mut self, now: Time) -> bool {
+        let answers = self.slot.function().will_answer(now);
+        let core = &mut self.state.core;
+        if answers {
+            self.slot.function_mut().reset(now, ResetKind::Flr);
+        }
+        if self.state.options.view == View::Hardware {
+            if answers {
+                core.note_wait(FLR_WAIT);
+                self.slot.function_mut().waited_for(FLR_WAIT);
+            }
+            return answers;
+        }
+        if !answers {
+            core.note_wait(PENDING_WAIT);
+        }
+        core.wait_until_ready(&mut self.slot, now, FLR_WAIT)
+    }
+
+    /// Performs `pci_pm_reset` and returns whether the function answers then. The ones of a function
+    /// that does not answer look like `No_Soft_Reset`.
+    fn reset_by_pm(&mut self, now: Time) -> bool {
+        if !self.slot.function().will_answer(now) {
             return false;
         }
-        match method {
-            ResetMethod::Flr => {
-                self.slot.function_mut().reset(now, ResetKind::Flr);
-                self.state.core.note_wait(super::pci_core::FLR_WAIT);
-            }
-            ResetMethod::Pm => {
-                let core = &mut self.state.core;
-                for state in [PowerState::D3hot, PowerState::D0] {
-                    core.set_power_state(&mut self.slot, now, state).ok();
-                }
-            }
-            ResetMethod::Bus => {
-                self.slot.reset(now, ResetKind::Hot);
-                self.state.core.note_wait(super::dev_set::BUS_RESET_WAIT);
-            }
+        let core = &mut self.state.core;
+        for state in [PowerState::D3hot, PowerState::D0] {
+            core.set_power_state(&mut self.slot, now, state).ok();
         }
-        self.slot.function_mut().waited();
-        self.state.core.note_state(PowerState::D0);
-        true
+        core.wait_until_ready(&mut self.slot, now, Duration::ZERO)
     }
 }

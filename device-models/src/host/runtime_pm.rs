@@ -116,12 +116,12 @@ pub enum FaultSpan {
     Times(u32),
     /// The failure lasts until another fault, or none, is set.
     Always,
-    /// The failure lasts until the error latch is cleared as well. It is the failure of a callback,
-    /// which the core remembers (`runtime_error`).
+    /// The failure lasts until the error latch is cleared as well, whatever the error.
     Latch,
 }
 
-/// An injected failure of resumes.
+/// An injected failure of resumes, as of the driver's callback. The core remembers it
+/// (`runtime_error`) unless it is EAGAIN or EBUSY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumeFault {
     /// The error.
@@ -381,17 +381,16 @@ impl RuntimePm {
                 ..fault
             }),
             FaultSpan::Always => Some(fault),
-            FaultSpan::Latch => {
-                self.latched = true;
-                None
-            }
+            FaultSpan::Latch => None,
         };
-        Err(HostError::Resume { errno: fault.errno })
+        let error = self.callback_failed(&HostError::Resume { errno: fault.errno });
+        self.latched |= fault.span == FaultSpan::Latch;
+        Err(error)
     }
 
     /// Takes in the error of a resume callback or of a supplier, and returns the error of the resume
     /// (`rpm_callback`). The core latches each errno but EAGAIN and EBUSY. EACCES becomes EAGAIN.
-    pub(super) fn callback_failed(&mut self, error: HostError) -> HostError {
+    pub(super) fn callback_failed(&mut self, error: &HostError) -> HostError {
         let errno = match error.errno() {
             Errno::EACCES => Errno::EAGAIN,
             errno => errno,

@@ -22,7 +22,7 @@ use serde_json::Value;
 use super::config_image::ConfigImage;
 use super::dialect::{Dialect, PmDialect, SavedDialect};
 use super::irqs::SavedIrqs;
-use super::power::LowPower;
+use super::power::{LowPower, Wait};
 use super::runtime_pm::SavedRuntimePm;
 use super::sriov::{SavedSriov, Sriov};
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
@@ -67,12 +67,19 @@ struct SavedHost {
     open_state: Option<String>,
     user_state: Option<String>,
     needs_reset: bool,
+    #[serde(default = "yes")]
+    reset_works: bool,
     reset_busy: bool,
     #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
     sriov: SavedSriov,
     /// The faults of the host's operations. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<Vec<SavedFault>>,
+}
+
+/// A state without the key is of a device whose reset worked.
+const fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize, Serialize)]
@@ -93,6 +100,9 @@ struct SavedLowPower {
     poll_nanos: Option<u64>,
     unattended: bool,
     stranded: bool,
+    /// Time for which the last close goes on.
+    #[serde(default)]
+    closing_nanos: Option<u64>,
     suspends: u64,
     wakeups: u64,
 }
@@ -240,6 +250,7 @@ impl DeviceMut<'_> {
         self.state.open_state = images.open;
         self.state.user_state = images.user;
         self.state.needs_reset = host.needs_reset;
+        self.state.reset_works = host.reset_works;
         self.state.reset_busy = host.reset_busy;
         self.state.faults = images.faults;
         self.state.irqs.restore(&host.irqs);
@@ -270,6 +281,7 @@ impl DeviceMut<'_> {
             poll_nanos,
             unattended,
             stranded,
+            closing_nanos,
             suspends,
             wakeups,
         } = *saved;
@@ -289,6 +301,10 @@ impl DeviceMut<'_> {
             poll_at: due(now, poll_nanos.unwrap_or(0)),
             unattended,
             stranded,
+            closing: closing_nanos.map(|left| Wait {
+                until: due(now, left),
+                usage: rpm.get(),
+            }),
             suspends,
             wakeups,
         };
@@ -310,6 +326,7 @@ impl Device {
             user_state,
             needs_pm_restore: _,
             needs_reset,
+            reset_works,
             reset_busy,
             faults,
             bars_visible: _,
@@ -337,6 +354,7 @@ impl Device {
                 open_state: open_state.as_ref().map(ConfigImage::hex),
                 user_state: user_state.as_ref().map(ConfigImage::hex),
                 needs_reset: *needs_reset,
+                reset_works: *reset_works,
                 reset_busy: *reset_busy,
                 sriov: sriov.save(),
                 faults: faults.as_ref().map(|list| list.save(now)),
@@ -429,6 +447,7 @@ impl LowPower {
             poll_at: _,
             unattended,
             stranded,
+            closing,
             suspends,
             wakeups,
         } = self;
@@ -446,6 +465,7 @@ impl LowPower {
             poll_nanos: asleep.then(|| left(now, self.next_poll(now))),
             unattended: *unattended,
             stranded: *stranded,
+            closing_nanos: closing.as_ref().map(|wait| left(now, wait.until)),
             suspends: *suspends,
             wakeups: *wakeups,
         }

@@ -70,7 +70,7 @@ fn intx_masks_itself_and_starts_over_on_unmask() {
         .unwrap();
     assert_eq!(triggers(&mut device), 1, "still high");
     device.set_intx(ZERO, false);
-    device.intx_resample();
+    device.intx_resample(ZERO);
     assert_eq!(triggers(&mut device), 0, "low");
     device.set_intx(ZERO, true);
     assert_eq!(triggers(&mut device), 1);

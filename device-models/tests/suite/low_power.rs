@@ -367,7 +367,7 @@ fn a_resample_in_sleep_and_a_line_that_rose_make_one_signal() {
         let mut bench = Bench::open(&[how]);
         bench.bind(0, 1);
         bench.enter();
-        bench.0.first_mut().intx_resample();
+        bench.0.first_mut().intx_resample(Time::ZERO);
         bench.0.first_mut().set_intx(Time::ZERO, true);
         assert_eq!(bench.triggers(), [], "asleep");
         bench.read(0, 4);

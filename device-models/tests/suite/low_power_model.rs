@@ -174,7 +174,7 @@ impl Bench {
             Step::UnmaskIntx => self.irqs(IrqIndex::Intx, Action::Unmask, 1, (Data::Bool(&[1]), 0)),
             Step::BindPme(bound) => self.irqs(IrqIndex::Pme, Action::Trigger, 1, bind(bound)),
             Step::Resample => {
-                device.intx_resample();
+                device.intx_resample(now);
                 Ok(0)
             }
             Step::HostAccess => Ok(u64::from(device.host_access(now)["vendor_id"] == 0xffff)),

@@ -114,6 +114,15 @@ impl Client {
         })
     }
 
+    /// Defers the reply to its first message, because opening the device takes time.
+    pub(super) fn wait_first(&mut self, wait: Wait) {
+        self.parked = Some(Parked {
+            wait: Some(wait),
+            reply: Vec::new(),
+            fds: Vec::new(),
+        });
+    }
+
     /// Its number.
     pub(super) const fn number(&self) -> u64 {
         self.session.client()

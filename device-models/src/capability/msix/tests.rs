@@ -212,3 +212,30 @@ fn tables_that_break_a_rule_are_refused_by_key() {
         "right behind the table"
     );
 }
+
+#[test]
+fn until_the_table_is_written_open_vectors_go() {
+    let mut msix = msix("vectors = 8").unwrap();
+    write(&mut msix, CONTROL_HIGH, &[ENABLE]);
+    assert_eq!(msix.raise(3, true), None, "nobody has opened it");
+    msix.set_open(3, true);
+    assert_eq!(msix.next_pending(true), Some(3));
+    msix.reset(ResetKind::Flr);
+    write(&mut msix, CONTROL_HIGH, &[ENABLE]);
+    assert!(msix.vector_masked(3), "as the table shows");
+    assert_eq!(msix.raise(3, true), Some(3), "the client keeps it open");
+
+    msix.table_write(MsixRegister::Table(0), DwordWrite::full(0xfee0_0000));
+    assert_eq!(msix.raise(3, true), None, "the table decides");
+    msix.set_open(3, true);
+    assert_eq!(msix.next_pending(true), None, "whatever is opened");
+    msix.table_write(MsixRegister::Table(15), DwordWrite::full(0));
+    assert_eq!(msix.next_pending(true), Some(3));
+    msix.reset(ResetKind::Hot);
+    write(&mut msix, CONTROL_HIGH, &[ENABLE]);
+    assert_eq!(msix.raise(3, true), None, "masked after a reset");
+
+    msix.release();
+    msix.set_open(3, true);
+    assert_eq!(msix.next_pending(true), Some(3), "the next client");
+}

@@ -164,7 +164,12 @@ fn a_sibling_that_does_not_wake_keeps_all_from_the_reset() {
     // The error of the device itself is the request's.
     let mut sibling = devices.device_mut(second()).unwrap();
     sibling.set_resume_fault(fault(Errno::EBUSY));
-    assert_eq!(sibling.hot_reset(NOW), Err(HostError::NotAwake));
+    assert_eq!(
+        sibling.hot_reset(NOW),
+        Err(HostError::NotAwake {
+            cause: Errno::EBUSY
+        })
+    );
 
     devices.device_mut(second()).unwrap().set_reset_busy(true);
     let error = devices.first_mut().hot_reset(NOW).unwrap_err();

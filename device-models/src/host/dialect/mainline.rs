@@ -102,7 +102,7 @@ impl DeviceMut<'_> {
             self.note_wakeup(now);
             self.disengage();
         }
-        self.unmask_after_resume();
+        self.unmask_after_resume(now);
     }
 }
 

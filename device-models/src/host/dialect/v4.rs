@@ -185,7 +185,7 @@ impl DeviceMut<'_> {
     /// Performs the driver's part of a resume: INTx first, then the wake event. Leaving low power
     /// and closing the device disengage before they resume the device, so they raise no wake event.
     pub(in crate::host) fn v4_resumed(&mut self, now: Time) {
-        self.unmask_after_resume();
+        self.unmask_after_resume(now);
         if !self.is_engaged() {
             return;
         }

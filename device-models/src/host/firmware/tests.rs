@@ -156,7 +156,12 @@ fn a_device_that_does_not_wake_is_an_error() {
         span: FaultSpan::Times(1),
     };
     devices.first_mut().set_resume_fault(Some(fault));
-    assert_eq!(devices.switch_rail(NOW, true), Err(HostError::NotAwake));
+    assert_eq!(
+        devices.switch_rail(NOW, true),
+        Err(HostError::NotAwake {
+            cause: Errno::EBUSY
+        })
+    );
     assert_eq!(state(&devices), ASLEEP);
     switch(&mut devices, true);
     assert_eq!(state(&devices), WOKEN);

@@ -113,6 +113,7 @@ fn a_consumer_remembers_the_error_of_its_supplier() {
         (Errno::ETIMEDOUT, Errno::ETIMEDOUT, true),
         (Errno::EBUSY, Errno::EBUSY, false),
         (Errno::EAGAIN, Errno::EAGAIN, false),
+        (Errno::EACCES, Errno::EAGAIN, false),
     ] {
         // The second supplier fails, so the first is released again.
         let mut devices = linked(3, &[(2, 0), (2, 1)]).unwrap();
@@ -124,6 +125,8 @@ fn a_consumer_remembers_the_error_of_its_supplier() {
         assert_eq!(awake(&devices), [(false, 0); 3], "{errno}");
 
         // The supplier works again. What the consumer remembers ends when its status is set anew.
+        let mut supplier = devices.device_mut(number(1)).unwrap();
+        supplier.set_resume_fault(None);
         let mut consumer = devices.device_mut(number(2)).unwrap();
         let status = consumer.status(NOW).runtime_status;
         assert_eq!(status == RuntimePmStatus::Error, latched, "{errno}");

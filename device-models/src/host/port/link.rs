@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use super::options::{LinkSpeed, PortOptions};
+use crate::host::readiness::{READY_POLL, RESET_WAIT, Waited, wait_for_function};
 
-/// Time within which a function has to answer after a reset (`PCI_RESET_WAIT`).
-const RESET_WAIT: Duration = Duration::from_millis(1000);
-/// Time after which a function is given up (`PCIE_RESET_READY_POLL_MS`).
-const READY_POLL: Duration = Duration::from_millis(60_000);
 /// Time in which a component leaves reset, before the host looks at the link.
 const LEAVE_RESET: Duration = Duration::from_millis(20);
 /// Interval between two looks at the link.
@@ -15,18 +12,9 @@ const LINK_POLL: Duration = Duration::from_millis(10);
 /// Time after which a link has not trained (`PCIE_LINK_RETRAIN_TIMEOUT_MS`).
 const LINK_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// The outcome of a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waited {
-    /// Time that the host has waited.
-    pub(super) span: Duration,
-    /// The first function below answers. Otherwise all functions are taken for disconnected.
-    pub(super) ready: bool,
-}
-
-/// Waits for the bus below a port after power on. The link is active after `link` and the first
-/// function answers after `answers`, each since power on; `None` is never.
-pub(super) fn wait(
+/// Waits for the bus below a port after power on, or after a reset of the bus. The link is active
+/// after `link` and the first function answers after `answers`, each since then; `None` is never.
+pub(in crate::host) fn wait(
     options: &PortOptions,
     link: Option<Duration>,
     answers: Option<Duration>,
@@ -59,20 +47,6 @@ pub(super) fn wait(
             }
             wait_for_function(span + delay, answers, READY_POLL.saturating_sub(delay))
         }
-    }
-}
-
-/// Reads config space until the function answers, at intervals that double (`pci_dev_wait`).
-fn wait_for_function(begun: Duration, answers: Option<Duration>, timeout: Duration) -> Waited {
-    let mut span = begun;
-    let mut pause = Duration::from_millis(1);
-    loop {
-        let ready = answers.is_some_and(|answers| answers <= span);
-        if ready || pause > timeout {
-            return Waited { span, ready };
-        }
-        span += pause;
-        pause *= 2;
     }
 }
 

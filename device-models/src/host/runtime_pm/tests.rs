@@ -71,6 +71,30 @@ fn faults_last_as_long_as_they_should() {
 }
 
 #[test]
+fn the_core_remembers_every_error_but_two() {
+    for (errno, first, second) in [
+        (Errno::EBUSY, 16, None),
+        (Errno::EAGAIN, 11, None),
+        // A callback must not say that runtime power management is off.
+        (Errno::EACCES, 11, None),
+        (Errno::ETIMEDOUT, 110, Some(22)),
+        (Errno::EIO, 5, Some(22)),
+        (Errno::ENODEV, 19, Some(22)),
+        (Errno::EINVAL, 22, Some(22)),
+    ] {
+        let mut rpm = asleep();
+        rpm.set_fault(Some(ResumeFault {
+            errno,
+            span: FaultSpan::Times(1),
+        }));
+        let mut error = || rpm.check_resume().err().map(|error| error.errno().0);
+        assert_eq!(error(), Some(first), "{errno}");
+        assert_eq!(error(), second, "{errno}");
+        assert_eq!(rpm.is_latched(), second.is_some(), "{errno}");
+    }
+}
+
+#[test]
 fn clearing_a_fault_clears_the_latch() {
     let mut rpm = asleep();
     rpm.set_fault(Some(ResumeFault {

@@ -16,10 +16,14 @@ pub(super) struct SavedCore {
     current: PowerState,
     d3cold_allowed: bool,
     pub(super) saved: Option<String>,
+    /// Older states tell whether the image is to be restored.
+    #[serde(default)]
     restore: bool,
     armed: bool,
     waited_nanos: u64,
     disconnected: bool,
+    #[serde(default)]
+    ptm_suspended: bool,
 }
 
 impl PciCore {
@@ -30,19 +34,21 @@ impl PciCore {
             current,
             d3cold_allowed,
             saved,
-            restore,
             armed,
             waited,
             disconnected,
+            ptm_control: _,
+            ptm_suspended,
         } = self;
         SavedCore {
             current: *current,
             d3cold_allowed: *d3cold_allowed,
             saved: saved.as_ref().map(ConfigImage::hex),
-            restore: *restore,
+            restore: saved.is_some(),
             armed: *armed,
             waited_nanos: nanos(*waited),
             disconnected: *disconnected,
+            ptm_suspended: *ptm_suspended,
         }
     }
 
@@ -50,9 +56,9 @@ impl PciCore {
         self.current = from.current;
         self.d3cold_allowed = from.d3cold_allowed;
         self.saved = image;
-        self.restore = from.restore;
         self.armed = from.armed;
         self.waited = Duration::from_nanos(from.waited_nanos);
         self.disconnected = from.disconnected;
+        self.ptm_suspended = from.ptm_suspended;
     }
 }

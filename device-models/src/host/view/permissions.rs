@@ -41,6 +41,19 @@ impl Permissions {
         permissions
     }
 
+    /// Creates the permissions for a function in which no capability was found. Accesses behind the
+    /// header reach it as they are (`unassigned_perms`).
+    pub(super) fn without_capabilities(function: &Function) -> Self {
+        let size = usize::from(function.config().size());
+        let mut permissions = Self {
+            virt: vec![0; size],
+            write: vec![0; size],
+        };
+        permissions.header(function);
+        permissions.all_writable(header::SIZE, size);
+        permissions
+    }
+
     fn set(&mut self, offset: usize, len: usize, virt: u64, write: u64) {
         let bytes = virt.to_le_bytes().into_iter().zip(write.to_le_bytes());
         let places = self.virt.iter_mut().zip(&mut self.write).skip(offset);
@@ -63,6 +76,8 @@ impl Permissions {
         self.set(header::STATUS, 2, capabilities_list.to_bits(), 0);
         // Cache Line Size, Latency Timer.
         self.set(header::CACHE_LINE_SIZE, 2, 0, ALL);
+        // The multi-function bit is the host's own.
+        self.set(header::HEADER_TYPE, 1, 0x80, 0);
         self.set(header::BIST, 1, 0, ALL);
         for bar in 0..MAX_BARS {
             let mask = self.bar_mask(function, bar);

@@ -14,7 +14,7 @@ use crate::host::dialect::PmDialect;
 use crate::host::error::HostError;
 use crate::host::region;
 use crate::pci::header::{BASE_ADDRESS_0, COMMAND, ROM_ADDRESS, VENDOR_ID};
-use crate::pci::{ConventionalId, express, msi, msix, power_management};
+use crate::pci::{ConventionalId, express, header, msi, msix, power_management};
 use crate::power::PowerState;
 use crate::register::RegisterBits;
 use crate::snapshot::{RestoreError, hex, unhex};
@@ -37,6 +37,8 @@ pub(in crate::host) struct VirtualConfig {
     msi_in_use: bool,
     /// The largest number of vectors that MSI was ever in use with, as a power of two (`msi_qmax`).
     msi_allocated: u8,
+    /// The function did not answer when the copy was made.
+    silent: bool,
 }
 
 /// A part of an access that lies within one DWORD, as vfio-pci divides config accesses.
@@ -103,6 +105,8 @@ pub(in crate::host) struct SavedVirtualConfig {
     bytes: String,
     msi_in_use: bool,
     msi_allocated: u8,
+    #[serde(default)]
+    silent: bool,
 }
 
 impl VirtualConfig {
@@ -116,11 +120,13 @@ impl VirtualConfig {
             msi: _,
             msi_in_use,
             msi_allocated,
+            silent,
         } = self;
         SavedVirtualConfig {
             bytes: hex(bytes),
             msi_in_use: *msi_in_use,
             msi_allocated: *msi_allocated,
+            silent: *silent,
         }
     }
 
@@ -136,9 +142,10 @@ impl VirtualConfig {
             bytes,
             msi_in_use,
             msi_allocated,
+            silent,
         } = saved;
         let bytes = unhex(at, bytes)?;
-        let fresh = Self::new(function, dialect);
+        let fresh = Self::new(function, dialect, !silent);
         if bytes.len() != fresh.bytes.len() {
             let (found, size) = (bytes.len(), fresh.bytes.len());
             let reason = format!("{found} bytes instead of {size}");
@@ -152,8 +159,11 @@ impl VirtualConfig {
         })
     }
 
-    /// Creates the copy that a device has when it is opened.
-    pub(in crate::host) fn new(function: &Function, dialect: PmDialect) -> Self {
+    /// Creates the copy that a device has when it is opened, of a function that `answers` or not.
+    pub(in crate::host) fn new(function: &Function, dialect: PmDialect, answers: bool) -> Self {
+        if !answers {
+            return Self::silent(function);
+        }
         let config = function.config();
         let mut bytes = vec![0; usize::from(config.size())];
         config.read(0, &mut bytes);
@@ -196,6 +206,37 @@ impl VirtualConfig {
             msi: find(function, ConventionalId::Msi),
             msi_in_use: false,
             msi_allocated: 0,
+            silent: false,
+        }
+    }
+
+    /// Creates the copy for a function that does not answer: all ones, and no capability to be found.
+    /// BARs and the multi-function bit are the host's own knowledge.
+    fn silent(function: &Function) -> Self {
+        let config = function.config();
+        let mut known = vec![0; usize::from(config.size())];
+        config.read(0, &mut known);
+        let mut bytes = vec![0xff; known.len()];
+        for (offset, len) in [
+            (header::HEADER_TYPE, 1),
+            (header::BASE_ADDRESS_0, header::BASE_ADDRESSES_SIZE),
+            (header::ROM_ADDRESS, 4),
+        ] {
+            let range = offset..offset + len;
+            if let (Some(bytes), Some(known)) = (bytes.get_mut(range.clone()), known.get(range)) {
+                bytes.copy_from_slice(known);
+            }
+        }
+        Self {
+            bytes,
+            permissions: Permissions::without_capabilities(function),
+            pm: None,
+            pcie: None,
+            has_flr: false,
+            msi: None,
+            msi_in_use: false,
+            msi_allocated: 0,
+            silent: true,
         }
     }
 

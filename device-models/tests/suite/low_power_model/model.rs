@@ -12,6 +12,7 @@ const EIO: i32 = 5;
 const EBADF: i32 = 9;
 const EAGAIN: i32 = 11;
 const EFAULT: i32 = 14;
+const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 const ENOTTY: i32 = 25;
 
@@ -114,10 +115,15 @@ pub struct Model {
     dies: bool,
     chip: Chip,
     pub believed: Place,
-    /// Images of Command: before the client's D3hot, before sleep, at open.
-    before_d3hot: Option<Command>,
-    before_sleep: Option<Command>,
-    at_open: Option<Command>,
+    /// Images of Command: the last one, the one before the client's D3hot, and the one at open. A
+    /// silent chip has none.
+    saved: Option<Command>,
+    before_d3hot: Option<Option<Command>>,
+    at_open: Option<Option<Command>>,
+    /// The reset at open worked.
+    reset_works: bool,
+    /// The chip was silent at open, so the driver knows no capability.
+    blind: bool,
     /// Memory Space Enable as the client set it.
     memory: bool,
     intx: Intx,
@@ -155,9 +161,11 @@ impl Model {
                 intx: false,
             },
             believed: Place::D0,
+            saved: None,
             before_d3hot: None,
-            before_sleep: None,
             at_open: None,
+            reset_works: false,
+            blind: false,
             memory: false,
             intx: Intx::default(),
             asserted_asleep: false,
@@ -242,7 +250,9 @@ impl Model {
             command,
             ..
         } = self.chip;
-        self.intx.level = intx && place == Place::D0 && !command.disable;
+        // The driver of vfio-pci uses the chip's own bit for masking.
+        let disabled = command.disable && !self.vfio();
+        self.intx.level = intx && place == Place::D0 && !disabled;
         self.deliver();
     }
 
@@ -254,10 +264,16 @@ impl Model {
     }
 
     fn unmask(&mut self) {
-        if !self.intx.disabled {
-            self.intx.masked = false;
-            self.deliver();
+        if self.intx.disabled || self.vfio() && !self.intx.masked {
+            return;
         }
+        self.intx.masked = false;
+        let pending = self.chip.intx && self.chip.place != Place::Cold;
+        if self.vfio() && self.intx.bound && pending {
+            self.intx.masked = true;
+            self.signals.push(Signal::Intx);
+        }
+        self.deliver();
     }
 
     // The PCI core and the driver's idea of the power state.
@@ -288,15 +304,25 @@ impl Model {
 
     fn enter_d0(&mut self) {
         let from = self.believed;
-        if from != Place::D0
-            && self.power_up()
-            && from >= Place::Hot
-            && !self.knobs.no_soft_reset
-            && let Some(command) = self
-                .before_d3hot
-                .take()
-                .or_else(|| self.before_sleep.take())
-        {
+        if from != Place::D0 && self.power_up() && from >= Place::Hot && !self.knobs.no_soft_reset {
+            if let Some(image) = self.before_d3hot.take() {
+                self.saved = image;
+            }
+            self.restore();
+        }
+    }
+
+    fn gone(&self) -> bool {
+        self.chip.place == Place::Cold
+    }
+
+    fn save(&mut self) -> Option<Command> {
+        self.saved = Some(self.chip.command).filter(|_| !self.gone());
+        self.saved
+    }
+
+    fn restore(&mut self) {
+        if let Some(command) = self.saved {
             self.set_command(command);
         }
     }
@@ -307,7 +333,7 @@ impl Model {
             (2, Place::D0) => self.put(Place::D2),
             (3, Place::D0 | Place::D2) => {
                 if !self.knobs.no_soft_reset {
-                    self.before_d3hot = Some(self.chip.command);
+                    self.before_d3hot = Some(self.save());
                 }
                 self.put(Place::Hot);
             }
@@ -341,20 +367,19 @@ impl Model {
         if self.believed != Place::D0 {
             self.power_up();
         }
-        if !self.chip.silent {
-            let command = self.chip.command;
-            self.forget();
-            self.believed = Place::D0;
-            self.set_command(command);
-        }
+        self.save();
+        self.bare_reset()?;
+        self.restore();
         Ok(0)
     }
 
-    fn bare_reset(&mut self) {
-        if !self.chip.silent {
-            self.forget();
-            self.believed = Place::D0;
+    fn bare_reset(&mut self) -> Answer {
+        if self.chip.silent {
+            return Err(ENOTTY);
         }
+        self.forget();
+        self.believed = Place::D0;
+        Ok(0)
     }
 
     // Sleep.
@@ -364,7 +389,6 @@ impl Model {
         self.enter_d0();
         self.intx.by_sleep = self.intx.bound && !self.intx.masked;
         self.intx.masked |= self.intx.bound;
-        self.before_sleep = Some(self.chip.command);
         self.asleep = Some(Asleep {
             since: self.now,
             listening: true,
@@ -372,9 +396,10 @@ impl Model {
             wake_line: false,
             closed: false,
         });
-        if self.believed == Place::Cold {
+        if self.believed != Place::D0 {
             return;
         }
+        self.save();
         match (self.knobs.deepest, self.cold_allowed) {
             ("d3cold", true) => {
                 self.chip.intx = false;
@@ -403,14 +428,12 @@ impl Model {
                     self.fault = None;
                 }
             }
+            self.latched |= errno != EAGAIN && errno != EBUSY;
             return Err(errno);
         }
         self.asleep = None;
-        if self.power_up()
-            && let Some(command) = self.before_sleep.take()
-        {
-            self.set_command(command);
-        }
+        self.power_up();
+        self.restore();
         if std::mem::take(&mut self.asserted_asleep) {
             self.chip.intx = true;
             self.wire();

@@ -110,7 +110,7 @@ impl Served {
             function: self.place,
             index,
         };
-        let client = Client::new(
+        let mut client = Client::new(
             socket,
             id,
             self.last_client + 1,
@@ -122,6 +122,10 @@ impl Served {
         if let Err(error) = opened {
             self.refuse(&format!("the device cannot be opened: {error}"));
             return Ok(Some((client.end(registry), error.errno())));
+        }
+        // The host may have waited for the function, and the client waits as long for VERSION.
+        if let Some(wait) = seat.device.take_wait(now) {
+            client.wait_first(wait);
         }
         if vacant.is_none() {
             self.clients.push(None);

@@ -19,7 +19,7 @@ impl Served {
 
     fn take_resample(&mut self, seat: &mut Seat<'_>, now: Time) {
         if !seat.device.is_frozen() && self.outputs.irqs.resampled() {
-            seat.device.intx_resample();
+            seat.device.intx_resample(now);
             self.settle(seat, now);
         }
     }

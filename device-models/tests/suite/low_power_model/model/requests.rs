@@ -16,6 +16,16 @@ impl Model {
 
     /// Returns the outcome of a step, or `None` if it makes no sense now.
     pub fn apply(&mut self, step: Step) -> Option<Answer> {
+        let touches_config = matches!(
+            step,
+            Step::WritePmcsr(..) | Step::ReadCommand | Step::WriteCommand(..) | Step::ConfigFlr
+        );
+        let reads = matches!(step, Step::ReadPmcsr | Step::ReadBar | Step::WriteBar(_));
+        let healed = !self.chip.silent;
+        // The registers are then as they are, of which the model knows too little.
+        if self.is_open() && self.blind && (touches_config || reads && healed) {
+            return None;
+        }
         let answer = if self.is_open() || step == Step::Open {
             self.client(step)
         } else {
@@ -132,17 +142,20 @@ impl Model {
             self.wake()?;
             if self.vfio() {
                 self.enter_d0();
-                if self.knobs.reset_works {
-                    self.try_reset().ok();
-                }
+                self.reset_works = self.knobs.reset_works
+                    && match self.try_reset() {
+                        Err(EAGAIN) => return Err(EAGAIN),
+                        reset => reset.is_ok(),
+                    };
                 // Enabling the device turns on the decoding of its BARs, all memory here.
                 let disable = self.chip.command.disable;
                 self.set_command(Command {
                     memory: true,
                     disable,
                 });
-                self.at_open = Some(self.chip.command);
-                self.memory = self.chip.command.memory;
+                self.at_open = Some(self.save());
+                self.blind = self.gone();
+                self.memory = self.blind || self.chip.command.memory;
             }
         }
         self.opens += 1;
@@ -167,14 +180,22 @@ impl Model {
         self.intx.disabled = false;
         let from_d3hot = self.believed == Place::Hot;
         self.enter_d0();
-        if self.knobs.reset_works && !self.busy {
-            self.bare_reset();
+        let offered = if self.vfio() {
+            self.reset_works
+        } else {
+            self.knobs.reset_works
+        };
+        let reset = offered && !self.busy && self.bare_reset().is_ok();
+        if let Some(image) = self.at_open.take() {
+            self.saved = image;
+            self.restore();
         }
-        if let Some(command) = self.at_open.take() {
-            self.set_command(command);
-        }
-        self.before_sleep = None;
         self.before_d3hot = None;
+        self.blind = false;
+        if self.vfio() && self.knobs.reset_works && !reset && !self.busy && self.wake().is_ok() {
+            // The bus above is reset instead.
+            self.try_reset().ok();
+        }
         if let Some(asleep) = &mut self.asleep {
             asleep.closed = true;
             asleep.listening &= !from_d3hot;
@@ -191,6 +212,9 @@ impl Model {
             |command: Command| u64::from(command.memory) << 1 | u64::from(command.disable) << 10;
         match step {
             Step::ReadPmcsr => {
+                if self.blind {
+                    return Ok(0xffff);
+                }
                 let state = match self.chip.place {
                     Place::D0 => 0,
                     Place::D2 => 2,
@@ -269,6 +293,7 @@ impl Model {
     fn request(&mut self, step: Step) -> Answer {
         let unused = self.vfio() && !self.intx.bound;
         match step {
+            Step::Info if self.vfio() => return Ok(u64::from(self.reset_works)),
             Step::Info => return Ok(u64::from(self.knobs.reset_works)),
             Step::RegionInfo => return Ok(4096),
             Step::IrqInfo(index) => match index {
@@ -278,12 +303,13 @@ impl Model {
                 _ => return Err(EINVAL),
             },
             Step::Reset if !self.knobs.reset_works => return Err(EINVAL),
+            Step::Reset if self.vfio() && !self.reset_works => return Err(EINVAL),
             Step::Reset if self.vfio() => {
                 self.enter_d0();
                 return self.try_reset();
             }
             Step::Reset if self.busy => return Err(EAGAIN),
-            Step::Reset => self.bare_reset(),
+            Step::Reset => return self.bare_reset(),
             Step::BindIntx => {
                 if !std::mem::replace(&mut self.intx.bound, true) {
                     self.intx.masked = self.intx.disabled;
