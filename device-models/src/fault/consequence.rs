@@ -20,6 +20,10 @@ pub(crate) enum Lasting {
 pub(crate) enum Consequence {
     /// The thing that was about to happen does not happen.
     Prevent,
+    /// The thing that was about to happen happens twice.
+    Double,
+    /// The device raises a wake event.
+    WakeEvent,
     /// The function does not answer: reads return all ones, or, if `retry`, Vendor ID 0001h.
     Silence { lasting: Lasting, retry: bool },
     /// The function is off the bus, without power and state.

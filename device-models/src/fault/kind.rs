@@ -6,10 +6,14 @@ mod dma_error;
 mod fail;
 mod gone;
 mod input;
+mod intx_lost;
+mod intx_stuck;
 mod lose_state;
+mod msi_doubled;
 mod msi_lost;
 mod not_ready;
 mod pme_lost;
+mod pme_spurious;
 mod reset_ignored;
 mod stuck;
 
@@ -23,10 +27,14 @@ pub(super) const ALL: &[&Kind] = &[
     &fail::KIND,
     &gone::KIND,
     &input::KIND,
+    &intx_lost::KIND,
+    &intx_stuck::KIND,
     &lose_state::KIND,
+    &msi_doubled::KIND,
     &msi_lost::KIND,
     &not_ready::KIND,
     &pme_lost::KIND,
+    &pme_spurious::KIND,
     &reset_ignored::KIND,
     &stuck::KIND,
 ];

@@ -49,6 +49,7 @@ enum Waiting {
     Input(String),
     Vanish(Condition),
     EndTransfer(DmaId, DmaError),
+    WakeEvent,
 }
 
 /// The consequences that a hook acts on.
@@ -56,6 +57,8 @@ enum Waiting {
 pub(super) struct Verdict {
     /// The thing that was about to happen does not happen.
     pub(super) prevented: bool,
+    /// The thing that was about to happen happens twice.
+    pub(super) doubled: bool,
     /// The transfer ends as an Unsupported Request.
     pub(super) refused: bool,
     /// Bits of config space that keep their values: offset and mask of a DWORD.
@@ -113,6 +116,8 @@ impl Core {
         };
         match consequence {
             Consequence::Prevent => verdict.prevented = true,
+            Consequence::Double => verdict.doubled = true,
+            Consequence::WakeEvent => faults.wait(Waiting::WakeEvent),
             Consequence::RefuseTransfer => verdict.refused = true,
             Consequence::LoseState => verdict.lose_state = true,
             Consequence::KeepBits { offset, mask } => {
@@ -429,6 +434,7 @@ impl Function {
             match waiting {
                 Waiting::Input(name) => self.input(now, &name),
                 Waiting::Vanish(condition) => self.vanish(now, condition),
+                Waiting::WakeEvent => self.core.pme_event(now),
                 Waiting::EndTransfer(id, error) => self.dma_done(now, id, Err(error)),
             }
             if let Some(faults) = &mut self.core.faults {

@@ -109,9 +109,14 @@ impl Core {
         }
     }
 
-    /// Sends a message, unless it is lost.
+    /// Sends a message, unless it is lost. Another one follows if it is doubled.
     fn emit_message(&mut self, kind: MessageKind, vector: u16) {
-        if !self.meet(&Occurrence::Message { vector }).prevented {
+        let verdict = self.meet(&Occurrence::Message { vector });
+        let times = match verdict.prevented {
+            true => 0,
+            false => 1 + usize::from(verdict.doubled),
+        };
+        for _ in 0..times {
             self.emit(Effect::Message { kind, vector });
         }
     }

@@ -3,6 +3,7 @@
 
 mod examples;
 mod faults;
+mod faults_of_signals;
 mod key_reference;
 mod low_power;
 mod low_power_model;
