@@ -11,14 +11,14 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::capabilities::Capabilities;
-use super::connecting::{begin, connect};
+use super::connecting::{begin, config, connect};
 use super::request::{Address, Attached, Feature, Place, Request};
 use super::signals::Signals;
 use super::step::{Act, Answered, EventKind, Expected, Of, Signal, Step, Who};
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
 use crate::os::{Event, Memory};
-use crate::raw::wire::{self, dma_map, field_u32, field_u64, region, set_irqs};
+use crate::raw::wire::{self, dma_map, field_u32, field_u64, set_irqs};
 use crate::raw::{IrqInfo, Message, PATIENCE, RawClient, SetIrqs};
 
 /// Size in bytes of the beginning of a reply to an access: offset, region, count.
@@ -588,12 +588,6 @@ impl Function {
         let (start, memory) = below.with_context(|| format!("nothing is mapped at {address:x}"))?;
         Ok((memory, address - start))
     }
-}
-
-/// Reads the whole config space at once, as QEMU does.
-fn config(client: &mut RawClient) -> Result<Vec<u8>> {
-    let size = client.region_info(region::CONFIG)?.size;
-    client.read(region::CONFIG, 0, u32::try_from(size)?)
 }
 
 /// Converts a register, which is little-endian on every host.

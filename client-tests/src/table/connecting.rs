@@ -1,4 +1,4 @@
-//! Connecting to a server, which may take time of its manual clock.
+//! Connecting to a server, which may take time of its manual clock, and a first look at the function.
 
 use std::path::Path;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 
 use crate::control::Control;
-use crate::raw::wire::{Bytes, command, flag};
+use crate::raw::wire::{Bytes, command, flag, region};
 use crate::raw::{PATIENCE, RawClient};
 
 /// Step by which the clock moves.
@@ -45,4 +45,10 @@ pub(super) fn connect(socket: &Path, control: &mut Control, takes_time: bool) ->
     }
     client.receive()?.success()?;
     Ok(client)
+}
+
+/// Reads the whole config space at once, as QEMU does.
+pub(super) fn config(client: &mut RawClient) -> Result<Vec<u8>> {
+    let size = client.region_info(region::CONFIG)?.size;
+    client.read(region::CONFIG, 0, u32::try_from(size)?)
 }
