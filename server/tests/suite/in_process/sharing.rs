@@ -1,5 +1,7 @@
 //! Several clients of one function, and requests that take their time.
 
+use std::thread;
+
 use rustix::event::{EventfdFlags, eventfd};
 use vfio_user_protocol::Command;
 
@@ -83,6 +85,18 @@ fn interrupts_are_the_functions_and_maps_their_clients() {
     assert_eq!(status["irqs"]["bound"]["intx"], 0);
 }
 
+/// Opens the function, which vfio-pci wakes and resets first: that takes time.
+fn first_client(server: &Running, control: &mut Control) -> Client {
+    let mut client = Client::new(server.connect());
+    let negotiating = thread::spawn(move || {
+        client.negotiate();
+        client
+    });
+    wait_for_opens(control, 1);
+    control.advance("1s");
+    negotiating.join().unwrap()
+}
+
 /// One client's slow request has two effects: the other's entry into low power is answered at
 /// once, but the function stays awake until the slow request is answered.
 #[test]
@@ -102,8 +116,9 @@ fn a_slow_request_keeps_the_function_awake_for_all() {
     ] {
         let view = format!("host.view={view}");
         let server = Running::testdev(&[SLOW, &[&view]].concat());
-        let (mut a, mut b) = (server.client(), server.client());
         let mut control = server.control();
+        let mut a = first_client(&server, &mut control);
+        let mut b = server.client();
         request(&mut a);
         // B's own requests tell that A's has been looked at.
         b.read(CONFIG, 0, 2).unwrap();
