@@ -45,7 +45,7 @@
 //! # What
 //!
 //! [`kinds`] lists what can go wrong. Each kind is a file of its own below `fault/kind`, which consists of
-//! its name, the occasions that it fits, and a [`Consequence`](consequence::Consequence) that it makes of its words. The hooks in
+//! its name, the occasions that it fits, and a `Consequence` that it makes of its words. The hooks in
 //! `function/faults.rs` meet the faults at each occasion and carry the consequences out. To add a kind,
 //! write its file and name it in `fault/kind.rs`; add a consequence and its hook only if none fits.
 //!
