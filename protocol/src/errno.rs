@@ -188,6 +188,7 @@ mod tests {
             Linux::FBIG,
             Linux::NOSPC,
             Linux::ROFS,
+            Linux::RANGE,
             Linux::NOSYS,
             Linux::PROTO,
             Linux::OVERFLOW,
