@@ -15,7 +15,6 @@ mod dma_maps;
 mod dma_messages;
 mod docs;
 mod doorbells;
-mod dumps;
 mod features;
 mod held_replies;
 mod interop;

@@ -160,7 +160,6 @@ fn differences(profile: &Profile, dump: &[u8], except: &[usize], without: &[u32]
 }
 
 #[test]
-#[ignore = "needs the dumps of client-tests/dumps/fetch"]
 fn every_refused_function_breaks_a_listed_rule() {
     let list = Path::new(env!("CARGO_MANIFEST_DIR")).join("dumps/refused.toml");
     let list = fs::read_to_string(list).expect("the list of refused functions");
@@ -212,7 +211,6 @@ fn every_refused_function_breaks_a_listed_rule() {
 }
 
 #[test]
-#[ignore = "needs the dumps of client-tests/dumps/fetch"]
 fn built_in_profiles_equal_their_dumps_in_read_only_bits() {
     let functions = functions();
     let mut wrong = Vec::new();
