@@ -280,8 +280,7 @@ impl FromStr for Fault {
         };
         let fault = Self {
             name: name.map(str::to_owned),
-            when: when.parse()?,
-            what: what.parse()?,
+            ..Self::new(when, what)?
         };
         fault.check()?;
         Ok(fault)

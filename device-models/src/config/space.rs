@@ -13,7 +13,7 @@ use crate::capability::{
     AdvancedErrorReporting, Capability, CapabilityId, DynamicPowerAllocation, Msi, Msix,
     PciExpress, PowerManagement, ResizableBar, SingleRootIoVirtualization,
 };
-use crate::pci::{self, power_management};
+use crate::pci::{self, ExtendedId, power_management};
 use crate::register::{Dword, DwordWrite, RegisterBits, ResetKind, split};
 use crate::snapshot::{self, Fingerprint, RestoreError};
 
@@ -322,6 +322,13 @@ impl ConfigSpace {
             let mut dwords = placed.capability.get().registers().iter();
             dwords.nth(index).map_or(0, Dword::rw1c)
         })
+    }
+
+    /// Returns the offset of a capability of the extended list.
+    pub(crate) fn extended_at(&self, id: ExtendedId) -> Option<u16> {
+        let mut placed = self.capabilities();
+        let found = placed.find(|placed| placed.capability.get().id().is_extended_id(id));
+        found.map(|placed| placed.offset)
     }
 
     /// Returns the offset of PMCSR and the value of PMC.

@@ -27,10 +27,7 @@ pub(super) const ANY: &str =
 
 /// Returns whether an occasion is one of the function.
 pub(super) const fn of_function(occasion: &Occasion) -> bool {
-    !matches!(
-        occasion,
-        Occasion::Resume | Occasion::ResumeCallback | Occasion::DeviceReset
-    )
+    !occasion.is_of_host()
 }
 
 /// Parses the time for which a failure lasts. Returns the word as well.

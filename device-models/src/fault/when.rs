@@ -91,10 +91,7 @@ const RESETS: [(&str, ResetKind); 5] = [
 impl When {
     /// Returns whether it is an occasion of the host rather than of the function.
     pub(crate) const fn is_of_host(&self) -> bool {
-        matches!(
-            self.occasion,
-            Occasion::Resume | Occasion::ResumeCallback | Occasion::DeviceReset
-        )
+        self.occasion.is_of_host()
     }
 
     /// Returns the occasion without the choice of its occurrences.
@@ -104,6 +101,14 @@ impl When {
 }
 
 impl Occasion {
+    /// Returns whether it concerns the host rather than the function.
+    pub(super) const fn is_of_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Resume | Self::ResumeCallback | Self::DeviceReset
+        )
+    }
+
     /// Returns whether the occurrence is one of this occasion.
     pub(super) fn covers(self, occurrence: &Occurrence) -> bool {
         match (self, *occurrence) {

@@ -217,11 +217,9 @@ impl ConfigImage {
 
 /// Clears the status registers of Advanced Error Reporting (`pci_aer_clear_status`).
 fn clear_errors(function: &mut Function, now: Time) {
-    let start = function.config().capabilities().find_map(|placed| {
-        let id = placed.capability.get().id();
-        id.is_extended_id(ExtendedId::AdvancedErrorReporting)
-            .then_some(u64::from(placed.offset))
-    });
+    let start = function
+        .config()
+        .extended_at(ExtendedId::AdvancedErrorReporting);
     let Some(start) = start else {
         return;
     };
@@ -229,7 +227,7 @@ fn clear_errors(function: &mut Function, now: Time) {
         error_reporting::CORRECTABLE_STATUS,
         error_reporting::UNCORRECTABLE_STATUS,
     ] {
-        let offset = start + status as u64;
+        let offset = u64::from(start) + status as u64;
         let mut errors = [0; 4];
         function.config_read(now, offset, &mut errors);
         if errors != [0; 4] {

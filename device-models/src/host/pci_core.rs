@@ -85,13 +85,10 @@ impl PciCore {
             .filter(|placed| placed.linked)
             .find(|placed| matches!(placed.capability, AnyCapability::PowerManagement(_)))
             .map(|placed| placed.offset + power_management::PMCSR as u16);
-        let mut placed = slot.function().config().capabilities();
-        let ptm_control = placed
-            .find(|placed| {
-                let id = placed.capability.get().id();
-                id.is_extended_id(ExtendedId::PrecisionTimeMeasurement)
-            })
-            .map(|placed| placed.offset + precision_time::CONTROL as u16);
+        let config = slot.function().config();
+        let ptm_control = config
+            .extended_at(ExtendedId::PrecisionTimeMeasurement)
+            .map(|offset| offset + precision_time::CONTROL as u16);
         Self {
             platform,
             pmcsr,

@@ -6,22 +6,24 @@
 //! | the host enables them ([`DeviceMut::set_num_vfs`]) | until the host disables them; a reset brings them back anew | is in use and stays in D0 |
 //! | a client sets VF Enable (hardware view) | until it is cleared, also by a reset | is in use |
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use vfio_user_protocol::Errno;
 use vfio_user_protocol::vfio::IrqIndex;
 
 use super::error::HostError;
 use super::runtime_pm::Usage;
 use super::view::View;
 use super::{DeviceMut, DeviceRef, Output};
-use crate::capability::{CapabilityId, SriovControl, VirtualFunctions};
-use crate::config::Placement;
+use crate::capability::{SriovControl, VirtualFunctions};
 use crate::pci::{ExtendedId, single_root};
 use crate::power::PowerState;
 use crate::slot::FunctionNumber;
 use crate::time::Time;
 
 /// Time for which the host waits after it has set VF Enable (`sriov_enable`).
-const ENABLE_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+const ENABLE_WAIT: Duration = Duration::from_millis(100);
 
 /// The host's knowledge of the virtual functions of a device.
 #[derive(Debug, Default)]
@@ -255,13 +257,9 @@ impl DeviceMut<'_> {
     }
 
     fn write_sriov(&mut self, now: Time, register: usize, value: u16) {
-        const SRIOV: ExtendedId = ExtendedId::SingleRootIoVirtualization;
-        let is_it = |placed: &&Placement| {
-            let id = placed.capability.get().id();
-            matches!(id, CapabilityId::Extended { id: SRIOV, .. })
-        };
-        let found = self.slot.function().config().capabilities().find(is_it);
-        if let Some(at) = found.map(|placed| u64::from(placed.offset) + register as u64) {
+        let config = self.slot.function().config();
+        if let Some(start) = config.extended_at(ExtendedId::SingleRootIoVirtualization) {
+            let at = u64::from(start) + register as u64;
             self.slot
                 .function_mut()
                 .config_write(now, at, &value.to_le_bytes());
@@ -297,7 +295,7 @@ impl DeviceMut<'_> {
         if self.state.sriov.num_vfs > 0 && to > PowerState::D0 {
             return Err(HostError::PowerState {
                 to,
-                errno: vfio_user_protocol::Errno::EBUSY,
+                errno: Errno::EBUSY,
             });
         }
         Ok(())

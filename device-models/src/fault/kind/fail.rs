@@ -10,12 +10,7 @@ pub(in crate::fault) const KIND: Kind = Kind {
     name: "fail",
     form: "ERRNO",
     about: "the operation of the host fails with this errno, by name or number",
-    fits: |when| {
-        matches!(
-            when,
-            Occasion::Resume | Occasion::ResumeCallback | Occasion::DeviceReset
-        )
-    },
+    fits: Occasion::is_of_host,
     occasions: "when has to be resume, resume-callback or device-reset",
     parse: |words| {
         let word = words.need("an errno such as EBUSY")?;
