@@ -58,6 +58,8 @@ struct Client {
     answers: Vec<u8>,
     fds: Vec<OwnedFd>,
     ended: bool,
+    /// Number of clients that had been turned away when this one came.
+    turned_away: u64,
 }
 
 thread_local! {
@@ -241,7 +243,8 @@ impl Play {
     /// Sends bytes and waits until the server has handled them.
     fn send(&mut self, number: usize, bytes: &[u8], fds: &[Kind]) {
         if self.clients[number].is_none() {
-            self.clients[number] = Some(Client::connect());
+            let turned_away = self.turned_away();
+            self.clients[number] = Some(Client::connect(turned_away));
             self.settle();
         }
         let mut sent = 0;
@@ -289,8 +292,15 @@ impl Play {
         let Some(client) = self.clients[number].take() else {
             return;
         };
-        self.seen.conversations.push(client.leave());
+        let turned_away = self.turned_away();
+        self.seen.conversations.push(client.leave(turned_away));
         self.settle();
+    }
+
+    /// Returns the number of clients that the device had no room or no power for.
+    fn turned_away(&self) -> u64 {
+        let function = self.server.functions().next();
+        function.expect("one function").1.refused
     }
 
     /// Lets the server do all its work, and takes the bytes that it sends.
@@ -375,7 +385,7 @@ impl Play {
 }
 
 impl Client {
-    fn connect() -> Self {
+    fn connect(turned_away: u64) -> Self {
         let stream = TOOLS.with(|tools| UnixStream::connect_addr(&tools.clients.1));
         let stream = stream.expect("the server takes connections");
         Self {
@@ -386,6 +396,7 @@ impl Client {
             answers: Vec::new(),
             fds: Vec::new(),
             ended: false,
+            turned_away,
         }
     }
 
@@ -457,8 +468,9 @@ impl Client {
         }
     }
 
-    /// Disconnects, and checks the received replies.
-    fn leave(self) -> (Vec<u8>, usize) {
+    /// Disconnects, and checks the received replies. `turned_away` is the number of clients that have
+    /// been turned away.
+    fn leave(self, turned_away: u64) -> (Vec<u8>, usize) {
         let mut replies = Vec::new();
         let mut rest = &self.came[..];
         while !rest.is_empty() {
@@ -477,11 +489,12 @@ impl Client {
         }
         if let Some(owed) = Owed::of(&self.sent, &replies) {
             // A client that the device has no room or no power for learns just that, if it asks.
-            let refused = match &replies[..] {
-                [] => self.ended && !owed.ends,
-                [only] => only.failed && only.command == Command::Version.number(),
-                _ => false,
-            };
+            let refused = turned_away > self.turned_away
+                && match &replies[..] {
+                    [] => self.ended,
+                    [only] => only.failed && only.command == Command::Version.number(),
+                    _ => false,
+                };
             let replies: Vec<_> = replies
                 .iter()
                 .map(|reply| (reply.id, reply.command))
