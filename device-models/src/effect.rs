@@ -29,6 +29,17 @@ pub enum MessageKind {
     Msix,
 }
 
+/// A notice of the driver above the function to its clients, which they get by an interrupt of its own
+/// index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The host asks for its device back (`VFIO_PCI_REQ_IRQ_INDEX`).
+    Request,
+    /// The host found an uncorrectable error of the device (`VFIO_PCI_ERR_IRQ_INDEX`).
+    Error,
+}
+
 /// An effect of the function, in the order in which it happened.
 #[derive(Debug)]
 pub enum Effect {
@@ -47,6 +58,8 @@ pub enum Effect {
     Reset(ResetKind),
     /// Virtual functions of the function come, go or change with it. They follow its power state.
     VirtualFunctions(VirtualFunctions, PowerState),
+    /// The driver above the function notifies its clients.
+    Notice(Notice),
     /// An event for observers.
     Event(FunctionEvent),
 }

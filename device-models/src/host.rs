@@ -16,6 +16,7 @@
 //! | `power`, `runtime_pm` | `vfio_pci_core.c` on top of `drivers/base/power/runtime.c` |
 //! | `pci_core`, `config_image`, `readiness` | `drivers/pci/pci.c`: power states, saving and restoring, waiting |
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
+//! | `notices` | `vfio_pci_core_request`, `vfio_pci_core_aer_err_detected` |
 //! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
 //! | `frozen` | the driver's side of stopping a device for migration |
 //! | `sriov` | `drivers/pci/iov.c` and `vfio_pci_core_sriov_configure` |
@@ -50,6 +51,7 @@ mod frozen;
 mod irqs;
 mod links;
 mod needs_driver;
+mod notices;
 mod options;
 mod pci_core;
 mod peers;

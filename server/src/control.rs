@@ -11,6 +11,7 @@
 //! | platform | [`platform`] | `rail`, `reset`, `hot-reset`, `slot-power-limit` |
 //! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fault`, `fail-resume`, `fail-reset`, `dead-after-cold` |
+//! | notices to clients | [`notices`] | `req`, `err` |
 //! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
 //! | connection and server | [`session`] | `subscribe`, `shutdown`, `help` |
@@ -34,6 +35,7 @@ pub mod clock;
 pub mod device;
 pub mod faults;
 pub mod host;
+pub mod notices;
 pub mod platform;
 pub mod port;
 pub mod query;

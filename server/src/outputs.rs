@@ -11,6 +11,7 @@ use vfio_user_protocol::vfio::IrqIndex;
 
 use crate::dma::DmaQueue;
 use crate::irq_fds::IrqFds;
+use crate::ratelimit::limited;
 use crate::stats::ConnectionStats;
 
 /// The outputs of one function.
@@ -117,11 +118,38 @@ impl Outputs {
                 Output::Event(event) => {
                     tracing::debug!(function = self.name, at = %now, ?event);
                     self.news.note(&event);
+                    self.log_request(&event);
                     if self.subscribers > 0 {
                         self.events.push((now, event));
                     }
                 }
             }
+        }
+    }
+
+    /// Logs requests for the device as `vfio_pci_core_request` does.
+    fn log_request(&self, event: &Event) {
+        match event {
+            Event::Host(HostEvent::Request {
+                count,
+                signalled: true,
+            }) if count % 10 == 0 => {
+                limited!(
+                    info,
+                    function = self.name,
+                    count,
+                    "Relaying device request to user"
+                );
+            }
+            Event::Host(HostEvent::Request {
+                count: 0,
+                signalled: false,
+            }) => limited!(
+                warn,
+                function = self.name,
+                "No device request channel registered, blocked until released by user"
+            ),
+            _ => {}
         }
     }
 

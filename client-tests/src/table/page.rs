@@ -9,7 +9,7 @@ use super::Table;
 use super::traps::{self, Traps};
 
 /// The tables and their pages.
-pub const PAGES: [&str; 4] = ["pci-function", "vfio-pm", "slot", "port"];
+pub const PAGES: [&str; 5] = ["pci-function", "vfio-pm", "slot", "port", "hot-plug"];
 
 /// Returns the path of a table's page.
 #[must_use]

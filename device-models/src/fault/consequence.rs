@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use vfio_user_protocol::Errno;
 
+use crate::effect::Notice;
+
 /// The time for which a failure lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lasting {
@@ -38,6 +40,8 @@ pub(crate) enum Consequence {
     RefuseTransfer,
     /// An input of the device model is driven.
     Input { name: String },
+    /// The host notifies the clients.
+    Notice(Notice),
     /// The host's operation fails with this errno.
     Fail { errno: Errno },
 }

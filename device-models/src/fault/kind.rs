@@ -3,6 +3,7 @@
 mod bar_off;
 mod bits_do_not_stick;
 mod dma_error;
+mod err;
 mod fail;
 mod gone;
 mod input;
@@ -14,6 +15,7 @@ mod msi_lost;
 mod not_ready;
 mod pme_lost;
 mod pme_spurious;
+mod req;
 mod reset_ignored;
 mod stuck;
 
@@ -24,6 +26,7 @@ pub(super) const ALL: &[&Kind] = &[
     &bar_off::KIND,
     &bits_do_not_stick::KIND,
     &dma_error::KIND,
+    &err::KIND,
     &fail::KIND,
     &gone::KIND,
     &input::KIND,
@@ -35,6 +38,7 @@ pub(super) const ALL: &[&Kind] = &[
     &not_ready::KIND,
     &pme_lost::KIND,
     &pme_spurious::KIND,
+    &req::KIND,
     &reset_ignored::KIND,
     &stuck::KIND,
 ];

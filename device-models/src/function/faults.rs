@@ -103,7 +103,8 @@ impl Core {
             at,
             consequence,
         } = struck;
-        if self.may_tell() {
+        let may_tell = self.may_tell();
+        if may_tell {
             self.emit(Effect::Event(FunctionEvent::Fault {
                 fault: name.clone(),
                 what,
@@ -135,6 +136,11 @@ impl Core {
             }
             Consequence::Gone { lasting } => faults.wait(Waiting::Vanish(condition(lasting))),
             Consequence::Input { name } => faults.wait(Waiting::Input(name)),
+            Consequence::Notice(notice) => {
+                if may_tell {
+                    self.emit(Effect::Notice(notice));
+                }
+            }
             // Of the host.
             Consequence::Fail { .. } => {}
         }

@@ -27,6 +27,20 @@ pub enum HostEvent {
     },
     /// The host signalled a wake-up to the client.
     Wakeup,
+    /// The host asked the clients for the device, by the irq index REQ.
+    #[serde(rename = "req")]
+    Request {
+        /// Number of requests before this one, of the same removal.
+        count: u32,
+        /// A trigger was bound, and is signalled.
+        signalled: bool,
+    },
+    /// The host reported an uncorrectable error to the clients, by the irq index ERR.
+    #[serde(rename = "err")]
+    Error {
+        /// A trigger was bound, and is signalled.
+        signalled: bool,
+    },
     /// A fault of a host's operation struck ([`crate::fault`]).
     Fault {
         /// Name of the fault.

@@ -73,12 +73,9 @@ impl DeviceMut<'_> {
 
     /// Meets the faults at an operation of the host. Returns the errno with which it fails.
     pub(super) fn meet(&mut self, now: Time, occurrence: &Occurrence) -> Option<Errno> {
-        let list = self.state.faults.as_mut()?;
+        let struck = self.state.faults.as_mut()?.meet(now, occurrence);
         let mut failure = None;
-        for struck in list.meet(now, occurrence) {
-            if let Consequence::Fail { errno } = struck.consequence {
-                failure = failure.or(Some(errno));
-            }
+        for struck in struck {
             let event = HostEvent::Fault {
                 fault: struck.name,
                 what: struck.what,
@@ -87,6 +84,14 @@ impl DeviceMut<'_> {
             self.state
                 .outputs
                 .push_back(Output::Event(Event::Host(event)));
+            match struck.consequence {
+                Consequence::Fail { errno } => failure = failure.or(Some(errno)),
+                Consequence::Notice(notice) => {
+                    self.notify(notice);
+                }
+                // Of the function.
+                _ => {}
+            }
         }
         failure
     }

@@ -31,6 +31,9 @@ impl DeviceMut<'_> {
                 Effect::VirtualFunctions(there, state) => {
                     self.virtual_functions_changed(now, there, state);
                 }
+                Effect::Notice(notice) => {
+                    self.notify(notice);
+                }
                 Effect::Event(event) => {
                     if event == (FunctionEvent::Wake { asserted: true })
                         || event == FunctionEvent::PmPme && self.port_reports_pme()

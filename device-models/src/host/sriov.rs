@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vfio_user_protocol::Errno;
-use vfio_user_protocol::vfio::IrqIndex;
 
 use super::error::HostError;
 use super::runtime_pm::Usage;
 use super::view::View;
-use super::{DeviceMut, DeviceRef, Output};
+use super::{DeviceMut, DeviceRef};
 use crate::capability::{SriovControl, VirtualFunctions};
 use crate::pci::{ExtendedId, single_root};
 use crate::power::PowerState;
@@ -178,13 +177,10 @@ impl DeviceMut<'_> {
     fn remove_virtual_functions(&mut self, now: Time) {
         let mut in_use = false;
         for number in self.slot.virtual_functions() {
-            self.with_peer(number, |peer| {
+            self.with_peer(number, |mut peer| {
                 if peer.state.low_power.opens > 0 {
                     in_use = true;
-                    peer.state.outputs.push_back(Output::Trigger {
-                        index: IrqIndex::Req,
-                        vector: 0,
-                    });
+                    peer.request();
                 }
             });
         }

@@ -11,6 +11,7 @@ use super::faults::{DeadAfterCold, FailReset, FailResume, FaultVerb};
 use super::host::{
     ControlAttribute, D3coldAllowed, HostAccess, SriovNumvfs, Suspend, SuspendDelay,
 };
+use super::notices::{Err, Req};
 use super::platform::{HotReset, Rail, Reset, SlotPowerLimit};
 use super::port::{PortControl, PortD3coldAllowed, PortFailResume, PortLink};
 use super::query::{Inspect, Status, Violations};
@@ -70,6 +71,10 @@ pub enum Verb {
     DeadAfterCold(DeadAfterCold),
     /// Set, list or remove faults: what goes wrong, and when
     Fault(FaultVerb),
+    /// Ask the clients for the device: signal the irq index REQ
+    Req(Req),
+    /// Report an uncorrectable error to the clients: signal the irq index ERR
+    Err(Err),
     /// Write `power/control` of the port above the slot: keep it awake or allow runtime suspend
     PortControl(PortControl),
     /// Write `d3cold_allowed` of the port above the slot, which wakes the port
@@ -158,6 +163,8 @@ impl Verb {
             Self::FailReset(verb) => Ok(verb.apply(cx)),
             Self::DeadAfterCold(verb) => Ok(verb.apply(cx)),
             Self::Fault(verb) => verb.apply(cx),
+            Self::Req(verb) => Ok(verb.apply(cx)),
+            Self::Err(verb) => Ok(verb.apply(cx)),
             Self::PortControl(verb) => Ok(verb.apply(cx)),
             Self::PortD3coldAllowed(verb) => Ok(verb.apply(cx)),
             Self::PortLink(verb) => Ok(verb.apply(cx)),
