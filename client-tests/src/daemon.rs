@@ -12,6 +12,7 @@ use dormouse::{Endpoint, ServedFunction, ServedSlot, Server, Settings};
 use pci_device_models::model::Registry;
 use pci_device_models::profile::Profile;
 use tempfile::TempDir;
+use toml::{Table, Value};
 
 use crate::control::Control;
 use crate::raw::RawClient;
@@ -65,6 +66,47 @@ impl Spec {
             self.set.extend(entries);
         }
         self
+    }
+
+    /// Returns the number of functions, of which a card has several.
+    #[must_use]
+    pub fn functions(&self) -> usize {
+        self.profile.matches("[[function]]").count().max(1)
+    }
+
+    /// Returns the text of the profile.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.profile
+    }
+
+    /// Returns the overrides as keys and values.
+    #[must_use]
+    pub fn settings(&self) -> &[(String, String)] {
+        &self.set
+    }
+
+    /// Adds a fault to the profile, that of function 0 to a card.
+    ///
+    /// # Errors
+    /// The profile is no TOML.
+    pub fn with_fault(mut self, when: &str, what: &str) -> Result<Self> {
+        let mut profile: Table = toml::from_str(&self.profile)?;
+        let mut functions = profile.get_mut("function").and_then(Value::as_array_mut);
+        let first = functions.as_mut().and_then(|all| all.first_mut());
+        let function = match first.and_then(Value::as_table_mut) {
+            Some(function) => function,
+            None => &mut profile,
+        };
+        let faults = function
+            .entry("fault")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        let fault =
+            [("when", when), ("what", what)].map(|(key, text)| (key.to_owned(), text.into()));
+        let faults = faults.as_array_mut().context("`fault` is no list")?;
+        faults.push(Value::Table(fault.into_iter().collect()));
+        self.profile = toml::to_string(&profile)?;
+        Ok(self)
     }
 
     fn function(&self) -> Function {

@@ -29,6 +29,7 @@
 mod bench;
 mod capabilities;
 mod connecting;
+pub mod faults;
 pub mod files;
 pub mod page;
 mod request;
@@ -61,10 +62,9 @@ pub struct Table {
     /// Overrides of profile keys, by the name of the choice.
     #[serde(default)]
     choices: BTreeMap<String, Vec<String>>,
-    /// Words for steps of many rows: each stands for several steps. `X in v4` is the meaning of `X`
-    /// in that dialect.
+    /// Words for steps of many rows.
     #[serde(default)]
-    pub words: BTreeMap<String, Vec<String>>,
+    words: Words,
     /// The rows.
     pub row: Vec<Row>,
 }
@@ -81,12 +81,13 @@ pub struct Section {
 }
 
 impl Section {
-    fn holds(&self, row: &Row) -> bool {
+    fn holds(&self, id: &str) -> bool {
         let number = |text: &str| text.parse::<u32>().ok();
         match self.rows.split_once('-') {
-            Some((first, last)) => number(&row.id)
-                .is_some_and(|id| number(first) <= Some(id) && Some(id) <= number(last)),
-            None => row.id.trim_end_matches(|c: char| c.is_ascii_digit()) == self.rows,
+            Some((first, last)) => {
+                number(id).is_some_and(|id| number(first) <= Some(id) && Some(id) <= number(last))
+            }
+            None => id.trim_end_matches(|c: char| c.is_ascii_digit()) == self.rows,
         }
     }
 }
@@ -176,7 +177,7 @@ impl Table {
 
     /// Returns the rows of a section, in the table's order.
     pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Row> {
-        self.row.iter().filter(|row| section.holds(row))
+        self.row.iter().filter(|row| section.holds(&row.id))
     }
 
     /// Tests a row in one of its dialects: executes the steps of all its cases with all
@@ -258,7 +259,7 @@ impl Table {
     }
 
     fn section_of(&self, row: &Row) -> Option<&Section> {
-        self.section.iter().find(|section| section.holds(row))
+        self.section.iter().find(|section| section.holds(&row.id))
     }
 
     fn check(&self, row: &Row) -> Result<()> {
@@ -284,18 +285,30 @@ impl Table {
         }
     }
 
-    /// Returns the steps of a case with its words resolved. Words do not contain words.
     fn steps(&self, case: &Case, dialect: Option<&str>) -> Result<Vec<(String, Step)>> {
+        self.words.steps(&case.steps, dialect)
+    }
+}
+
+/// Words for steps of many rows: each stands for several steps. `X in v4` is the meaning of `X` in that
+/// dialect.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+struct Words(BTreeMap<String, Vec<String>>);
+
+impl Words {
+    /// Returns the steps of a case with its words resolved. Words do not contain words.
+    fn steps(&self, texts: &[String], dialect: Option<&str>) -> Result<Vec<(String, Step)>> {
         let mut steps = Vec::new();
-        for text in &case.steps {
+        for text in texts {
             // `other WORD` is the word for the second function.
             let (other, word) = match text.strip_prefix(OTHER) {
                 Some(word) => (OTHER, word),
                 None => ("", text.as_str()),
             };
             let in_dialect =
-                dialect.and_then(|dialect| self.words.get(&format!("{word} in {dialect}")));
-            let meant = match in_dialect.or_else(|| self.words.get(word)) {
+                dialect.and_then(|dialect| self.0.get(&format!("{word} in {dialect}")));
+            let meant = match in_dialect.or_else(|| self.0.get(word)) {
                 Some(meant) => meant.iter().map(|step| format!("{other}{step}")).collect(),
                 None => vec![text.clone()],
             };

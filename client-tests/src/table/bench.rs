@@ -1,11 +1,12 @@
 //! The server that a case of a row runs against, and the execution of steps on it.
 
+mod bindings;
+mod expect;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
-use std::{fmt::Write, fs};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -14,11 +15,11 @@ use super::capabilities::Capabilities;
 use super::connecting::{begin, config, connect};
 use super::request::{Address, Attached, Feature, Place, Request};
 use super::signals::Signals;
-use super::step::{Act, Answered, EventKind, Expected, Of, Signal, Step, Who};
+use super::step::{Act, Answered, Of, Step, Who};
 use crate::control::Control;
 use crate::daemon::{Daemon, Spec};
 use crate::os::{Event, Memory};
-use crate::raw::wire::{self, dma_map, field_u32, field_u64, set_irqs};
+use crate::raw::wire;
 use crate::raw::{IrqInfo, Message, PATIENCE, RawClient, SetIrqs};
 
 /// Size in bytes of the beginning of a reply to an access: offset, region, count.
@@ -48,7 +49,7 @@ impl Bench {
         };
         let takes_time = set.iter().any(|set| set == "platform.delays=enforce");
         let mut functions = (0..daemon.functions())
-            .map(|index| Function::attach(&daemon, index, takes_time))
+            .map(|index| Function::attach(daemon.socket(index), daemon.control(index)?, takes_time))
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             // It comes last.
@@ -65,19 +66,13 @@ impl Bench {
             Of::Controller => self.controller.as_mut(),
         };
         let function = function.context("there is no such function")?;
-        let begun = Instant::now();
-        loop {
-            let outcome = function.carry_out(&step.act);
-            if outcome.is_ok() || !step.soon || begun.elapsed() > PATIENCE {
-                return outcome;
-            }
-        }
+        function.carry_out_step(step)
     }
 }
 
 /// A function as seen by its client and the control socket.
 #[derive(Debug)]
-struct Function {
+pub(super) struct Function {
     socket: PathBuf,
     client: Option<RawClient>,
     second: Option<RawClient>,
@@ -93,23 +88,26 @@ struct Function {
     remembered: Vec<u8>,
     /// Connecting takes time of the manual clock.
     takes_time: bool,
+    /// What the function and the control socket have answered to the steps.
+    heard: Vec<String>,
 }
 
 impl Function {
-    fn attach(daemon: &Daemon, index: usize, takes_time: bool) -> Result<Self> {
-        let mut control = daemon.control(index)?;
+    /// Connects a client to a function, if it exists, and looks at its capabilities. If connecting
+    /// `takes_time`, the clock moves until it is done.
+    pub(super) fn attach(socket: PathBuf, mut control: Control, takes_time: bool) -> Result<Self> {
         let status = control.command(&["status"])?;
         // A virtual function is opened by a step once it exists.
         let exists = status.pointer("/sriov/exists") != Some(&Value::Bool(false));
-        let mut open = || connect(&daemon.socket(index), &mut control, takes_time);
+        let mut open = || connect(&socket, &mut control, takes_time);
         let mut client = exists.then(&mut open).transpose()?;
         control.command(&["subscribe"])?;
         let capabilities = match &mut client {
-            Some(client) => Capabilities::walk(&config(client)?)?,
+            Some(client) => shown(client)?,
             None => Capabilities::default(),
         };
         Ok(Self {
-            socket: daemon.socket(index),
+            socket,
             client,
             second: None,
             control,
@@ -122,7 +120,26 @@ impl Function {
             shared: BTreeMap::new(),
             remembered: Vec::new(),
             takes_time,
+            heard: Vec::new(),
         })
+    }
+
+    /// Returns what was answered since the last call.
+    pub(super) fn take_heard(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Executes a step, until it finds the expected value if it says so.
+    pub(super) fn carry_out_step(&mut self, step: &Step) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let outcome = self.carry_out(&step.act);
+            if outcome.is_ok() || !step.soon || begun.elapsed() > PATIENCE {
+                return outcome;
+            }
+            // The number of attempts is not the function's answer.
+            self.heard.clear();
+        }
     }
 
     fn carry_out(&mut self, act: &Act) -> Result<()> {
@@ -132,7 +149,8 @@ impl Function {
             Act::Value(request, expected) => self.expect_value(request, *expected),
             Act::Count(request, expected) => self.expect_count(request, *expected),
             Act::Get(feature, expected) => {
-                let reply = self.feature(feature)?.success()?;
+                let request = Request::Feature(feature.clone());
+                let reply = self.request(&request)?.success()?;
                 let found = reply.get(8..12).map(little_endian);
                 let found = found.with_context(|| format!("it brings nothing: {reply:x?}"))?;
                 ensure!(found == *expected, "it brings {found:08x}");
@@ -172,14 +190,18 @@ impl Function {
                     is_answered == (*expected != Answered::NotYet),
                     "answered is {is_answered}"
                 );
+                if *expected == Answered::NotYet {
+                    return Ok(());
+                }
+                let reply = client.receive()?;
+                self.hear(&reply);
                 match expected {
-                    Answered::NotYet => Ok(()),
-                    Answered::Success => client.receive()?.success().map(drop),
                     Answered::Refused(errno) => {
-                        let found = client.receive()?.failure()?;
+                        let found = reply.failure()?;
                         ensure!(found == *errno, "it failed with {}", wire::name(found));
                         Ok(())
                     }
+                    _ => reply.success().map(drop),
                 }
             }
             Act::PostOpen => {
@@ -194,9 +216,7 @@ impl Function {
             Act::Open(who) => {
                 let mut client = connect(&self.socket, &mut self.control, self.takes_time)?;
                 if self.capabilities.is_empty() {
-                    // A function that is not ready has none to show.
-                    let walked = Capabilities::walk(&config(&mut client)?);
-                    self.capabilities = walked.unwrap_or_default();
+                    self.capabilities = shown(&mut client)?;
                 }
                 *self.seat(*who) = Some(client);
                 Ok(())
@@ -213,12 +233,18 @@ impl Function {
             }
             Act::ConfigUnchanged(but) => self.expect_unchanged(but),
             Act::WalkCapabilities => {
-                Capabilities::walk(&config(self.client()?)?)?.check_mandatory()
+                self.capabilities = Capabilities::walk(&config(self.client()?)?)?;
+                self.capabilities.check_mandatory()
             }
             Act::Lspci(text) => self.expect_lspci(text),
             Act::Control(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                self.control.command(&words).map(drop)
+                let answer = self.control.command(&words)?;
+                // The clock answers with its time, which is that of the server.
+                if words.first() != Some(&"clock") {
+                    self.heard.push(answer.to_string());
+                }
+                Ok(())
             }
             Act::ControlRefused(errno, words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -281,13 +307,7 @@ impl Function {
                 self.catch_up()?;
                 self.catch_up()
             }
-            Act::Share(region) => {
-                let mut reply = self.client()?.get_region_info(*region)?;
-                let fd = reply.fds.pop().context("no file came with the reply")?;
-                reply.success()?;
-                self.shared.insert(*region, fd.into());
-                Ok(())
-            }
+            Act::Share(region) => self.share(*region),
             Act::SharedSize(region, expected) => {
                 let found = self.shared(*region)?.size()?;
                 ensure!(found == *expected, "{found} bytes can be touched");
@@ -298,15 +318,7 @@ impl Function {
                 ensure!(found == *expected, "{offset:x} holds {found:08x}");
                 Ok(())
             }
-            Act::Map(address, size) => {
-                let memory = Memory::new(*size)?;
-                let flags = dma_map::READ | dma_map::WRITE;
-                let fd = Some(memory.as_fd());
-                let reply = self.client()?.dma_map(flags, 0, *address, *size, fd)?;
-                reply.success()?;
-                self.memory.insert(*address, memory);
-                Ok(())
-            }
+            Act::Map(address, size) => self.map(*address, *size),
             Act::MemoryWrite(address, value) => {
                 let (memory, offset) = self.memory(*address)?;
                 Ok(memory.write(offset, &value.to_le_bytes())?)
@@ -317,7 +329,15 @@ impl Function {
                 ensure!(found == *expected, "{address:x} holds {found:08x}");
                 Ok(())
             }
+            // It is the run with a restore that restores.
+            Act::Restore => Ok(()),
         }
+    }
+
+    /// Notes a reply.
+    fn hear(&mut self, reply: &Message) {
+        let Message { error, payload, .. } = reply;
+        self.heard.push(format!("errno {error}, {payload:02x?}"));
     }
 
     /// Sends a request without waiting for its reply.
@@ -383,6 +403,12 @@ impl Function {
 
     /// Makes a request and receives its reply.
     fn request(&mut self, request: &Request) -> Result<Message> {
+        let reply = self.make(request)?;
+        self.hear(&reply);
+        Ok(reply)
+    }
+
+    fn make(&mut self, request: &Request) -> Result<Message> {
         match request {
             Request::Read(place) => {
                 let (region, offset, count) = self.locate(place)?;
@@ -445,149 +471,16 @@ impl Function {
         };
         Ok(start + address.offset)
     }
+}
 
-    fn expect_value(&mut self, request: &Request, expected: Expected) -> Result<()> {
-        let reply = self.request(request)?.success()?;
-        let data = reply.get(ACCESS..).unwrap_or_default();
-        let (found, width) = (little_endian(data), 2 * data.len());
-        ensure!(
-            found & expected.mask == expected.value,
-            "reads {found:0width$x} at {:x}",
-            field_u64(&reply, 0)
-        );
-        Ok(())
+/// Returns the capabilities of a function. One that is not ready has none to show.
+fn shown(client: &mut RawClient) -> Result<Capabilities> {
+    let config = config(client)?;
+    // With RRS Software Visibility a Vendor ID is read all the same.
+    if config.iter().skip(2).all(|byte| *byte == 0xff) {
+        return Ok(Capabilities::default());
     }
-
-    fn expect_count(&mut self, request: &Request, expected: u32) -> Result<()> {
-        let reply = self.request(request)?.success()?;
-        let found = field_u32(&reply, ACCESS - 4);
-        let data = reply.len() - ACCESS;
-        let carried = if matches!(request, Request::Read(_)) {
-            found as usize
-        } else {
-            0
-        };
-        ensure!(
-            found == expected && data == carried,
-            "the reply says {found} bytes and carries {data}"
-        );
-        Ok(())
-    }
-
-    fn expect_refusal(&mut self, errno: u32, request: &Request) -> Result<()> {
-        let found = self.request(request)?.failure()?;
-        ensure!(found == errno, "failed with {}", wire::name(found));
-        Ok(())
-    }
-
-    fn expect_unchanged(&mut self, but: &[(Address, u32)]) -> Result<()> {
-        ensure!(!self.remembered.is_empty(), "nothing was remembered");
-        let mut exempt = BTreeMap::new();
-        for (address, mask) in but {
-            *exempt.entry(self.offset(*address)?).or_insert(0) |= *mask;
-        }
-        let now = config(self.client()?)?;
-        for (offset, (was, is)) in (0..)
-            .step_by(4)
-            .zip(self.remembered.chunks(4).zip(now.chunks(4)))
-        {
-            let (was, is) = (little_endian(was), little_endian(is));
-            let changed = (was ^ is) & !exempt.get(&offset).copied().unwrap_or(0);
-            ensure!(changed == 0, "{offset:03x} was {was:08x} and is {is:08x}");
-        }
-        Ok(())
-    }
-
-    /// Checks the output of lspci for the config space. The dump has the form of `lspci -xxxx`.
-    fn expect_lspci(&mut self, text: &str) -> Result<()> {
-        let mut dump = String::from("00:00.0 function\n");
-        for (line, bytes) in config(self.client()?)?.chunks(16).enumerate() {
-            write!(dump, "{:02x}:", 16 * line)?;
-            for byte in bytes {
-                write!(dump, " {byte:02x}")?;
-            }
-            dump.push('\n');
-        }
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("dump");
-        fs::write(&path, dump)?;
-        let lspci = Command::new("lspci")
-            .args(["-vvv", "-F"])
-            .arg(&path)
-            .output();
-        let lspci = lspci.context("this row needs lspci, of the package pciutils")?;
-        let said = String::from_utf8_lossy(&lspci.stdout);
-        ensure!(
-            said.contains(text),
-            "lspci says:\n{said}{}",
-            String::from_utf8_lossy(&lspci.stderr)
-        );
-        Ok(())
-    }
-
-    fn expect_events(&mut self, kind: &EventKind, expected: usize) -> Result<()> {
-        self.events.extend(self.control.events()?);
-        let before = self.events.len();
-        let seen = format!("{:?}", self.events);
-        self.events.retain(|event| !kind.is(event));
-        let found = before - self.events.len();
-        ensure!(
-            found == expected,
-            "{found} came; events not asked for yet: {seen}"
-        );
-        Ok(())
-    }
-
-    fn expect_order(&mut self, first: &str, second: &str) -> Result<()> {
-        self.events.extend(self.control.events()?);
-        let at = |name| self.events.iter().position(|event| event["event"] == name);
-        let (Some(earlier), Some(later)) = (at(first), at(second)) else {
-            anyhow::bail!("one of them did not come: {:?}", self.events);
-        };
-        ensure!(earlier < later, "{second} came first: {:?}", self.events);
-        Ok(())
-    }
-
-    fn bind(&mut self, index: u32, count: u32) -> Result<()> {
-        let events: Vec<Event> = (0..count).map(|_| Event::new()).collect::<Result<_, _>>()?;
-        let fds: Vec<BorrowedFd<'_>> = events.iter().map(Event::as_fd).collect();
-        let request = SetIrqs {
-            flags: set_irqs::DATA_EVENTFD | set_irqs::ACTION_TRIGGER,
-            index,
-            count,
-            ..SetIrqs::default()
-        };
-        self.client()?.set_irqs(request, &fds)?.success()?;
-        for (vector, event) in (0..).zip(events) {
-            self.signals.add(Signal::Vector(index, vector), event)?;
-        }
-        Ok(())
-    }
-
-    fn bind_resample(&mut self) -> Result<()> {
-        let event = Event::new()?;
-        let request = SetIrqs {
-            flags: set_irqs::DATA_EVENTFD | set_irqs::ACTION_UNMASK,
-            count: 1,
-            ..SetIrqs::default()
-        };
-        let reply = self.client()?.set_irqs(request, &[event.as_fd()])?;
-        reply.success()?;
-        self.resample = Some(event);
-        Ok(())
-    }
-
-    fn shared(&self, region: u32) -> Result<&Memory> {
-        let shared = self.shared.get(&region);
-        shared.context("the client has no file of this BAR; `share` it first")
-    }
-
-    /// Returns the memory that contains bus address `address`, and the offset in it.
-    fn memory(&self, address: u64) -> Result<(&Memory, u64)> {
-        let below = self.memory.range(..=address).next_back();
-        let (start, memory) = below.with_context(|| format!("nothing is mapped at {address:x}"))?;
-        Ok((memory, address - start))
-    }
+    Capabilities::walk(&config)
 }
 
 /// Converts a register, which is little-endian on every host.

@@ -6,10 +6,21 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Table;
+use super::faults::{self, page as faults_page};
 use super::traps::{self, Traps};
 
-/// The tables and their pages.
-pub const PAGES: [&str; 5] = ["pci-function", "vfio-pm", "slot", "port", "hot-plug"];
+/// The tables of behaviour.
+pub const TABLES: [&str; 5] = ["pci-function", "vfio-pm", "slot", "port", "hot-plug"];
+
+/// The tables that make pages.
+pub const PAGES: [&str; 6] = [
+    "pci-function",
+    "vfio-pm",
+    "slot",
+    "port",
+    "hot-plug",
+    faults::NAME,
+];
 
 /// Returns the path of a table's page.
 #[must_use]
@@ -24,6 +35,9 @@ pub fn path(name: &str) -> PathBuf {
 /// # Errors
 /// The table has a mistake.
 pub fn make(name: &str) -> Result<String> {
+    if name == faults::NAME {
+        return faults_page::make();
+    }
     let mut page = rows(name, &Table::load(name)?);
     if name == traps::ROWS {
         Traps::load()?.append(&mut page);

@@ -1,5 +1,6 @@
 //! The eventfds that a client gave to the server, and the order of their signals.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -49,6 +50,21 @@ impl Signals {
             self.add(signal.clone(), Event::new()?)?;
         }
         self.find(&signal).context("it was added just now")
+    }
+
+    /// Returns the bound eventfds of each irq index, in the order of their vectors.
+    pub(super) fn by_index(&self) -> BTreeMap<u32, Vec<&Event>> {
+        let mut all = BTreeMap::new();
+        for (signal, event) in &self.bound {
+            if let Signal::Vector(index, vector) = signal {
+                all.insert((*index, *vector), event);
+            }
+        }
+        let mut by_index = BTreeMap::<u32, Vec<&Event>>::new();
+        for ((index, _), event) in all {
+            by_index.entry(index).or_default().push(event);
+        }
+        by_index
     }
 
     fn find(&self, signal: &Signal) -> Option<&Event> {

@@ -45,6 +45,7 @@
 //! | `shared bar2 10 ? 1234` | a DWORD of it |
 //! | `map 100000 8000` | so many bytes of client memory at this bus address |
 //! | `mem 100000 = 1234`, `mem 100000 ? 1234` | a DWORD of it, as the client sees it |
+//! | `restore` | a row of faults has one run in which the device is saved here and restored in another server |
 //! | `soon STEP` | repeats a reading step until it finds the expected value, for 5 s at most |
 //! | `other STEP` | the step, or the table's word for steps, concerns the second function |
 //! | `controller STEP` | the step concerns the platform controller, which the server then has |
@@ -77,6 +78,12 @@ impl Step {
     #[must_use]
     pub fn needs_controller(&self) -> bool {
         self.of == Of::Controller
+    }
+
+    /// Returns whether the step is the place of a restore.
+    #[must_use]
+    pub fn restores(&self) -> bool {
+        matches!(self.act, Act::Restore)
     }
 
     /// Returns whether the step needs the program lspci.
@@ -138,6 +145,8 @@ pub(super) enum Act {
     Map(u64, u64),
     MemoryWrite(u64, u32),
     MemoryRead(u64, u32),
+    /// The place of the restore in the run that has one.
+    Restore,
 }
 
 /// A client of the function.
@@ -196,7 +205,8 @@ impl Act {
             | Self::Ring
             | Self::Share(_)
             | Self::Map(..)
-            | Self::MemoryWrite(..) => false,
+            | Self::MemoryWrite(..)
+            | Self::Restore => false,
         }
     }
 }
@@ -356,6 +366,7 @@ impl FromStr for Act {
                 let (regions, irqs) = counts.split_once(' ').context("expects IRQS")?;
                 Self::Info(hex(flags)?, number(regions)?, number(irqs)?)
             }
+            (["restore"], None) => Self::Restore,
             (["share", space], None) => Self::Share(region_index(space)?),
             (["shared", space], Some(size)) => {
                 Self::SharedSize(region_index(space)?, number(size)?)

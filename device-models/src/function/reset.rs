@@ -86,6 +86,10 @@ impl Function {
         if self.core.faults.is_some() && self.is_reset_lost(now, kind) {
             return;
         }
+        self.start_anew(now, kind);
+    }
+
+    fn start_anew(&mut self, now: Time, kind: ResetKind) {
         // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
         self.core.interrupts.clear();
         self.core.update_intx();
@@ -118,8 +122,7 @@ impl Function {
             self.core.enter(now, PowerState::D0);
             self.settle(now);
         }
-        // Nothing survives without power.
-        prevented && kind != ResetKind::PowerOn
+        prevented
     }
 
     /// Switches main power off after an orderly `PME_Turn_Off` (PCIe Base §5.3.3.2.1).
@@ -181,8 +184,10 @@ impl Function {
             let (from, to) = (PowerState::D3cold, PowerState::D0);
             self.core.meet(&Occurrence::DState { from, to });
             self.core.meet(&Occurrence::PowerOn);
+            // Without power nothing survives that a reset takes, whatever a fault says.
+            self.is_reset_lost(now, kind);
         }
-        self.reset(now, kind);
+        self.start_anew(now, kind);
         self.core.start_reset_recovery(now);
     }
 
