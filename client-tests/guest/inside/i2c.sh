@@ -33,8 +33,6 @@ i2c_silence() {
     is "the kernel warns of nothing" "" "$(dmesg -r | grep '^<[0-4]>' | grep -E "$BDF|i2c|at24|lm75" | grep -v 'using dummy regulator' | head -n 3)"
 }
 
-uptime_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
-
 # pm_time STATE: milliseconds that the guest's PM core counts the function as active or suspended.
 pm_time() { cat "$DEV/power/runtime_$1_time"; }
 

@@ -17,10 +17,13 @@ ask() {
 }
 
 # ctl VERB...: asks the daemon's control socket; prints its JSON on one line, after "failed: " if it refused.
-ctl() { ask ctl "$@"; }
+ctl() { ask ctl "$(tabbed "$@")"; }
 
 # ctl_of NUMBER VERB...: likewise, of another function of the card.
-ctl_of() { ask ctl-of "$@"; }
+ctl_of() { ask ctl-of "$(tabbed "$@")"; }
+
+# tabbed WORD...: words may have spaces within.
+tabbed() { (IFS='	' && printf '%s' "$*"); }
 
 # field NAME JSON: the first value of that name, strings without their quotes.
 field() { printf '%s\n' "$2" | grep -o "\"$1\": *\(\"[^\"]*\"\|[^],}]*\)" | head -n 1 | sed 's/^[^:]*: *//; s/"//g; s/ *$//'; }
@@ -67,6 +70,27 @@ told() {
     esac
 }
 
+# fault WHEN WHAT: sets a fault, named "fault".
+fault() { told "fault: $1: $2" fault add --name fault --when "$1" --what "$2"; }
+
+# struck COUNT: that often the fault has struck; it is removed.
+struck() {
+    is "the fault has struck" "$1" "$(field struck "$(ctl fault list)")"
+    ctl fault clear >/dev/null
+}
+
+# warned TEXT PATTERN: the kernel says so of the function (a shell pattern for a line of dmesg from behind the address on).
+warned() {
+    said=$(dmesg | sed -n "s/.*$BDF: //p")
+    # shellcheck disable=SC2254
+    while read -r line; do
+        case $line in $2) ok "$1" && return ;; esac
+    done <<SAID
+$said
+SAID
+    fail "$1" "want '$2', got '$said'"
+}
+
 # settles WANT COMMAND...: repeats the command until it prints WANT, for at most 5 s; prints what it printed last.
 settles() {
     want=$1
@@ -78,6 +102,8 @@ settles() {
     done
     printf '%s\n' "$got"
 }
+
+uptime_ms() { awk '{ print int($1 * 1000) }' /proc/uptime; }
 
 # --- the function, with its driver -----------------------------------------------------------------------------------------------------
 
