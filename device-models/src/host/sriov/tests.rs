@@ -1,9 +1,9 @@
 use vfio_user_protocol::Errno;
-use vfio_user_protocol::vfio::RegionIndex;
+use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
 use super::*;
 use crate::effect::FunctionEvent;
-use crate::host::{DeviceSet, Event};
+use crate::host::{DeviceSet, Event, Output};
 use crate::model::Registry;
 use crate::profile::Card;
 
