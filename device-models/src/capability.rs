@@ -59,7 +59,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError};
+pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError, ErrorSeverity};
+pub(crate) use aer::{
+    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, LogsHeader, POISONED_TLP, Recorded,
+    UNSUPPORTED_REQUEST,
+};
 pub use dpa::{DpaConfig, DpaConfigError, DynamicPowerAllocation};
 pub use dsn::{DeviceSerialNumber, DsnConfig, DsnConfigError};
 pub use enhanced_allocation::{

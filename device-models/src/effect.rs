@@ -13,7 +13,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capability::VirtualFunctions;
+use crate::capability::{ErrorSeverity, VirtualFunctions};
 use crate::dma::DmaRequest;
 use crate::power::PowerState;
 use crate::register::ResetKind;
@@ -96,6 +96,12 @@ pub enum FunctionEvent {
     },
     /// A `PM_PME` message went to the root (PCIe Base §5.3.3.4).
     PmPme,
+    /// A message that reports an error (`ERR_COR`, `ERR_NONFATAL`, `ERR_FATAL`) went to the root (PCIe Base
+    /// §2.2.8.3).
+    ErrorMessage {
+        /// Severity that the message reports.
+        severity: ErrorSeverity,
+    },
     /// `PME_Turn_Off` was acknowledged.
     PmeToAck,
     /// The wake signal (WAKE# or beacon) changed.

@@ -69,6 +69,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::capability::DetectedError;
 use crate::config::ConfigSpace;
 use consequence::Consequence;
 use when::Occasion;
@@ -241,6 +242,9 @@ impl Fault {
             let reason = format!("there is no BAR {bar}; choose another");
             return Err(FaultError::Lacks(reason));
         }
+        if let Consequence::Detect(error) = self.what.consequence() {
+            check_error(error, config)?;
+        }
         let changes = matches!(self.when.occasion(), Occasion::DState { .. });
         if changes && config.pm().is_none() {
             let reason =
@@ -253,6 +257,33 @@ impl Fault {
     /// Returns whether the fault concerns the host rather than the function.
     pub(crate) const fn is_of_host(&self) -> bool {
         self.when.is_of_host()
+    }
+}
+
+/// Checks that a function can detect an error, and has a place for its header.
+fn check_error(error: &DetectedError, config: &ConfigSpace) -> Result<(), FaultError> {
+    let name = error.kind.name;
+    let lacks = |reason: String| Err(FaultError::Lacks(reason));
+    if config.pcie().is_none() {
+        return lacks("there is no PCI Express capability, so no error is reported".to_owned());
+    }
+    let headed = error.header != [0; 4] || error.prefixes.is_some();
+    match config.aer() {
+        None if headed => lacks("there is no AER, so no header is logged; leave it out".to_owned()),
+        None if !error.kind.is_baseline() => {
+            lacks(format!("a function without AER does not report {name}"))
+        }
+        Some(aer) if !aer.implements(error.kind) => lacks(format!(
+            "the function's AER has no {name}; set the bit in capabilities.aer"
+        )),
+        Some(aer) if headed && !aer.logs_header(error.kind) => lacks(format!(
+            "the header of {name} is logged only with capabilities.aer.completion-timeout-log"
+        )),
+        Some(aer) if error.prefixes.is_some() && !aer.has_prefix_log() => lacks(
+            "the function's AER has no TLP Prefix Log; set capabilities.aer.tlp-prefix-log"
+                .to_owned(),
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -24,6 +24,7 @@ mod content;
 pub(crate) mod core;
 mod delays;
 pub(crate) mod doorbell;
+mod errors;
 mod faults;
 mod interrupt;
 mod interrupt_delivery;

@@ -133,6 +133,10 @@ pub mod error_reporting {
     pub const CORRECTABLE_MASK: usize = 0x14;
     /// Advanced Error Capabilities and Control (`PCI_ERR_CAP`).
     pub const CONTROL: usize = 0x18;
+    /// Header Log (`PCI_ERR_HEADER_LOG`).
+    pub const HEADER_LOG: usize = 0x1c;
+    /// TLP Prefix Log (`PCI_ERR_PREFIX_LOG`).
+    pub const PREFIX_LOG: usize = 0x38;
 }
 
 /// Offsets in the Power Budgeting capability (PCIe Base §7.8.1).

@@ -1,6 +1,7 @@
 //! Advanced Error Reporting, extended id 0001h (PCIe Base §7.8.4).
 //!
-//! All state is sticky: only a fundamental reset clears it.
+//! All state is sticky: only a fundamental reset clears it. With Multiple Header Recording, errors after
+//! the first one wait until software has cleared the status of those before them.
 //!
 //! | offset | register | attributes |
 //! |---|---|---|
@@ -13,18 +14,31 @@
 //! | +1C | Header Log, four DWORDs | ROS |
 //! | +38 | TLP Prefix Log, four DWORDs | ROS |
 
+mod error;
+mod log;
+
 use bitfield_struct::bitfield;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Capability, CapabilityId};
+use crate::config::ConfigEffect;
 use crate::pci::ExtendedId;
 use crate::pci::error_reporting::{
     CONTROL, CORRECTABLE_MASK, CORRECTABLE_STATUS, UNCORRECTABLE_MASK, UNCORRECTABLE_SEVERITY,
     UNCORRECTABLE_STATUS,
 };
-use crate::register::{Block, Dword, Register, register_bits};
+use crate::register::{Block, Dword, DwordWrite, Register, ResetKind, register_bits};
+use crate::snapshot::{self, RestoreError};
+use log::{QUEUE, Queue};
+
+pub use error::ErrorSeverity;
+pub(crate) use error::{
+    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, LogsHeader, POISONED_TLP,
+    UNSUPPORTED_REQUEST,
+};
+pub(crate) use log::Recorded;
 
 /// Advanced Error Capabilities and Control, +18.
 #[bitfield(u32)]
@@ -49,9 +63,6 @@ pub struct AerControl {
 
 register_bits!(AerControl: u32);
 
-/// Unsupported Request Error, in the uncorrectable registers.
-const UNSUPPORTED_REQUEST: u32 = 1 << UNSUPPORTED_REQUEST_BIT;
-const UNSUPPORTED_REQUEST_BIT: u8 = 20;
 /// Advisory Non-Fatal Error, in the correctable registers.
 const ADVISORY_NON_FATAL: u32 = 1 << 13;
 
@@ -78,8 +89,8 @@ pub struct AerConfig {
     /// The TLP Prefix Log exists, and the structure has 48h bytes. If absent, it does in version 2; without
     /// it the structure has 2Ch bytes.
     pub tlp_prefix_log: Option<bool>,
-    /// Multiple Header Recording Capable is set and its Enable can be written. The model records the first
-    /// error only.
+    /// Multiple Header Recording Capable is set and its Enable can be written. The function then records
+    /// eight errors.
     pub multiple_header_recording: bool,
     /// Completion Timeout Prefix/Header Log Capable is set.
     pub completion_timeout_log: bool,
@@ -138,6 +149,26 @@ impl AerConfigError {
 pub struct AdvancedErrorReporting {
     registers: Block,
     version: u8,
+    /// The errors that the function can report.
+    uncorrectable: u32,
+    correctable: u32,
+    /// The errors after the first one, with Multiple Header Recording.
+    recorded: Queue,
+}
+
+/// The saved form. Errors after the first one are rare.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum SavedAer {
+    Registers(Vec<u32>),
+    Recorded(SavedRecords),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct SavedRecords {
+    registers: Vec<u32>,
+    recorded: Queue,
 }
 
 impl AdvancedErrorReporting {
@@ -206,37 +237,10 @@ impl AdvancedErrorReporting {
         Ok(Self {
             registers: Block::new(dwords),
             version,
+            uncorrectable,
+            correctable,
+            recorded: Queue::new(),
         })
-    }
-
-    /// Returns whether the severity of an Unsupported Request is fatal.
-    #[must_use]
-    pub fn unsupported_request_is_fatal(&self) -> bool {
-        self.registers.get::<u32>(UNCORRECTABLE_SEVERITY) & UNSUPPORTED_REQUEST != 0
-    }
-
-    /// Logs an Unsupported Request that the function received (PCIe Base §6.2.3.2.4). An advisory
-    /// one is logged as correctable, and as uncorrectable only if advisory errors are not masked.
-    pub fn record_unsupported_request(&mut self, advisory: bool) {
-        if advisory {
-            let status: u32 = self.registers.get(CORRECTABLE_STATUS);
-            self.registers
-                .set(CORRECTABLE_STATUS, status | ADVISORY_NON_FATAL);
-            if self.registers.get::<u32>(CORRECTABLE_MASK) & ADVISORY_NON_FATAL != 0 {
-                return;
-            }
-        }
-        let status: u32 = self.registers.get(UNCORRECTABLE_STATUS);
-        let mask: u32 = self.registers.get(UNCORRECTABLE_MASK);
-        if status & !mask == 0 && mask & UNSUPPORTED_REQUEST == 0 {
-            let control: AerControl = self.registers.get(CONTROL);
-            self.registers.set(
-                CONTROL,
-                control.with_first_error_pointer(UNSUPPORTED_REQUEST_BIT),
-            );
-        }
-        self.registers
-            .set(UNCORRECTABLE_STATUS, status | UNSUPPORTED_REQUEST);
     }
 }
 
@@ -260,7 +264,56 @@ impl Capability for AdvancedErrorReporting {
         &mut self.registers
     }
 
-    registers_are_the_state!(version);
+    fn write(&mut self, index: usize, write: DwordWrite, _: &mut Vec<ConfigEffect>) {
+        let first = self.first_error();
+        self.registers.write(index, write);
+        self.written(first);
+    }
+
+    fn reset(&mut self, kind: ResetKind) {
+        self.registers.reset(kind);
+        if matches!(kind, ResetKind::Fundamental | ResetKind::PowerOn) {
+            self.recorded.clear();
+        }
+    }
+
+    fn save(&self) -> Value {
+        let Self {
+            registers,
+            version: _,
+            uncorrectable: _,
+            correctable: _,
+            recorded,
+        } = self;
+        let registers = registers.values();
+        snapshot::tree(&if recorded.is_empty() {
+            SavedAer::Registers(registers)
+        } else {
+            SavedAer::Recorded(SavedRecords {
+                registers,
+                recorded: recorded.clone(),
+            })
+        })
+    }
+
+    fn restore(
+        &mut self,
+        at: &str,
+        saved: &Value,
+        _: &mut Vec<ConfigEffect>,
+    ) -> Result<(), RestoreError> {
+        let (registers, recorded) = match snapshot::read(at, saved)? {
+            SavedAer::Registers(registers) => (registers, Queue::new()),
+            SavedAer::Recorded(saved) => (saved.registers, saved.recorded),
+        };
+        if recorded.len() > QUEUE {
+            let reason = format!("{} errors wait; at most {QUEUE} can", recorded.len());
+            return Err(RestoreError::part(at, reason));
+        }
+        self.registers.set_values(at, &registers)?;
+        self.recorded = recorded;
+        Ok(())
+    }
 
     fn inspect(&self) -> Value {
         let register = |offset| self.registers.get::<u32>(offset);
@@ -272,6 +325,7 @@ impl Capability for AdvancedErrorReporting {
             "correctable_status": register(CORRECTABLE_STATUS),
             "correctable_mask": register(CORRECTABLE_MASK),
             "first_error_pointer": control.first_error_pointer(),
+            "recorded": self.recorded.len(),
         })
     }
 }

@@ -17,7 +17,7 @@ mod registers;
 
 use serde_json::{Value, json};
 
-use super::{Capability, CapabilityId};
+use super::{Capability, CapabilityId, ErrorSeverity};
 use crate::config::ConfigEffect;
 use crate::pci::ConventionalId;
 use crate::pci::express::{
@@ -94,7 +94,8 @@ impl PciExpress {
         self.registers.get(DEVICE_CAPABILITIES)
     }
 
-    fn device_control(&self) -> DeviceControl {
+    /// Returns Device Control.
+    pub(crate) fn device_control(&self) -> DeviceControl {
         self.registers.get(DEVICE_CONTROL)
     }
 
@@ -118,16 +119,20 @@ impl PciExpress {
         self.set_device_status(status);
     }
 
-    /// Logs an Unsupported Request that the function received (PCIe Base §7.5.3.5). It sets the bit
-    /// of the request and that of its severity, or Correctable if the request is advisory.
-    pub fn record_unsupported_request(&mut self, fatal: bool, advisory: bool) {
-        let status = self.device_status().with_unsupported_request(true);
-        self.set_device_status(if fatal {
-            status.with_fatal_error(true)
-        } else if advisory {
-            status.with_correctable_error(true)
-        } else {
-            status.with_non_fatal_error(true)
+    /// Returns whether the function knows advisory errors (PCIe Base §7.5.3.3).
+    pub(crate) fn has_role_based_error_reporting(&self) -> bool {
+        self.device_capabilities().role_based_error_reporting()
+    }
+
+    /// Logs an error in Device Status, where no mask matters (PCIe Base §7.5.3.5).
+    pub(crate) fn record_error(&mut self, severity: ErrorSeverity, unsupported_request: bool) {
+        let status = self.device_status();
+        let status =
+            status.with_unsupported_request(status.unsupported_request() || unsupported_request);
+        self.set_device_status(match severity {
+            ErrorSeverity::Correctable => status.with_correctable_error(true),
+            ErrorSeverity::NonFatal => status.with_non_fatal_error(true),
+            ErrorSeverity::Fatal => status.with_fatal_error(true),
         });
     }
 
@@ -188,7 +193,10 @@ fn device_control(config: &PcieConfig, aux_power: bool) -> Dword {
     let aux_power_pm = DeviceControl::new().with_aux_power_pm(true);
     let control = Register::new(reset)
         .rw(DeviceControl::new()
-            .with_error_reporting(0xf)
+            .with_correctable_error_reporting(true)
+            .with_non_fatal_error_reporting(true)
+            .with_fatal_error_reporting(true)
+            .with_unsupported_request_reporting(true)
             .with_relaxed_ordering(true)
             .with_max_payload_size(7)
             .with_extended_tag(extended_tag)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use vfio_user_protocol::Errno;
 
+use crate::capability::DetectedError;
 use crate::effect::Notice;
 
 /// The time for which a failure lasts.
@@ -38,6 +39,8 @@ pub(crate) enum Consequence {
     BarOff { bar: u8, lasting: Lasting },
     /// The transfer does not reach memory and ends as an Unsupported Request.
     RefuseTransfer,
+    /// The function detects an error of the bus.
+    Detect(DetectedError),
     /// An input of the device model is driven.
     Input { name: String },
     /// The host notifies the clients.

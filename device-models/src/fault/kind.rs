@@ -1,5 +1,6 @@
 //! The kinds of faults, one file each.
 
+mod aer;
 mod bar_off;
 mod bits_do_not_stick;
 mod dma_error;
@@ -23,6 +24,7 @@ use super::form::Kind;
 
 /// All kinds, by name.
 pub(super) const ALL: &[&Kind] = &[
+    &aer::KIND,
     &bar_off::KIND,
     &bits_do_not_stick::KIND,
     &dma_error::KIND,

@@ -1,6 +1,7 @@
 //! Accesses that reach the function: config space, BARs, expansion ROM.
 
 use super::core::Core;
+use super::errors::Access;
 use super::memory::read_bytes;
 use super::{BarContent, Delays, Function, Target};
 use crate::config::BarKind;
@@ -73,7 +74,11 @@ impl Function {
     /// Reads from a BAR or the ROM. An access that nothing decodes reads all ones.
     pub fn read(&mut self, now: Time, target: Target, offset: u64, data: &mut [u8]) {
         let lost = self.meet_access(now, target, Range::of(offset, data.len()), false);
-        if lost || !self.core.decodes(now, target, false) {
+        if lost
+            || !self
+                .core
+                .decodes(now, target, offset, Access::Read(data.len()))
+        {
             data.fill(ALL_ONES);
             return;
         }
@@ -88,7 +93,7 @@ impl Function {
     pub fn write(&mut self, now: Time, target: Target, offset: u64, data: &[u8]) {
         let lost = self.meet_access(now, target, Range::of(offset, data.len()), true);
         if !lost
-            && self.core.decodes(now, target, true)
+            && self.core.decodes(now, target, offset, Access::Write(data))
             && let Target::Bar(bar) = target
         {
             self.write_bar(now, bar, offset, data);
@@ -199,7 +204,7 @@ impl Core {
 
     /// Returns whether the function decodes an access to `target`. If not, the access is an
     /// Unsupported Request and is logged as one (PCIe Base §7.5.3.5, §7.8.4).
-    fn decodes(&mut self, now: Time, target: Target, write: bool) -> bool {
+    fn decodes(&mut self, now: Time, target: Target, offset: u64, access: Access<'_>) -> bool {
         if self.state != PowerState::D0 {
             self.counters.outside_d0 = self.counters.outside_d0.saturating_add(1);
         }
@@ -215,7 +220,7 @@ impl Core {
             Violation::AccessOutsideD0 { state: self.state }
         };
         self.violate(now, refusal);
-        self.log_unsupported_request(write);
+        self.refuse_request(target, offset, access);
         false
     }
 
@@ -231,22 +236,6 @@ impl Core {
                 Some(_) => self.memory_space_enable(),
                 None => false,
             },
-        }
-    }
-
-    /// Logs an Unsupported Request. A non-posted request of non-fatal severity is an advisory
-    /// non-fatal error. Any other is reported with its severity.
-    fn log_unsupported_request(&mut self, posted: bool) {
-        let fatal = self
-            .config
-            .aer()
-            .is_some_and(|aer| aer.unsupported_request_is_fatal());
-        let advisory = !posted && !fatal;
-        if let Some(aer) = self.config.aer_mut() {
-            aer.record_unsupported_request(advisory);
-        }
-        if let Some(pcie) = self.config.pcie_mut() {
-            pcie.record_unsupported_request(fatal, advisory);
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::content::BarContent;
 use super::delays::Delays;
+use super::errors::WaitingMessages;
 use super::faults::Faults;
 use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
@@ -79,6 +80,8 @@ pub struct Core {
     pub(super) told: u32,
     pub(super) residency: [Duration; PowerState::ALL.len()],
     pub(super) state_since: Time,
+    /// Messages about errors that wait for D0.
+    pub(super) waiting_messages: WaitingMessages,
     /// The faults that are set, and their conditions.
     pub(super) faults: Option<Box<Faults>>,
 }
@@ -122,6 +125,7 @@ impl Core {
             told: 0,
             residency: Default::default(),
             state_since: Time::ZERO,
+            waiting_messages: WaitingMessages::default(),
             faults: None,
         };
         core.ram = std::array::from_fn(|bar| {
@@ -228,6 +232,9 @@ impl Core {
         self.state_since = now;
         self.state = to;
         self.emit(Effect::Event(FunctionEvent::DState { from, to }));
+        if to == PowerState::D0 && !self.waiting_messages.are_none() {
+            self.send_waiting_errors();
+        }
     }
 
     /// Starts a recovery time unless one that ends later is running.

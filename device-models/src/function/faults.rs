@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Function;
 use super::conditions::{Condition, Conditions, SavedConditions, Until, extend};
 use super::core::Core;
+use crate::capability::DetectedError;
 use crate::dma::{DmaError, DmaId, DmaOp};
 use crate::effect::{Effect, FunctionEvent};
 use crate::fault::consequence::Consequence;
@@ -50,6 +51,7 @@ enum Waiting {
     Vanish(Condition),
     EndTransfer(DmaId, DmaError),
     WakeEvent,
+    Detect(DetectedError),
 }
 
 /// The consequences that a hook acts on.
@@ -135,6 +137,7 @@ impl Core {
                 bars.push((condition, bar));
             }
             Consequence::Gone { lasting } => faults.wait(Waiting::Vanish(condition(lasting))),
+            Consequence::Detect(error) => faults.wait(Waiting::Detect(error)),
             Consequence::Input { name } => faults.wait(Waiting::Input(name)),
             Consequence::Notice(notice) => {
                 if may_tell {
@@ -441,6 +444,8 @@ impl Function {
                 Waiting::Input(name) => self.input(now, &name),
                 Waiting::Vanish(condition) => self.vanish(now, condition),
                 Waiting::WakeEvent => self.core.pme_event(now),
+                Waiting::Detect(error) if self.core.is_there() => self.core.detect(&error),
+                Waiting::Detect(_) => {}
                 Waiting::EndTransfer(id, error) => self.dma_done(now, id, Err(error)),
             }
             if let Some(faults) = &mut self.core.faults {

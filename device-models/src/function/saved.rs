@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Function;
 use super::core::{Core, Counters};
+use super::errors::WaitingMessages;
 use super::faults::SavedFaults;
 use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
@@ -64,6 +65,9 @@ struct SavedCore {
     /// Only of a virtual function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     presence: Option<Presence>,
+    /// Messages about errors that wait for D0. Absent if there are none.
+    #[serde(default, skip_serializing_if = "WaitingMessages::are_none")]
+    waiting_messages: WaitingMessages,
     /// The faults that are set. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<SavedFaults>,
@@ -136,6 +140,7 @@ impl Core {
             told: _,
             residency: _,
             state_since: _,
+            waiting_messages,
             faults: _,
         } = self;
         snapshot::tree(&SavedCore {
@@ -151,6 +156,7 @@ impl Core {
             counters: *counters,
             violations: violations.save(),
             residency_nanos: PowerState::ALL.map(|state| nanos(self.residency(now, state))),
+            waiting_messages: *waiting_messages,
             faults: self.save_faults(now),
             ram: std::array::from_fn(|bar| {
                 let memory = ram.get(bar)?.as_ref()?;
@@ -196,6 +202,7 @@ impl Core {
         self.state_since = now;
         let transfers = self.dma.restore("function.core.dma", saved.dma)?;
         self.effects = transfers.into_iter().map(Effect::Dma).collect();
+        self.waiting_messages = saved.waiting_messages;
         self.restore_faults(now, saved.faults)?;
         self.show_transactions_pending();
         Ok(())

@@ -6,8 +6,11 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use pci_device_models::fault::Fault;
+use pci_device_models::model::Registry;
 use pci_device_models::profile::{Profile, hex_dump};
 use pci_device_models::slot::FunctionNumber;
+use pci_device_models::time::Time;
 
 /// Structures that some version of lspci names without decoding them.
 const NAMED_ONLY: [&str; 7] = [
@@ -101,5 +104,69 @@ fn lspci_decodes_every_profile() {
             assert!(known, "{name}: lspci does not understand: {}", line.trim());
         }
         insta::assert_snapshot!(name, stable(&decoded));
+    }
+}
+
+#[test]
+fn lspci_names_the_errors_that_faults_name() {
+    let set = [
+        ("capabilities.aer.uncorrectable", "0x07fff030"),
+        ("capabilities.aer.correctable", "0x0000f1c1"),
+    ];
+    let set = set.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let text = Profile::builtin("testdev").expect("a built-in profile");
+    let profile = Profile::parse("testdev", text, &set).expect("a profile");
+    for (error, shown) in [
+        ("receiver-error", "RxErr"),
+        ("bad-tlp", "BadTLP"),
+        ("bad-dllp", "BadDLLP"),
+        ("replay-rollover", "Rollover"),
+        ("replay-timeout", "Timeout"),
+        ("corrected-internal", "CorrIntErr"),
+        ("header-log-overflow", "HeaderOF"),
+        ("data-link-protocol", "DLP"),
+        ("surprise-down", "SDES"),
+        ("poisoned-tlp", "TLP"),
+        ("flow-control", "FCP"),
+        ("completion-timeout", "CmpltTO"),
+        ("completer-abort", "CmpltAbrt"),
+        ("unexpected-completion", "UnxCmplt"),
+        ("receiver-overflow", "RxOF"),
+        ("malformed-tlp", "MalfTLP"),
+        ("ecrc", "ECRC"),
+        ("unsupported-request", "UnsupReq"),
+        ("acs-violation", "ACSViol"),
+        ("internal", "UncorrIntErr"),
+        ("mc-blocked-tlp", "BlockedTLP"),
+        ("atomicop-egress-blocked", "AtomicOpBlocked"),
+        ("tlp-prefix-blocked", "TLPBlockedErr"),
+        ("poisoned-egress-blocked", "PoisonTLPBlocked"),
+    ] {
+        let mut function = profile.function(&Registry::builtin()).expect("a function");
+        // Advisory errors are to be logged as well.
+        let aer = function.config().capabilities().find_map(|placed| {
+            let is_aer = placed.capability.get().name() == "advanced-error-reporting";
+            is_aer.then_some(u64::from(placed.offset))
+        });
+        let mask = aer.expect("the profile has AER") + 0x14;
+        function.config_write(Time::ZERO, mask, &[0; 4]);
+        let fault = Fault::new("now", &format!("aer {error}")).expect("a fault");
+        function.add_fault(Time::ZERO, fault).expect("it fits");
+        let mut config = vec![0; 4096];
+        function.peek_config(0, &mut config);
+        let Some(decoded) = lspci(&hex_dump(FunctionNumber::ZERO, error, &config)) else {
+            eprintln!("!!! lspci is not installed: the names of errors were NOT tested");
+            return;
+        };
+        let status = decoded
+            .lines()
+            .filter(|line| line.contains("UESta:") || line.contains("CESta:"));
+        let words: Vec<&str> = status.flat_map(str::split_whitespace).collect();
+        let bits = |sign: char| {
+            let mut bits = words.iter().filter_map(|word| word.strip_suffix(sign));
+            bits.any(|name| name == shown)
+        };
+        // Older versions do not name every bit.
+        assert!(bits('+') || !bits('-'), "{error}: {words:?}");
     }
 }

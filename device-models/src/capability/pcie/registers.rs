@@ -35,9 +35,10 @@ pub struct DeviceCapabilities {
 #[bitfield(u16)]
 #[derive(PartialEq, Eq)]
 pub struct DeviceControl {
-    /// Correctable, non-fatal, fatal error and unsupported request reporting.
-    #[bits(4)]
-    pub error_reporting: u8,
+    pub correctable_error_reporting: bool,
+    pub non_fatal_error_reporting: bool,
+    pub fatal_error_reporting: bool,
+    pub unsupported_request_reporting: bool,
     pub relaxed_ordering: bool,
     #[bits(3)]
     pub max_payload_size: u8,

@@ -143,9 +143,13 @@ fn initiate_flr_reads_zero_and_works_where_the_capability_is() {
 
 #[test]
 fn status_logs_what_an_unsupported_request_was() {
-    for (fatal, advisory, logged) in [(true, false, 0xc), (false, true, 0x9), (false, false, 0xa)] {
+    for (severity, logged) in [
+        (ErrorSeverity::Fatal, 0xc),
+        (ErrorSeverity::Correctable, 0x9),
+        (ErrorSeverity::NonFatal, 0xa),
+    ] {
         let mut pcie = pcie("", false).unwrap();
-        pcie.record_unsupported_request(fatal, advisory);
+        pcie.record_error(severity, true);
         assert_eq!(read(&pcie, DEVICE_CONTROL) >> 16, logged);
         write(&mut pcie, DEVICE_STATUS as u64, &[0x08]);
         assert_eq!(
