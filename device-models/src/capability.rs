@@ -61,8 +61,8 @@ use serde::Serialize;
 
 pub use aer::{AdvancedErrorReporting, AerConfig, AerConfigError, ErrorSeverity};
 pub(crate) use aer::{
-    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, LogsHeader, POISONED_TLP, Recorded,
-    UNSUPPORTED_REQUEST,
+    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, ErrorMessages, LogsHeader, POISONED_TLP,
+    Recorded, UNSUPPORTED_REQUEST,
 };
 pub use dpa::{DpaConfig, DpaConfigError, DynamicPowerAllocation};
 pub use dsn::{DeviceSerialNumber, DsnConfig, DsnConfigError};

@@ -43,6 +43,7 @@ mod device_ref;
 mod device_set;
 mod dialect;
 mod error;
+mod errors;
 mod event;
 mod faults;
 mod feature;
@@ -101,6 +102,7 @@ use vfio_user_protocol::messages::region_info::RegionInfo;
 use vfio_user_protocol::messages::set_irqs;
 use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
 
+use crate::capability::ErrorMessages;
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::fault::list::FaultList;
 use crate::function::{BarMemory, Function, MemoryFill, Release};
@@ -179,6 +181,8 @@ struct Device {
     reset_works: bool,
     /// Resets fail because another user holds the device.
     reset_busy: bool,
+    /// Messages about errors of the function that the host has not handled yet.
+    errors: ErrorMessages,
     /// The faults of the host's operations, if there are any.
     faults: Option<Box<FaultList>>,
     /// Clients that have shared BARs mapped can touch them.
@@ -259,6 +263,7 @@ impl Device {
             needs_reset: false,
             reset_works: false,
             reset_busy: false,
+            errors: ErrorMessages::default(),
             faults: None,
             bars_visible: false,
             sriov: Sriov::default(),
@@ -322,6 +327,7 @@ impl DeviceMut<'_> {
         }
         self.slot.function_mut().advance(now);
         self.settle(now);
+        self.handle_errors(now);
         self.advance_power(now);
         self.idle(now);
         self.advance_port(now);

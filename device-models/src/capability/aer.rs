@@ -35,7 +35,7 @@ use log::{QUEUE, Queue};
 
 pub use error::ErrorSeverity;
 pub(crate) use error::{
-    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, LogsHeader, POISONED_TLP,
+    Advisory, COMPLETER_ABORT, DetectedError, ErrorKind, ErrorMessages, LogsHeader, POISONED_TLP,
     UNSUPPORTED_REQUEST,
 };
 pub(crate) use log::Recorded;

@@ -66,7 +66,7 @@ fn mistakes_are_refused_with_the_remedy() {
         ),
         (
             "when=reset,what=late",
-            "'late' is no failure; choose one of bar-off",
+            "'late' is no failure; choose one of aer, bar-off",
         ),
         (
             "when=reset,what=not-ready",

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::content::BarContent;
 use super::delays::Delays;
-use super::errors::WaitingMessages;
 use super::faults::Faults;
 use super::interrupt::Interrupts;
 use super::mappable::{Area, MappableBar};
@@ -17,6 +16,7 @@ use super::pme::Pme;
 use super::presence::Presence;
 use super::release::Release;
 use super::timers::Timers;
+use crate::capability::ErrorMessages;
 use crate::config::{ConfigEffect, ConfigSpace, MAX_BARS};
 use crate::dma::{DmaError, DmaId, DmaLedger, DmaOp};
 use crate::effect::{Effect, FunctionEvent};
@@ -81,7 +81,7 @@ pub struct Core {
     pub(super) residency: [Duration; PowerState::ALL.len()],
     pub(super) state_since: Time,
     /// Messages about errors that wait for D0.
-    pub(super) waiting_messages: WaitingMessages,
+    pub(super) waiting_messages: ErrorMessages,
     /// The faults that are set, and their conditions.
     pub(super) faults: Option<Box<Faults>>,
 }
@@ -125,7 +125,7 @@ impl Core {
             told: 0,
             residency: Default::default(),
             state_since: Time::ZERO,
-            waiting_messages: WaitingMessages::default(),
+            waiting_messages: ErrorMessages::default(),
             faults: None,
         };
         core.ram = std::array::from_fn(|bar| {

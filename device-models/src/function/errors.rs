@@ -1,12 +1,10 @@
 //! Errors that the function detects: log, status and message (PCIe Base §6.2.5).
 
-use serde::{Deserialize, Serialize};
-
 use super::Target;
 use super::core::Core;
 use crate::capability::{
-    COMPLETER_ABORT, DetectedError, ErrorKind, ErrorSeverity, POISONED_TLP, Recorded,
-    UNSUPPORTED_REQUEST,
+    COMPLETER_ABORT, DetectedError, ErrorKind, ErrorMessages, ErrorSeverity, POISONED_TLP,
+    Recorded, UNSUPPORTED_REQUEST,
 };
 use crate::config::BarKind;
 use crate::effect::{Effect, FunctionEvent};
@@ -19,30 +17,6 @@ pub(super) enum Access<'a> {
     /// A read of so many bytes.
     Read(usize),
     Write(&'a [u8]),
-}
-
-/// Messages that wait until the function is in D0: errors that no received TLP caused are reported only
-/// there (PCIe Base §5.3.1.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WaitingMessages {
-    correctable: bool,
-    non_fatal: bool,
-    fatal: bool,
-}
-
-impl WaitingMessages {
-    pub(super) fn are_none(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn add(&mut self, severity: ErrorSeverity) {
-        match severity {
-            ErrorSeverity::Correctable => self.correctable = true,
-            ErrorSeverity::NonFatal => self.non_fatal = true,
-            ErrorSeverity::Fatal => self.fatal = true,
-        }
-    }
 }
 
 impl Core {
@@ -71,6 +45,7 @@ impl Core {
             if self.state == PowerState::D0 || error.kind.by_tlp {
                 self.send_error(reported);
             } else {
+                // An error that no received TLP caused is reported in D0 only (PCIe Base §5.3.1.2).
                 self.waiting_messages.add(reported);
             }
         }
@@ -125,7 +100,7 @@ impl Core {
 
     /// Sends the messages that have waited for D0.
     pub(super) fn send_waiting_errors(&mut self) {
-        let WaitingMessages {
+        let ErrorMessages {
             correctable,
             non_fatal,
             fatal,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Function;
 use super::core::Core;
-use super::errors::WaitingMessages;
+use crate::capability::ErrorMessages;
 use crate::config::ConfigEffect;
 use crate::effect::{Effect, FunctionEvent};
 use crate::fault::Occurrence;
@@ -95,7 +95,7 @@ impl Function {
         self.core.interrupts.clear();
         self.core.update_intx();
         self.core.dma.forget();
-        self.core.waiting_messages = WaitingMessages::default();
+        self.core.waiting_messages = ErrorMessages::default();
         self.core.config.reset(kind);
         self.core.clear_ram();
         self.core.allocation_at = None;

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::Function;
 use super::core::{Core, Counters};
-use super::errors::WaitingMessages;
 use super::faults::SavedFaults;
 use super::interrupt::Interrupts;
 use super::memory::{Run, restore_memory, save_memory};
 use super::pme::SavedPme;
 use super::presence::Presence;
 use super::timers::{SavedTimers, Timers};
+use crate::capability::ErrorMessages;
 use crate::config::MAX_BARS;
 use crate::dma::SavedLedger;
 use crate::effect::Effect;
@@ -66,8 +66,8 @@ struct SavedCore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     presence: Option<Presence>,
     /// Messages about errors that wait for D0. Absent if there are none.
-    #[serde(default, skip_serializing_if = "WaitingMessages::are_none")]
-    waiting_messages: WaitingMessages,
+    #[serde(default, skip_serializing_if = "ErrorMessages::are_none")]
+    waiting_messages: ErrorMessages,
     /// The faults that are set. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<SavedFaults>,

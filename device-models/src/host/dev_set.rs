@@ -159,7 +159,7 @@ impl DeviceMut<'_> {
 
     /// Lets the other devices go to sleep, and forgets what was waited for them: nobody waits for
     /// the end of their work.
-    fn let_peers_go(&mut self, now: Time) {
+    pub(super) fn let_peers_go(&mut self, now: Time) {
         let own = self.slot.number();
         self.for_each_member(|device| {
             if device.slot.number() != own {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::runtime_pm::RuntimeStatus;
+use crate::capability::ErrorSeverity;
 use crate::effect::FunctionEvent;
 use crate::power::PowerState;
 
@@ -49,6 +50,13 @@ pub enum HostEvent {
         what: String,
         /// Number of its strikes so far.
         count: u64,
+    },
+    /// The host has handled an uncorrectable error of the function (`pcie_do_recovery`).
+    ErrorRecovery {
+        /// Severity of the error.
+        severity: ErrorSeverity,
+        /// The function answers.
+        recovered: bool,
     },
     /// The port above the slot changed its state.
     Port {

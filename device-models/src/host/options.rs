@@ -47,6 +47,8 @@ pub struct HostOptions {
     /// The driver enables virtual functions when the host's user asks for them (module parameter
     /// `enable_sriov`).
     pub enable_sriov: bool,
+    /// The host handles the error messages of the function (native Advanced Error Reporting).
+    pub aer: bool,
     /// The consequence when the function loses its power without its user's driver.
     pub needs_driver: NeedsDriver,
     /// Requests take as long as the waits of the PCI core. Otherwise the waits cost no time.
@@ -67,6 +69,7 @@ impl Default for HostOptions {
             on_disconnect: OnDisconnect::default(),
             reset_works: true,
             enable_sriov: true,
+            aer: false,
             needs_driver: NeedsDriver::No,
             real_delays: false,
         }

@@ -38,6 +38,7 @@ impl DeviceMut<'_> {
         if self.state.options.disable_idle_d3 {
             self.state.low_power.bound = Some(self.state.rpm.get());
         }
+        self.enable_error_reporting(Time::ZERO);
         self.idle(Time::ZERO);
     }
 

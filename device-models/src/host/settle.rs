@@ -40,6 +40,9 @@ impl DeviceMut<'_> {
                     {
                         self.state.low_power.woken_by_platform = true;
                     }
+                    if let FunctionEvent::ErrorMessage { severity } = event {
+                        self.state.note_error(severity);
+                    }
                     self.state
                         .outputs
                         .push_back(Output::Event(Event::Function(event)));

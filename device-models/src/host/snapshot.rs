@@ -27,6 +27,7 @@ use super::runtime_pm::SavedRuntimePm;
 use super::sriov::{SavedSriov, Sriov};
 use super::view::{SavedVirtualConfig, View, VirtualConfig};
 use super::{Device, DeviceMut, DeviceRef, DeviceSet};
+use crate::capability::ErrorMessages;
 use crate::fault::list::{FaultList, SavedFault};
 use crate::function::Ram;
 use crate::slot::{self, FunctionNumber};
@@ -72,6 +73,9 @@ struct SavedHost {
     reset_busy: bool,
     #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
     sriov: SavedSriov,
+    /// Messages that the host has not handled yet. Absent if there are none.
+    #[serde(default, skip_serializing_if = "ErrorMessages::are_none")]
+    errors: ErrorMessages,
     /// The faults of the host's operations. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<Vec<SavedFault>>,
@@ -252,6 +256,7 @@ impl DeviceMut<'_> {
         self.state.needs_reset = host.needs_reset;
         self.state.reset_works = host.reset_works;
         self.state.reset_busy = host.reset_busy;
+        self.state.errors = host.errors;
         self.state.faults = images.faults;
         self.state.irqs.restore(&host.irqs);
         self.state.core.restore(&host.core, images.saved);
@@ -328,6 +333,7 @@ impl Device {
             needs_reset,
             reset_works,
             reset_busy,
+            errors,
             faults,
             bars_visible: _,
             sriov,
@@ -357,6 +363,7 @@ impl Device {
                 reset_works: *reset_works,
                 reset_busy: *reset_busy,
                 sriov: sriov.save(),
+                errors: *errors,
                 faults: faults.as_ref().map(|list| list.save(now)),
             },
         }

@@ -16,7 +16,7 @@ mod virtual_pme;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use vfio_pci::{SavedVirtualConfig, VirtualConfig};
+pub(super) use vfio_pci::{SavedVirtualConfig, VirtualConfig, find};
 
 /// The view that a device gives to its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -230,6 +230,8 @@ pub(super) struct Host {
     pub max_clients: u32,
     pub reset_works: bool,
     pub enable_sriov: bool,
+    /// If absent, true only in the vfio-pci view.
+    pub aer: Option<bool>,
     pub on_disconnect: OnDisconnect,
     pub client_memory: ClientMemory,
 }
@@ -245,6 +247,7 @@ impl Default for Host {
             max_clients: 1,
             reset_works: true,
             enable_sriov: true,
+            aer: None,
             on_disconnect: OnDisconnect::default(),
             client_memory: ClientMemory::default(),
         }
@@ -286,6 +289,7 @@ impl Tables {
             max_clients,
             reset_works,
             enable_sriov,
+            aer,
             on_disconnect,
             client_memory: _,
         } = self.host;
@@ -305,6 +309,7 @@ impl Tables {
             on_disconnect,
             reset_works,
             enable_sriov,
+            aer: aer.unwrap_or(view == View::VfioPci),
             needs_driver: match self.platform {
                 Platform {
                     needs_driver: false,

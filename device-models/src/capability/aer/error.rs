@@ -1,6 +1,6 @@
 //! The errors that a function can report, and their severities (PCIe Base §6.2.7).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The severity of an error, which decides the message that reports it (PCIe Base §6.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -12,6 +12,29 @@ pub enum ErrorSeverity {
     NonFatal,
     /// The link is unreliable: `ERR_FATAL`.
     Fatal,
+}
+
+/// Messages about errors: those that wait, at most one of each severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ErrorMessages {
+    pub(crate) correctable: bool,
+    pub(crate) non_fatal: bool,
+    pub(crate) fatal: bool,
+}
+
+impl ErrorMessages {
+    pub(crate) fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) const fn add(&mut self, severity: ErrorSeverity) {
+        match severity {
+            ErrorSeverity::Correctable => self.correctable = true,
+            ErrorSeverity::NonFatal => self.non_fatal = true,
+            ErrorSeverity::Fatal => self.fatal = true,
+        }
+    }
 }
 
 /// The registers to which an error belongs.

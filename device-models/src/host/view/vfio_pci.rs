@@ -74,7 +74,7 @@ fn chunks(offset: u64, len: usize) -> impl Iterator<Item = Chunk> {
 }
 
 /// Returns the offset of a conventional capability.
-pub(super) fn find(function: &Function, id: ConventionalId) -> Option<u16> {
+pub(in crate::host) fn find(function: &Function, id: ConventionalId) -> Option<u16> {
     let mut placed = function.config().capabilities();
     placed
         .find(|placed| placed.capability.get().id() == CapabilityId::Conventional(id))
