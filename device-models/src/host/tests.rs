@@ -1,7 +1,9 @@
 use super::*;
 use crate::config::{BarConfig, BarKind, ConfigSpace, HeaderConfig, MAX_BARS};
+use crate::fault::Fault;
 use crate::function::{BarContent, Delays, Function, FunctionParts};
 use crate::model;
+use crate::profile::Profile;
 use crate::slot::Slot;
 use vfio_user_protocol::Errno;
 use vfio_user_protocol::messages::set_irqs::{Action, Data, Request};
@@ -297,5 +299,24 @@ fn retained_state_outlives_the_client_and_reset_state_does_not() {
         let mut command = [0; 2];
         device.region_read(ZERO, 7, 0x04, &mut command).unwrap();
         assert_eq!(command, [kept, 0]);
+    }
+}
+
+#[test]
+fn a_function_that_does_not_take_its_sleep_is_not_armed() {
+    let registry = model::Registry::builtin();
+    let text = Profile::builtin("testdev").unwrap();
+    let sleeps = ("host.disable-idle-d3".to_owned(), "false".to_owned());
+    let profile = Profile::parse("testdev", text, &[sleeps]).unwrap();
+    for (silent, armed) in [(false, true), (true, false)] {
+        let mut devices = profile.device_set(&registry).unwrap();
+        let mut device = devices.first_mut();
+        device.resume_and_get(ZERO).unwrap();
+        if silent {
+            let fault = Fault::new("now", "not-ready for-ever");
+            device.add_fault(ZERO, fault.unwrap()).unwrap();
+        }
+        assert!(device.suspend_now(ZERO));
+        assert_eq!(device.state.core.armed, armed, "silent: {silent}");
     }
 }
