@@ -32,6 +32,7 @@
 //! | `dma` | when a transfer is about to start |
 //! | `resume` | when the host is about to wake the device: an error is not remembered |
 //! | `resume-callback` | likewise in the driver's callback: the host remembers an error and does not try again |
+//! | `port-resume` | when the host is about to wake the port above the slot |
 //! | `device-reset` | at `VFIO_DEVICE_RESET` |
 //!
 //! | which | strikes |
@@ -51,7 +52,8 @@
 //!
 //! # Bounds
 //!
-//! A function has at most [`MAX_FAULTS`] faults. One that strikes is counted and reported as an event. At
+//! A function has at most [`MAX_FAULTS`] faults, and so has a slot, to which the faults of its link and port
+//! belong. One that strikes is counted and reported as an event. At
 //! most 256 of these events wait to be collected; the count is exact in any case.
 
 pub(crate) mod consequence;
@@ -69,7 +71,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::capability::DetectedError;
+use crate::capability::{DetectedError, PciExpress};
 use crate::config::ConfigSpace;
 use consequence::Consequence;
 use when::Occasion;
@@ -245,6 +247,12 @@ impl Fault {
         if let Consequence::Detect(error) = self.what.consequence() {
             check_error(error, config)?;
         }
+        let of_link = matches!(self.what.consequence(), Consequence::Link { .. });
+        if of_link && !config.pcie().is_some_and(PciExpress::has_link) {
+            let reason =
+                "the function has no link: there are no link registers in a PCI Express capability";
+            return Err(FaultError::Lacks(reason.to_owned()));
+        }
         let changes = matches!(self.when.occasion(), Occasion::DState { .. });
         if changes && config.pm().is_none() {
             let reason =
@@ -252,6 +260,12 @@ impl Fault {
             return Err(FaultError::Lacks(reason.to_owned()));
         }
         Ok(())
+    }
+
+    /// Returns whether the fault concerns the slot with its link and port, which all functions share.
+    pub(crate) const fn is_of_slot(&self) -> bool {
+        matches!(self.what.consequence(), Consequence::Link { .. })
+            || matches!(self.when.occasion(), Occasion::PortResume)
     }
 
     /// Returns whether the fault concerns the host rather than the function.

@@ -28,6 +28,7 @@ mod errors;
 mod faults;
 mod interrupt;
 mod interrupt_delivery;
+mod link;
 mod mappable;
 mod memory;
 mod pages;

@@ -106,7 +106,7 @@ use crate::capability::ErrorMessages;
 use crate::dma::{DmaId, DmaOutcome, DmaRequest};
 use crate::fault::list::FaultList;
 use crate::function::{BarMemory, Function, MemoryFill, Release};
-use crate::slot::{FunctionNumber, FunctionSlot};
+use crate::slot::{FunctionNumber, FunctionSlot, Power};
 use crate::time::Time;
 use config_image::ConfigImage;
 use dialect::Dialect;
@@ -230,7 +230,7 @@ struct SetState {
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceRef<'a> {
     number: FunctionNumber,
-    rail_on: bool,
+    power: &'a Power,
     function: &'a Function,
     state: &'a Device,
     set: &'a SetState,
@@ -325,6 +325,7 @@ impl DeviceMut<'_> {
         if self.state.is_frozen() {
             return;
         }
+        self.slot.advance_faults(now);
         self.slot.function_mut().advance(now);
         self.settle(now);
         self.handle_errors(now);

@@ -157,7 +157,9 @@ impl Profile {
         let slot = Slot::new(self.function(registry)?, self.tables.platform.aux_power);
         let options = self.tables.host_options();
         let devices = DeviceSet::new(slot, options, self.name());
-        let mut devices = devices.with_power(self.tables.slot);
+        let mut devices = devices.with_power(self.tables.slot.power());
+        let of_slot = faults::set_slot(&mut devices, &self.tables.slot.fault);
+        of_slot.map_err(|mistake| self.source.error(mistake))?;
         self.set_faults(&mut devices, FunctionNumber::ZERO)?;
         Ok(devices)
     }
@@ -165,7 +167,7 @@ impl Profile {
     /// Returns the options of a slot in which this function is number 0.
     fn set_options(&self) -> SetOptions {
         SetOptions {
-            power: self.tables.slot,
+            power: self.tables.slot.power(),
             ..SetOptions::default()
         }
     }

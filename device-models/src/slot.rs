@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod faults;
 mod function_number;
 mod function_slot;
 mod functions;
@@ -35,10 +36,13 @@ pub use function_number::{FunctionNumber, MAX_FUNCTIONS, NoSuchNumber};
 pub use function_slot::FunctionSlot;
 pub use link::LinkState;
 
+use crate::fault::Occurrence;
+use crate::fault::list::{FaultList, SavedFault};
 use crate::function::{Function, Ram};
 use crate::register::ResetKind;
 use crate::snapshot::{self, RestoreError};
 use crate::time::Time;
+use faults::await_link;
 use functions::Functions;
 
 /// A slot with its power and the functions in it.
@@ -64,13 +68,15 @@ pub struct Slot {
     functions: Functions,
 }
 
-/// The supplies of a slot.
+/// The supplies of a slot, and the faults of its link.
 #[derive(Debug)]
-struct Power {
+pub(crate) struct Power {
     /// The main supply is on.
     rail_on: bool,
     /// Auxiliary power stays on when the main supply goes off.
     auxiliary: bool,
+    /// The faults of the slot, if there are any.
+    faults: Option<Box<FaultList>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -78,6 +84,9 @@ struct Power {
 struct SavedSlot {
     rail_on: bool,
     functions: BTreeMap<FunctionNumber, Value>,
+    /// The faults of the slot. Absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    faults: Option<Vec<SavedFault>>,
 }
 
 impl SavedSlot {
@@ -107,6 +116,7 @@ impl Slot {
             power: Power {
                 rail_on: true,
                 auxiliary,
+                faults: None,
             },
             functions: Functions::new(first),
         }
@@ -172,6 +182,11 @@ impl Slot {
         LinkState::of(&self.power, &self.functions)
     }
 
+    /// Returns the supplies.
+    pub(crate) const fn power(&self) -> &Power {
+        &self.power
+    }
+
     /// Switches main power of all functions.
     ///
     /// | rail | switched | effect |
@@ -181,23 +196,23 @@ impl Slot {
     /// | on | on | none |
     /// | off | off | none |
     pub fn set_rail(&mut self, now: Time, on: bool) {
-        self.power.set_rail(now, on, self.functions.iter_mut());
+        self.power.set_rail(now, on, &mut self.functions);
     }
 
     /// Removes main and auxiliary power from all functions and restores them.
     pub fn power_cycle(&mut self, now: Time) {
-        self.power.cycle(now, self.functions.iter_mut());
+        self.power.cycle(now, &mut self.functions);
     }
 
     /// Resets all functions from above: hot (secondary bus reset) or fundamental (PERST#).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
-        self.power.reset(now, kind, self.functions.iter_mut());
+        self.power.reset(now, kind, &mut self.functions);
     }
 
     /// Saves the slot once and each of its functions by its number.
     #[must_use]
     pub fn save(&self, now: Time) -> Value {
-        save(self.power.rail_on, self.functions(), now, Ram::Inside)
+        save(&self.power, self.functions(), now, Ram::Inside)
     }
 
     /// Restores the tree that [`Self::save`] returned.
@@ -221,51 +236,79 @@ impl Slot {
 
 /// Returns the tree of a slot that has these functions.
 pub(crate) fn save<'f>(
-    rail_on: bool,
+    power: &Power,
     functions: impl Iterator<Item = (FunctionNumber, &'f Function)>,
     now: Time,
     ram: Ram,
 ) -> Value {
     let functions = functions.map(|(number, function)| (number, function.save_part(now, ram)));
     snapshot::tree(&SavedSlot {
-        rail_on,
+        rail_on: power.rail_on,
         functions: functions.collect(),
+        faults: power.faults.as_ref().map(|list| list.save(now)),
     })
 }
 
 impl Power {
-    fn set_rail<'f>(
+    fn set_rail(&mut self, now: Time, on: bool, functions: &mut Functions) {
+        match (self.rail_on, on) {
+            (true, false) => {
+                self.rail_on = false;
+                functions.iter_mut().for_each(|it| it.power_off(now));
+            }
+            (false, true) => {
+                self.rail_on = true;
+                let kind = if self.auxiliary {
+                    ResetKind::Fundamental
+                } else {
+                    ResetKind::PowerOn
+                };
+                self.meet_power_on(now, kind, functions);
+                functions.iter_mut().for_each(|it| it.power_on(now));
+                await_link(now, functions);
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn cycle(&mut self, now: Time, functions: &mut Functions) {
+        self.rail_on = true;
+        functions.iter_mut().for_each(|it| it.power_off(now));
+        self.meet_power_on(now, ResetKind::PowerOn, functions);
+        functions.iter_mut().for_each(|it| it.cold_start(now));
+        await_link(now, functions);
+    }
+
+    fn meet_power_on(&mut self, now: Time, kind: ResetKind, functions: &mut Functions) {
+        self.meet(now, &Occurrence::PowerOn, functions);
+        self.meet(now, &Occurrence::Reset(kind), functions);
+    }
+
+    fn reset(&mut self, now: Time, kind: ResetKind, functions: &mut Functions) {
+        if self.rail_on {
+            self.meet(now, &Occurrence::Reset(kind), functions);
+            let all = functions.iter_mut();
+            all.for_each(|it| it.conventional_reset(now, kind));
+            await_link(now, functions);
+        }
+    }
+
+    /// Returns whether main power is on.
+    pub(crate) const fn rail_on(&self) -> bool {
+        self.rail_on
+    }
+
+    /// Restores rail and faults.
+    fn restore(
         &mut self,
         now: Time,
-        on: bool,
-        functions: impl Iterator<Item = &'f mut Function>,
-    ) {
-        let switch: fn(&mut Function, Time) = match (self.rail_on, on) {
-            (true, false) => Function::power_off,
-            (false, true) => Function::power_on,
-            (true, true) | (false, false) => return,
-        };
-        self.rail_on = on;
-        functions.for_each(|function| switch(function, now));
-    }
-
-    fn cycle<'f>(&mut self, now: Time, functions: impl Iterator<Item = &'f mut Function>) {
-        self.rail_on = true;
-        for function in functions {
-            function.power_off(now);
-            function.cold_start(now);
-        }
-    }
-
-    fn reset<'f>(
-        &self,
-        now: Time,
-        kind: ResetKind,
-        functions: impl Iterator<Item = &'f mut Function>,
-    ) {
-        if self.rail_on {
-            functions.for_each(|function| function.conventional_reset(now, kind));
-        }
+        rail_on: bool,
+        faults: Option<Vec<SavedFault>>,
+    ) -> Result<(), RestoreError> {
+        self.rail_on = rail_on;
+        let faults = faults.map(|saved| FaultList::restored(now, "slot.faults", saved));
+        self.faults = faults.transpose()?.map(Box::new);
+        Ok(())
     }
 }
 

@@ -38,6 +38,8 @@ const DEVICE_CONTROL_DWORD: usize = DEVICE_CONTROL / 4;
 #[derive(Debug)]
 pub struct PciExpress {
     registers: Block,
+    /// Link Status of a link without failures.
+    link: LinkStatus,
 }
 
 impl PciExpress {
@@ -82,7 +84,8 @@ impl PciExpress {
         }
         place(0x24, Dword::read_only(device_capabilities_2(config).into()));
         place(DEVICE_CONTROL_2, device_control_2(config));
-        let mut pcie = Self { registers };
+        let link = registers.get(LINK_STATUS);
+        let mut pcie = Self { registers, link };
         if let Some(captured) = config.device_capabilities {
             // The limit in a dump is what the slot's message said, not a reset value.
             pcie.registers.set(DEVICE_CAPABILITIES, captured);
@@ -111,6 +114,37 @@ impl PciExpress {
     #[must_use]
     pub fn has_flr(&self) -> bool {
         self.device_capabilities().function_level_reset()
+    }
+
+    /// Returns whether the function has the registers of a link.
+    #[must_use]
+    pub fn has_link(&self) -> bool {
+        self.link.negotiated_link_width() != 0
+    }
+
+    /// Returns Current Link Speed and Negotiated Link Width, both zero without a link.
+    #[must_use]
+    pub fn link(&self) -> (u8, u8) {
+        let link: LinkStatus = self.registers.get(LINK_STATUS);
+        (link.current_link_speed(), link.negotiated_link_width())
+    }
+
+    /// Returns Current Link Speed of a link without failures.
+    pub(crate) const fn full_link_speed(&self) -> u8 {
+        self.link.current_link_speed()
+    }
+
+    /// Shows a link that has at most this speed and width.
+    pub(crate) fn limit_link(&mut self, speed: Option<u8>, width: Option<u8>) {
+        if !self.has_link() {
+            return;
+        }
+        let least = |full: u8, limit: Option<u8>| full.min(limit.unwrap_or(full));
+        let link = self.link;
+        let link = link
+            .with_current_link_speed(least(link.current_link_speed(), speed))
+            .with_negotiated_link_width(least(link.negotiated_link_width(), width));
+        self.registers.set(LINK_STATUS, link);
     }
 
     /// Sets Transactions Pending, which follows the function's DMA.
@@ -339,7 +373,7 @@ impl Capability for PciExpress {
     /// Saves the registers without Transactions Pending, since transfers in progress are saved
     /// elsewhere.
     fn save(&self) -> Value {
-        let Self { registers } = self;
+        let Self { registers, link: _ } = self;
         let mut registers = registers.clone();
         let status = self.device_status().with_transactions_pending(false);
         registers.set(DEVICE_STATUS, status);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vfio_user_protocol::Errno;
 
 use crate::capability::DetectedError;
@@ -16,6 +17,18 @@ pub(crate) enum Lasting {
     UntilPowerOff,
     /// Until the fault is removed.
     ForEver,
+}
+
+/// The failure of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LinkFailure {
+    /// The link does not train.
+    Down,
+    /// The link has at most so many lanes.
+    Width(u8),
+    /// The link has at most this speed, in the encoding of Link Status.
+    Speed(u8),
 }
 
 /// The consequence of a fault that strikes.
@@ -45,6 +58,11 @@ pub(crate) enum Consequence {
     Input { name: String },
     /// The host notifies the clients.
     Notice(Notice),
+    /// The link of the slot fails.
+    Link {
+        failure: LinkFailure,
+        lasting: Lasting,
+    },
     /// The host's operation fails with this errno.
     Fail { errno: Errno },
 }

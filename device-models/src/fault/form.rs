@@ -3,6 +3,7 @@
 use super::consequence::{Consequence, Lasting};
 use super::when::Occasion;
 use super::words::{Words, duration};
+use crate::register::ResetKind;
 
 /// A kind of fault. Each is a constant in a file of its own.
 #[derive(Debug)]
@@ -23,11 +24,28 @@ pub(super) struct Kind {
 
 /// All occasions of the function, none of the host.
 pub(super) const ANY: &str =
-    "when has to be an occasion of the function, not resume, resume-callback or device-reset";
+    "when has to be an occasion of the function, not one of the host such as resume";
 
 /// Returns whether an occasion is one of the function.
 pub(super) const fn of_function(occasion: &Occasion) -> bool {
     !occasion.is_of_host()
+}
+
+/// The occasions of the link.
+pub(super) const LINK: &str = "when has to be power-on, port-resume, reset without a kind, reset hot, \
+     reset fundamental, reset power-on, now, after or every";
+
+/// Returns whether an occasion is one at which the slot's link may fail.
+pub(super) const fn of_link(occasion: &Occasion) -> bool {
+    match occasion {
+        Occasion::Now
+        | Occasion::After(_)
+        | Occasion::Every(_)
+        | Occasion::PowerOn
+        | Occasion::PortResume => true,
+        Occasion::Reset(kind) => !matches!(kind, Some(ResetKind::Flr | ResetKind::SoftD3hot)),
+        _ => false,
+    }
 }
 
 /// Parses the time for which a failure lasts. Returns the word as well.

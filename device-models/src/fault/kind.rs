@@ -10,6 +10,9 @@ mod gone;
 mod input;
 mod intx_lost;
 mod intx_stuck;
+mod link_down;
+mod link_narrow;
+mod link_slow;
 mod lose_state;
 mod msi_doubled;
 mod msi_lost;
@@ -34,6 +37,9 @@ pub(super) const ALL: &[&Kind] = &[
     &input::KIND,
     &intx_lost::KIND,
     &intx_stuck::KIND,
+    &link_down::KIND,
+    &link_narrow::KIND,
+    &link_slow::KIND,
     &lose_state::KIND,
     &msi_doubled::KIND,
     &msi_lost::KIND,

@@ -108,15 +108,28 @@ fn signed(at: Time) -> i64 {
 }
 
 impl FaultList {
-    /// Sets a fault and returns its name. `taken` tells whether a name belongs to a fault elsewhere.
+    /// Sets a fault and returns its name. `elsewhere` are the names of faults in other lists, which count.
     pub(crate) fn add(
         &mut self,
         now: Time,
         fault: Fault,
         elsewhere: &[String],
     ) -> Result<String, FaultError> {
-        fault.check()?;
         if self.armed.len() + elsewhere.len() >= MAX_FAULTS {
+            return Err(FaultError::TooMany);
+        }
+        self.add_apart(now, fault, elsewhere)
+    }
+
+    /// As [`Self::add`], without a count of the faults elsewhere.
+    pub(crate) fn add_apart(
+        &mut self,
+        now: Time,
+        fault: Fault,
+        elsewhere: &[String],
+    ) -> Result<String, FaultError> {
+        fault.check()?;
+        if self.armed.len() >= MAX_FAULTS {
             return Err(FaultError::TooMany);
         }
         let taken = |name: &str| {

@@ -28,6 +28,7 @@ pub(crate) enum Occurrence {
     Dma,
     Resume,
     ResumeCallback,
+    PortResume,
     DeviceReset,
 }
 
@@ -56,6 +57,7 @@ pub(crate) enum Occasion {
     Dma,
     Resume,
     ResumeCallback,
+    PortResume,
     DeviceReset,
 }
 
@@ -78,7 +80,8 @@ pub struct When {
 }
 
 const OCCASIONS: &str = "now, after, every, reset, power-on, power-off, d-state, config-read, config-write, \
-     bar-read, bar-write, interrupt, intx-assert, intx-release, pme, dma, resume, resume-callback, device-reset";
+     bar-read, bar-write, interrupt, intx-assert, intx-release, pme, dma, resume, resume-callback, port-resume, \
+     device-reset";
 
 const RESETS: [(&str, ResetKind); 5] = [
     ("flr", ResetKind::Flr),
@@ -105,7 +108,7 @@ impl Occasion {
     pub(super) const fn is_of_host(&self) -> bool {
         matches!(
             self,
-            Self::Resume | Self::ResumeCallback | Self::DeviceReset
+            Self::Resume | Self::ResumeCallback | Self::PortResume | Self::DeviceReset
         )
     }
 
@@ -132,6 +135,7 @@ impl Occasion {
             | (Self::Dma, Occurrence::Dma)
             | (Self::Resume, Occurrence::Resume)
             | (Self::ResumeCallback, Occurrence::ResumeCallback)
+            | (Self::PortResume, Occurrence::PortResume)
             | (Self::DeviceReset, Occurrence::DeviceReset) => true,
             _ => false,
         }
@@ -183,6 +187,7 @@ impl Occasion {
             "dma" => Self::Dma,
             "resume" => Self::Resume,
             "resume-callback" => Self::ResumeCallback,
+            "port-resume" => Self::PortResume,
             "device-reset" => Self::DeviceReset,
             word => {
                 return Err(format!(
@@ -310,6 +315,7 @@ impl fmt::Display for Occasion {
             Self::Dma => f.write_str("dma"),
             Self::Resume => f.write_str("resume"),
             Self::ResumeCallback => f.write_str("resume-callback"),
+            Self::PortResume => f.write_str("port-resume"),
             Self::DeviceReset => f.write_str("device-reset"),
         }
     }

@@ -25,6 +25,7 @@ impl Function {
             let range = Range::of(offset, data.len());
             self.core.meet(&Occurrence::ConfigRead(range));
             self.settle_faults(now);
+            self.core.show_link(now);
         }
         if self.core.answers(now) {
             self.core.config.read(offset, data);

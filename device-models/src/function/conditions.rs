@@ -1,8 +1,10 @@
 //! The conditions in which faults have left a function.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::fault::consequence::Lasting;
+use crate::fault::consequence::{Lasting, LinkFailure};
 use crate::snapshot::{due, left};
 use crate::time::{Time, earliest};
 
@@ -30,6 +32,8 @@ pub(super) struct Conditions {
     pub(super) gone: Option<(Condition, bool)>,
     /// The BARs that do not decode.
     pub(super) bars: Vec<(Condition, u8)>,
+    /// The failures of the link above the function.
+    pub(super) links: Vec<(Condition, LinkFailure)>,
 }
 
 /// The saved form of a [`Condition`] with its detail.
@@ -56,6 +60,8 @@ pub(super) struct SavedConditions {
     silence: Option<Saved<bool>>,
     gone: Option<Saved<bool>>,
     bars: Vec<Saved<u8>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Saved<LinkFailure>>,
 }
 
 impl Until {
@@ -71,6 +77,18 @@ impl Until {
         match self {
             Self::At(time) => Some(time),
             Self::PowerOff | Self::Removed => None,
+        }
+    }
+
+    /// Returns the time that is left. `None` is for an unknown time.
+    fn left(self, now: Time) -> Option<Duration> {
+        self.time().map(|end| end.since(now))
+    }
+
+    /// Brings the end nearer, if it is a time.
+    fn shorten(&mut self, span: Duration) {
+        if let Self::At(end) = self {
+            *end = Time::ZERO.after(end.since(Time::ZERO).saturating_sub(span));
         }
     }
 
@@ -99,13 +117,76 @@ pub(super) fn extend<T>(place: &mut Option<(Condition, T)>, condition: Condition
 
 impl Conditions {
     pub(super) const fn are_none(&self) -> bool {
-        self.silence.is_none() && self.gone.is_none() && self.bars.is_empty()
+        self.silence.is_none()
+            && self.gone.is_none()
+            && self.bars.is_empty()
+            && self.links.is_empty()
     }
 
     /// Returns whether the function is silent, and then whether it asks for a retry.
     pub(super) fn silent(&self, now: Time) -> Option<bool> {
+        if self.is_unlinked(now) {
+            return Some(false);
+        }
         let (condition, retry) = self.silence.as_ref()?;
         (!condition.until.is_over(now)).then_some(*retry)
+    }
+
+    /// Returns the time for which the function stays silent. `None` is for an unknown time.
+    pub(super) fn silence_left(&self, now: Time) -> Option<Duration> {
+        let silence = self.silence.as_ref().map(|(condition, _)| condition.until);
+        let mut left = self.link_down_left(now)?;
+        if let Some(until) = silence {
+            left = left.max(until.left(now)?);
+        }
+        Some(left)
+    }
+
+    /// Brings the ends of the silence nearer.
+    pub(super) fn shorten_silence(&mut self, span: Duration) {
+        if let Some((condition, _)) = &mut self.silence {
+            condition.until.shorten(span);
+        }
+        for (condition, failure) in &mut self.links {
+            if *failure == LinkFailure::Down {
+                condition.until.shorten(span);
+            }
+        }
+    }
+
+    fn link_failures(&self, now: Time) -> impl Iterator<Item = (LinkFailure, Until)> {
+        let links = self.links.iter();
+        let links = links.filter(move |(condition, _)| !condition.until.is_over(now));
+        links.map(|(condition, failure)| (*failure, condition.until))
+    }
+
+    /// Returns whether the link is down.
+    pub(super) fn is_unlinked(&self, now: Time) -> bool {
+        let mut failures = self.link_failures(now);
+        failures.any(|(failure, _)| failure == LinkFailure::Down)
+    }
+
+    /// Returns the time for which the link stays down, zero if it is up. `None` is for an unknown time.
+    pub(super) fn link_down_left(&self, now: Time) -> Option<Duration> {
+        let down = self.link_failures(now);
+        let mut down = down.filter(|(failure, _)| *failure == LinkFailure::Down);
+        down.try_fold(Duration::ZERO, |left, (_, until)| {
+            Some(left.max(until.left(now)?))
+        })
+    }
+
+    /// Returns the highest speed and width of the link, where failures limit them.
+    pub(super) fn link_limits(&self, now: Time) -> (Option<u8>, Option<u8>) {
+        let (mut speed, mut width): (Option<u8>, Option<u8>) = (None, None);
+        for (failure, _) in self.link_failures(now) {
+            let (place, limit) = match failure {
+                LinkFailure::Down => continue,
+                LinkFailure::Speed(limit) => (&mut speed, limit),
+                LinkFailure::Width(limit) => (&mut width, limit),
+            };
+            *place = Some(place.map_or(limit, |other| other.min(limit)));
+        }
+        (speed, width)
     }
 
     pub(super) fn is_off(&self, now: Time, bar: u8) -> bool {
@@ -119,7 +200,12 @@ impl Conditions {
         let bars = bars.fold(None, |first, (condition, _)| {
             earliest(first, condition.until.time())
         });
-        earliest(bars, earliest(one(&self.silence), one(&self.gone)))
+        let links = self.links.iter();
+        let links = links.fold(None, |first, (condition, _)| {
+            earliest(first, condition.until.time())
+        });
+        let of_function = earliest(one(&self.silence), one(&self.gone));
+        earliest(earliest(bars, links), of_function)
     }
 
     /// Removes the conditions for which `over` holds. Returns whether the function is back on the bus and
@@ -127,6 +213,7 @@ impl Conditions {
     pub(super) fn end(&mut self, over: impl Fn(&Condition) -> bool) -> bool {
         self.silence.take_if(|(condition, _)| over(condition));
         self.bars.retain(|(condition, _)| !over(condition));
+        self.links.retain(|(condition, _)| !over(condition));
         let back = self.gone.take_if(|(condition, _)| over(condition));
         back.is_some_and(|(_, powered)| powered)
     }
@@ -136,6 +223,7 @@ impl Conditions {
             silence: self.silence.as_ref().map(|place| save(now, place)),
             gone: self.gone.as_ref().map(|place| save(now, place)),
             bars: self.bars.iter().map(|place| save(now, place)).collect(),
+            links: self.links.iter().map(|place| save(now, place)).collect(),
         }
     }
 
@@ -145,6 +233,11 @@ impl Conditions {
             gone: saved.gone.map(|saved| restored(now, saved)),
             bars: saved
                 .bars
+                .into_iter()
+                .map(|saved| restored(now, saved))
+                .collect(),
+            links: saved
+                .links
                 .into_iter()
                 .map(|saved| restored(now, saved))
                 .collect(),

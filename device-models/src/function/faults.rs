@@ -34,10 +34,10 @@ const WAITING: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     list: FaultList,
-    conditions: Conditions,
+    pub(super) conditions: Conditions,
     waiting: VecDeque<Waiting>,
     /// Time of the access or action in progress.
-    now: Time,
+    pub(super) now: Time,
     /// The change of power state in progress loses state.
     lose_state: bool,
     /// The consequences that wait are being carried out.
@@ -105,14 +105,7 @@ impl Core {
             at,
             consequence,
         } = struck;
-        let may_tell = self.may_tell();
-        if may_tell {
-            self.emit(Effect::Event(FunctionEvent::Fault {
-                fault: name.clone(),
-                what,
-                count,
-            }));
-        }
+        let told = self.tell_fault(&name, &what, count);
         let condition = |lasting| Condition {
             by: name,
             until: Until::new(at, lasting),
@@ -140,13 +133,26 @@ impl Core {
             Consequence::Detect(error) => faults.wait(Waiting::Detect(error)),
             Consequence::Input { name } => faults.wait(Waiting::Input(name)),
             Consequence::Notice(notice) => {
-                if may_tell {
+                if told {
                     self.emit(Effect::Notice(notice));
                 }
             }
-            // Of the host.
-            Consequence::Fail { .. } => {}
+            // Of the slot, and of the host.
+            Consequence::Link { .. } | Consequence::Fail { .. } => {}
         }
+    }
+
+    /// Reports a strike. Returns whether more may be emitted.
+    pub(super) fn tell_fault(&mut self, name: &str, what: &str, count: u64) -> bool {
+        let may_tell = self.may_tell();
+        if may_tell {
+            self.emit(Effect::Event(FunctionEvent::Fault {
+                fault: name.to_owned(),
+                what: what.to_owned(),
+                count,
+            }));
+        }
+        may_tell
     }
 
     /// Returns whether a fault keeps the function silent, and then whether it asks for a retry.
@@ -178,20 +184,13 @@ impl Core {
 
     /// Returns the end of the silence, `None` if it is no longer than time. The function is silent.
     pub(super) fn silence_left(&self, now: Time) -> Option<std::time::Duration> {
-        match self.faults.as_ref()?.conditions.silence.as_ref()?.0.until {
-            Until::At(end) => Some(end.since(now)),
-            Until::PowerOff | Until::Removed => None,
-        }
+        self.faults.as_ref()?.conditions.silence_left(now)
     }
 
     /// Shortens a silence by the time for which software has waited without the device's time passing.
     pub(super) fn shorten_silence(&mut self, span: std::time::Duration) {
-        if let Some(faults) = &mut self.faults
-            && let Some((condition, _)) = &mut faults.conditions.silence
-            && let Until::At(end) = &mut condition.until
-        {
-            let left = end.since(Time::ZERO).saturating_sub(span);
-            *end = Time::ZERO.after(left);
+        if let Some(faults) = &mut self.faults {
+            faults.conditions.shorten_silence(span);
         }
     }
 
@@ -340,6 +339,10 @@ impl Function {
         elsewhere: &[String],
     ) -> Result<String, FaultError> {
         fault.check_parts(self.core.config())?;
+        if fault.is_of_slot() {
+            let reason = "the function alone has no slot, whose fault this is; set it for the slot";
+            return Err(FaultError::Lacks(reason.to_owned()));
+        }
         if let Consequence::Input { name } = fault.what.consequence() {
             let inputs = self.inputs();
             if !inputs.contains(&name.as_str()) {
@@ -467,6 +470,7 @@ impl Function {
         }
         let from = self.core.state;
         self.core.config.reset(ResetKind::PowerOn);
+        self.core.show_link(now);
         self.core.interrupts.clear();
         self.core.powered = false;
         self.core.enter(now, PowerState::D3cold);
@@ -480,15 +484,23 @@ impl Function {
     }
 
     /// Ends conditions. A function that is back on the bus starts without state.
-    fn end_conditions(&mut self, now: Time, over: impl Fn(&Condition) -> bool) {
-        let faults = self.core.faults.as_mut();
-        if faults.is_some_and(|faults| faults.conditions.end(over)) {
+    pub(super) fn end_conditions(&mut self, now: Time, over: impl Fn(&Condition) -> bool) {
+        let Some(faults) = &mut self.core.faults else {
+            return;
+        };
+        let link_failed = !faults.conditions.links.is_empty();
+        let was_unlinked = faults.conditions.is_unlinked(now);
+        let back = faults.conditions.end(over);
+        if link_failed {
+            self.link_changed(now, was_unlinked);
+        }
+        if back {
             self.cold_start(now);
         }
     }
 
     /// Forgets the faults if there are none, for the hooks to have nothing to do.
-    fn drop_idle_faults(&mut self) {
+    pub(super) fn drop_idle_faults(&mut self) {
         self.core.faults.take_if(|faults| {
             faults.list.is_empty() && faults.conditions.are_none() && faults.waiting.is_empty()
         });

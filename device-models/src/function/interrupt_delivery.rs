@@ -67,10 +67,12 @@ impl Core {
     pub(super) fn update_intx(&mut self) {
         let cause = self.interrupts.cause && self.config.header().interrupt_pin() != 0;
         let shown = cause && self.message_kind().is_none();
+        let linked = !self.is_unlinked();
         let header = self.config.header_mut();
         header.set_status(header.status().with_interrupt_status(shown));
         let wire = shown
             && self.powered
+            && linked
             && self.state == PowerState::D0
             && !header.command().interrupt_disable();
         if wire != self.interrupts.wire {

@@ -46,7 +46,7 @@ impl Core {
                 self.emit(Effect::Event(FunctionEvent::Wake { asserted: wake }));
             }
         }
-        if !signal || !self.powered {
+        if !signal || !self.powered || self.is_unlinked() {
             self.pme.again_at = None;
         } else if self.pme.again_at.is_none() {
             self.send_pm_pme(now);

@@ -97,6 +97,7 @@ impl Function {
         self.core.dma.forget();
         self.core.waiting_messages = ErrorMessages::default();
         self.core.config.reset(kind);
+        self.core.show_link(now);
         self.core.clear_ram();
         self.core.allocation_at = None;
         self.core.counters.resets = self.core.counters.resets.saturating_add(1);
@@ -212,7 +213,7 @@ impl Function {
 }
 
 impl Core {
-    fn start_reset_recovery(&mut self, now: Time) {
+    pub(super) fn start_reset_recovery(&mut self, now: Time) {
         if !self.config.header().status().immediate_readiness() {
             self.recover(now, RESET_RECOVERY);
         }

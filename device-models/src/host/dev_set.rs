@@ -139,7 +139,8 @@ impl DeviceMut<'_> {
         let answers = first.and_then(|first| first.function().silent_for(now));
         let options = self.set.port.options();
         // A function without power has no link.
-        let link = answers.map(|_| options.link_training);
+        let down = self.slot.function().link_down_for(now);
+        let link = answers.and(down).map(|down| down + options.link_training);
         let waited = link::wait(&options, link, answers);
         let span = RESET_HELD + waited.span;
         self.state.core.note_wait(span);

@@ -15,7 +15,7 @@ impl<'a> DeviceRef<'a> {
     /// Returns whether main power of the slot is on.
     #[must_use]
     pub const fn rail_on(&self) -> bool {
-        self.rail_on
+        self.power.rail_on()
     }
 
     /// Returns the options of the driver.
@@ -42,7 +42,8 @@ impl<'a> DeviceRef<'a> {
         let port = self.set.port.deadline();
         let own = earliest(self.function.next_deadline(), self.state.power_deadline());
         // A device that is stopped does not advance.
-        earliest(own, port.filter(|_| !self.state.is_frozen()))
+        let shared = earliest(port, self.power.next_deadline());
+        earliest(own, shared.filter(|_| !self.state.is_frozen()))
     }
 
     /// Returns the number of clients that have the device open, without those of a saved state that
@@ -80,7 +81,7 @@ impl DeviceMut<'_> {
     pub fn as_ref(&self) -> DeviceRef<'_> {
         DeviceRef {
             number: self.slot.number(),
-            rail_on: self.slot.rail_on(),
+            power: self.slot.power(),
             function: self.slot.function(),
             state: self.state,
             set: self.set,

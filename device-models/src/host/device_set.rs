@@ -148,7 +148,7 @@ impl DeviceSet {
     pub fn first(&self) -> DeviceRef<'_> {
         DeviceRef {
             number: FunctionNumber::ZERO,
-            rail_on: self.slot.rail_on(),
+            power: self.slot.power(),
             function: self.slot.first(),
             state: &self.first,
             set: &self.set,
@@ -174,7 +174,7 @@ impl DeviceSet {
     pub fn device(&self, number: FunctionNumber) -> Option<DeviceRef<'_>> {
         Some(DeviceRef {
             number,
-            rail_on: self.slot.rail_on(),
+            power: self.slot.power(),
             function: self.slot.function(number)?,
             state: match number.among_others() {
                 None => &self.first,

@@ -22,6 +22,8 @@ use super::event::HostEvent;
 use super::runtime_pm::{PowerControl, ResumeFault, RuntimePm, RuntimePmStatus, RuntimeStatus};
 use super::runtime_pm::{SavedRuntimePm, SuspendDelay};
 use super::{Device, DeviceMut, Event, Output};
+use crate::capability::PciExpress;
+use crate::function::Function;
 use crate::power::{self, PowerState};
 use crate::slot::FunctionNumber;
 use crate::snapshot::{self, due, left};
@@ -59,6 +61,12 @@ pub struct PortStatus {
     pub d3cold_allowed: bool,
     /// The link trains when power comes back.
     pub link: bool,
+    /// Data Link Layer Link Active of Link Status.
+    pub link_active: bool,
+    /// Current Link Speed of Link Status: 1 is 2.5 GT/s. It is 0 without a link.
+    pub link_speed: u8,
+    /// Negotiated Link Width of Link Status, in lanes. It is 0 without a link.
+    pub link_width: u8,
 }
 
 /// The saved state of [`Port`].
@@ -107,13 +115,20 @@ impl Port {
         self.suspend_at
     }
 
-    pub(super) fn status(&self) -> PortStatus {
+    /// Returns the status above `first`, function 0 or another one on the same link.
+    pub(super) fn status(&self, first: &Function, rail_on: bool) -> PortStatus {
+        let link_active = rail_on && !first.link_is_down();
+        let pcie = first.config().pcie().filter(|_| link_active);
+        let (link_speed, link_width) = pcie.map_or((0, 0), PciExpress::link);
         PortStatus {
             power_state: self.state,
             runtime_status: self.rpm.shown_status(),
             control: self.rpm.control(),
             d3cold_allowed: self.d3cold_allowed,
             link: self.link_works,
+            link_active,
+            link_speed,
+            link_width,
         }
     }
 
@@ -174,6 +189,14 @@ impl DeviceMut<'_> {
                 errno: Errno::EBUSY,
             });
         }
+        if let Some(errno) = self.slot.meet_port_resume(now) {
+            let error = HostError::Resume { errno };
+            self.set.port.rpm.callback_failed(&error);
+            return Err(HostError::Resume {
+                errno: Errno::EBUSY,
+            });
+        }
+        let port = &mut self.set.port;
         port.rpm.enter(now, RuntimeStatus::Resuming);
         let from = std::mem::replace(&mut port.state, PowerState::D0);
         if from == PowerState::D3cold {
@@ -194,15 +217,22 @@ impl DeviceMut<'_> {
     fn power_bus_up(&mut self, now: Time) {
         let port = &self.set.port;
         let options = port.options;
-        let link = port.link_works.then_some(options.link_training);
+        let trains = port.link_works;
         if !self.set.resource.is_on() {
             // A function with a power resource of its own switches it on itself.
             return;
         }
-        if let Some(training) = link {
+        let mut link = None;
+        if trains {
             self.slot.set_rail(now, true);
+            let training = options.link_training;
+            let down = self.slot.function().link_down_for(now);
+            link = down.map(|down| down + training);
             let recovers_then = options.link_speed == LinkSpeed::From8Gt;
-            self.slot.train_link(now, training, recovers_then);
+            // The functions themselves recover from the time for which the link is down.
+            let active = if recovers_then { Some(training) } else { link };
+            self.slot
+                .train_link(now, active.unwrap_or(training), recovers_then);
         }
         let answers = link.and_then(|training| {
             let first = self.slot.of_function(FunctionNumber::ZERO)?;

@@ -198,7 +198,7 @@ impl DeviceRef<'_> {
 
     fn save_part(&self, now: Time, ram: Ram) -> Value {
         let function = iter::once((self.number, self.function));
-        let slot = slot::save(self.rail_on, function, now, ram);
+        let slot = slot::save(self.power, function, now, ram);
         let supply = SavedSupply::of(self.set, now, iter::once(self.number));
         let devices = BTreeMap::from([(self.number, self.state.save(now))]);
         saved_set(slot, &supply, devices)

@@ -144,7 +144,7 @@ impl DeviceRef<'_> {
         let (active, suspended) = state.rpm.times(now);
         Status {
             power_state: function.power_state(),
-            rail: self.rail_on,
+            rail: self.rail_on(),
             irqs: state.irqs.status(),
             counters: function.counters(),
             residency_ms: Residency {
@@ -167,7 +167,7 @@ impl DeviceRef<'_> {
             d3cold_allowed: state.core.d3cold_allowed(),
             dead_after_cold: function.dead_after_cold(),
             holds_power: self.set.resource.is_held_by(self.number),
-            port: self.set.port.status(),
+            port: self.set.port.status(self.function, self.rail_on()),
             sriov: self.sriov_status(),
             dialect: state.dialect.status(),
         }
@@ -183,7 +183,7 @@ impl DeviceRef<'_> {
                 host.remove(of_the_slot);
             }
         }
-        json!({ "host": host, "slot": { "rail": self.rail_on, "function": self.function.inspect(now) } })
+        json!({ "host": host, "slot": { "rail": self.rail_on(), "function": self.function.inspect(now) } })
     }
 
     /// Returns the recorded violations of software.
@@ -256,6 +256,9 @@ mod tests {
                     "control": "auto",
                     "d3cold_allowed": true,
                     "link": true,
+                    "link_active": true,
+                    "link_speed": 1,
+                    "link_width": 1,
                     "power_state": "D0",
                     "runtime_status": "active",
                 },

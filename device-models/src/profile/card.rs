@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::error::ProfileError;
-use super::{Profile, source::Origin, virtual_function};
+use super::{Profile, faults, source::Origin, virtual_function};
+use crate::fault::Fault;
 use crate::host::{DeviceSet, SetOptions, SetOptionsError};
 use crate::model::Registry;
 use crate::slot::{FunctionNumber, Slot};
@@ -45,6 +46,8 @@ pub struct Card {
     /// Functions 1 to 7.
     others: BTreeMap<FunctionNumber, Profile>,
     options: SetOptions,
+    /// The faults of the slot.
+    faults: Vec<Fault>,
 }
 
 impl Card {
@@ -135,6 +138,7 @@ impl Card {
             description: description.to_owned(),
             aux_power,
             options: first.set_options(),
+            faults: first.tables.slot.fault.clone(),
             first,
             others,
         })
@@ -148,6 +152,11 @@ impl Card {
         let numbers: Vec<_> = self.functions().map(|(number, _)| number).collect();
         options.check(&numbers)?;
         Ok(Self { options, ..self })
+    }
+
+    /// Sets the faults of the slot.
+    fn with_faults(self, faults: Vec<Fault>) -> Self {
+        Self { faults, ..self }
     }
 
     /// Returns the name of the card, or of its only function.
@@ -204,6 +213,13 @@ impl Card {
             message: error.to_string(),
         });
         let mut devices = made?;
+        let of_slot = faults::set_slot(&mut devices, &self.faults);
+        of_slot.map_err(|mistake| ProfileError {
+            origin: self.name.clone(),
+            line: None,
+            key: mistake.key,
+            message: mistake.message,
+        })?;
         for (number, profile) in self.functions() {
             profile.set_faults(&mut devices, number)?;
         }
@@ -219,6 +235,7 @@ impl From<Profile> for Card {
             description: profile.description().to_owned(),
             aux_power: profile.tables.platform.aux_power,
             options: profile.set_options(),
+            faults: profile.tables.slot.fault.clone(),
             first: profile,
             others: BTreeMap::new(),
         }

@@ -3,7 +3,7 @@
 use super::Profile;
 use super::error::{Mistake, ProfileError};
 use crate::config::ConfigSpace;
-use crate::fault::{FaultError, MAX_FAULTS};
+use crate::fault::{Fault, FaultError, MAX_FAULTS};
 use crate::host::DeviceSet;
 use crate::slot::FunctionNumber;
 use crate::time::Time;
@@ -11,6 +11,7 @@ use crate::time::Time;
 impl Profile {
     /// Checks the faults, as far as that is possible without the model.
     pub(super) fn check_faults(&self, config: &ConfigSpace) -> Result<(), ProfileError> {
+        check_slot(&self.tables.slot.fault).map_err(|mistake| self.source.error(mistake))?;
         let faults = &self.tables.fault;
         for (position, fault) in faults.iter().enumerate() {
             let check = || {
@@ -51,13 +52,46 @@ impl Profile {
     }
 
     fn fault_error(&self, position: usize, error: &FaultError) -> ProfileError {
-        let key = match error {
-            FaultError::Name { .. } | FaultError::Taken { .. } => ".name",
-            FaultError::When { .. } | FaultError::Unfit { .. } => ".when",
-            FaultError::What { .. } => ".what",
-            _ => "",
-        };
-        self.source
-            .error(Mistake::new(format!("fault.{position}{key}"), error))
+        self.source.error(mistake("fault", position, error))
     }
+}
+
+/// Checks the faults of a slot, as far as that is possible without its functions.
+pub(super) fn check_slot(faults: &[Fault]) -> Result<(), Mistake> {
+    for (position, fault) in faults.iter().enumerate() {
+        fault
+            .check()
+            .map_err(|error| mistake("slot.fault", position, &error))?;
+        if !fault.is_of_slot() {
+            let message = format!(
+                "\"{}\" at \"{}\" is a fault of a function; write it as [[fault]] of the function",
+                fault.what, fault.when
+            );
+            let key = format!("slot.fault.{position}.what");
+            return Err(Mistake::new(key, message));
+        }
+    }
+    Ok(())
+}
+
+/// Sets the faults of the slot.
+pub(super) fn set_slot(devices: &mut DeviceSet, faults: &[Fault]) -> Result<(), Mistake> {
+    for (position, fault) in faults.iter().enumerate() {
+        devices
+            .first_mut()
+            .add_fault(Time::ZERO, fault.clone())
+            .map_err(|error| mistake("slot.fault", position, &error))?;
+    }
+    Ok(())
+}
+
+/// Returns the mistake of a fault, by its list and its place there.
+fn mistake(list: &str, position: usize, error: &FaultError) -> Mistake {
+    let key = match error {
+        FaultError::Name { .. } | FaultError::Taken { .. } => ".name",
+        FaultError::When { .. } | FaultError::Unfit { .. } => ".when",
+        FaultError::What { .. } => ".what",
+        _ => "",
+    };
+    Mistake::new(format!("{list}.{position}{key}"), error)
 }

@@ -16,8 +16,8 @@ use crate::config::BarKind;
 use crate::fault::Fault;
 use crate::function::{BarContent, Delays};
 use crate::host::{
-    self, ColdVia, HostOptions, NeedsDriver, OnDisconnect, PmDialect, RailAs, SlotPower,
-    SuspendDelay, View,
+    self, ColdVia, HostOptions, NeedsDriver, OnDisconnect, PmDialect, PortOptions, RailAs,
+    SlotPower, SuspendDelay, View,
 };
 use crate::power::PowerState;
 use crate::slot::FunctionNumber;
@@ -51,9 +51,27 @@ pub(super) struct Tables {
     #[serde(default)]
     pub host: Host,
     #[serde(default)]
-    pub slot: SlotPower,
+    pub slot: SlotTable,
     #[serde(default)]
     pub fault: Vec<Fault>,
+}
+
+/// `[slot]` of a function that is served alone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SlotTable {
+    pub resume_dependents: bool,
+    pub port: PortOptions,
+    pub fault: Vec<Fault>,
+}
+
+impl SlotTable {
+    pub(super) const fn power(&self) -> SlotPower {
+        SlotPower {
+            resume_dependents: self.resume_dependents,
+            port: self.port,
+        }
+    }
 }
 
 /// `model`: the name alone, or a table with the name and the model's own keys.

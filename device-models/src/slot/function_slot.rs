@@ -20,8 +20,8 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct FunctionSlot<'a> {
     number: FunctionNumber,
-    power: &'a mut Power,
-    functions: &'a mut Functions,
+    pub(super) power: &'a mut Power,
+    pub(super) functions: &'a mut Functions,
 }
 
 impl<'a> FunctionSlot<'a> {
@@ -163,6 +163,11 @@ impl<'a> FunctionSlot<'a> {
         Ok(())
     }
 
+    /// Returns the supplies.
+    pub(crate) const fn power(&self) -> &Power {
+        self.power
+    }
+
     /// Returns whether main power is on.
     #[must_use]
     pub const fn rail_on(&self) -> bool {
@@ -179,17 +184,17 @@ impl<'a> FunctionSlot<'a> {
 
     /// Switches main power; see [`Slot::set_rail`](super::Slot::set_rail).
     pub fn set_rail(&mut self, now: Time, on: bool) {
-        self.power.set_rail(now, on, self.functions.iter_mut());
+        self.power.set_rail(now, on, self.functions);
     }
 
     /// Removes and restores all power; see [`Slot::power_cycle`](super::Slot::power_cycle).
     pub fn power_cycle(&mut self, now: Time) {
-        self.power.cycle(now, self.functions.iter_mut());
+        self.power.cycle(now, self.functions);
     }
 
     /// Resets all functions from above; see [`Slot::reset`](super::Slot::reset).
     pub fn reset(&mut self, now: Time, kind: ResetKind) {
-        self.power.reset(now, kind, self.functions.iter_mut());
+        self.power.reset(now, kind, self.functions);
     }
 
     /// Tells all functions that software has waited for `span` since their last reset.
@@ -250,10 +255,15 @@ impl<'a> FunctionSlot<'a> {
             );
             return Err(RestoreError::part("slot.rail_on", reason));
         }
+        let faults = self.power.faults.as_ref().map(|list| list.save(now));
+        if !alone && snapshot::tree(&saved.faults) != snapshot::tree(&faults) {
+            let reason = "the slot had other faults than here, and other functions share them; restore all functions of the slot at once";
+            return Err(RestoreError::part("slot.faults", reason));
+        }
         for tree in saved.functions.values() {
             self.function_mut().restore_part(now, tree, ram)?;
         }
-        self.power.rail_on = saved.rail_on;
+        self.power.restore(now, saved.rail_on, saved.faults)?;
         self.check_virtual_functions()
     }
 
@@ -271,7 +281,7 @@ impl<'a> FunctionSlot<'a> {
         for (function, saved) in functions {
             function.restore_part(now, saved, ram)?;
         }
-        self.power.rail_on = saved.rail_on;
+        self.power.restore(now, saved.rail_on, saved.faults)?;
         self.check_virtual_functions()
     }
 

@@ -17,6 +17,8 @@ pub enum LinkState {
     L0,
     /// All functions are outside D0.
     L1,
+    /// Main power is on, and the link does not train.
+    Down,
     /// Main power is off; auxiliary power keeps the wake logic alive.
     L2,
     /// All power is off.
@@ -35,6 +37,7 @@ impl LinkState {
         match (power.rail_on, power.auxiliary) {
             (false, true) => Self::L2,
             (false, false) => Self::L3,
+            (true, _) if functions.first.link_is_down() => Self::Down,
             // The state of a virtual function never matters to the link (PCIe Base §9.6.4).
             (true, _)
                 if functions

@@ -151,7 +151,7 @@ fn a_tree_of_other_functions_is_refused() {
     );
 
     // One function of several is restored without touching the other, as long as the rail is as it was.
-    let save = |slot: &Slot| save(slot.rail_on(), slot.functions().take(1), now, Ram::Inside);
+    let save = |slot: &Slot| save(slot.power(), slot.functions().take(1), now, Ram::Inside);
     let saved = save(&slot);
     slot.of_first().restore(now, &saved).unwrap();
     slot.set_rail(now, false);

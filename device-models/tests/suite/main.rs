@@ -5,6 +5,7 @@ mod error_recovery;
 mod errors;
 mod examples;
 mod faults;
+mod faults_of_links;
 mod faults_of_signals;
 mod key_reference;
 mod low_power;

@@ -11,7 +11,7 @@ pub(in crate::fault) const KIND: Kind = Kind {
     form: "ERRNO",
     about: "the operation of the host fails with this errno, by name or number",
     fits: Occasion::is_of_host,
-    occasions: "when has to be resume, resume-callback or device-reset",
+    occasions: "when has to be resume, resume-callback, port-resume or device-reset",
     parse: |words| {
         let word = words.need("an errno such as EBUSY")?;
         let errno: Errno = word

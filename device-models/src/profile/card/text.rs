@@ -7,11 +7,12 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::{Card, FunctionNumber, Origin, Profile, ProfileError};
+use crate::fault::Fault;
 use crate::host::{DeviceLink, PortOptions, SetOptions, SlotPower};
 use crate::profile::document::Document;
 use crate::profile::error::Mistake;
 use crate::profile::source::{CardPlace, fault_error};
-use crate::profile::{BAR, FUNCTION, overrides};
+use crate::profile::{BAR, FUNCTION, faults, overrides};
 
 /// Overrides: keys and values.
 type Set = [(String, String)];
@@ -52,6 +53,7 @@ struct SlotTable {
     /// The supply of the slot, as in [`SlotPower`](crate::host::SlotPower).
     resume_dependents: bool,
     port: PortOptions,
+    fault: Vec<Fault>,
 }
 
 impl Default for SlotTable {
@@ -61,6 +63,7 @@ impl Default for SlotTable {
             link: Vec::new(),
             resume_dependents: false,
             port: PortOptions::default(),
+            fault: Vec::new(),
         }
     }
 }
@@ -184,7 +187,9 @@ impl Reader {
             link,
             resume_dependents,
             port,
+            fault,
         } = tables.slot;
+        faults::check_slot(&fault).map_err(|mistake| self.error(mistake))?;
         let options = SetOptions {
             links: link,
             power: SlotPower {
@@ -199,7 +204,8 @@ impl Reader {
             first,
             functions,
         )?;
-        card.with_options(options)
+        card.with_faults(fault)
+            .with_options(options)
             .map_err(|error| self.error(Mistake::new(LINK, error.to_string())))
     }
 
