@@ -141,7 +141,7 @@ impl Report {
 /// # Errors
 /// A load observed an error, or the daemon has gone or holds additional descriptors.
 pub fn run(served: &mut Served, time: Duration, mut tell: impl FnMut(&Report)) -> Result<Report> {
-    let first = served.figures()?;
+    let first = served.at_rest()?;
     let mut report = Report {
         tally: Tally::default(),
         figures: [first; 3],

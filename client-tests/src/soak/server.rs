@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use super::{LOADS, Place};
 use crate::raw::PATIENCE;
 
+/// Number of looks in a row that find the same number of descriptors.
+const AT_REST: u32 = 50;
 /// Interval between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -118,6 +120,28 @@ impl Served {
             fds: fs::read_dir(proc.join("fd"))?.count(),
             mappings: fs::read_to_string(proc.join("maps"))?.lines().count(),
         })
+    }
+
+    /// Returns the daemon's resources once it has closed what [`Self::wait_for_sockets`] connected, which
+    /// a daemon on a busy machine does late.
+    ///
+    /// # Errors
+    /// The daemon has gone, or does not come to rest in time.
+    pub fn at_rest(&mut self) -> Result<Figures> {
+        let begun = Instant::now();
+        let mut figures = self.figures()?;
+        let mut same = 0;
+        while same < AT_REST {
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "the number of the daemon's descriptors changes without a client"
+            );
+            sleep(PAUSE);
+            let now = self.figures()?;
+            same = if now.fds == figures.fds { same + 1 } else { 0 };
+            figures = now;
+        }
+        Ok(figures)
     }
 
     /// Returns the daemon's resources once it has as many descriptors as before the first client.
