@@ -70,8 +70,8 @@ told() {
     esac
 }
 
-# fault WHEN WHAT: sets a fault, named "fault".
-fault() { told "fault: $1: $2" fault add --name fault --when "$1" --what "$2"; }
+# fault WHEN WHAT [NAME]: sets a fault, by that name or "fault".
+fault() { told "fault: $1: $2" fault add --name "${3:-fault}" --when "$1" --what "$2"; }
 
 # struck COUNT: that often the fault has struck; it is removed.
 struck() {
@@ -211,6 +211,10 @@ play_scenario() {
         "daemon "*)
             # shellcheck disable=SC2086
             case $(ctl ${step#* }) in failed:*) answer=refused ;; *) answer=ok ;; esac
+            ;;
+        "fault "*)
+            step=${step#* }
+            case $(ctl fault add --when "${step%%: *}" --what "${step#*: }") in failed:*) answer=refused ;; *) answer=ok ;; esac
             ;;
         *) answer=$(v "$step") ;;
         esac

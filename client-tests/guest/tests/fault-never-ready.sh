@@ -2,6 +2,7 @@
 # clock counts executed instructions and jumps ahead while it sleeps, so the minutes are over at once.
 # machine: -device intel-iommu,caching-mode=on -icount shift=0,sleep=off
 # kernel: intel_iommu=on
+# limit: 300
 # complaints: Unable to change power state from D[03][a-z]* to D[03][a-z]*, device inaccessible
 # violations: too-early
 # errors: yes
