@@ -88,7 +88,7 @@ pub(super) struct Function {
     remembered: Vec<u8>,
     /// Connecting takes time of the manual clock.
     takes_time: bool,
-    /// What the function and the control socket have answered to the steps.
+    /// The answers of the function and of the control socket to the steps.
     heard: Vec<String>,
 }
 

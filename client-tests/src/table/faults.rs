@@ -188,3 +188,6 @@ impl FaultRow {
         spans.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! The pages under docs/behaviour are those that the tables make.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use client_tests::table::faults::FaultTable;
 use client_tests::table::page;
 use client_tests::table::traps::Traps;
+use pci_device_models::fault::kinds;
 
 #[test]
 fn pages_are_made_from_their_tables() {
@@ -17,6 +20,31 @@ fn pages_are_made_from_their_tables() {
              `cargo run -p client-tests --bin behaviour-docs`"
         );
     }
+}
+
+/// Each kind of fault and each occasion has a row in the table of faults.
+#[test]
+fn every_fault_has_a_row() {
+    let table = FaultTable::load().unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(table.row.len() >= 35, "{} rows", table.row.len());
+    let first = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    let whats: BTreeSet<String> = table.row.iter().map(|row| first(&row.what)).collect();
+    let missing = kinds().filter(|kind| !whats.contains(kind.name));
+    let missing: Vec<&str> = missing.map(|kind| kind.name).collect();
+    assert!(missing.is_empty(), "no row shows {missing:?}");
+    // docs/faults.md lists the occasions in the first column of its first table.
+    let page = include_str!("../../../docs/faults.md");
+    let (_, occasions) = page.split_once("| occasion | occurs |").unwrap();
+    let (occasions, _) = occasions.split_once("\n\n").unwrap();
+    let cells = occasions.lines().filter_map(|line| line.split('|').nth(1));
+    let named: BTreeSet<String> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .map(first)
+        .collect();
+    assert!(named.len() > 15, "{named:?}");
+    let whens: BTreeSet<String> = table.row.iter().map(|row| first(&row.when)).collect();
+    let missing: Vec<&String> = named.difference(&whens).collect();
+    assert!(missing.is_empty(), "no row shows the occasions {missing:?}");
 }
 
 #[test]

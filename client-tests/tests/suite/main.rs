@@ -30,6 +30,7 @@ mod mapped_hardware;
 mod mapped_turns;
 mod migration;
 mod migration_dma;
+mod migration_faults;
 mod migration_stream;
 mod outside;
 mod pieces;

@@ -4,6 +4,7 @@ mod answers;
 mod card;
 mod control;
 mod demo;
+mod faults;
 mod guard;
 mod limits;
 mod logs;
