@@ -109,6 +109,11 @@ pub enum FunctionEvent {
         /// The wake signal is asserted now.
         asserted: bool,
     },
+    /// The port above took the link down to contain an error, or brought it up again (PCIe Base §6.2.11).
+    Containment {
+        /// The link is down now.
+        contained: bool,
+    },
     /// The function, a virtual one, came into being or ceased to exist.
     VirtualFunction {
         /// It exists now.

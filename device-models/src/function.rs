@@ -20,6 +20,7 @@
 mod access;
 mod backend;
 mod conditions;
+mod containment;
 mod content;
 pub(crate) mod core;
 mod delays;

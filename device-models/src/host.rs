@@ -183,6 +183,8 @@ struct Device {
     reset_busy: bool,
     /// Messages about errors of the function that the host has not handled yet.
     errors: ErrorMessages,
+    /// The port has contained an error of the function, and the host has not handled that yet.
+    contained: bool,
     /// The faults of the host's operations, if there are any.
     faults: Option<Box<FaultList>>,
     /// Clients that have shared BARs mapped can touch them.
@@ -264,6 +266,7 @@ impl Device {
             reset_works: false,
             reset_busy: false,
             errors: ErrorMessages::default(),
+            contained: false,
             faults: None,
             bars_visible: false,
             sriov: Sriov::default(),

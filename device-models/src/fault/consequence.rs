@@ -44,6 +44,8 @@ pub(crate) enum Consequence {
     Silence { lasting: Lasting, retry: bool },
     /// The function is off the bus, without power and state.
     Gone { lasting: Lasting },
+    /// The port above takes the link of the slot down.
+    Contain { lasting: Lasting },
     /// A write leaves these bits of the DWORD at `offset` as they are.
     KeepBits { offset: u64, mask: u32 },
     /// The function loses its state at a change to D0 that keeps it as far as `No_Soft_Reset` goes.

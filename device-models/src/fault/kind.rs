@@ -4,6 +4,7 @@ mod aer;
 mod bar_off;
 mod bits_do_not_stick;
 mod dma_error;
+mod dpc;
 mod err;
 mod fail;
 mod gone;
@@ -32,6 +33,7 @@ pub(super) const ALL: &[&Kind] = &[
     &bits_do_not_stick::KIND,
     &dma_error::KIND,
     &err::KIND,
+    &dpc::KIND,
     &fail::KIND,
     &gone::KIND,
     &input::KIND,

@@ -30,10 +30,21 @@ pub(super) struct Conditions {
     pub(super) silence: Option<(Condition, bool)>,
     /// The function is off the bus. The flag: its slot has main power.
     pub(super) gone: Option<(Condition, bool)>,
+    /// The port above has taken the link down. The flag: for another function of the slot.
+    pub(super) contained: Option<(Condition, bool)>,
     /// The BARs that do not decode.
     pub(super) bars: Vec<(Condition, u8)>,
     /// The failures of the link above the function.
     pub(super) links: Vec<(Condition, LinkFailure)>,
+}
+
+/// The changes that the end of conditions brings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// The function is back on the bus and has power there.
+    pub(super) back: bool,
+    /// The link is up again.
+    pub(super) released: bool,
 }
 
 /// The saved form of a [`Condition`] with its detail.
@@ -59,6 +70,8 @@ enum SavedUntil {
 pub(super) struct SavedConditions {
     silence: Option<Saved<bool>>,
     gone: Option<Saved<bool>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contained: Option<Saved<bool>>,
     bars: Vec<Saved<u8>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<Saved<LinkFailure>>,
@@ -119,32 +132,33 @@ impl Conditions {
     pub(super) const fn are_none(&self) -> bool {
         self.silence.is_none()
             && self.gone.is_none()
+            && self.contained.is_none()
             && self.bars.is_empty()
             && self.links.is_empty()
     }
 
     /// Returns whether the function is silent, and then whether it asks for a retry.
     pub(super) fn silent(&self, now: Time) -> Option<bool> {
-        if self.is_unlinked(now) {
+        let lasts = |(condition, _): &&(Condition, bool)| !condition.until.is_over(now);
+        if self.is_unlinked(now) || self.contained.as_ref().filter(lasts).is_some() {
             return Some(false);
         }
-        let (condition, retry) = self.silence.as_ref()?;
-        (!condition.until.is_over(now)).then_some(*retry)
+        let (_, retry) = self.silence.as_ref().filter(lasts)?;
+        Some(*retry)
     }
 
     /// Returns the time for which the function stays silent. `None` is for an unknown time.
     pub(super) fn silence_left(&self, now: Time) -> Option<Duration> {
-        let silence = self.silence.as_ref().map(|(condition, _)| condition.until);
         let mut left = self.link_down_left(now)?;
-        if let Some(until) = silence {
-            left = left.max(until.left(now)?);
+        for (condition, _) in self.silence.iter().chain(&self.contained) {
+            left = left.max(condition.until.left(now)?);
         }
         Some(left)
     }
 
     /// Brings the ends of the silence nearer.
     pub(super) fn shorten_silence(&mut self, span: Duration) {
-        if let Some((condition, _)) = &mut self.silence {
+        for (condition, _) in self.silence.iter_mut().chain(&mut self.contained) {
             condition.until.shorten(span);
         }
         for (condition, failure) in &mut self.links {
@@ -205,23 +219,28 @@ impl Conditions {
             earliest(first, condition.until.time())
         });
         let of_function = earliest(one(&self.silence), one(&self.gone));
-        earliest(earliest(bars, links), of_function)
+        let of_slot = earliest(links, one(&self.contained));
+        earliest(earliest(bars, of_slot), of_function)
     }
 
-    /// Removes the conditions for which `over` holds. Returns whether the function is back on the bus and
-    /// has power there.
-    pub(super) fn end(&mut self, over: impl Fn(&Condition) -> bool) -> bool {
+    /// Removes the conditions for which `over` holds.
+    pub(super) fn end(&mut self, over: impl Fn(&Condition) -> bool) -> Ended {
         self.silence.take_if(|(condition, _)| over(condition));
         self.bars.retain(|(condition, _)| !over(condition));
         self.links.retain(|(condition, _)| !over(condition));
         let back = self.gone.take_if(|(condition, _)| over(condition));
-        back.is_some_and(|(_, powered)| powered)
+        let contained = self.contained.take_if(|(condition, _)| over(condition));
+        Ended {
+            back: back.is_some_and(|(_, powered)| powered),
+            released: contained.is_some(),
+        }
     }
 
     pub(super) fn save(&self, now: Time) -> SavedConditions {
         SavedConditions {
             silence: self.silence.as_ref().map(|place| save(now, place)),
             gone: self.gone.as_ref().map(|place| save(now, place)),
+            contained: self.contained.as_ref().map(|place| save(now, place)),
             bars: self.bars.iter().map(|place| save(now, place)).collect(),
             links: self.links.iter().map(|place| save(now, place)).collect(),
         }
@@ -231,6 +250,7 @@ impl Conditions {
         Self {
             silence: saved.silence.map(|saved| restored(now, saved)),
             gone: saved.gone.map(|saved| restored(now, saved)),
+            contained: saved.contained.map(|saved| restored(now, saved)),
             bars: saved
                 .bars
                 .into_iter()

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::Function;
-use super::conditions::{Condition, Conditions, SavedConditions, Until, extend};
+use super::conditions::{Condition, Conditions, Ended, SavedConditions, Until, extend};
 use super::core::Core;
 use crate::capability::DetectedError;
 use crate::dma::{DmaError, DmaId, DmaOp};
@@ -49,6 +49,7 @@ pub(super) struct Faults {
 enum Waiting {
     Input(String),
     Vanish(Condition),
+    Contain(Condition),
     EndTransfer(DmaId, DmaError),
     WakeEvent,
     Detect(DetectedError),
@@ -129,6 +130,9 @@ impl Core {
                 bars.retain(|(other, off)| *off != bar || other.by != condition.by);
                 bars.push((condition, bar));
             }
+            Consequence::Contain { lasting } => {
+                faults.wait(Waiting::Contain(condition(lasting)));
+            }
             Consequence::Gone { lasting } => faults.wait(Waiting::Vanish(condition(lasting))),
             Consequence::Detect(error) => faults.wait(Waiting::Detect(error)),
             Consequence::Input { name } => faults.wait(Waiting::Input(name)),
@@ -182,7 +186,7 @@ impl Core {
             || mappable.any(|shared| faults.conditions.is_off(faults.now, shared.bar))
     }
 
-    /// Returns the end of the silence, `None` if it is no longer than time. The function is silent.
+    /// Returns the time for which the function stays silent, `None` if that is unknown.
     pub(super) fn silence_left(&self, now: Time) -> Option<std::time::Duration> {
         self.faults.as_ref()?.conditions.silence_left(now)
     }
@@ -203,12 +207,17 @@ impl Core {
         if let Some((_, powered)) = &mut faults.conditions.gone {
             *powered = on;
         }
+        let mut ended = Ended::default();
         if !on {
-            faults
+            ended = faults
                 .conditions
                 .end(|condition| condition.until == Until::PowerOff);
         }
-        faults.conditions.gone.is_some()
+        let gone = faults.conditions.gone.is_some();
+        if ended.released {
+            self.tell_contained(false);
+        }
+        gone
     }
 
     /// Meets the faults at a write to config space. Returns the write that takes effect.
@@ -446,6 +455,7 @@ impl Function {
             match waiting {
                 Waiting::Input(name) => self.input(now, &name),
                 Waiting::Vanish(condition) => self.vanish(now, condition),
+                Waiting::Contain(condition) => self.contain(now, condition, false),
                 Waiting::WakeEvent => self.core.pme_event(now),
                 Waiting::Detect(error) if self.core.is_there() => self.core.detect(&error),
                 Waiting::Detect(_) => {}
@@ -490,12 +500,15 @@ impl Function {
         };
         let link_failed = !faults.conditions.links.is_empty();
         let was_unlinked = faults.conditions.is_unlinked(now);
-        let back = faults.conditions.end(over);
+        let ended = faults.conditions.end(over);
         if link_failed {
             self.link_changed(now, was_unlinked);
         }
-        if back {
+        if ended.back {
             self.cold_start(now);
+        }
+        if ended.released {
+            self.release(now);
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `ERR_COR` | clears Correctable Error Status and Device Status |
 //! | `ERR_NONFATAL` | signals ERR to the users of all functions of the slot, and clears the status |
 //! | `ERR_FATAL` | signals ERR likewise and resets the link, without restoring config space |
+//! | containment (`drivers/pci/pcie/dpc.c`) | signals ERR likewise and waits for the functions |
 //!
 //! The driver votes `PCI_ERS_RESULT_CAN_RECOVER` and has no other callback, so nobody restores a function
 //! after the reset of its link. Not modelled: the Root Error registers of the port, a function without a
@@ -13,6 +14,7 @@
 
 use super::DeviceMut;
 use super::event::{Event, HostEvent};
+use super::port::link;
 use super::view::find;
 use super::{Device, Output};
 use crate::capability::{DeviceControl, ErrorSeverity};
@@ -55,25 +57,52 @@ impl DeviceMut<'_> {
         if errors.correctable {
             self.clear_errors(now, error_reporting::CORRECTABLE_STATUS, u32::MAX);
         }
-        for (reported, severity) in [
-            (errors.non_fatal, ErrorSeverity::NonFatal),
-            (errors.fatal, ErrorSeverity::Fatal),
+        let contained = std::mem::take(&mut self.state.contained);
+        for (occurred, severity, contained) in [
+            (errors.non_fatal, ErrorSeverity::NonFatal, false),
+            (errors.fatal, ErrorSeverity::Fatal, false),
+            (contained, ErrorSeverity::Fatal, true),
         ] {
-            if reported {
-                self.recover_from(now, severity);
+            if occurred {
+                self.recover_from(now, severity, contained);
             }
         }
     }
 
+    /// Makes all functions of the slot follow this one, whose link went down or came up. The port tells
+    /// the host.
+    pub(super) fn spread_containment(&mut self, now: Time, contained: bool) {
+        if contained && self.slot.function().is_contained() != Some(true) {
+            return;
+        }
+        self.state.contained |= contained && self.state.options.aer;
+        let own = self.slot.number();
+        let others: Vec<_> = self
+            .slot
+            .numbers()
+            .filter(|number| *number != own)
+            .collect();
+        for number in others {
+            if let Some(mut other) = self.slot.of_function(number) {
+                other.function_mut().follow_containment(now, contained);
+            }
+            self.with_peer(number, |mut peer| peer.settle(now));
+        }
+    }
+
     /// Performs `pcie_do_recovery`, which wakes all functions for the time that it takes.
-    fn recover_from(&mut self, now: Time, severity: ErrorSeverity) {
+    fn recover_from(&mut self, now: Time, severity: ErrorSeverity, contained: bool) {
         let mut held = Vec::new();
         self.for_each_member(|device| {
             held.push(device.state.rpm.get());
             device.resume(now).ok();
         });
         self.report_to_all();
-        let recovered = severity == ErrorSeverity::NonFatal || self.reset_bus_below(now);
+        let recovered = match severity {
+            _ if contained => self.comes_back(now),
+            ErrorSeverity::Fatal => self.reset_bus_below(now),
+            _ => true,
+        };
         self.for_each_member(|device| device.settle(now));
         if recovered {
             let severe = self.read_aer(now, error_reporting::UNCORRECTABLE_SEVERITY);
@@ -89,6 +118,14 @@ impl DeviceMut<'_> {
         // Nobody waits for the recovery.
         self.state.core.take_waited();
         self.let_peers_go(now);
+    }
+
+    /// Returns whether the functions are back in the time for which the host waits after it has released
+    /// the port (`dpc_reset_link`).
+    fn comes_back(&mut self, now: Time) -> bool {
+        let first = self.slot.of_function(FunctionNumber::ZERO);
+        let answers = first.and_then(|first| first.function().silent_for(now));
+        link::wait(&self.set.port.options(), answers, answers).ready
     }
 
     /// Reports an error to the users of all functions of the slot, virtual ones included.

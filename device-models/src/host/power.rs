@@ -81,7 +81,7 @@ impl Device {
         let low_power = &self.low_power;
         let wake = low_power.woken_by_platform || low_power.resume_requested;
         let wake = wake && self.rpm.is_suspended();
-        let at_once = (wake || !self.errors.are_none()).then_some(Time::ZERO);
+        let at_once = (wake || self.contained || !self.errors.are_none()).then_some(Time::ZERO);
         let closed = low_power.closing.as_ref().map(|wait| wait.until);
         earliest(
             earliest(at_once, closed),

@@ -40,8 +40,12 @@ impl DeviceMut<'_> {
                     {
                         self.state.low_power.woken_by_platform = true;
                     }
-                    if let FunctionEvent::ErrorMessage { severity } = event {
-                        self.state.note_error(severity);
+                    match event {
+                        FunctionEvent::ErrorMessage { severity } => self.state.note_error(severity),
+                        FunctionEvent::Containment { contained } => {
+                            self.spread_containment(now, contained);
+                        }
+                        _ => {}
                     }
                     self.state
                         .outputs

@@ -76,6 +76,8 @@ struct SavedHost {
     /// Messages that the host has not handled yet. Absent if there are none.
     #[serde(default, skip_serializing_if = "ErrorMessages::are_none")]
     errors: ErrorMessages,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    contained: bool,
     /// The faults of the host's operations. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<Vec<SavedFault>>,
@@ -257,6 +259,7 @@ impl DeviceMut<'_> {
         self.state.reset_works = host.reset_works;
         self.state.reset_busy = host.reset_busy;
         self.state.errors = host.errors;
+        self.state.contained = host.contained;
         self.state.faults = images.faults;
         self.state.irqs.restore(&host.irqs);
         self.state.core.restore(&host.core, images.saved);
@@ -334,6 +337,7 @@ impl Device {
             reset_works,
             reset_busy,
             errors,
+            contained,
             faults,
             bars_visible: _,
             sriov,
@@ -364,6 +368,7 @@ impl Device {
                 reset_busy: *reset_busy,
                 sriov: sriov.save(),
                 errors: *errors,
+                contained: *contained,
                 faults: faults.as_ref().map(|list| list.save(now)),
             },
         }

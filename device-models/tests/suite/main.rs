@@ -1,6 +1,7 @@
 //! Functions as a server or an author of models uses them, through the crate's public API: a file is
 //! one matter, and its tests are `FILE::TEST`.
 
+mod containment;
 mod error_recovery;
 mod errors;
 mod examples;
