@@ -18,6 +18,7 @@
 //! | `irqs` | `vfio_pci_intrs.c`: triggers and INTx masking |
 //! | `notices` | `vfio_pci_core_request`, `vfio_pci_core_aer_err_detected` |
 //! | `bus_master` | the BUS_MASTER feature of `vfio-cdx` |
+//! | `hotplug` | `pciehp_pci.c`, `vfio_unregister_group_dev`: removal and insertion of the card |
 //! | `frozen` | the driver's side of stopping a device for migration |
 //! | `sriov` | `drivers/pci/iov.c` and `vfio_pci_core_sriov_configure` |
 //! | `reset` | `VFIO_DEVICE_RESET`, FLR, open and close |
@@ -49,6 +50,7 @@ mod faults;
 mod feature;
 mod firmware;
 mod frozen;
+mod hotplug;
 mod irqs;
 mod links;
 mod needs_driver;
@@ -81,6 +83,7 @@ pub use event::{Event, HostEvent};
 pub use feature::{AttachedFd, FeatureReply};
 pub use firmware::RailAs;
 pub use frozen::Hold;
+pub use hotplug::{CardState, CardStatus};
 pub use needs_driver::NeedsDriver;
 pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
@@ -110,6 +113,7 @@ use crate::slot::{FunctionNumber, FunctionSlot, Power};
 use crate::time::Time;
 use config_image::ConfigImage;
 use dialect::Dialect;
+use hotplug::{Card, Leaving};
 use irqs::{Irqs, Rules};
 use links::Supply;
 use pci_core::PciCore;
@@ -179,6 +183,8 @@ struct Device {
     needs_reset: bool,
     /// The function could be reset when its user opened it (`reset_works`).
     reset_works: bool,
+    /// The removal of the device by the host, if it is under way or done.
+    leaving: Leaving,
     /// Resets fail because another user holds the device.
     reset_busy: bool,
     /// Messages about errors of the function that the host has not handled yet.
@@ -226,6 +232,7 @@ struct SetState {
     /// The resource resumes all functions when it is switched on.
     resume_dependents: bool,
     port: Port,
+    card: Card,
 }
 
 /// Read-only access to a device; see [`DeviceMut`].
@@ -264,6 +271,7 @@ impl Device {
             needs_pm_restore: pm.is_some_and(|pm| !pm.pmcsr().no_soft_reset()),
             needs_reset: false,
             reset_works: false,
+            leaving: Leaving::No,
             reset_busy: false,
             errors: ErrorMessages::default(),
             contained: false,
@@ -333,6 +341,7 @@ impl DeviceMut<'_> {
         self.settle(now);
         self.handle_errors(now);
         self.advance_power(now);
+        self.advance_removal(now);
         self.idle(now);
         self.advance_port(now);
     }
@@ -469,6 +478,7 @@ impl DeviceMut<'_> {
         eventfds: usize,
     ) -> Result<(), HostError> {
         self.guarded(now, |device| {
+            device.slot.function_mut().note_time(now);
             let Device { irqs, outputs, .. } = &mut *device.state;
             irqs.set(request, eventfds, device.slot.function_mut(), outputs)?;
             if device.state.options.view == View::VfioPci {

@@ -77,16 +77,25 @@ pub(crate) struct Power {
     auxiliary: bool,
     /// The faults of the slot, if there are any.
     faults: Option<Box<FaultList>>,
+    /// The card with the functions is in the slot.
+    present: bool,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SavedSlot {
     rail_on: bool,
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    present: bool,
     functions: BTreeMap<FunctionNumber, Value>,
     /// The faults of the slot. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     faults: Option<Vec<SavedFault>>,
+}
+
+/// The card of a state without the key is in its slot.
+const fn yes() -> bool {
+    true
 }
 
 impl SavedSlot {
@@ -117,6 +126,7 @@ impl Slot {
                 rail_on: true,
                 auxiliary,
                 faults: None,
+                present: true,
             },
             functions: Functions::new(first),
         }
@@ -176,6 +186,22 @@ impl Slot {
         self.power.rail_on
     }
 
+    /// Returns whether the card with the functions is in the slot.
+    #[must_use]
+    pub const fn is_occupied(&self) -> bool {
+        self.power.present
+    }
+
+    /// Takes the card out of the slot at once: the functions lose all power and state.
+    pub fn unplug(&mut self, now: Time) {
+        self.power.unplug(now, &mut self.functions);
+    }
+
+    /// Puts the card into the slot again: with main power on, the functions start without state.
+    pub fn plug(&mut self, now: Time) {
+        self.power.plug(now, &mut self.functions);
+    }
+
     /// Returns the state of the link, which all functions share.
     #[must_use]
     pub fn link(&self) -> LinkState {
@@ -230,7 +256,7 @@ impl Slot {
         let functions: serde_json::Map<String, Value> = functions
             .map(|(number, function)| (number.to_string(), function.inspect(now)))
             .collect();
-        json!({ "rail": self.power.rail_on, "functions": functions })
+        json!({ "rail": self.power.rail_on, "present": self.power.present, "functions": functions })
     }
 }
 
@@ -244,13 +270,37 @@ pub(crate) fn save<'f>(
     let functions = functions.map(|(number, function)| (number, function.save_part(now, ram)));
     snapshot::tree(&SavedSlot {
         rail_on: power.rail_on,
+        present: power.present,
         functions: functions.collect(),
         faults: power.faults.as_ref().map(|list| list.save(now)),
     })
 }
 
 impl Power {
+    fn unplug(&mut self, now: Time, functions: &mut Functions) {
+        self.present = false;
+        functions.iter_mut().for_each(|it| it.unplug(now));
+    }
+
+    fn plug(&mut self, now: Time, functions: &mut Functions) {
+        self.present = true;
+        if self.rail_on {
+            self.start_cold(now, functions);
+        }
+    }
+
+    /// Starts functions that have lost all power.
+    fn start_cold(&mut self, now: Time, functions: &mut Functions) {
+        self.meet_power_on(now, ResetKind::PowerOn, functions);
+        functions.iter_mut().for_each(|it| it.cold_start(now));
+        await_link(now, functions);
+    }
+
     fn set_rail(&mut self, now: Time, on: bool, functions: &mut Functions) {
+        if !self.present {
+            self.rail_on = on;
+            return;
+        }
         match (self.rail_on, on) {
             (true, false) => {
                 self.rail_on = false;
@@ -273,10 +323,10 @@ impl Power {
 
     fn cycle(&mut self, now: Time, functions: &mut Functions) {
         self.rail_on = true;
-        functions.iter_mut().for_each(|it| it.power_off(now));
-        self.meet_power_on(now, ResetKind::PowerOn, functions);
-        functions.iter_mut().for_each(|it| it.cold_start(now));
-        await_link(now, functions);
+        if self.present {
+            functions.iter_mut().for_each(|it| it.power_off(now));
+            self.start_cold(now, functions);
+        }
     }
 
     fn meet_power_on(&mut self, now: Time, kind: ResetKind, functions: &mut Functions) {
@@ -285,7 +335,7 @@ impl Power {
     }
 
     fn reset(&mut self, now: Time, kind: ResetKind, functions: &mut Functions) {
-        if self.rail_on {
+        if self.rail_on && self.present {
             self.meet(now, &Occurrence::Reset(kind), functions);
             let all = functions.iter_mut();
             all.for_each(|it| it.conventional_reset(now, kind));
@@ -298,14 +348,20 @@ impl Power {
         self.rail_on
     }
 
-    /// Restores rail and faults.
+    /// Returns whether the card is in the slot.
+    pub(crate) const fn is_occupied(&self) -> bool {
+        self.present
+    }
+
+    /// Restores rail, presence and faults.
     fn restore(
         &mut self,
         now: Time,
-        rail_on: bool,
+        (rail_on, present): (bool, bool),
         faults: Option<Vec<SavedFault>>,
     ) -> Result<(), RestoreError> {
         self.rail_on = rail_on;
+        self.present = present;
         let faults = faults.map(|saved| FaultList::restored(now, "slot.faults", saved));
         self.faults = faults.transpose()?.map(Box::new);
         Ok(())

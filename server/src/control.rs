@@ -12,6 +12,7 @@
 //! | actions of the host's user | [`host`] | `host-access`, `control`, `d3cold-allowed`, `suspend`, `suspend-delay` |
 //! | faults | [`faults`] | `fault`, `fail-resume`, `fail-reset`, `dead-after-cold` |
 //! | notices to clients | [`notices`] | `req`, `err` |
+//! | card | [`hotplug`] | `remove`, `insert` |
 //! | saved state | [`state`] | `save`, `restore` |
 //! | time | [`clock`] | `clock` |
 //! | connection and server | [`session`] | `subscribe`, `shutdown`, `help` |
@@ -35,6 +36,7 @@ pub mod clock;
 pub mod device;
 pub mod faults;
 pub mod host;
+pub mod hotplug;
 pub mod notices;
 pub mod platform;
 pub mod port;

@@ -22,9 +22,11 @@ impl Function {
         if self.core.state != PowerState::D0 {
             return T::default();
         }
-        self.with_model(now, |model, cx| {
+        let result = self.with_model(now, |model, cx| {
             let backend = model.backend();
             backend.map_or_else(T::default, |backend| act(backend, cx))
-        })
+        });
+        self.settle_faults(now);
+        result
     }
 }

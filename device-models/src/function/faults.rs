@@ -331,6 +331,11 @@ impl Faults {
 }
 
 impl Function {
+    /// Notes the time of an action that does not tell it.
+    pub(crate) fn note_time(&mut self, now: Time) {
+        self.core.note_time(now);
+    }
+
     /// Sets a fault and returns its name.
     ///
     /// # Errors
@@ -439,7 +444,7 @@ impl Function {
     }
 
     /// Carries out consequences that have waited for the end of an action.
-    pub(super) fn settle_faults(&mut self, now: Time) {
+    pub(crate) fn settle_faults(&mut self, now: Time) {
         for _ in 0..AT_ONCE {
             let Some(faults) = &mut self.core.faults else {
                 return;
@@ -475,9 +480,19 @@ impl Function {
             let powered = already.unwrap_or(powered);
             extend(&mut faults.conditions.gone, condition, powered);
         }
-        if !powered {
-            return;
+        if powered {
+            self.lose_all_power(now);
         }
+    }
+
+    /// Takes the function out of its slot without a warning.
+    pub(crate) fn unplug(&mut self, now: Time) {
+        self.core.note_power(false);
+        self.lose_all_power(now);
+        self.settle_faults(now);
+    }
+
+    fn lose_all_power(&mut self, now: Time) {
         let from = self.core.state;
         self.core.config.reset(ResetKind::PowerOn);
         self.core.show_link(now);

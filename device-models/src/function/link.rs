@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Function;
 use super::conditions::{Condition, Until};
 use super::core::Core;
+use crate::effect::{Effect, Notice};
 use crate::fault::consequence::{Lasting, LinkFailure};
 use crate::fault::list::Struck;
 use crate::register::ResetKind;
@@ -22,6 +23,11 @@ impl Function {
     pub(crate) fn tell_slot_fault(&mut self, struck: &Struck) {
         self.core
             .tell_fault(&struck.name, &struck.what, struck.count);
+    }
+
+    /// Has the driver above notify its clients.
+    pub(crate) fn notify(&mut self, notice: Notice) {
+        self.core.emit(Effect::Notice(notice));
     }
 
     /// Takes in a failure of the link.

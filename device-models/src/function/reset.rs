@@ -90,7 +90,8 @@ impl Function {
         self.start_anew(now, kind);
     }
 
-    fn start_anew(&mut self, now: Time, kind: ResetKind) {
+    /// Resets the function, whatever its faults are.
+    pub(super) fn start_anew(&mut self, now: Time, kind: ResetKind) {
         // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
         self.core.interrupts.clear();
         self.core.update_intx();

@@ -37,7 +37,8 @@ impl Function {
             if exists {
                 self.core.recover(now, RESET_RECOVERY);
             } else {
-                self.reset(now, ResetKind::Flr);
+                // No reset that could fail: there is nothing left that keeps state.
+                self.start_anew(now, ResetKind::Flr);
             }
             self.core
                 .emit(Effect::Event(FunctionEvent::VirtualFunction { exists }));

@@ -99,7 +99,7 @@ impl DeviceMut<'_> {
     /// Resets all functions from above and restores their config space (`pci_reset_bus`).
     pub(super) fn reset_bus(&mut self, now: Time) -> Result<(), HostError> {
         let mut busy = false;
-        self.for_each_member(|device| busy |= device.state.reset_busy);
+        self.for_each_member(|device| busy |= device.state.is_locked());
         if busy {
             return Err(HostError::ResetBusy);
         }
@@ -141,7 +141,16 @@ impl DeviceMut<'_> {
         // A function without power has no link.
         let down = self.slot.function().link_down_for(now);
         let link = answers.and(down).map(|down| down + options.link_training);
-        let waited = link::wait(&options, link, answers);
+        let mut disconnected = false;
+        self.for_each_member(|device| {
+            disconnected |=
+                device.slot.number() == FunctionNumber::ZERO && device.state.core.disconnected;
+        });
+        let waited = if disconnected {
+            link::wait_without_function(&options, link)
+        } else {
+            link::wait(&options, link, answers)
+        };
         let span = RESET_HELD + waited.span;
         self.state.core.note_wait(span);
         self.slot.waited_for(span);

@@ -65,7 +65,7 @@ impl DeviceSet {
                 ..SetState::default()
             },
         };
-        set.first_mut().bind();
+        set.first_mut().bind(Time::ZERO);
         set
     }
 
@@ -87,7 +87,7 @@ impl DeviceSet {
         if index.is_some()
             && let Some(mut device) = self.device_mut(number)
         {
-            device.bind();
+            device.bind(Time::ZERO);
         }
         self
     }

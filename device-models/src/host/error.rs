@@ -131,6 +131,20 @@ pub enum HostError {
         /// Number of its physical function.
         physical: FunctionNumber,
     },
+    /// The host has given the device up, or is about to.
+    #[error("the host gives the device up: its card leaves the slot, or has left it")]
+    Leaving,
+    /// There is no card in the slot.
+    #[error("there is no card in the slot; put one in with insert")]
+    NoCard,
+    /// There is a card in the slot.
+    #[error("there is a card in the slot; take it out with remove")]
+    Occupied,
+    /// The card is being removed already.
+    #[error(
+        "the host is removing the card already and waits for its clients; take it out at once with remove and surprise"
+    )]
+    Unconfiguring,
     /// The function has no SR-IOV capability.
     #[error("the function has no SR-IOV capability")]
     NoSriov,
@@ -216,10 +230,14 @@ impl HostError {
             | Self::PowerState { errno, .. } => *errno,
             Self::Message(error) => error.errno(),
             Self::ResetBusy => Errno::EAGAIN,
-            Self::NoBus | Self::NoVirtualFunction { .. } => Errno::ENODEV,
+            Self::NoBus | Self::NoVirtualFunction { .. } | Self::Leaving | Self::NoCard => {
+                Errno::ENODEV
+            }
             Self::NoSriov | Self::SriovDisabled => Errno::ENOENT,
             Self::TooManyVfs { .. } => Errno::ERANGE,
-            Self::Stopped | Self::VfsEnabled { .. } => Errno::EBUSY,
+            Self::Stopped | Self::VfsEnabled { .. } | Self::Occupied | Self::Unconfiguring => {
+                Errno::EBUSY
+            }
             Self::MissingDescriptor => Errno::EBADF,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::hotplug::CardState;
 use super::runtime_pm::RuntimeStatus;
 use crate::capability::ErrorSeverity;
 use crate::effect::FunctionEvent;
@@ -35,6 +36,13 @@ pub enum HostEvent {
         count: u32,
         /// A trigger was bound, and is signalled.
         signalled: bool,
+    },
+    /// The card left its slot or came into it, or the host learnt of that.
+    Card {
+        /// It is in its slot now.
+        present: bool,
+        /// The host's knowledge of it.
+        state: CardState,
     },
     /// The host reported an uncorrectable error to the clients, by the irq index ERR.
     #[serde(rename = "err")]

@@ -139,10 +139,20 @@ impl PciCore {
         now: Time,
         begun: Duration,
     ) -> bool {
+        if self.disconnected {
+            // "disconnected; not waiting"
+            self.wait(slot, begun);
+            return false;
+        }
         let answers = slot.function().silent_for(now);
         let waited = wait_for_function(begun, answers, READY_POLL);
         self.wait(slot, waited.span);
         waited.ready
+    }
+
+    /// Returns whether accesses of the core reach a function that answers.
+    pub(super) fn reaches(&self, slot: &FunctionSlot<'_>, now: Time) -> bool {
+        !self.disconnected && slot.function().will_answer(now)
     }
 
     fn read_pmcsr(&self, slot: &mut FunctionSlot<'_>, now: Time) -> Option<u16> {

@@ -19,12 +19,14 @@ impl DeviceMut<'_> {
     /// Sets the INTx cause from outside.
     pub fn set_intx(&mut self, now: Time, asserted: bool) {
         self.state.low_power.intx_while_asleep = asserted && self.state.rpm.is_suspended();
+        self.slot.function_mut().note_time(now);
         self.slot.function_mut().set_intx(asserted);
         self.settle(now);
     }
 
     /// Raises interrupt `vector` as the device would.
     pub fn interrupt(&mut self, now: Time, vector: u16) {
+        self.slot.function_mut().note_time(now);
         self.slot.function_mut().interrupt(vector);
         self.settle(now);
     }
@@ -39,6 +41,7 @@ impl DeviceMut<'_> {
 
     /// Withdraws interrupt `vector` if it has not gone out.
     pub fn withdraw(&mut self, now: Time, vector: u16) {
+        self.slot.function_mut().note_time(now);
         self.slot.function_mut().withdraw(vector);
         self.settle(now);
     }

@@ -217,7 +217,7 @@ impl DeviceMut<'_> {
     fn power_bus_up(&mut self, now: Time) {
         let port = &self.set.port;
         let options = port.options;
-        let trains = port.link_works;
+        let trains = port.link_works && self.slot.is_occupied();
         if !self.set.resource.is_on() {
             // A function with a power resource of its own switches it on itself.
             return;

@@ -83,6 +83,7 @@ impl Device {
         let wake = wake && self.rpm.is_suspended();
         let at_once = (wake || self.contained || !self.errors.are_none()).then_some(Time::ZERO);
         let closed = low_power.closing.as_ref().map(|wait| wait.until);
+        let closed = earliest(closed, self.leaving.next_request());
         earliest(
             earliest(at_once, closed),
             earliest(self.rpm.suspend_at(), self.low_power.pme_found_at),

@@ -34,12 +34,12 @@ const PENDING_WAIT: Duration = Duration::from_millis(100 + 200 + 400);
 
 impl DeviceMut<'_> {
     /// Binds the driver. The device may sleep unless an option keeps it awake while unopened.
-    pub(super) fn bind(&mut self) {
+    pub(super) fn bind(&mut self, now: Time) {
         if self.state.options.disable_idle_d3 {
             self.state.low_power.bound = Some(self.state.rpm.get());
         }
-        self.enable_error_reporting(Time::ZERO);
-        self.idle(Time::ZERO);
+        self.enable_error_reporting(now);
+        self.idle(now);
     }
 
     /// Opens the device for a client. Only the first open affects it, unless it was open when it
@@ -54,6 +54,9 @@ impl DeviceMut<'_> {
         if self.state.low_power.awaited > 0 {
             self.state.low_power.awaited -= 1;
             return Ok(());
+        }
+        if self.state.leaving.is_under_way() {
+            return Err(HostError::Leaving);
         }
         if self.state.low_power.opens == 0 {
             let opened = self.first_open(now);
@@ -139,6 +142,7 @@ impl DeviceMut<'_> {
         self.settle(now);
         self.idle(now);
         self.virtual_function_closed(now);
+        self.go_on_removing(now);
     }
 
     /// Ends low power without a notice.
@@ -154,7 +158,7 @@ impl DeviceMut<'_> {
         self.state.needs_reset = self.state.options.view == View::VfioPci;
         let command = self.slot.function().config().header().command();
         self.write_command(now, command.with_bus_master_enable(false));
-        let may = self.reset_is_offered() && !self.state.reset_busy;
+        let may = self.reset_is_offered() && !self.state.is_locked();
         if may && self.reset_function(now).is_ok() {
             self.state.needs_reset = false;
         }
@@ -180,6 +184,9 @@ impl DeviceMut<'_> {
     }
 
     pub(super) fn write_command(&mut self, now: Time, command: Command) {
+        if self.state.core.disconnected {
+            return;
+        }
         let word = command.to_bits() as u16;
         self.slot
             .function_mut()
@@ -218,7 +225,7 @@ impl DeviceMut<'_> {
     /// Resets the function (`pci_try_reset_function`). In the vfio-pci view config space then has
     /// its earlier content.
     pub(super) fn try_reset(&mut self, now: Time) -> Result<(), HostError> {
-        if self.state.reset_busy {
+        if self.state.is_locked() {
             return Err(HostError::ResetBusy);
         }
         if self.state.options.view == View::Hardware {
@@ -281,8 +288,8 @@ impl DeviceMut<'_> {
     /// Performs `pcie_flr` and returns whether the function answers then. In the hardware view the
     /// client itself waits for a function that is late.
     fn reset_by_flr(&mut self, now: Time) -> bool {
-        let answers = self.slot.function().will_answer(now);
         let core = &mut self.state.core;
+        let answers = core.reaches(&self.slot, now);
         if answers {
             self.slot.function_mut().reset(now, ResetKind::Flr);
         }
@@ -302,10 +309,10 @@ impl DeviceMut<'_> {
     /// Performs `pci_pm_reset` and returns whether the function answers then. The ones of a function
     /// that does not answer look like `No_Soft_Reset`.
     fn reset_by_pm(&mut self, now: Time) -> bool {
-        if !self.slot.function().will_answer(now) {
+        let core = &mut self.state.core;
+        if !core.reaches(&self.slot, now) {
             return false;
         }
-        let core = &mut self.state.core;
         for state in [PowerState::D3hot, PowerState::D0] {
             core.set_power_state(&mut self.slot, now, state).ok();
         }

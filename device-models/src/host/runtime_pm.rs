@@ -255,6 +255,12 @@ impl RuntimePm {
         }
     }
 
+    /// Begins its account now, with the injected failure of another.
+    pub(super) fn begin_after(&mut self, now: Time, before: &Self) {
+        self.since = now;
+        self.fault = before.fault;
+    }
+
     /// Takes a reference without waking the device (`pm_runtime_get_noresume`).
     pub(super) fn get(&mut self) -> Usage {
         // A use before the queued suspend has run cancels it.

@@ -7,6 +7,7 @@ use crate::time::Time;
 impl DeviceMut<'_> {
     /// Turns effects of the function into outputs.
     pub(super) fn settle(&mut self, now: Time) {
+        self.slot.function_mut().settle_faults(now);
         self.take_effects(now);
         if self.follow_intx(now) {
             // INTx that rose is masked again.

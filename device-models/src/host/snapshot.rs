@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::config_image::ConfigImage;
 use super::dialect::{Dialect, PmDialect, SavedDialect};
+use super::hotplug::{Leaving, SavedLeaving};
 use super::irqs::SavedIrqs;
 use super::power::{LowPower, Wait};
 use super::runtime_pm::SavedRuntimePm;
@@ -70,6 +71,8 @@ struct SavedHost {
     needs_reset: bool,
     #[serde(default = "yes")]
     reset_works: bool,
+    #[serde(default, skip_serializing_if = "SavedLeaving::is_none")]
+    leaving: SavedLeaving,
     reset_busy: bool,
     #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
     sriov: SavedSriov,
@@ -266,6 +269,7 @@ impl DeviceMut<'_> {
         self.restore_low_power(now, &host.low_power, connected);
         self.state.sriov = Sriov::restored(host.sriov, || self.state.rpm.get());
         self.state.absent = !self.slot.function().exists();
+        self.state.leaving = Leaving::restored(now, host.leaving, || self.state.rpm.get());
         let usage = &mut self.state.rpm;
         self.state.dialect.restore(&host.dialect, || usage.get());
         // Last, since taking references takes back a queued suspend.
@@ -335,6 +339,7 @@ impl Device {
             needs_pm_restore: _,
             needs_reset,
             reset_works,
+            leaving,
             reset_busy,
             errors,
             contained,
@@ -365,6 +370,7 @@ impl Device {
                 user_state: user_state.as_ref().map(ConfigImage::hex),
                 needs_reset: *needs_reset,
                 reset_works: *reset_works,
+                leaving: leaving.save(now),
                 reset_busy: *reset_busy,
                 sriov: sriov.save(),
                 errors: *errors,

@@ -190,6 +190,13 @@ impl DeviceMut<'_> {
         }
     }
 
+    /// Disables the virtual functions that the host has enabled, as when the driver is unbound.
+    pub(super) fn disable_virtual_functions(&mut self, now: Time) {
+        if self.state.sriov.num_vfs > 0 {
+            self.virtual_functions_removed(now);
+        }
+    }
+
     /// Disables virtual functions that nobody uses any more (`sriov_disable`).
     fn virtual_functions_removed(&mut self, now: Time) {
         self.write_sriov(now, single_root::CONTROL, self.sriov_control(false));

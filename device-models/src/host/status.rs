@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::hotplug::CardStatus;
 use super::port::PortStatus;
 use super::runtime_pm::{PowerControl, RuntimePmStatus};
 use super::sriov::SriovStatus;
@@ -73,6 +74,8 @@ pub struct Status {
     pub holds_power: bool,
     /// The port above the slot.
     pub port: PortStatus,
+    /// The card, and its removal from the slot.
+    pub card: CardStatus,
     /// Virtual functions, of a function that has or is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sriov: Option<SriovStatus>,
@@ -167,7 +170,8 @@ impl DeviceRef<'_> {
             d3cold_allowed: state.core.d3cold_allowed(),
             dead_after_cold: function.dead_after_cold(),
             holds_power: self.set.resource.is_held_by(self.number),
-            port: self.set.port.status(self.function, self.rail_on()),
+            port: (self.set.port).status(self.function, self.rail_on() && self.power.is_occupied()),
+            card: self.card_status(),
             sriov: self.sriov_status(),
             dialect: state.dialect.status(),
         }
@@ -238,6 +242,7 @@ mod tests {
             let mut devices = profile.device_set(&Registry::builtin()).unwrap();
             let status = devices.first_mut().status(Time::from_nanos(7_000_000));
             let mut expected = json!({
+                "card": { "present": true, "requests": 0, "state": "configured" },
                 "control": "auto",
                 "counters": { "outside_d0": 0, "pm_pme": 0, "resets": 0 },
                 "d3cold_allowed": true,

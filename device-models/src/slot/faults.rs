@@ -56,6 +56,9 @@ fn suffer(now: Time, struck: &Struck, functions: &mut Functions) -> Option<Errno
         if let Consequence::Link { failure, lasting } = struck.consequence {
             function.fail_link(now, struck, failure, lasting);
         }
+        if let Consequence::Notice(notice) = struck.consequence {
+            function.notify(notice);
+        }
     }
     match struck.consequence {
         Consequence::Fail { errno } => Some(errno),

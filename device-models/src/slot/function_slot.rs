@@ -103,6 +103,12 @@ impl<'a> FunctionSlot<'a> {
             .count()
     }
 
+    /// Returns whether a function is not a virtual one.
+    #[must_use]
+    pub fn is_physical(&self, number: FunctionNumber) -> bool {
+        self.functions.physical(number).is_none()
+    }
+
     /// Returns the number of the physical function, if the function is a virtual one.
     #[must_use]
     pub fn physical_function(&self) -> Option<FunctionNumber> {
@@ -174,6 +180,22 @@ impl<'a> FunctionSlot<'a> {
         self.power.rail_on
     }
 
+    /// Returns whether the card is in the slot.
+    #[must_use]
+    pub const fn is_occupied(&self) -> bool {
+        self.power.present
+    }
+
+    /// Takes the card out of the slot; see [`Slot::unplug`](super::Slot::unplug).
+    pub fn unplug(&mut self, now: Time) {
+        self.power.unplug(now, self.functions);
+    }
+
+    /// Puts the card into the slot again; see [`Slot::plug`](super::Slot::plug).
+    pub fn plug(&mut self, now: Time) {
+        self.power.plug(now, self.functions);
+    }
+
     /// Returns whether the function should have power but does not answer.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -220,7 +242,7 @@ impl<'a> FunctionSlot<'a> {
     /// Makes the function stay silent when power comes back, or ends this fault. A function that
     /// should have power then has it.
     pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
-        let rail_on = self.power.rail_on;
+        let rail_on = self.power.rail_on && self.power.present;
         let function = self.function_mut();
         function.set_dead_after_cold(dead);
         if !dead && rail_on {
@@ -260,10 +282,19 @@ impl<'a> FunctionSlot<'a> {
             let reason = "the slot had other faults than here, and other functions share them; restore all functions of the slot at once";
             return Err(RestoreError::part("slot.faults", reason));
         }
+        if saved.present != self.power.present && !alone {
+            let name = |present: bool| if present { "in" } else { "not in" };
+            let (saved, here) = (name(saved.present), name(self.power.present));
+            let reason = format!(
+                "the card was {saved} the slot, but here it is {here} it, and other functions are on it; restore all functions of the slot at once"
+            );
+            return Err(RestoreError::part("slot.present", reason));
+        }
         for tree in saved.functions.values() {
             self.function_mut().restore_part(now, tree, ram)?;
         }
-        self.power.restore(now, saved.rail_on, saved.faults)?;
+        self.power
+            .restore(now, (saved.rail_on, saved.present), saved.faults)?;
         self.check_virtual_functions()
     }
 
@@ -281,7 +312,8 @@ impl<'a> FunctionSlot<'a> {
         for (function, saved) in functions {
             function.restore_part(now, saved, ram)?;
         }
-        self.power.restore(now, saved.rail_on, saved.faults)?;
+        self.power
+            .restore(now, (saved.rail_on, saved.present), saved.faults)?;
         self.check_virtual_functions()
     }
 

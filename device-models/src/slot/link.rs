@@ -21,7 +21,7 @@ pub enum LinkState {
     Down,
     /// Main power is off; auxiliary power keeps the wake logic alive.
     L2,
-    /// All power is off.
+    /// All power is off, or there is no card in the slot.
     L3,
 }
 
@@ -34,6 +34,9 @@ impl fmt::Display for LinkState {
 impl LinkState {
     pub(super) fn of(power: &Power, functions: &Functions) -> Self {
         let awake = |power_state: PowerState| power_state == PowerState::D0;
+        if !power.present {
+            return Self::L3;
+        }
         match (power.rail_on, power.auxiliary) {
             (false, true) => Self::L2,
             (false, false) => Self::L3,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use pci_device_models::fault::{Fault, FaultError, MAX_FAULTS};
 use pci_device_models::host::{DeviceSet, Event, HostEvent, Output};
 use pci_device_models::model::Registry;
+use pci_device_models::model::backend::Backend;
 use pci_device_models::power::PowerState::{self, D0, D3cold, D3hot};
 use pci_device_models::profile::Profile;
 use pci_device_models::register::ResetKind;
@@ -419,4 +420,44 @@ fn a_profile_has_faults_and_names_its_mistakes() {
         let error = with(fault).unwrap_err();
         assert!(error.contains(expected), "{fault}: {error}");
     }
+}
+
+#[test]
+fn consequences_of_what_comes_from_outside_do_not_wait() {
+    let text = Profile::builtin("serial").unwrap();
+    let profile = Profile::parse("serial", text, &[]).unwrap();
+    let mut devices = profile.device_set(&Registry::builtin()).unwrap();
+    let fault = Fault::new("intx-assert", "gone 10ms").unwrap();
+    devices.first_mut().add_fault(at(0), fault).unwrap();
+    let io = RegionIndex::Bar0.number();
+    let mut device = devices.first_mut();
+    device.client_came(at(0)).unwrap();
+    device.region_write(at(0), 7, 4, &[1, 0]).unwrap();
+    // MCR: RTS; IER: an interrupt for each received byte.
+    device.region_write(at(0), io, 4, &[3]).unwrap();
+    device.region_write(at(0), io, 1, &[1]).unwrap();
+    let received = device.with_backend(at(5), |backend, cx| match backend {
+        Backend::Serial(port) => port.receive(cx, b'x'),
+        _ => false,
+    });
+    assert!(received);
+    assert_eq!(device.slot().function().power_state(), D3cold);
+    device.advance(at(14));
+    assert_eq!(device.slot().function().power_state(), D3cold);
+    device.advance(at(15));
+    assert_eq!(device.slot().function().power_state(), D0);
+
+    // An interrupt that the control socket raises.
+    let mut devices = self::devices();
+    set(&mut devices, 0, "intx-assert", "gone 10ms");
+    devices.first_mut().set_intx(at(7), true);
+    assert_eq!(state(&mut devices), D3cold);
+    let back = |device: &mut DeviceSet, now: u64| {
+        device.first_mut().advance(at(now));
+        state(device)
+    };
+    assert_eq!(
+        (back(&mut devices, 16), back(&mut devices, 17)),
+        (D3cold, D0)
+    );
 }

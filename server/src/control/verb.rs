@@ -11,6 +11,7 @@ use super::faults::{DeadAfterCold, FailReset, FailResume, FaultVerb};
 use super::host::{
     ControlAttribute, D3coldAllowed, HostAccess, SriovNumvfs, Suspend, SuspendDelay,
 };
+use super::hotplug::{Insert, Remove};
 use super::notices::{Err, Req};
 use super::platform::{HotReset, Rail, Reset, SlotPowerLimit};
 use super::port::{PortControl, PortD3coldAllowed, PortFailResume, PortLink};
@@ -75,6 +76,10 @@ pub enum Verb {
     Req(Req),
     /// Report an uncorrectable error to the clients: signal the irq index ERR
     Err(Err),
+    /// Remove the card from its slot once the clients of its functions have closed, who are asked to
+    Remove(Remove),
+    /// Put the card into its slot again
+    Insert(Insert),
     /// Write `power/control` of the port above the slot: keep it awake or allow runtime suspend
     PortControl(PortControl),
     /// Write `d3cold_allowed` of the port above the slot, which wakes the port
@@ -165,6 +170,8 @@ impl Verb {
             Self::Fault(verb) => verb.apply(cx),
             Self::Req(verb) => Ok(verb.apply(cx)),
             Self::Err(verb) => Ok(verb.apply(cx)),
+            Self::Remove(verb) => verb.apply(cx),
+            Self::Insert(verb) => verb.apply(cx),
             Self::PortControl(verb) => Ok(verb.apply(cx)),
             Self::PortD3coldAllowed(verb) => Ok(verb.apply(cx)),
             Self::PortLink(verb) => Ok(verb.apply(cx)),

@@ -12,6 +12,25 @@ const LINK_POLL: Duration = Duration::from_millis(10);
 /// Time after which a link has not trained (`PCIE_LINK_RETRAIN_TIMEOUT_MS`).
 const LINK_TIMEOUT: Duration = Duration::from_millis(1000);
 
+/// As [`wait`], for a bus whose first function the host takes for disconnected: it waits for the link, and
+/// then does not look for the function.
+pub(in crate::host) fn wait_without_function(
+    options: &PortOptions,
+    link: Option<Duration>,
+) -> Waited {
+    let delay = options.d3cold_delay;
+    if delay.is_zero() || options.link_speed == LinkSpeed::UpTo5Gt {
+        let ready = delay.is_zero();
+        return Waited { span: delay, ready };
+    }
+    // It is as if the function answered at once, since nothing is waited for then.
+    let waited = wait(options, link, Some(Duration::ZERO));
+    Waited {
+        ready: false,
+        ..waited
+    }
+}
+
 /// Waits for the bus below a port after power on, or after a reset of the bus. The link is active
 /// after `link` and the first function answers after `answers`, each since then; `None` is never.
 pub(in crate::host) fn wait(

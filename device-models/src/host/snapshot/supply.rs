@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::hotplug::Card;
 use crate::host::port::SavedPort;
 use crate::host::power_resource::PowerResource;
 use crate::host::{DeviceMut, SetState};
@@ -17,6 +18,8 @@ pub(super) struct SavedSupply {
     /// Those of the saved functions that hold the power resource.
     holders: BTreeSet<FunctionNumber>,
     port: SavedPort,
+    #[serde(default, skip_serializing_if = "Card::is_configured")]
+    card: Card,
 }
 
 impl SavedSupply {
@@ -30,6 +33,7 @@ impl SavedSupply {
         Self {
             holders: holders.collect(),
             port: set.port.save(now),
+            card: set.card,
         }
     }
 }
@@ -53,6 +57,13 @@ impl DeviceMut<'_> {
                     "it was in {saved}, but here it is in {here}, and other functions are below it; bring it to {saved} first, or restore all functions of the slot at once"
                 );
                 return Err(RestoreError::part("supply.port.state", reason));
+            }
+            if self.set.card != saved.card {
+                let (saved, here) = (saved.card.state(), self.set.card.state());
+                let reason = format!(
+                    "the card was {saved}, but here it is {here}, and other functions are on it; restore all functions of the slot at once"
+                );
+                return Err(RestoreError::part("supply.card", reason));
             }
             let held = self.set.resource.is_held_by(own);
             if held != saved.holders.contains(&own) {
@@ -79,11 +90,13 @@ impl DeviceMut<'_> {
         });
         self.set.resource = PowerResource::held_by(held);
         self.set.port.restore(now, &saved.port);
+        self.set.card = saved.card;
         Ok(())
     }
 
     /// Checks that a device that is awake has power by the resource and by the port.
     pub(super) fn check_supply(&self) -> Result<(), RestoreError> {
+        self.check_card()?;
         if self.state.rpm.is_suspended() || self.slot.function().is_virtual() {
             return Ok(());
         }

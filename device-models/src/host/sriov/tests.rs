@@ -1,9 +1,9 @@
 use vfio_user_protocol::Errno;
-use vfio_user_protocol::vfio::{IrqIndex, RegionIndex};
+use vfio_user_protocol::vfio::RegionIndex;
 
 use super::*;
 use crate::effect::FunctionEvent;
-use crate::host::{DeviceSet, Event, Output};
+use crate::host::{DeviceSet, Event, HostEvent, Output};
 use crate::model::Registry;
 use crate::profile::Card;
 
@@ -71,10 +71,7 @@ fn requests(device: &mut DeviceMut<'_>) -> usize {
     let is_request = |output: &Output| {
         matches!(
             output,
-            Output::Trigger {
-                index: IrqIndex::Req,
-                ..
-            }
+            Output::Event(Event::Host(HostEvent::Request { .. }))
         )
     };
     outputs.filter(is_request).count()
@@ -367,4 +364,35 @@ fn a_virtual_function_is_in_the_state_of_its_physical_function() {
     assert_eq!(state(&devices), (true, PowerState::D3hot));
     write(&mut of(&mut devices, PHYSICAL), at(200), 0x44, &[0]);
     assert_eq!(state(&devices), (false, PowerState::D0));
+}
+
+#[test]
+fn nothing_of_a_virtual_function_outlives_it() {
+    for fault in ["reset-ignored", "not-ready for-ever"] {
+        let mut devices = vfio_card();
+        enable(&mut devices, at(0), 1).unwrap();
+        let mut device = of(&mut devices, VIRTUAL);
+        device.client_came(at(0)).unwrap();
+        let when = if fault == "reset-ignored" {
+            "reset"
+        } else {
+            "now"
+        };
+        device.write_command(
+            at(0),
+            crate::config::Command::new().with_bus_master_enable(true),
+        );
+        let fault = crate::fault::Fault::new(when, fault).unwrap();
+        device.add_fault(at(0), fault).unwrap();
+        enable(&mut devices, at(0), 0).unwrap();
+        // The close does not reset it: that is lost, too.
+        let mut device = of(&mut devices, VIRTUAL);
+        device.client_gone(at(0));
+        device.clear_faults(at(0));
+        assert_eq!(exists(&devices), [false; 4]);
+        enable(&mut devices, at(0), 1).unwrap();
+        let function = devices.slot().function(number(VIRTUAL)).unwrap();
+        let command = function.config().header().command();
+        assert!(!command.bus_master_enable(), "{when}");
+    }
 }
