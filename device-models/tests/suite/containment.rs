@@ -52,7 +52,7 @@ fn config(devices: &mut DeviceSet, now: u64, index: u8, offset: u64) -> u32 {
     u32::from_le_bytes(data)
 }
 
-/// Whether the function answers, as the bus sees it.
+/// Returns whether the function answers, as the bus sees it.
 fn answers(devices: &DeviceSet, now: u64, index: u8) -> bool {
     let function = devices.slot().function(number(index)).unwrap();
     function
