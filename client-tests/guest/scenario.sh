@@ -5,8 +5,8 @@
 # shellcheck disable=SC2154
 #
 # A scenario is a file in scenarios/, a step per line: a command that both vfio_client.c and src/bin/scenario.rs understand, or "daemon" and a verb
-# of the control socket, which tells the function itself what happens to it. A step that begins with words in brackets belongs to the variants
-# that have all of them, or all that follow an "or". A difference that is to stay follows its step:
+# of the control socket, which tells the function itself what happens to it, or "fault WHEN: WHAT" (see docs/faults.md). A step that begins with
+# words in brackets belongs to the variants that have all of them, or all that follow an "or". A difference that is to stay follows its step:
 #
 #   ~ [WORDS] GUEST'S ANSWER | DAEMON'S ANSWER | the reason
 #

@@ -17,7 +17,7 @@ use client_tests::raw::wire::{
     self, device_feature, dma_map, field_u32, field_u64, irq, region, set_irqs,
 };
 use client_tests::raw::{Message, RawClient, SetIrqs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Time to wait for a state.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -185,6 +185,14 @@ impl Player {
             ["host", "d3cold_allowed", allowed] => self.host(&["d3cold-allowed", allowed]),
             ["daemon", ref verb @ ..] => {
                 let done = self.control.command(verb).is_ok();
+                Ok(if done { "ok" } else { "refused" }.to_owned())
+            }
+            ["fault", ref fault @ ..] => {
+                let fault = fault.join(" ");
+                let parts = fault.split_once(": ");
+                let (when, what) = parts.context("a fault is `WHEN: WHAT`")?;
+                let fault = json!({ "verb": "fault", "action": "add", "when": when, "what": what });
+                let done = self.control.request(fault).is_ok();
                 Ok(if done { "ok" } else { "refused" }.to_owned())
             }
             ["host_access"] => {

@@ -11,7 +11,7 @@ use crate::pci::{
 use crate::snapshot::{RestoreError, hex, unhex};
 use crate::time::Time;
 
-/// An image of config space. That of a function that did not answer is empty, and restores nothing.
+/// An image of config space. An empty one restores nothing.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigImage(Vec<u8>);
 
@@ -106,14 +106,29 @@ const fn written_back(id: CapabilityId) -> Option<(Order, Registers)> {
 }
 
 impl ConfigImage {
-    /// Takes the image.
+    /// Takes the image. The header of a function that does not answer reads as ones, which are restored
+    /// like anything else; capabilities keep what they had. A virtual function that does not exist has
+    /// no image.
     pub(super) fn take(function: &Function, now: Time) -> Self {
-        if !function.will_answer(now) {
+        if !function.exists() {
             return Self(Vec::new());
         }
         let config = function.config();
         let mut image = vec![0; usize::from(config.size())];
         config.read(0, &mut image);
+        if !function.will_answer(now) {
+            // The driver restores BARs from the host's resources (`vfio_bar_restore`).
+            let read = [
+                0..header::BASE_ADDRESS_0,
+                header::BASE_ADDRESS_0 + header::BASE_ADDRESSES_SIZE..header::ROM_ADDRESS,
+                header::ROM_ADDRESS + 4..header::SIZE,
+            ];
+            for registers in read {
+                if let Some(registers) = image.get_mut(registers) {
+                    registers.fill(0xff);
+                }
+            }
+        }
         Self(image)
     }
 

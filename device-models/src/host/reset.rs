@@ -278,7 +278,10 @@ impl DeviceMut<'_> {
                 ResetMethod::Bus => self.reset_bus_below(now),
             };
             if ready {
-                self.state.core.note_state(PowerState::D0);
+                // The kernel goes on with the state that it knew before.
+                if self.state.options.view == View::Hardware {
+                    self.state.core.note_state(PowerState::D0);
+                }
                 return Ok(());
             }
         }

@@ -115,8 +115,8 @@ pub struct Model {
     dies: bool,
     chip: Chip,
     pub believed: Place,
-    /// Images of Command: the last one, the one before the client's D3hot, and the one at open. A
-    /// silent chip has none.
+    /// Images of Command: the last one, the one before the client's D3hot, and the one at open. That of
+    /// a silent chip is ones.
     saved: Option<Command>,
     before_d3hot: Option<Option<Command>>,
     at_open: Option<Option<Command>>,
@@ -317,7 +317,11 @@ impl Model {
     }
 
     fn save(&mut self) -> Option<Command> {
-        self.saved = Some(self.chip.command).filter(|_| !self.gone());
+        let ones = Command {
+            memory: true,
+            disable: true,
+        };
+        self.saved = Some(if self.gone() { ones } else { self.chip.command });
         self.saved
     }
 
@@ -378,7 +382,9 @@ impl Model {
             return Err(ENOTTY);
         }
         self.forget();
-        self.believed = Place::D0;
+        if !self.vfio() {
+            self.believed = Place::D0;
+        }
         Ok(0)
     }
 
