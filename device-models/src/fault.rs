@@ -33,6 +33,7 @@
 //! | `resume` | when the host is about to wake the device: an error is not remembered |
 //! | `resume-callback` | likewise in the driver's callback: the host remembers an error and does not try again |
 //! | `port-resume` | when the host is about to wake the port above the slot |
+//! | `device-lock` | when the host is about to lock the device for a reset: at `VFIO_DEVICE_RESET`, open, close, a hot reset |
 //! | `device-reset` | at `VFIO_DEVICE_RESET` |
 //!
 //! | which | strikes |
@@ -251,6 +252,18 @@ impl Fault {
         if of_link && !config.pcie().is_some_and(PciExpress::has_link) {
             let reason =
                 "the function has no link: there are no link registers in a PCI Express capability";
+            return Err(FaultError::Lacks(reason.to_owned()));
+        }
+        let of_pme = matches!(
+            self.what.consequence(),
+            Consequence::WakeEvent { again: true } | Consequence::KeepPmeStatus { .. }
+        );
+        if of_pme && config.pm().is_none() {
+            let reason = "there is no power management capability, and so no PME";
+            return Err(FaultError::Lacks(reason.to_owned()));
+        }
+        if *self.what.consequence() == Consequence::LoseTable && config.msix().is_none() {
+            let reason = "there is no MSI-X capability, whose table could be lost";
             return Err(FaultError::Lacks(reason.to_owned()));
         }
         let changes = matches!(self.when.occasion(), Occasion::DState { .. });

@@ -20,6 +20,7 @@
 mod access;
 mod backend;
 mod conditions;
+mod config_faults;
 mod containment;
 mod content;
 pub(crate) mod core;
@@ -29,6 +30,7 @@ mod errors;
 mod faults;
 mod interrupt;
 mod interrupt_delivery;
+mod late;
 mod link;
 mod mappable;
 mod memory;
@@ -39,6 +41,7 @@ mod presence;
 mod release;
 mod reset;
 mod saved;
+mod stranded;
 mod timers;
 mod virtual_function;
 
@@ -157,17 +160,6 @@ impl Function {
     /// Sets whether auxiliary power stays on when main power goes off.
     pub(crate) const fn set_aux_power(&mut self, auxiliary: bool) {
         self.core.aux_power = auxiliary;
-    }
-
-    /// Sets whether the function stays silent when power comes back.
-    pub(crate) const fn set_dead_after_cold(&mut self, dead: bool) {
-        self.core.dead_after_cold = dead;
-    }
-
-    /// Returns whether the function will stay silent after its power was off.
-    #[must_use]
-    pub const fn dead_after_cold(&self) -> bool {
-        self.core.dead_after_cold
     }
 
     /// Returns the counts since power-on.

@@ -68,6 +68,7 @@ mod reset;
 mod runtime_pm;
 mod set_options;
 mod settle;
+mod short_forms;
 mod snapshot;
 mod sriov;
 mod status;
@@ -89,10 +90,9 @@ pub use options::{HostOptions, OnDisconnect};
 pub use pci_core::{ColdVia, Platform};
 pub use port::{LinkSpeed, PortOptions, PortPme, PortStatus};
 pub use power::Wait;
-pub use runtime_pm::{
-    FaultSpan, PowerControl, ResumeFault, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage,
-};
+pub use runtime_pm::{PowerControl, RuntimePmStatus, RuntimeStatus, SuspendDelay, Usage};
 pub use set_options::{DeviceLink, SetOptions, SetOptionsError, SlotPower};
+pub use short_forms::{FaultSpan, ResumeFault};
 pub use snapshot::FunctionState;
 pub use sriov::SriovStatus;
 pub use status::{DialectStatus, IrqStatus, Residency, Status};
@@ -185,8 +185,6 @@ struct Device {
     reset_works: bool,
     /// The removal of the device by the host, if it is under way or done.
     leaving: Leaving,
-    /// Resets fail because another user holds the device.
-    reset_busy: bool,
     /// Messages about errors of the function that the host has not handled yet.
     errors: ErrorMessages,
     /// The port has contained an error of the function, and the host has not handled that yet.
@@ -272,7 +270,6 @@ impl Device {
             needs_reset: false,
             reset_works: false,
             leaving: Leaving::No,
-            reset_busy: false,
             errors: ErrorMessages::default(),
             contained: false,
             faults: None,

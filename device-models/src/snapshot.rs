@@ -2,7 +2,7 @@
 //! fit.
 //!
 //! ```text
-//! {"format": 4, "profile": {"name": …, "shape": …}, "device": {…}}
+//! {"format": 5, "profile": {"name": …, "shape": …}, "device": {…}}
 //! ```
 //!
 //! The shape is a fingerprint of config space: its registers and the changes that software may make
@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::time::Time;
 
 /// The version of the tree that this crate writes and reads.
-pub const FORMAT: u64 = 4;
+pub const FORMAT: u64 = 5;
 
 /// The place of a device model's state in the tree, for messages.
 pub const MODEL: &str = "function.model";

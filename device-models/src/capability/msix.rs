@@ -381,6 +381,13 @@ impl Msix {
         None
     }
 
+    /// Loses the content of table and Pending Bit Array, and closes the vectors that a client opened
+    /// beside the table: they were programmed there.
+    pub(crate) fn lose_table(&mut self) {
+        self.reset_table();
+        self.open.fill(0);
+    }
+
     /// Withdraws `vector`, whose cause has gone: a message that is not sent yet will not be sent.
     pub fn withdraw(&mut self, vector: u16) {
         self.set_pending(vector, false);

@@ -19,6 +19,14 @@ pub(crate) enum Lasting {
     ForEver,
 }
 
+/// The failure of an operation of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) errno: Errno,
+    /// The host remembers the error, whatever it is.
+    pub(crate) latched: bool,
+}
+
 /// The failure of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -38,8 +46,14 @@ pub(crate) enum Consequence {
     Prevent,
     /// The thing that was about to happen happens twice.
     Double,
-    /// The device raises a wake event.
-    WakeEvent,
+    /// The thing that was about to happen happens so much later.
+    Delay(Duration),
+    /// The device raises a wake event. If `again`, it is signalled although an earlier one is pending.
+    WakeEvent { again: bool },
+    /// `PME_Status` cannot be cleared.
+    KeepPmeStatus { lasting: Lasting },
+    /// The MSI-X table loses its content at a change to D0.
+    LoseTable,
     /// The function does not answer: reads return all ones, or, if `retry`, Vendor ID 0001h.
     Silence { lasting: Lasting, retry: bool },
     /// The function is off the bus, without power and state.
@@ -65,6 +79,6 @@ pub(crate) enum Consequence {
         failure: LinkFailure,
         lasting: Lasting,
     },
-    /// The host's operation fails with this errno.
-    Fail { errno: Errno },
+    /// The host's operation fails.
+    Fail(Failure),
 }

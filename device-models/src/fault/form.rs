@@ -2,7 +2,8 @@
 
 use super::consequence::{Consequence, Lasting};
 use super::when::Occasion;
-use super::words::{Words, duration};
+use super::words::{Shown, Words, duration};
+use crate::power::PowerState;
 use crate::register::ResetKind;
 
 /// A kind of fault. Each is a constant in a file of its own.
@@ -29,6 +30,23 @@ pub(super) const ANY: &str =
 /// Returns whether an occasion is one of the function.
 pub(super) const fn of_function(occasion: &Occasion) -> bool {
     !occasion.is_of_host()
+}
+
+/// The changes of power state that bring the function back to D0.
+pub(super) const RETURN: &str = "when has to be d-state with to = d0, such as d-state d3hot d0";
+
+/// Returns whether an occasion is a change to D0 without a loss of power.
+pub(super) fn of_return(occasion: &Occasion) -> bool {
+    let Occasion::DState { from, to } = occasion else {
+        return false;
+    };
+    *to == Some(PowerState::D0) && *from != Some(PowerState::D3cold)
+}
+
+/// Parses the words of a kind that delays something.
+pub(super) fn late(words: &mut Words<'_>) -> Result<(Consequence, String), String> {
+    let span = words.duration()?;
+    Ok((Consequence::Delay(span), Shown(span).to_string()))
 }
 
 /// The occasions of the link.

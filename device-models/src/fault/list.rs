@@ -158,6 +158,11 @@ impl FaultList {
         self.armed.len() < before
     }
 
+    /// Returns whether a fault of this name is set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.armed.iter().any(|armed| armed.name == name)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.armed.is_empty()
     }

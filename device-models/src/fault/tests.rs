@@ -80,7 +80,7 @@ fn mistakes_are_refused_with_the_remedy() {
         ("when=bar-read 6,what=gone 1s", "no BAR 6"),
         (
             "when=reset,what=fail EIO",
-            "resume, resume-callback, port-resume or device-reset",
+            "resume, resume-callback, port-resume, device-reset or device-lock",
         ),
         ("when=resume,what=fail EWHAT", "no errno"),
         ("name=a b,when=reset,what=gone 1s", "is no name"),

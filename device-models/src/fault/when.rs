@@ -29,6 +29,7 @@ pub(crate) enum Occurrence {
     Resume,
     ResumeCallback,
     PortResume,
+    DeviceLock,
     DeviceReset,
 }
 
@@ -58,6 +59,7 @@ pub(crate) enum Occasion {
     Resume,
     ResumeCallback,
     PortResume,
+    DeviceLock,
     DeviceReset,
 }
 
@@ -80,7 +82,7 @@ pub struct When {
 }
 
 const OCCASIONS: &str = "now, after, every, reset, power-on, power-off, d-state, config-read, config-write, \
-     bar-read, bar-write, interrupt, intx-assert, intx-release, pme, dma, resume, resume-callback, port-resume, \
+     bar-read, bar-write, interrupt, intx-assert, intx-release, pme, dma, resume, resume-callback, port-resume, device-lock, \
      device-reset";
 
 const RESETS: [(&str, ResetKind); 5] = [
@@ -108,7 +110,11 @@ impl Occasion {
     pub(super) const fn is_of_host(&self) -> bool {
         matches!(
             self,
-            Self::Resume | Self::ResumeCallback | Self::PortResume | Self::DeviceReset
+            Self::Resume
+                | Self::ResumeCallback
+                | Self::PortResume
+                | Self::DeviceLock
+                | Self::DeviceReset
         )
     }
 
@@ -136,6 +142,7 @@ impl Occasion {
             | (Self::Resume, Occurrence::Resume)
             | (Self::ResumeCallback, Occurrence::ResumeCallback)
             | (Self::PortResume, Occurrence::PortResume)
+            | (Self::DeviceLock, Occurrence::DeviceLock)
             | (Self::DeviceReset, Occurrence::DeviceReset) => true,
             _ => false,
         }
@@ -188,6 +195,7 @@ impl Occasion {
             "resume" => Self::Resume,
             "resume-callback" => Self::ResumeCallback,
             "port-resume" => Self::PortResume,
+            "device-lock" => Self::DeviceLock,
             "device-reset" => Self::DeviceReset,
             word => {
                 return Err(format!(
@@ -316,6 +324,7 @@ impl fmt::Display for Occasion {
             Self::Resume => f.write_str("resume"),
             Self::ResumeCallback => f.write_str("resume-callback"),
             Self::PortResume => f.write_str("port-resume"),
+            Self::DeviceLock => f.write_str("device-lock"),
             Self::DeviceReset => f.write_str("device-reset"),
         }
     }

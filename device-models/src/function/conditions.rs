@@ -34,6 +34,8 @@ pub(super) struct Conditions {
     pub(super) contained: Option<(Condition, bool)>,
     /// The BARs that do not decode.
     pub(super) bars: Vec<(Condition, u8)>,
+    /// `PME_Status` cannot be cleared.
+    pub(super) pme: Vec<(Condition, ())>,
     /// The failures of the link above the function.
     pub(super) links: Vec<(Condition, LinkFailure)>,
 }
@@ -73,6 +75,8 @@ pub(super) struct SavedConditions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contained: Option<Saved<bool>>,
     bars: Vec<Saved<u8>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pme: Vec<Saved<()>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     links: Vec<Saved<LinkFailure>>,
 }
@@ -134,6 +138,7 @@ impl Conditions {
             && self.gone.is_none()
             && self.contained.is_none()
             && self.bars.is_empty()
+            && self.pme.is_empty()
             && self.links.is_empty()
     }
 
@@ -208,6 +213,12 @@ impl Conditions {
         bars.any(|(condition, off)| *off == bar && !condition.until.is_over(now))
     }
 
+    /// Returns whether `PME_Status` cannot be cleared.
+    pub(super) fn keep_pme_status(&self, now: Time) -> bool {
+        let mut pme = self.pme.iter();
+        pme.any(|(condition, ())| !condition.until.is_over(now))
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Time> {
         let one = |place: &Option<(Condition, bool)>| place.as_ref()?.0.until.time();
         let bars = self.bars.iter();
@@ -216,6 +227,10 @@ impl Conditions {
         });
         let links = self.links.iter();
         let links = links.fold(None, |first, (condition, _)| {
+            earliest(first, condition.until.time())
+        });
+        let pme = self.pme.iter();
+        let links = pme.fold(links, |first, (condition, ())| {
             earliest(first, condition.until.time())
         });
         let of_function = earliest(one(&self.silence), one(&self.gone));
@@ -227,6 +242,7 @@ impl Conditions {
     pub(super) fn end(&mut self, over: impl Fn(&Condition) -> bool) -> Ended {
         self.silence.take_if(|(condition, _)| over(condition));
         self.bars.retain(|(condition, _)| !over(condition));
+        self.pme.retain(|(condition, ())| !over(condition));
         self.links.retain(|(condition, _)| !over(condition));
         let back = self.gone.take_if(|(condition, _)| over(condition));
         let contained = self.contained.take_if(|(condition, _)| over(condition));
@@ -242,6 +258,7 @@ impl Conditions {
             gone: self.gone.as_ref().map(|place| save(now, place)),
             contained: self.contained.as_ref().map(|place| save(now, place)),
             bars: self.bars.iter().map(|place| save(now, place)).collect(),
+            pme: self.pme.iter().map(|place| save(now, place)).collect(),
             links: self.links.iter().map(|place| save(now, place)).collect(),
         }
     }
@@ -253,6 +270,11 @@ impl Conditions {
             contained: saved.contained.map(|saved| restored(now, saved)),
             bars: saved
                 .bars
+                .into_iter()
+                .map(|saved| restored(now, saved))
+                .collect(),
+            pme: saved
+                .pme
                 .into_iter()
                 .map(|saved| restored(now, saved))
                 .collect(),

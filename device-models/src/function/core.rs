@@ -54,8 +54,6 @@ pub struct Core {
     pub(super) delays: Delays,
     /// Auxiliary power stays on when main power goes off.
     pub(super) aux_power: bool,
-    /// The function stays silent when power comes back.
-    pub(super) dead_after_cold: bool,
     /// Main power is on.
     pub(super) powered: bool,
     /// The state that its physical function decides, if the function is a virtual one.
@@ -108,7 +106,6 @@ impl Core {
             rom,
             delays,
             aux_power: true,
-            dead_after_cold: false,
             powered: true,
             presence,
             state: PowerState::D0,
@@ -285,13 +282,13 @@ impl Core {
         if !self.bus_master() {
             return Err(DmaError::BusMasterOff);
         }
-        let refused = self.meet(&Occurrence::Dma).refused;
+        let verdict = self.meet(&Occurrence::Dma);
         let request = self.dma.start(tag, op);
         self.show_transactions_pending();
-        if refused {
+        if verdict.refused {
             self.refuse_transfer(request.id, &request.op);
         } else {
-            self.emit(Effect::Dma(request));
+            self.emit_transfer(verdict.delayed, request);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Function;
 use super::conditions::{Condition, Conditions, Ended, SavedConditions, Until, extend};
 use super::core::Core;
+use super::late::{Late, SavedLate};
 use crate::capability::DetectedError;
 use crate::dma::{DmaError, DmaId, DmaOp};
 use crate::effect::{Effect, FunctionEvent};
@@ -19,7 +20,7 @@ use crate::fault::consequence::Consequence;
 use crate::fault::list::{FaultList, SavedFault, Struck};
 use crate::fault::{Fault, FaultError, FaultStatus, Occurrence};
 use crate::power::PowerState;
-use crate::register::{DwordWrite, ResetKind};
+use crate::register::ResetKind;
 use crate::snapshot::RestoreError;
 use crate::time::{Time, earliest};
 
@@ -36,10 +37,13 @@ pub(super) struct Faults {
     list: FaultList,
     pub(super) conditions: Conditions,
     waiting: VecDeque<Waiting>,
+    pub(super) late: Late,
     /// Time of the access or action in progress.
     pub(super) now: Time,
     /// The change of power state in progress loses state.
-    lose_state: bool,
+    pub(super) lose_state: bool,
+    /// The change of power state in progress loses the MSI-X table.
+    pub(super) lose_table: bool,
     /// The consequences that wait are being carried out.
     settling: bool,
 }
@@ -51,7 +55,7 @@ enum Waiting {
     Vanish(Condition),
     Contain(Condition),
     EndTransfer(DmaId, DmaError),
-    WakeEvent,
+    WakeEvent { again: bool },
     Detect(DetectedError),
 }
 
@@ -65,8 +69,11 @@ pub(super) struct Verdict {
     /// The transfer ends as an Unsupported Request.
     pub(super) refused: bool,
     /// Bits of config space that keep their values: offset and mask of a DWORD.
-    kept: Option<(u64, u32)>,
-    lose_state: bool,
+    pub(super) kept: Option<(u64, u32)>,
+    pub(super) lose_state: bool,
+    pub(super) lose_table: bool,
+    /// The thing that was about to happen happens so much later.
+    pub(super) delayed: Option<std::time::Duration>,
 }
 
 /// The saved form of [`Faults`].
@@ -75,6 +82,8 @@ pub(super) struct Verdict {
 pub(super) struct SavedFaults {
     list: Vec<SavedFault>,
     conditions: SavedConditions,
+    #[serde(default, skip_serializing_if = "SavedLate::is_empty")]
+    late: SavedLate,
 }
 
 impl Core {
@@ -114,7 +123,15 @@ impl Core {
         match consequence {
             Consequence::Prevent => verdict.prevented = true,
             Consequence::Double => verdict.doubled = true,
-            Consequence::WakeEvent => faults.wait(Waiting::WakeEvent),
+            Consequence::Delay(span) => verdict.delayed = Some(span),
+            Consequence::LoseTable => verdict.lose_table = true,
+            Consequence::WakeEvent { again } => faults.wait(Waiting::WakeEvent { again }),
+            Consequence::KeepPmeStatus { lasting } => {
+                let condition = condition(lasting);
+                let pme = &mut faults.conditions.pme;
+                pme.retain(|(kept, ())| kept.by != condition.by);
+                pme.push((condition, ()));
+            }
             Consequence::RefuseTransfer => verdict.refused = true,
             Consequence::LoseState => verdict.lose_state = true,
             Consequence::KeepBits { offset, mask } => {
@@ -142,7 +159,7 @@ impl Core {
                 }
             }
             // Of the slot, and of the host.
-            Consequence::Link { .. } | Consequence::Fail { .. } => {}
+            Consequence::Link { .. } | Consequence::Fail(_) => {}
         }
     }
 
@@ -220,59 +237,6 @@ impl Core {
         gone
     }
 
-    /// Meets the faults at a write to config space. Returns the write that takes effect.
-    pub(super) fn meet_config_write(&mut self, offset: u64, write: DwordWrite) -> DwordWrite {
-        let first = write.lanes().bytes().next().unwrap_or(0) as u64;
-        let range = crate::fault::Range::of(offset + first, write.lanes().bytes().count());
-        let verdict = self.meet(&Occurrence::ConfigWrite(range));
-        let mut write = write;
-        if verdict.prevented {
-            return DwordWrite::new(0, crate::register::Lanes::new(0, 0));
-        }
-        if let Some((at, mask)) = verdict.kept
-            && at == offset
-        {
-            // A bit that a one clears keeps its value if zero is written.
-            let keep = self.config.read_dword(offset) & !self.config.write_one_to_clear(offset);
-            let value = (write.value() & !mask) | (keep & mask);
-            write = DwordWrite::new(value, write.lanes());
-        }
-        self.meet_power_state(offset, write)
-    }
-
-    fn meet_power_state(&mut self, offset: u64, write: DwordWrite) -> DwordWrite {
-        let Some((at, pmc)) = self.config.pm_place() else {
-            return write;
-        };
-        if offset != at || !write.lanes().covers(0) {
-            return write;
-        }
-        let (from, to) = (self.state, PowerState::from_bits(write.value() as u8));
-        let exists = match to {
-            PowerState::D1 => pmc.d1_support(),
-            PowerState::D2 => pmc.d2_support(),
-            _ => true,
-        };
-        if from == to || !exists || !from.software_transition(to).happens() {
-            return write;
-        }
-        let verdict = self.meet(&Occurrence::DState { from, to });
-        if let Some(faults) = &mut self.faults {
-            faults.lose_state = verdict.lose_state && !verdict.prevented;
-        }
-        if verdict.prevented {
-            let value = (write.value() & !3) | u32::from(from.bits());
-            return DwordWrite::new(value, write.lanes());
-        }
-        write
-    }
-
-    /// Returns whether the change of power state in progress loses state, and forgets it.
-    pub(super) fn take_lost_state(&mut self) -> bool {
-        let faults = self.faults.as_mut();
-        faults.is_some_and(|faults| std::mem::take(&mut faults.lose_state))
-    }
-
     /// Ends a transfer that a fault has refused, once its model has asked for it.
     pub(super) fn refuse_transfer(&mut self, id: DmaId, op: &DmaOp) {
         let address = match op {
@@ -280,9 +244,7 @@ impl Core {
             DmaOp::Copy { from, .. } => *from,
         };
         if let Some(faults) = &mut self.faults {
-            // It has to end some time, however many wait.
-            let error = DmaError::Unmapped { address };
-            faults.waiting.push_back(Waiting::EndTransfer(id, error));
+            faults.end_transfer(id, DmaError::Unmapped { address });
         }
     }
 
@@ -293,6 +255,7 @@ impl Core {
             faults.list.next_deadline(),
             faults.conditions.next_deadline(),
         );
+        let due = earliest(due, faults.late.next_deadline());
         earliest(waiting, due)
     }
 
@@ -301,6 +264,7 @@ impl Core {
         Some(SavedFaults {
             list: faults.list.save(now),
             conditions: faults.conditions.save(now),
+            late: faults.late.save(now),
         })
     }
 
@@ -314,6 +278,7 @@ impl Core {
             Some(saved) => Some(Box::new(Faults {
                 list: FaultList::restored(now, "function.core.faults", saved.list)?,
                 conditions: Conditions::restored(now, saved.conditions),
+                late: Late::restored(now, &saved.late),
                 now,
                 ..Faults::default()
             })),
@@ -323,6 +288,12 @@ impl Core {
 }
 
 impl Faults {
+    /// Ends a transfer with an error once the action in progress is over.
+    pub(super) fn end_transfer(&mut self, id: DmaId, error: DmaError) {
+        // It has to end some time, however many wait.
+        self.waiting.push_back(Waiting::EndTransfer(id, error));
+    }
+
     fn wait(&mut self, waiting: Waiting) {
         if self.waiting.len() < WAITING {
             self.waiting.push_back(waiting);
@@ -439,12 +410,14 @@ impl Function {
                 }
             }
         }
+        self.advance_late(now);
         self.end_conditions(now, |condition| condition.until.is_over(now));
         self.settle_faults(now);
     }
 
     /// Carries out consequences that have waited for the end of an action.
     pub(crate) fn settle_faults(&mut self, now: Time) {
+        self.end_late_transfers();
         for _ in 0..AT_ONCE {
             let Some(faults) = &mut self.core.faults else {
                 return;
@@ -461,7 +434,8 @@ impl Function {
                 Waiting::Input(name) => self.input(now, &name),
                 Waiting::Vanish(condition) => self.vanish(now, condition),
                 Waiting::Contain(condition) => self.contain(now, condition, false),
-                Waiting::WakeEvent => self.core.pme_event(now),
+                Waiting::WakeEvent { again: false } => self.core.pme_event(now),
+                Waiting::WakeEvent { again: true } => self.core.pme_event_again(now),
                 Waiting::Detect(error) if self.core.is_there() => self.core.detect(&error),
                 Waiting::Detect(_) => {}
                 Waiting::EndTransfer(id, error) => self.dma_done(now, id, Err(error)),
@@ -470,6 +444,34 @@ impl Function {
                 faults.settling = false;
             }
         }
+    }
+
+    /// Meets the faults when power comes. Returns whether the function is off the bus from the start.
+    pub(super) fn meet_power_on(&mut self, now: Time) -> bool {
+        if self.core.faults.is_none() {
+            return false;
+        }
+        self.core.note_time(now);
+        let (from, to) = (PowerState::D3cold, PowerState::D0);
+        self.core.meet(&Occurrence::DState { from, to });
+        self.core.meet(&Occurrence::PowerOn);
+        if let Some(faults) = &mut self.core.faults {
+            for waiting in std::mem::take(&mut faults.waiting) {
+                match waiting {
+                    Waiting::Vanish(condition) => {
+                        extend(&mut faults.conditions.gone, condition, true);
+                    }
+                    other => faults.waiting.push_back(other),
+                }
+            }
+        }
+        self.core.is_gone()
+    }
+
+    /// Returns whether a fault of this name is set.
+    pub(crate) fn has_fault(&self, name: &str) -> bool {
+        let faults = self.core.faults.as_ref();
+        faults.is_some_and(|faults| faults.list.has(name))
     }
 
     /// Takes the function off the bus. It has neither power nor state until it is back.
@@ -497,6 +499,7 @@ impl Function {
         self.core.config.reset(ResetKind::PowerOn);
         self.core.show_link(now);
         self.core.interrupts.clear();
+        self.core.lose_late_messages();
         self.core.powered = false;
         self.core.enter(now, PowerState::D3cold);
         self.core.dma.abort();
@@ -520,7 +523,7 @@ impl Function {
             self.link_changed(now, was_unlinked);
         }
         if ended.back {
-            self.cold_start(now);
+            self.come_back(now);
         }
         if ended.released {
             self.release(now);
@@ -530,7 +533,10 @@ impl Function {
     /// Forgets the faults if there are none, for the hooks to have nothing to do.
     pub(super) fn drop_idle_faults(&mut self) {
         self.core.faults.take_if(|faults| {
-            faults.list.is_empty() && faults.conditions.are_none() && faults.waiting.is_empty()
+            faults.list.is_empty()
+                && faults.conditions.are_none()
+                && faults.waiting.is_empty()
+                && faults.late.is_empty()
         });
     }
 }

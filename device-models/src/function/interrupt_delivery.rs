@@ -29,9 +29,22 @@ impl Core {
         }
     }
 
-    fn send_message(&mut self, kind: MessageKind, vector: u16) {
+    /// Sends a message whose delay is over, as the state of the function allows now. One that is masked, or
+    /// that may not be sent, waits as if it had been raised now (PCIe Base §6.1.4.5, §7.5.1.1.3).
+    pub(super) fn send_late(&mut self, kind: MessageKind, vector: u16) {
+        if self.message_kind() != Some(kind) {
+            return;
+        }
+        if self.state != PowerState::D0 {
+            self.interrupts.hold(vector, true);
+        } else if let Some(vector) = self.raise(kind, vector) {
+            self.emit(Effect::Message { kind, vector });
+        }
+    }
+
+    fn raise(&mut self, kind: MessageKind, vector: u16) -> Option<u16> {
         let bus_master = self.bus_master();
-        let sent = match kind {
+        match kind {
             MessageKind::Msix => self
                 .config
                 .msix_mut()
@@ -40,8 +53,11 @@ impl Core {
                 .config
                 .msi_mut()
                 .and_then(|msi| msi.raise(vector, bus_master)),
-        };
-        if let Some(vector) = sent {
+        }
+    }
+
+    fn send_message(&mut self, kind: MessageKind, vector: u16) {
+        if let Some(vector) = self.raise(kind, vector) {
             self.emit_message(kind, vector);
         }
     }
@@ -49,6 +65,7 @@ impl Core {
     /// Withdraws message `vector`, whose cause has gone before it was sent.
     pub(crate) fn withdraw(&mut self, vector: u16) {
         self.interrupts.hold(vector, false);
+        self.withdraw_late(vector);
         if let Some(msix) = self.config.msix_mut() {
             msix.withdraw(vector);
         }
@@ -114,6 +131,9 @@ impl Core {
     /// Sends a message, unless it is lost. Another one follows if it is doubled.
     fn emit_message(&mut self, kind: MessageKind, vector: u16) {
         let verdict = self.meet(&Occurrence::Message { vector });
+        if !verdict.prevented && self.delay_message(verdict.delayed, kind, vector) {
+            return;
+        }
         let times = match verdict.prevented {
             true => 0,
             false => 1 + usize::from(verdict.doubled),

@@ -33,6 +33,15 @@ impl Core {
         }
     }
 
+    /// Raises a wake event that is signalled although an earlier one is pending.
+    pub(super) fn pme_event_again(&mut self, now: Time) {
+        let pending = self.pme.again_at;
+        self.pme_event(now);
+        if pending.is_some() && self.pme.again_at == pending {
+            self.send_pm_pme(now);
+        }
+    }
+
     /// Brings signalling in line with PMCSR and the power state.
     pub(super) fn update_pme(&mut self, now: Time) {
         let Some(pm) = self.config.pm() else { return };

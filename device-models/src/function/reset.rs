@@ -69,6 +69,10 @@ impl Function {
             self.core.dma.abort();
             self.core.violate(now, Violation::TransactionsPending);
         }
+        let lost_table = self.core.take_lost_table();
+        if lost_table && let Some(msix) = self.core.config.msix_mut() {
+            msix.lose_table();
+        }
         if soft_reset {
             self.reset(now, ResetKind::SoftD3hot);
         } else {
@@ -94,6 +98,7 @@ impl Function {
     pub(super) fn start_anew(&mut self, now: Time, kind: ResetKind) {
         // An asserted INTx is released before the reset begins (PCIe Base §6.6.2).
         self.core.interrupts.clear();
+        self.core.lose_late_messages();
         self.core.update_intx();
         self.core.dma.forget();
         self.core.waiting_messages = ErrorMessages::default();
@@ -139,6 +144,7 @@ impl Function {
         self.core.emit(Effect::Event(FunctionEvent::PmeToAck));
         self.core.powered = false;
         self.core.interrupts.clear();
+        self.core.lose_late_messages();
         self.core.enter(now, PowerState::D3cold);
         self.core.dma.abort();
         self.core
@@ -156,12 +162,8 @@ impl Function {
         }
     }
 
-    /// Switches main power on: a fundamental reset, of everything if auxiliary power was missing. A
-    /// function that is dead after its power was off stays silent.
+    /// Switches main power on: a fundamental reset, of everything if auxiliary power was missing.
     pub fn power_on(&mut self, now: Time) {
-        if self.core.dead_after_cold {
-            return;
-        }
         let kind = if self.core.aux_power {
             ResetKind::Fundamental
         } else {
@@ -180,18 +182,25 @@ impl Function {
         if self.core.powered || self.core.note_power(true) {
             return;
         }
+        if self.meet_power_on(now) {
+            self.settle_faults(now);
+        } else {
+            self.begin(now, kind);
+        }
+    }
+
+    /// Brings a function back on the bus that a fault has taken off. It starts without state.
+    pub(super) fn come_back(&mut self, now: Time) {
+        if !self.core.powered {
+            self.begin(now, ResetKind::PowerOn);
+        }
+    }
+
+    fn begin(&mut self, now: Time, kind: ResetKind) {
         self.core.powered = true;
         self.core
             .emit(Effect::Event(FunctionEvent::Rail { on: true }));
-        if self.core.faults.is_some() {
-            self.core.note_time(now);
-            let (from, to) = (PowerState::D3cold, PowerState::D0);
-            self.core.meet(&Occurrence::DState { from, to });
-            self.core.meet(&Occurrence::PowerOn);
-            // Without power nothing survives that a reset takes, whatever a fault says.
-            self.is_reset_lost(now, kind);
-        }
-        self.start_anew(now, kind);
+        self.reset(now, kind);
         self.core.start_reset_recovery(now);
     }
 

@@ -47,7 +47,6 @@ struct SavedFunction {
 struct SavedCore {
     config: Value,
     powered: bool,
-    dead_after_cold: bool,
     interrupts: Interrupts,
     pme: SavedPme,
     dma: SavedLedger,
@@ -123,7 +122,6 @@ impl Core {
             rom: _,
             delays: _,
             aux_power: _,
-            dead_after_cold,
             powered,
             presence,
             state: _,
@@ -146,7 +144,6 @@ impl Core {
         snapshot::tree(&SavedCore {
             config: config.save(),
             powered: *powered,
-            dead_after_cold: *dead_after_cold,
             interrupts: interrupts.clone(),
             pme: pme.save(now),
             dma: dma.save(),
@@ -182,7 +179,6 @@ impl Core {
         self.config.restore(&saved.config)?;
         self.restore_ram(&saved.ram, part)?;
         self.powered = saved.powered;
-        self.dead_after_cold = saved.dead_after_cold;
         self.state = match self.config.pm() {
             _ if !saved.powered => PowerState::D3cold,
             Some(pm) => pm.power_state(),
@@ -204,6 +200,7 @@ impl Core {
         self.effects = transfers.into_iter().map(Effect::Dma).collect();
         self.waiting_messages = saved.waiting_messages;
         self.restore_faults(now, saved.faults)?;
+        self.withhold_transfers();
         self.show_transactions_pending();
         Ok(())
     }

@@ -98,11 +98,13 @@ impl DeviceMut<'_> {
 
     /// Resets all functions from above and restores their config space (`pci_reset_bus`).
     pub(super) fn reset_bus(&mut self, now: Time) -> Result<(), HostError> {
-        let mut busy = false;
-        self.for_each_member(|device| busy |= device.state.is_locked());
-        if busy {
-            return Err(HostError::ResetBusy);
-        }
+        let mut locked = Ok(());
+        self.for_each_member(|device| {
+            if locked.is_ok() {
+                locked = device.lock(now);
+            }
+        });
+        locked?;
         let saves = |device: &DeviceMut<'_>| device.state.options.view == View::VfioPci;
         self.for_each_member(|device| {
             if saves(device) {

@@ -1,10 +1,8 @@
 //! Faults of the device: those of its function, and those of the host's own operations.
 
-use vfio_user_protocol::Errno;
-
 use super::event::{Event, HostEvent};
 use super::{Device, DeviceMut, DeviceRef, Output};
-use crate::fault::consequence::Consequence;
+use crate::fault::consequence::{Consequence, Failure};
 use crate::fault::{Fault, FaultError, FaultStatus, Occurrence};
 use crate::time::Time;
 
@@ -96,8 +94,8 @@ impl DeviceMut<'_> {
         self.settle(now);
     }
 
-    /// Meets the faults at an operation of the host. Returns the errno with which it fails.
-    pub(super) fn meet(&mut self, now: Time, occurrence: &Occurrence) -> Option<Errno> {
+    /// Meets the faults at an operation of the host. Returns the way in which it fails.
+    pub(super) fn meet(&mut self, now: Time, occurrence: &Occurrence) -> Option<Failure> {
         let struck = self.state.faults.as_mut()?.meet(now, occurrence);
         let mut failure = None;
         for struck in struck {
@@ -110,7 +108,7 @@ impl DeviceMut<'_> {
                 .outputs
                 .push_back(Output::Event(Event::Host(event)));
             match struck.consequence {
-                Consequence::Fail { errno } => failure = failure.or(Some(errno)),
+                Consequence::Fail(fails) => failure = failure.or(Some(fails)),
                 Consequence::Notice(notice) => {
                     self.notify(notice);
                 }

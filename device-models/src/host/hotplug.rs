@@ -172,9 +172,9 @@ impl Leaving {
 }
 
 impl Device {
-    /// Returns whether somebody else holds the device lock, so that no reset can take it.
+    /// Returns whether the removal holds the device lock, so that no reset can take it.
     pub(super) const fn is_locked(&self) -> bool {
-        self.reset_busy || self.leaving.is_under_way()
+        self.leaving.is_under_way()
     }
 }
 
@@ -408,8 +408,7 @@ impl DeviceMut<'_> {
     fn renew(&mut self, now: Time) {
         let before = &mut *self.state;
         let mut device = Device::new(&self.slot, before.options, &before.profile);
-        device.rpm.begin_after(now, &before.rpm);
-        device.reset_busy = before.reset_busy;
+        device.rpm.begin_after(now);
         device.faults = before.faults.take();
         device.bars_visible = before.bars_visible;
         device.outputs = std::mem::take(&mut before.outputs);

@@ -45,7 +45,7 @@ impl DeviceMut<'_> {
         let function = self.slot.function_mut();
         function.record_violation(now, Violation::ColdWithoutDriver);
         if needs == NeedsDriver::Fatal {
-            function.set_dead_after_cold(true);
+            function.strand();
             self.state.low_power.stranded = true;
         }
     }
@@ -53,7 +53,7 @@ impl DeviceMut<'_> {
     /// Revives a function that [`Self::check_attended`] has silenced, for a reset from above.
     pub(super) fn revive(&mut self, now: Time) {
         if std::mem::take(&mut self.state.low_power.stranded) {
-            self.slot.set_dead_after_cold(now, false);
+            self.slot.function_mut().unstrand(now);
         }
     }
 }

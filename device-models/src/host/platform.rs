@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::DeviceMut;
 use super::error::HostError;
-use super::runtime_pm::{PowerControl, ResumeFault, SuspendDelay};
+use super::runtime_pm::{PowerControl, SuspendDelay};
 use crate::power::PowerState;
 use crate::register::ResetKind;
 use crate::time::Time;
@@ -140,22 +140,6 @@ impl DeviceMut<'_> {
     pub fn set_suspend_delay(&mut self, now: Time, delay: SuspendDelay) {
         self.state.rpm.set_delay(delay);
         self.idle(now);
-    }
-
-    /// Makes resumes fail, or ends the fault and clears a latched error.
-    pub fn set_resume_fault(&mut self, fault: Option<ResumeFault>) {
-        self.state.rpm.set_fault(fault);
-    }
-
-    /// Makes resets fail as if another user held the device.
-    pub const fn set_reset_busy(&mut self, busy: bool) {
-        self.state.reset_busy = busy;
-    }
-
-    /// Makes the function stay silent after its power was off, or ends the fault.
-    pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
-        self.slot.set_dead_after_cold(now, dead);
-        self.settle(now);
     }
 
     /// Wakes the device for a request of any kind and keeps it awake until the returned reference

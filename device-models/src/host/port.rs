@@ -19,7 +19,7 @@ pub use options::{LinkSpeed, PortOptions, PortPme};
 
 use super::error::HostError;
 use super::event::HostEvent;
-use super::runtime_pm::{PowerControl, ResumeFault, RuntimePm, RuntimePmStatus, RuntimeStatus};
+use super::runtime_pm::{PowerControl, RuntimePm, RuntimePmStatus, RuntimeStatus};
 use super::runtime_pm::{SavedRuntimePm, SuspendDelay};
 use super::{Device, DeviceMut, Event, Output};
 use crate::capability::PciExpress;
@@ -107,6 +107,11 @@ impl Port {
         self.state == PowerState::D0
     }
 
+    /// Forgets the error of an earlier resume.
+    pub(super) const fn forget_error(&mut self) {
+        self.rpm.forget_error();
+    }
+
     pub(super) const fn options(&self) -> PortOptions {
         self.options
     }
@@ -189,9 +194,8 @@ impl DeviceMut<'_> {
                 errno: Errno::EBUSY,
             });
         }
-        if let Some(errno) = self.slot.meet_port_resume(now) {
-            let error = HostError::Resume { errno };
-            self.set.port.rpm.callback_failed(&error);
+        if let Some(failure) = self.slot.meet_port_resume(now) {
+            self.set.port.rpm.callback_fails(failure);
             return Err(HostError::Resume {
                 errno: Errno::EBUSY,
             });
@@ -356,11 +360,6 @@ impl DeviceMut<'_> {
         self.set.port.d3cold_allowed = allowed;
         self.touch_port(now);
         self.idle_port(now);
-    }
-
-    /// Makes resumes of the port fail, or ends the fault and clears a latched error.
-    pub fn set_port_fault(&mut self, fault: Option<ResumeFault>) {
-        self.set.port.rpm.set_fault(fault);
     }
 
     /// Sets whether the link trains when the port comes back from D3cold. A link that does not

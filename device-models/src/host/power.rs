@@ -11,6 +11,7 @@ use super::runtime_pm::{RuntimeStatus, Usage};
 use super::{Device, DeviceMut, Event, HostEvent, Output};
 use super::{FeatureReply, dialect::Dialect};
 use crate::fault::Occurrence;
+use crate::fault::consequence::Failure;
 use crate::power::PowerState;
 use crate::time::{Time, earliest};
 
@@ -147,12 +148,11 @@ impl DeviceMut<'_> {
 
     fn resume_itself(&mut self, now: Time) -> Result<(), HostError> {
         self.state.rpm.check_resume()?;
-        if let Some(errno) = self.meet(now, &Occurrence::Resume) {
+        if let Some(Failure { errno, .. }) = self.meet(now, &Occurrence::Resume) {
             return Err(HostError::Resume { errno });
         }
-        if let Some(errno) = self.meet(now, &Occurrence::ResumeCallback) {
-            let error = HostError::Resume { errno };
-            return Err(self.state.rpm.callback_failed(&error));
+        if let Some(failure) = self.meet(now, &Occurrence::ResumeCallback) {
+            return Err(self.state.rpm.callback_fails(failure));
         }
         self.state.rpm.enter(now, RuntimeStatus::Resuming);
         if let Err(error) = self.get_suppliers(now) {
@@ -164,6 +164,8 @@ impl DeviceMut<'_> {
         let asked = std::mem::take(&mut self.state.low_power.resume_requested);
         self.hold_power(asked);
         self.state.core.resume(&mut self.slot, now);
+        // The PCI core writes the MSI-X table anew (`pci_restore_msi_state`).
+        self.state.irqs.reprogram(self.slot.function_mut());
         if std::mem::take(&mut self.state.low_power.intx_while_asleep) {
             // The cause is outside the function and outlives the reset that waking may be.
             self.slot.function_mut().set_intx(true);

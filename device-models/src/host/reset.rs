@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use vfio_user_protocol::Errno;
+
 use super::DeviceMut;
 use super::error::HostError;
 use super::options::OnDisconnect;
 use super::view::{View, VirtualConfig};
 use crate::config::{BarKind, Command, MAX_BARS};
 use crate::fault::Occurrence;
+use crate::fault::consequence::Failure;
 use crate::pci::header::COMMAND;
 use crate::power::PowerState;
 use crate::register::{RegisterBits, ResetKind};
@@ -158,7 +161,7 @@ impl DeviceMut<'_> {
         self.state.needs_reset = self.state.options.view == View::VfioPci;
         let command = self.slot.function().config().header().command();
         self.write_command(now, command.with_bus_master_enable(false));
-        let may = self.reset_is_offered() && !self.state.is_locked();
+        let may = self.reset_is_offered() && self.lock(now).is_ok();
         if may && self.reset_function(now).is_ok() {
             self.state.needs_reset = false;
         }
@@ -203,7 +206,7 @@ impl DeviceMut<'_> {
             if !device.reset_is_offered() {
                 return Err(HostError::NoReset);
             }
-            if let Some(errno) = device.meet(now, &Occurrence::DeviceReset) {
+            if let Some(Failure { errno, .. }) = device.meet(now, &Occurrence::DeviceReset) {
                 return Err(HostError::ResetFailed { errno });
             }
             if device.state.options.view == View::VfioPci {
@@ -211,6 +214,18 @@ impl DeviceMut<'_> {
             }
             device.try_reset(now)
         })
+    }
+
+    /// Locks the device for a reset (`pci_dev_trylock`).
+    pub(super) fn lock(&mut self, now: Time) -> Result<(), HostError> {
+        if self.state.is_locked() {
+            return Err(HostError::ResetBusy);
+        }
+        match self.meet(now, &Occurrence::DeviceLock) {
+            None => Ok(()),
+            Some(Failure { errno, .. }) if errno == Errno::EAGAIN => Err(HostError::ResetBusy),
+            Some(Failure { errno, .. }) => Err(HostError::ResetFailed { errno }),
+        }
     }
 
     /// Returns whether a client may ask for a reset of the function. In the vfio-pci view the reset
@@ -225,9 +240,7 @@ impl DeviceMut<'_> {
     /// Resets the function (`pci_try_reset_function`). In the vfio-pci view config space then has
     /// its earlier content.
     pub(super) fn try_reset(&mut self, now: Time) -> Result<(), HostError> {
-        if self.state.is_locked() {
-            return Err(HostError::ResetBusy);
-        }
+        self.lock(now)?;
         if self.state.options.view == View::Hardware {
             return self.reset_function(now);
         }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use vfio_user_protocol::Errno;
 
 use super::error::HostError;
+use crate::fault::consequence::Failure;
 use crate::snapshot::{due, left, nanos};
 use crate::time::Time;
 
@@ -108,28 +109,6 @@ impl Default for SuspendDelay {
     }
 }
 
-/// The duration of an injected resume failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FaultSpan {
-    /// The failure lasts for this number of resumes.
-    Times(u32),
-    /// The failure lasts until another fault, or none, is set.
-    Always,
-    /// The failure lasts until the error latch is cleared as well, whatever the error.
-    Latch,
-}
-
-/// An injected failure of resumes, as of the driver's callback. The core remembers it
-/// (`runtime_error`) unless it is EAGAIN or EBUSY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResumeFault {
-    /// The error.
-    pub errno: Errno,
-    /// The duration.
-    pub span: FaultSpan,
-}
-
 /// A reference that keeps the device in use until it is dropped.
 #[derive(Debug)]
 pub struct Usage(Arc<AtomicU32>);
@@ -151,7 +130,6 @@ pub(super) struct RuntimePm {
     delay: SuspendDelay,
     /// Time at which the queued suspend is due.
     suspend_at: Option<Time>,
-    fault: Option<ResumeFault>,
     /// A callback failed for good: every resume fails from now on.
     latched: bool,
     active: Duration,
@@ -168,7 +146,6 @@ pub(super) struct SavedRuntimePm {
     control: PowerControl,
     delay: SuspendDelay,
     suspend_nanos: Option<u64>,
-    fault: Option<ResumeFault>,
     latched: bool,
     active_nanos: u64,
     suspended_nanos: u64,
@@ -183,7 +160,6 @@ impl RuntimePm {
             control: _,
             delay,
             suspend_at,
-            fault,
             latched,
             active: _,
             suspended: _,
@@ -196,7 +172,6 @@ impl RuntimePm {
             control: self.control(),
             delay: *delay,
             suspend_nanos: suspend_at.map(|at| left(now, at)),
-            fault: *fault,
             latched: *latched,
             active_nanos: nanos(active),
             suspended_nanos: nanos(suspended),
@@ -210,7 +185,6 @@ impl RuntimePm {
             control,
             delay,
             suspend_nanos,
-            fault,
             latched,
             active_nanos,
             suspended_nanos,
@@ -223,7 +197,6 @@ impl RuntimePm {
         };
         self.delay = delay;
         self.suspend_at = suspend_nanos.map(|left| due(now, left));
-        self.fault = fault;
         self.latched = latched;
         self.active = Duration::from_nanos(active_nanos);
         self.suspended = Duration::from_nanos(suspended_nanos);
@@ -247,7 +220,6 @@ impl RuntimePm {
             control: None,
             delay,
             suspend_at: None,
-            fault: None,
             latched: false,
             active: Duration::ZERO,
             suspended: Duration::ZERO,
@@ -255,10 +227,9 @@ impl RuntimePm {
         }
     }
 
-    /// Begins its account now, with the injected failure of another.
-    pub(super) fn begin_after(&mut self, now: Time, before: &Self) {
+    /// Begins its account now.
+    pub(super) fn begin_after(&mut self, now: Time) {
         self.since = now;
-        self.fault = before.fault;
     }
 
     /// Takes a reference without waking the device (`pm_runtime_get_noresume`).
@@ -356,42 +327,30 @@ impl RuntimePm {
         self.suspend_at = None;
     }
 
-    /// Injects a failure, or ends it and clears the error latch.
-    pub(super) fn set_fault(&mut self, fault: Option<ResumeFault>) {
-        self.fault = fault;
-        if fault.is_none() {
-            self.latched = false;
-        }
+    /// Forgets the error of an earlier callback.
+    pub(super) const fn forget_error(&mut self) {
+        self.latched = false;
     }
 
-    /// Checks that a resume may proceed. The check uses up one injected failure.
+    /// Checks that a resume may proceed.
     ///
     /// A latched error fails every resume with EINVAL, even that of a device that is awake
     /// (`rpm_resume`).
-    pub(super) fn check_resume(&mut self) -> Result<(), HostError> {
+    pub(super) const fn check_resume(&self) -> Result<(), HostError> {
         if self.latched {
             return Err(HostError::Resume {
                 errno: Errno::EINVAL,
             });
         }
-        if self.status == RuntimeStatus::Active {
-            return Ok(());
-        }
-        let Some(fault) = self.fault else {
-            return Ok(());
-        };
-        self.fault = match fault.span {
-            FaultSpan::Times(times) if times <= 1 => None,
-            FaultSpan::Times(times) => Some(ResumeFault {
-                span: FaultSpan::Times(times - 1),
-                ..fault
-            }),
-            FaultSpan::Always => Some(fault),
-            FaultSpan::Latch => None,
-        };
-        let error = self.callback_failed(&HostError::Resume { errno: fault.errno });
-        self.latched |= fault.span == FaultSpan::Latch;
-        Err(error)
+        Ok(())
+    }
+
+    /// Takes in the failure of a resume callback by a fault, and returns the error of the resume.
+    pub(super) fn callback_fails(&mut self, failure: Failure) -> HostError {
+        let errno = failure.errno;
+        let error = self.callback_failed(&HostError::Resume { errno });
+        self.latched |= failure.latched;
+        error
     }
 
     /// Takes in the error of a resume callback or of a supplier, and returns the error of the resume

@@ -73,7 +73,6 @@ struct SavedHost {
     reset_works: bool,
     #[serde(default, skip_serializing_if = "SavedLeaving::is_none")]
     leaving: SavedLeaving,
-    reset_busy: bool,
     #[serde(default, skip_serializing_if = "SavedSriov::is_none")]
     sriov: SavedSriov,
     /// Messages that the host has not handled yet. Absent if there are none.
@@ -260,7 +259,6 @@ impl DeviceMut<'_> {
         self.state.user_state = images.user;
         self.state.needs_reset = host.needs_reset;
         self.state.reset_works = host.reset_works;
-        self.state.reset_busy = host.reset_busy;
         self.state.errors = host.errors;
         self.state.contained = host.contained;
         self.state.faults = images.faults;
@@ -340,7 +338,6 @@ impl Device {
             needs_reset,
             reset_works,
             leaving,
-            reset_busy,
             errors,
             contained,
             faults,
@@ -371,7 +368,6 @@ impl Device {
                 needs_reset: *needs_reset,
                 reset_works: *reset_works,
                 leaving: leaving.save(now),
-                reset_busy: *reset_busy,
                 sriov: sriov.save(),
                 errors: *errors,
                 contained: *contained,

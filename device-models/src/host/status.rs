@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::hotplug::CardStatus;
 use super::port::PortStatus;
 use super::runtime_pm::{PowerControl, RuntimePmStatus};
+use super::short_forms::DEAD_AFTER_COLD;
 use super::sriov::SriovStatus;
 use super::{DeviceMut, DeviceRef};
 use crate::function::Counters;
@@ -168,7 +169,7 @@ impl DeviceRef<'_> {
             wakeups: state.low_power.wakeups,
             recorded_power_state: state.core.current(),
             d3cold_allowed: state.core.d3cold_allowed(),
-            dead_after_cold: function.dead_after_cold(),
+            dead_after_cold: function.has_fault(DEAD_AFTER_COLD) || state.low_power.stranded,
             holds_power: self.set.resource.is_held_by(self.number),
             port: (self.set.port).status(self.function, self.rail_on() && self.power.is_occupied()),
             card: self.card_status(),

@@ -1,10 +1,8 @@
 //! Faults of the slot: of its link, and of the port above it. All functions share them.
 
-use vfio_user_protocol::Errno;
-
 use super::functions::Functions;
 use super::{FunctionSlot, Power};
-use crate::fault::consequence::Consequence;
+use crate::fault::consequence::{Consequence, Failure};
 use crate::fault::list::{FaultList, Struck};
 use crate::fault::{Fault, FaultError, FaultStatus, Occurrence};
 use crate::time::Time;
@@ -14,13 +12,13 @@ use crate::time::Time;
 const AT_ONCE: u32 = 256;
 
 impl Power {
-    /// Meets the faults at an occurrence. Returns the errno with which an operation of the host fails.
+    /// Meets the faults at an occurrence. Returns the failure of an operation of the host.
     pub(super) fn meet(
         &mut self,
         now: Time,
         occurrence: &Occurrence,
         functions: &mut Functions,
-    ) -> Option<Errno> {
+    ) -> Option<Failure> {
         let list = self.faults.as_mut()?;
         let mut failure = None;
         for struck in list.meet(now, occurrence) {
@@ -50,7 +48,7 @@ impl Power {
 }
 
 /// Reports a strike to all functions, and has them suffer it.
-fn suffer(now: Time, struck: &Struck, functions: &mut Functions) -> Option<Errno> {
+fn suffer(now: Time, struck: &Struck, functions: &mut Functions) -> Option<Failure> {
     for function in functions.iter_mut().filter(|it| !it.is_virtual()) {
         function.tell_slot_fault(struck);
         if let Consequence::Link { failure, lasting } = struck.consequence {
@@ -61,7 +59,7 @@ fn suffer(now: Time, struck: &Struck, functions: &mut Functions) -> Option<Errno
         }
     }
     match struck.consequence {
-        Consequence::Fail { errno } => Some(errno),
+        Consequence::Fail(failure) => Some(failure),
         _ => None,
     }
 }
@@ -112,9 +110,8 @@ impl FunctionSlot<'_> {
             .collect()
     }
 
-    /// Meets the slot's faults when the host is about to wake the port. Returns the errno with which that
-    /// fails.
-    pub(crate) fn meet_port_resume(&mut self, now: Time) -> Option<Errno> {
+    /// Meets the slot's faults when the host is about to wake the port. Returns the failure of that.
+    pub(crate) fn meet_port_resume(&mut self, now: Time) -> Option<Failure> {
         let failure = self
             .power
             .meet(now, &Occurrence::PortResume, self.functions);

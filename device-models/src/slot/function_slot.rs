@@ -200,8 +200,7 @@ impl<'a> FunctionSlot<'a> {
     #[must_use]
     pub fn is_dead(&self) -> bool {
         let function = self.function();
-        let down = function.dead_after_cold() || function.is_gone();
-        down && self.power.rail_on && !function.is_powered()
+        function.is_gone() && self.power.rail_on && !function.is_powered()
     }
 
     /// Switches main power; see [`Slot::set_rail`](super::Slot::set_rail).
@@ -237,17 +236,6 @@ impl<'a> FunctionSlot<'a> {
     pub fn set_power_limit(&mut self, value: u8, scale: u8) {
         let functions = self.functions.iter_mut();
         functions.for_each(|function| function.set_slot_power_limit(value, scale));
-    }
-
-    /// Makes the function stay silent when power comes back, or ends this fault. A function that
-    /// should have power then has it.
-    pub fn set_dead_after_cold(&mut self, now: Time, dead: bool) {
-        let rail_on = self.power.rail_on && self.power.present;
-        let function = self.function_mut();
-        function.set_dead_after_cold(dead);
-        if !dead && rail_on {
-            function.power_on(now);
-        }
     }
 
     /// Restores the tree of a slot that contains only this function.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::effect::{Effect, FunctionEvent};
+use crate::fault::Fault;
 use crate::model::Registry;
 use crate::power::PowerState;
 use crate::profile::Profile;
@@ -91,13 +92,17 @@ fn resets_from_above_reach_all_functions_and_only_with_power() {
 #[test]
 fn a_dead_function_stays_down_alone_until_it_is_healed() {
     let (mut slot, now) = (card(), Time::ZERO);
-    slot.of_first().set_dead_after_cold(now, true);
+    let fault = Fault::new("power-on", "gone until-power-off").unwrap();
+    slot.of_first()
+        .function_mut()
+        .add_fault(now, fault)
+        .unwrap();
     slot.set_rail(now, false);
     slot.set_rail(now, true);
     assert_eq!(states(&slot), [PowerState::D3cold, PowerState::D0]);
     assert!(slot.of_first().is_dead());
     assert!(!slot.of_function(second()).unwrap().is_dead());
-    slot.of_first().set_dead_after_cold(now, false);
+    slot.of_first().function_mut().clear_faults(now);
     assert_eq!(states(&slot), [PowerState::D0; 2]);
 }
 

@@ -211,7 +211,11 @@ fn a_function_sleeps_where_it_can_wake_from() {
 fn what_is_the_drivers_own_keeps_its_value_when_the_function_dies() {
     for (dialect, pmcsr) in [(&[COLD][..], 0x7eff), (&[COLD, V4], 0xfeff)] {
         let mut bench = Bench::open(dialect);
-        bench.0.first_mut().set_dead_after_cold(Time::ZERO, true);
+        bench
+            .0
+            .first_mut()
+            .set_dead_after_cold(Time::ZERO, true)
+            .unwrap();
         bench.enter();
         for (offset, len, value) in [
             (0x00, 4, 0x5678_1234),

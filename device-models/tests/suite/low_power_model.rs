@@ -193,15 +193,15 @@ impl Bench {
             }
             Step::ResumeFault(fault) => {
                 self.faulty |= fault.is_some();
-                device.set_resume_fault(fault);
+                device.set_resume_fault(fault).unwrap();
                 Ok(0)
             }
             Step::ResetBusy(busy) => {
-                device.set_reset_busy(busy);
+                device.set_reset_busy(busy).unwrap();
                 Ok(0)
             }
             Step::DeadAfterCold(dead) => {
-                device.set_dead_after_cold(now, dead);
+                device.set_dead_after_cold(now, dead).unwrap();
                 Ok(0)
             }
             Step::Pme => {

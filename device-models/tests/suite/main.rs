@@ -6,6 +6,7 @@ mod error_recovery;
 mod errors;
 mod examples;
 mod faults;
+mod faults_late;
 mod faults_of_links;
 mod faults_of_signals;
 mod key_reference;

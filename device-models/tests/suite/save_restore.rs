@@ -189,15 +189,15 @@ impl Bench {
             }
             Step::SuspendNow => Ok(u64::from(device.suspend_now(now))),
             Step::Fault(fault) => {
-                device.set_resume_fault(fault);
+                device.set_resume_fault(fault).unwrap();
                 Ok(0)
             }
             Step::ResetBusy(busy) => {
-                device.set_reset_busy(busy);
+                device.set_reset_busy(busy).unwrap();
                 Ok(0)
             }
             Step::DeadAfterCold(dead) => {
-                device.set_dead_after_cold(now, dead);
+                device.set_dead_after_cold(now, dead).unwrap();
                 Ok(0)
             }
             Step::Rail(on) => {
@@ -463,7 +463,7 @@ fn a_tree_that_does_not_fit_is_refused_and_changes_nothing() {
         (json!(null), "the saved state: invalid type: null"),
         (
             with("/format", json!(99)),
-            "format 99; this program reads format 4",
+            "format 99; this program reads format 5",
         ),
         (
             with("/devices/0/profile/name", json!("nic")),

@@ -100,7 +100,7 @@ impl FailResume {
             verb: "fail-resume".to_owned(),
             reason: serde_json::Error::custom(what),
         })?;
-        cx.device.set_resume_fault(fault);
+        cx.device.set_resume_fault(fault)?;
         Ok(Done::silently())
     }
 
@@ -133,9 +133,9 @@ pub struct FailReset {
 }
 
 impl FailReset {
-    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_reset_busy(self.state.is_on());
-        Done::silently()
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        cx.device.set_reset_busy(self.state.is_on())?;
+        Ok(Done::silently())
     }
 }
 
@@ -149,9 +149,9 @@ pub struct DeadAfterCold {
 }
 
 impl DeadAfterCold {
-    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
-        cx.device.set_dead_after_cold(cx.now, self.state.is_on());
-        Done::silently()
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
+        cx.device.set_dead_after_cold(cx.now, self.state.is_on())?;
+        Ok(Done::silently())
     }
 }
 

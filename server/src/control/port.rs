@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::faults::Outcome;
 use super::host::{Bit, Mode};
 use super::switch::is_false;
-use super::{ControlContext, Done};
+use super::{ControlContext, ControlError, Done};
 
 /// `port-control` (`power/control` of the port)
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -98,16 +98,17 @@ pub struct PortFailResume {
 }
 
 impl PortFailResume {
-    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Done {
+    pub(super) fn apply(self, cx: &mut ControlContext<'_>) -> Result<Done, ControlError> {
         let span = if self.once {
             FaultSpan::Times(1)
         } else {
             FaultSpan::Always
         };
-        cx.device.set_port_fault(match self.errno {
+        let fault = match self.errno {
             Outcome::Off => None,
             Outcome::Errno(errno) => Some(ResumeFault { errno, span }),
-        });
-        Done::silently()
+        };
+        cx.device.set_port_fault(cx.now, fault)?;
+        Ok(Done::silently())
     }
 }

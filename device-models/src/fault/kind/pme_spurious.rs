@@ -9,5 +9,5 @@ pub(in crate::fault) const KIND: Kind = Kind {
     about: "a wake event without a cause: PME_Status is set, and PME signalled if it is armed",
     fits: of_function,
     occasions: ANY,
-    parse: |_| plain(Consequence::WakeEvent),
+    parse: |_| plain(Consequence::WakeEvent { again: false }),
 };

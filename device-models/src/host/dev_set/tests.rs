@@ -153,7 +153,7 @@ fn a_sibling_that_does_not_wake_keeps_all_from_the_reset() {
         })
     };
     let mut sibling = devices.device_mut(second()).unwrap();
-    sibling.set_resume_fault(fault(Errno::EBUSY));
+    sibling.set_resume_fault(fault(Errno::EBUSY)).unwrap();
     let error = devices.first_mut().hot_reset(NOW).unwrap_err();
     assert_eq!(error.errno(), Errno::EBUSY, "as it is");
     let status = devices.device(second()).unwrap().status(NOW);
@@ -163,7 +163,7 @@ fn a_sibling_that_does_not_wake_keeps_all_from_the_reset() {
 
     // The error of the device itself is the request's.
     let mut sibling = devices.device_mut(second()).unwrap();
-    sibling.set_resume_fault(fault(Errno::EBUSY));
+    sibling.set_resume_fault(fault(Errno::EBUSY)).unwrap();
     assert_eq!(
         sibling.hot_reset(NOW),
         Err(HostError::NotAwake {
@@ -171,7 +171,11 @@ fn a_sibling_that_does_not_wake_keeps_all_from_the_reset() {
         })
     );
 
-    devices.device_mut(second()).unwrap().set_reset_busy(true);
+    devices
+        .device_mut(second())
+        .unwrap()
+        .set_reset_busy(true)
+        .unwrap();
     let error = devices.first_mut().hot_reset(NOW).unwrap_err();
     assert_eq!(error.errno(), Errno::EAGAIN);
     assert_eq!(resets(&mut devices), [vec![], vec![]]);
@@ -251,12 +255,12 @@ fn nothing_is_reset_again_at_the_last_close() {
     assert_eq!(resets(&mut devices), [vec![ResetKind::Flr], vec![]]);
     // One that somebody held was not reset, so all are.
     open(&mut devices, FIRST);
-    devices.first_mut().set_reset_busy(true);
+    devices.first_mut().set_reset_busy(true).unwrap();
     write(&mut devices, FIRST, PMCSR, 0);
     resets(&mut devices);
     devices.first_mut().client_gone(NOW);
     assert_eq!(resets(&mut devices), [vec![], vec![]]);
-    devices.first_mut().set_reset_busy(false);
+    devices.first_mut().set_reset_busy(false).unwrap();
     open(&mut devices, second());
     resets(&mut devices);
     devices.device_mut(second()).unwrap().client_gone(NOW);

@@ -155,7 +155,7 @@ fn a_device_that_does_not_wake_is_an_error() {
         errno: Errno::EBUSY,
         span: FaultSpan::Times(1),
     };
-    devices.first_mut().set_resume_fault(Some(fault));
+    devices.first_mut().set_resume_fault(Some(fault)).unwrap();
     assert_eq!(
         devices.switch_rail(NOW, true),
         Err(HostError::NotAwake {

@@ -118,7 +118,7 @@ fn a_consumer_remembers_the_error_of_its_supplier() {
         // The second supplier fails, so the first is released again.
         let mut devices = linked(3, &[(2, 0), (2, 1)]).unwrap();
         let mut supplier = devices.device_mut(number(1)).unwrap();
-        supplier.set_resume_fault(Some(fault(errno)));
+        supplier.set_resume_fault(Some(fault(errno))).unwrap();
         let mut consumer = devices.device_mut(number(2)).unwrap();
         let error = consumer.client_came(NOW).unwrap_err();
         assert_eq!(error.errno(), seen, "{errno}");
@@ -126,13 +126,13 @@ fn a_consumer_remembers_the_error_of_its_supplier() {
 
         // The supplier works again. What the consumer remembers ends when its status is set anew.
         let mut supplier = devices.device_mut(number(1)).unwrap();
-        supplier.set_resume_fault(None);
+        supplier.set_resume_fault(None).unwrap();
         let mut consumer = devices.device_mut(number(2)).unwrap();
         let status = consumer.status(NOW).runtime_status;
         assert_eq!(status == RuntimePmStatus::Error, latched, "{errno}");
         let again = consumer.client_came(NOW).map_err(|error| error.errno());
         assert_eq!(again, if latched { Err(Errno::EINVAL) } else { Ok(()) });
-        consumer.set_resume_fault(None);
+        consumer.set_resume_fault(None).unwrap();
         assert!(consumer.client_came(NOW).is_ok());
         assert_eq!(awake(&devices), [(true, 1); 3]);
     }

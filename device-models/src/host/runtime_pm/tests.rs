@@ -53,24 +53,6 @@ fn control_on_holds_one_reference_however_often_it_is_written() {
 }
 
 #[test]
-fn faults_last_as_long_as_they_should() {
-    let outcomes = |span: FaultSpan| -> Vec<Option<i32>> {
-        let mut rpm = asleep();
-        rpm.set_fault(Some(ResumeFault {
-            errno: Errno::EBUSY,
-            span,
-        }));
-        (0..3)
-            .map(|_| rpm.check_resume().err().map(|error| error.errno().0))
-            .collect()
-    };
-    assert_eq!(outcomes(FaultSpan::Times(1)), [Some(16), None, None]);
-    assert_eq!(outcomes(FaultSpan::Times(2)), [Some(16), Some(16), None]);
-    assert_eq!(outcomes(FaultSpan::Always), [Some(16); 3]);
-    assert_eq!(outcomes(FaultSpan::Latch), [Some(16), Some(22), Some(22)]);
-}
-
-#[test]
 fn the_core_remembers_every_error_but_two() {
     for (errno, first, second) in [
         (Errno::EBUSY, 16, None),
@@ -83,27 +65,24 @@ fn the_core_remembers_every_error_but_two() {
         (Errno::EINVAL, 22, Some(22)),
     ] {
         let mut rpm = asleep();
-        rpm.set_fault(Some(ResumeFault {
-            errno,
-            span: FaultSpan::Times(1),
-        }));
-        let mut error = || rpm.check_resume().err().map(|error| error.errno().0);
-        assert_eq!(error(), Some(first), "{errno}");
-        assert_eq!(error(), second, "{errno}");
+        let latched = false;
+        let error = rpm.callback_fails(Failure { errno, latched });
+        assert_eq!(error.errno().0, first, "{errno}");
+        let error = rpm.check_resume().err().map(|error| error.errno().0);
+        assert_eq!(error, second, "{errno}");
         assert_eq!(rpm.is_latched(), second.is_some(), "{errno}");
     }
 }
 
 #[test]
-fn clearing_a_fault_clears_the_latch() {
+fn a_latched_failure_is_remembered_until_it_is_forgotten() {
     let mut rpm = asleep();
-    rpm.set_fault(Some(ResumeFault {
-        errno: Errno::EIO,
-        span: FaultSpan::Latch,
-    }));
-    assert!(rpm.check_resume().is_err());
-    assert!(rpm.check_resume().is_err());
-    rpm.set_fault(None);
+    let (errno, latched) = (Errno::EBUSY, true);
+    let error = rpm.callback_fails(Failure { errno, latched });
+    assert_eq!(error.errno(), Errno::EBUSY);
+    assert_eq!(rpm.check_resume().unwrap_err().errno(), Errno::EINVAL);
+    assert!(rpm.is_latched());
+    rpm.forget_error();
     assert!(rpm.check_resume().is_ok());
 }
 

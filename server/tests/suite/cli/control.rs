@@ -200,7 +200,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let sparse = file("sparse");
     let holes = std::fs::File::create(&sparse).unwrap();
     holes.set_len(3_000_000_000).unwrap();
-    std::fs::write(&json, r#"{"format": 4, "slot": {}, "devices": {}}"#).unwrap();
+    std::fs::write(&json, r#"{"format": 5, "slot": {}, "devices": {}}"#).unwrap();
     let client = daemon.connect("dev");
     let gone = |daemon: &Daemon| ok(daemon, &["status"])["opens"] == 0;
     super::program::wait_for("the client", || (!gone(&daemon)).then_some(()));
@@ -231,7 +231,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
         ),
         (
             ["restore", &other],
-            "format 99; this program reads format 4",
+            "format 99; this program reads format 5",
         ),
     ] {
         let output = daemon.ctl(&arguments);
@@ -243,7 +243,7 @@ fn files_that_cannot_be_used_are_refused_with_the_reason() {
     let served = super::program::run(&["serve", "--socket-path", "x", "--restore", &other]);
     assert_eq!(code(&served), 1);
     let error = stderr(&served);
-    assert_eq!(error.matches("reads format 4").count(), 1, "{error}");
+    assert_eq!(error.matches("reads format 5").count(), 1, "{error}");
 }
 
 /// A file that may not grow is an error of whoever writes it, not a signal that ends the server.

@@ -69,7 +69,7 @@ fn no_line_of_the_log_is_a_clients() {
         let text = FORGED.repeat(30);
         for _ in 0..500 {
             refused_stream(&mut client, &json!({ "stream": text }));
-            let other = json!({ "format": 4, "profile": { "name": text, "shape": text } });
+            let other = json!({ "format": 5, "profile": { "name": text, "shape": text } });
             let mut label = json!({ "stream": 1, FORGED: 1 });
             label
                 .as_object_mut()
