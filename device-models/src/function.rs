@@ -24,6 +24,7 @@ mod config_faults;
 mod containment;
 mod content;
 pub(crate) mod core;
+mod delay;
 mod delays;
 pub(crate) mod doorbell;
 mod errors;

@@ -1,13 +1,9 @@
 //! Messages and transfers that faults delay.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::Function;
-use super::core::Core;
-use crate::dma::{DmaError, DmaId, DmaRequest};
-use crate::effect::{Effect, MessageKind};
+use crate::dma::{DmaId, DmaRequest};
+use crate::effect::MessageKind;
 use crate::snapshot::{due, left};
 use crate::time::{Time, earliest};
 
@@ -64,7 +60,7 @@ impl Late {
     }
 
     /// Delays a message. Returns whether there is room for it.
-    fn delay_message(&mut self, due: Time, kind: MessageKind, vector: u16) -> bool {
+    pub(super) fn delay_message(&mut self, due: Time, kind: MessageKind, vector: u16) -> bool {
         let fits = self.messages.len() < WAITING;
         if fits {
             self.messages.push((due, kind, vector));
@@ -73,7 +69,7 @@ impl Late {
     }
 
     /// Delays a transfer, or returns it if there is no room for it.
-    fn delay_transfer(&mut self, due: Time, request: DmaRequest) -> Option<DmaRequest> {
+    pub(super) fn delay_transfer(&mut self, due: Time, request: DmaRequest) -> Option<DmaRequest> {
         if self.transfers.len() < WAITING {
             self.transfers.push((due, request));
             None
@@ -83,7 +79,7 @@ impl Late {
     }
 
     /// Removes and returns the first message that is due.
-    fn take_message(&mut self, now: Time) -> Option<(MessageKind, u16)> {
+    pub(super) fn take_message(&mut self, now: Time) -> Option<(MessageKind, u16)> {
         let due = self.messages.iter().enumerate();
         let due = due.filter(|(_, (due, ..))| *due <= now);
         let (index, _) = due.min_by_key(|(_, (due, ..))| *due)?;
@@ -92,11 +88,50 @@ impl Late {
     }
 
     /// Removes and returns the first transfer that is due.
-    fn take_transfer(&mut self, now: Time) -> Option<DmaRequest> {
+    pub(super) fn take_transfer(&mut self, now: Time) -> Option<DmaRequest> {
         let due = self.transfers.iter().enumerate();
         let due = due.filter(|(_, (due, _))| *due <= now);
         let (index, _) = due.min_by_key(|(_, (due, _))| *due)?;
         Some(self.transfers.remove(index).1)
+    }
+
+    /// Forgets the messages.
+    pub(super) fn lose_messages(&mut self) {
+        self.messages.clear();
+    }
+
+    /// Forgets the messages of a vector.
+    pub(super) fn withdraw(&mut self, vector: u16) {
+        self.messages.retain(|(.., late)| *late != vector);
+    }
+
+    /// Takes back a restored transfer that is requested again. Returns it if it was not late.
+    pub(super) fn withhold(&mut self, request: DmaRequest) -> Option<DmaRequest> {
+        let mut all = self.expected.iter();
+        let Some(index) = all.position(|(_, tag)| *tag == request.id.tag) else {
+            return Some(request);
+        };
+        let (due, _) = self.expected.remove(index);
+        self.transfers.push((due, request));
+        None
+    }
+
+    /// Returns whether restored transfers have not been requested again yet.
+    pub(super) const fn expects(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    /// Forgets the restored transfers that were not requested again.
+    pub(super) fn expect_no_more(&mut self) {
+        self.expected.clear();
+    }
+
+    /// Removes the transfers that are not `live`, and returns their identifiers.
+    pub(super) fn end_transfers(&mut self, live: impl Fn(DmaId) -> bool) -> Vec<DmaId> {
+        let ended = self
+            .transfers
+            .extract_if(.., |(_, request)| !live(request.id));
+        ended.map(|(_, request)| request.id).collect()
     }
 
     pub(super) fn save(&self, now: Time) -> SavedLate {
@@ -137,110 +172,6 @@ impl Late {
             expected: transfers
                 .map(|saved| (due(now, saved.left_nanos), saved.tag))
                 .collect(),
-        }
-    }
-}
-
-impl Core {
-    /// Delays a message. Returns whether it is delayed.
-    pub(super) fn delay_message(
-        &mut self,
-        delay: Option<Duration>,
-        kind: MessageKind,
-        vector: u16,
-    ) -> bool {
-        let Some((faults, span)) = self.faults.as_mut().zip(delay) else {
-            return false;
-        };
-        let due = faults.now.after(span);
-        faults.late.delay_message(due, kind, vector)
-    }
-
-    /// Starts a transfer, now or later.
-    pub(super) fn emit_transfer(&mut self, delay: Option<Duration>, request: DmaRequest) {
-        let mut request = Some(request);
-        if let Some((faults, span)) = self.faults.as_mut().zip(delay) {
-            let due = faults.now.after(span);
-            request = request.and_then(|request| faults.late.delay_transfer(due, request));
-        }
-        if let Some(request) = request {
-            self.emit(Effect::Dma(request));
-        }
-    }
-
-    /// Withholds those of the restored transfers that are late.
-    pub(super) fn withhold_transfers(&mut self) {
-        let Some(faults) = &mut self.faults else {
-            return;
-        };
-        let mut expected = std::mem::take(&mut faults.late.expected);
-        if expected.is_empty() {
-            return;
-        }
-        for effect in std::mem::take(&mut self.effects) {
-            match effect {
-                Effect::Dma(request) => {
-                    let mut all = expected.iter();
-                    let index = all.position(|(_, tag)| *tag == request.id.tag);
-                    match index.map(|index| expected.remove(index)) {
-                        Some((due, _)) => faults.late.transfers.push((due, request)),
-                        None => self.effects.push_back(Effect::Dma(request)),
-                    }
-                }
-                other => self.effects.push_back(other),
-            }
-        }
-    }
-
-    /// Forgets the messages that are late, which a reset or a loss of power loses.
-    pub(super) fn lose_late_messages(&mut self) {
-        if let Some(faults) = &mut self.faults {
-            faults.late.messages.clear();
-        }
-    }
-
-    /// Forgets a message that is late and whose cause has gone.
-    pub(super) fn withdraw_late(&mut self, vector: u16) {
-        if let Some(faults) = &mut self.faults {
-            faults.late.messages.retain(|(.., late)| *late != vector);
-        }
-    }
-}
-
-impl Function {
-    /// Sends the messages and starts the transfers whose delay is over.
-    pub(super) fn advance_late(&mut self, now: Time) {
-        while let Some(faults) = &mut self.core.faults
-            && let Some((kind, vector)) = faults.late.take_message(now)
-        {
-            self.core.send_late(kind, vector);
-        }
-        while let Some(faults) = &mut self.core.faults
-            && let Some(request) = faults.late.take_transfer(now)
-        {
-            self.core.emit(Effect::Dma(request));
-        }
-    }
-
-    /// Ends those of the late transfers that will not touch memory any more.
-    pub(super) fn end_late_transfers(&mut self) {
-        let Some(faults) = &mut self.core.faults else {
-            return;
-        };
-        if faults.late.transfers.is_empty() {
-            return;
-        }
-        let dma = &self.core.dma;
-        let mut ended: Vec<DmaId> = Vec::new();
-        faults.late.transfers.retain(|(_, request)| {
-            let live = dma.is_live(request.id);
-            if !live {
-                ended.push(request.id);
-            }
-            live
-        });
-        for id in ended {
-            faults.end_transfer(id, DmaError::Aborted);
         }
     }
 }
