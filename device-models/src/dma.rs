@@ -59,6 +59,16 @@ pub enum DmaOp {
     },
 }
 
+impl DmaOp {
+    /// Moves the transfer to an address that is `offset` higher, modulo 2^64: a copy at its destination.
+    pub(crate) const fn misdirect(&mut self, offset: u64) {
+        let (Self::Read { address, .. }
+        | Self::Write { address, .. }
+        | Self::Copy { to: address, .. }) = self;
+        *address = address.wrapping_add(offset);
+    }
+}
+
 /// A transfer in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DmaRequest {

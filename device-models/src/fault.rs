@@ -162,6 +162,11 @@ pub enum FaultError {
     /// The function lacks a part that the fault needs.
     #[error("{0}")]
     Lacks(String),
+    /// The profile does not permit transfers to wrong addresses.
+    #[error(
+        "\"{0}\" destroys memory of the client; set host.misdirected-dma = true in the profile to permit it"
+    )]
+    NotPermitted(String),
     /// The text is not `when=…,what=…`.
     #[error(
         "{0:?} is no fault; write when=OCCASION,what=FAILURE, and name=NAME if it is to have one"
@@ -227,6 +232,15 @@ impl Fault {
             return Err(FaultError::Name { name: name.clone() });
         }
         self.what.check(&self.when)
+    }
+
+    /// Checks that the fault is one that the profile permits.
+    pub(crate) fn check_permitted(&self, misdirected_dma: bool) -> Result<(), FaultError> {
+        let misdirects = matches!(self.what.consequence(), Consequence::Misdirect { .. });
+        if misdirects && !misdirected_dma {
+            return Err(FaultError::NotPermitted(self.what.to_string()));
+        }
+        Ok(())
     }
 
     /// Checks that the function has the parts that the fault needs.

@@ -163,6 +163,11 @@ impl Function {
         self.core.aux_power = auxiliary;
     }
 
+    /// Sets whether a fault may send transfers to wrong addresses.
+    pub(crate) const fn permit_misdirected_dma(&mut self, permitted: bool) {
+        self.core.misdirected_dma = permitted;
+    }
+
     /// Returns the counts since power-on.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -186,6 +186,7 @@ impl Profile {
         let parts = self.source.parts(&self.tables)?;
         let mut function = Function::new(FunctionParts { model, ..parts });
         function.set_aux_power(self.tables.platform.aux_power);
+        function.permit_misdirected_dma(self.tables.host.misdirected_dma);
         Ok(function)
     }
 

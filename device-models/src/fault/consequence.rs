@@ -68,6 +68,8 @@ pub(crate) enum Consequence {
     BarOff { bar: u8, lasting: Lasting },
     /// The transfer does not reach memory and ends as an Unsupported Request.
     RefuseTransfer,
+    /// The transfer goes to an address that is `offset` higher.
+    Misdirect { offset: u64 },
     /// The function detects an error of the bus.
     Detect(DetectedError),
     /// An input of the device model is driven.

@@ -5,6 +5,7 @@ mod bar_off;
 mod bits_do_not_stick;
 mod dma_error;
 mod dma_late;
+mod dma_misdirected;
 mod dpc;
 mod err;
 mod fail;
@@ -39,6 +40,7 @@ pub(super) const ALL: &[&Kind] = &[
     &bits_do_not_stick::KIND,
     &dma_error::KIND,
     &dma_late::KIND,
+    &dma_misdirected::KIND,
     &dpc::KIND,
     &err::KIND,
     &fail::KIND,

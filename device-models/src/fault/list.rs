@@ -47,7 +47,7 @@ pub(crate) struct Struck {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedFault {
-    fault: Fault,
+    pub(crate) fault: Fault,
     occurred: u64,
     struck: u64,
     /// Nanoseconds since the last strike.

@@ -82,6 +82,8 @@ pub struct Core {
     pub(super) waiting_messages: ErrorMessages,
     /// The faults that are set, and their conditions.
     pub(super) faults: Option<Box<Faults>>,
+    /// A fault may send transfers to wrong addresses.
+    pub(super) misdirected_dma: bool,
 }
 
 impl Core {
@@ -124,6 +126,7 @@ impl Core {
             state_since: Time::ZERO,
             waiting_messages: ErrorMessages::default(),
             faults: None,
+            misdirected_dma: false,
         };
         core.ram = std::array::from_fn(|bar| {
             let memory = PrivateMemory::new(core.memory_size(bar)?);
@@ -275,7 +278,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn start_dma(&mut self, tag: u32, op: DmaOp) -> Result<(), DmaError> {
+    pub(crate) fn start_dma(&mut self, tag: u32, mut op: DmaOp) -> Result<(), DmaError> {
         if self.state != PowerState::D0 || self.dma.is_aborting() {
             return Err(DmaError::Aborted);
         }
@@ -283,6 +286,9 @@ impl Core {
             return Err(DmaError::BusMasterOff);
         }
         let verdict = self.meet(&Occurrence::Dma);
+        if let Some(offset) = verdict.misdirected {
+            op.misdirect(offset);
+        }
         let request = self.dma.start(tag, op);
         self.show_transactions_pending();
         if verdict.refused {

@@ -68,6 +68,8 @@ pub(super) struct Verdict {
     pub(super) doubled: bool,
     /// The transfer ends as an Unsupported Request.
     pub(super) refused: bool,
+    /// The transfer goes to an address that is so much higher.
+    pub(super) misdirected: Option<u64>,
     /// Bits of config space that keep their values: offset and mask of a DWORD.
     pub(super) kept: Option<(u64, u32)>,
     pub(super) lose_state: bool,
@@ -132,6 +134,7 @@ impl Core {
                 pme.retain(|(kept, ())| kept.by != condition.by);
                 pme.push((condition, ()));
             }
+            Consequence::Misdirect { offset } => verdict.misdirected = Some(offset),
             Consequence::RefuseTransfer => verdict.refused = true,
             Consequence::LoseState => verdict.lose_state = true,
             Consequence::KeepBits { offset, mask } => {
@@ -273,10 +276,17 @@ impl Core {
         now: Time,
         saved: Option<SavedFaults>,
     ) -> Result<(), RestoreError> {
+        let at = "function.core.faults";
+        for saved in saved.iter().flat_map(|saved| &saved.list) {
+            saved
+                .fault
+                .check_permitted(self.misdirected_dma)
+                .map_err(|error| RestoreError::part(at, error.to_string()))?;
+        }
         self.faults = match saved {
             None => None,
             Some(saved) => Some(Box::new(Faults {
-                list: FaultList::restored(now, "function.core.faults", saved.list)?,
+                list: FaultList::restored(now, at, saved.list)?,
                 conditions: Conditions::restored(now, saved.conditions),
                 late: Late::restored(now, &saved.late),
                 now,
@@ -324,6 +334,7 @@ impl Function {
         elsewhere: &[String],
     ) -> Result<String, FaultError> {
         fault.check_parts(self.core.config())?;
+        fault.check_permitted(self.core.misdirected_dma)?;
         if fault.is_of_slot() {
             let reason = "the function alone has no slot, whose fault this is; set it for the slot";
             return Err(FaultError::Lacks(reason.to_owned()));

@@ -140,6 +140,8 @@ impl Core {
             state_since: _,
             waiting_messages,
             faults: _,
+            // The profile says it.
+            misdirected_dma: _,
         } = self;
         snapshot::tree(&SavedCore {
             config: config.save(),

@@ -90,7 +90,7 @@ fn mistake(list: &str, position: usize, error: &FaultError) -> Mistake {
     let key = match error {
         FaultError::Name { .. } | FaultError::Taken { .. } => ".name",
         FaultError::When { .. } | FaultError::Unfit { .. } => ".when",
-        FaultError::What { .. } => ".what",
+        FaultError::What { .. } | FaultError::NotPermitted(_) => ".what",
         _ => "",
     };
     Mistake::new(format!("{list}.{position}{key}"), error)

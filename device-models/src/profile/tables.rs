@@ -252,6 +252,8 @@ pub(super) struct Host {
     pub aer: Option<bool>,
     pub on_disconnect: OnDisconnect,
     pub client_memory: ClientMemory,
+    /// Faults may send transfers to wrong addresses.
+    pub misdirected_dma: bool,
 }
 
 impl Default for Host {
@@ -268,6 +270,7 @@ impl Default for Host {
             aer: None,
             on_disconnect: OnDisconnect::default(),
             client_memory: ClientMemory::default(),
+            misdirected_dma: false,
         }
     }
 }
@@ -310,6 +313,7 @@ impl Tables {
             aer,
             on_disconnect,
             client_memory: _,
+            misdirected_dma: _,
         } = self.host;
         HostOptions {
             view,

@@ -461,3 +461,28 @@ fn consequences_of_what_comes_from_outside_do_not_wait() {
         (D3cold, D0)
     );
 }
+
+#[test]
+fn a_transfer_to_a_wrong_address_needs_permission() {
+    let registry = Registry::builtin();
+    let permission = [("host.misdirected-dma", "true")];
+    let permitted = |devices: &mut DeviceSet| {
+        let fault = Fault::new("dma", "dma-misdirected 0x10").unwrap();
+        devices.first_mut().add_fault(at(0), fault)
+    };
+    let mut device = profile(&permission).device_set(&registry).unwrap();
+    permitted(&mut device).unwrap();
+    let saved = device.first().save(at(0));
+
+    let mut other = profile(&[]).device_set(&registry).unwrap();
+    let refused = permitted(&mut other).unwrap_err();
+    assert!(matches!(refused, FaultError::NotPermitted(_)), "{refused}");
+    // Nor does it come in by a saved state.
+    let refused = other.first_mut().restore(at(0), &saved).unwrap_err();
+    assert!(
+        refused.to_string().contains("host.misdirected-dma"),
+        "{refused}"
+    );
+    let mut other = profile(&permission).device_set(&registry).unwrap();
+    other.first_mut().restore(at(0), &saved).unwrap();
+}
