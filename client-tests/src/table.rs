@@ -42,21 +42,22 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use bench::Bench;
 use step::Step;
 
-/// A behaviour table.
+/// A table of rows. By default they are behaviours.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Table {
+pub struct Table<R = Row> {
     /// Heading of its page.
     pub title: String,
     /// Introduction for the reader of the page.
     pub introduction: String,
     /// The sections of the page, in order.
     pub section: Vec<Section>,
-    /// The profile of cases without one.
+    /// The profile of rows and cases without one.
     #[serde(default)]
     profile: String,
     /// Overrides of profile keys, by the name of the choice.
@@ -66,7 +67,19 @@ pub struct Table {
     #[serde(default)]
     words: Words,
     /// The rows.
-    pub row: Vec<Row>,
+    pub row: Vec<R>,
+}
+
+/// A row of a table.
+pub trait Listed: DeserializeOwned {
+    /// Returns the letters of the row's section and its number, or only a number.
+    fn id(&self) -> &str;
+
+    /// Checks the row: it is tested or gives a reason, and every step is valid.
+    ///
+    /// # Errors
+    /// The mistake.
+    fn check(&self, table: &Table<Self>) -> Result<()>;
 }
 
 /// A section of a table's page.
@@ -146,9 +159,8 @@ const OTHER: &str = "other ";
 /// The dialects of rows that hold for both.
 const DIALECTS: [&str; 2] = ["mainline", "v4"];
 
-impl Table {
-    /// Loads and checks the table `NAME.toml`: every row is tested or gives a reason, and every
-    /// step is valid.
+impl<R: Listed> Table<R> {
+    /// Loads and checks the table `NAME.toml`.
     ///
     /// # Errors
     /// The table does not exist or has a mistake. The error names the mistake and its place.
@@ -162,24 +174,36 @@ impl Table {
         let table: Self = toml::from_str(text).with_context(|| name.to_owned())?;
         let mut ids = BTreeSet::new();
         for row in &table.row {
-            let id = &row.id;
+            let id = row.id();
             ensure!(ids.insert(id), "{name}: row {id} is there twice");
+            let mut sections = table.section.iter();
             ensure!(
-                table.section_of(row).is_some(),
+                sections.any(|section| section.holds(id)),
                 "{name}: row {id} is in no section"
             );
-            table
-                .check(row)
+            row.check(&table)
                 .with_context(|| format!("{name}: row {id}"))?;
         }
         Ok(table)
     }
 
     /// Returns the rows of a section, in the table's order.
-    pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Row> {
-        self.row.iter().filter(|row| section.holds(&row.id))
+    pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a R> {
+        self.row.iter().filter(|row| section.holds(row.id()))
+    }
+}
+
+impl Listed for Row {
+    fn id(&self) -> &str {
+        &self.id
     }
 
+    fn check(&self, table: &Table) -> Result<()> {
+        table.check(self)
+    }
+}
+
+impl Table {
     /// Tests a row in one of its dialects: executes the steps of all its cases with all
     /// combinations of their choices.
     ///
@@ -256,10 +280,6 @@ impl Table {
             }
         }
         Ok(false)
-    }
-
-    fn section_of(&self, row: &Row) -> Option<&Section> {
-        self.section.iter().find(|section| section.holds(&row.id))
     }
 
     fn check(&self, row: &Row) -> Result<()> {

@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode> {
     }
     let mut trials = Vec::new();
     for name in page::TABLES {
-        let table = Arc::new(Table::load(name)?);
+        let table: Arc<Table> = Arc::new(Table::load(name)?);
         let elsewhere = table.row.iter().filter(|row| row.not_here.is_some());
         if !arguments.list {
             let (rows, elsewhere) = (table.row.len(), elsewhere.count());
@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode> {
 /// Returns the tests of the rows of faults.
 fn faults(only: Option<&str>) -> Result<Vec<Trial>> {
     let program = Arc::new(env::current_exe()?);
-    let table = Arc::new(FaultTable::load()?);
+    let table = Arc::new(FaultTable::load(faults::NAME)?);
     let rows = table.row.iter().enumerate();
     let rows = rows.filter(|(_, row)| only.is_none_or(|only| only == row.id));
     let trials = rows.map(|(at, row)| {

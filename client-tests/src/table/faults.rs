@@ -26,8 +26,6 @@ pub(super) mod page;
 mod play;
 mod program;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +35,7 @@ use pci_device_models::fault::Fault;
 use serde::Deserialize;
 
 use super::step::Step;
-use super::{Section, Words, files};
+use super::{Listed, Table};
 use crate::daemon::Spec;
 use play::Play;
 
@@ -45,26 +43,7 @@ use play::Play;
 pub const NAME: &str = "faults";
 
 /// The table of faults.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct FaultTable {
-    /// Heading of its page.
-    pub title: String,
-    /// Introduction for the reader of the page.
-    pub introduction: String,
-    /// The sections of the page, in order.
-    pub section: Vec<Section>,
-    /// The profile of rows without one.
-    profile: String,
-    /// Overrides of profile keys, by the name of the choice.
-    #[serde(default)]
-    choices: BTreeMap<String, Vec<String>>,
-    /// Words for steps of many rows.
-    #[serde(default)]
-    words: Words,
-    /// The rows.
-    pub row: Vec<FaultRow>,
-}
+pub type FaultTable = Table<FaultRow>;
 
 /// A row: one fault.
 #[derive(Debug, Deserialize)]
@@ -95,48 +74,22 @@ pub struct FaultRow {
     steps: Vec<String>,
 }
 
-impl FaultTable {
-    /// Loads and checks the table.
-    ///
-    /// # Errors
-    /// The table does not exist or has a mistake. The error names the mistake and its place.
-    pub fn load() -> Result<Self> {
-        let path = files::folder().join(NAME).with_extension("toml");
-        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        Self::parse(&text)
+impl Listed for FaultRow {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        let table: Self = toml::from_str(text).context(NAME)?;
-        let mut ids = BTreeSet::new();
-        for row in &table.row {
-            let id = &row.id;
-            ensure!(ids.insert(id), "{NAME}: row {id} is there twice");
-            let mut sections = table.section.iter();
-            ensure!(
-                sections.any(|section| section.holds(id)),
-                "{NAME}: row {id} is in no section"
-            );
-            let checked = table.check(row);
-            checked.with_context(|| format!("{NAME}: row {id}"))?;
-        }
-        Ok(table)
-    }
-
-    /// Returns the rows of a section, in the table's order.
-    pub fn rows_of<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a FaultRow> {
-        self.row.iter().filter(|row| section.holds(&row.id))
-    }
-
-    fn check(&self, row: &FaultRow) -> Result<()> {
-        row.fault()?;
-        row.strikes()?;
-        self.spec(row)?;
-        let restores = row.steps.iter().filter(|step| *step == "restore").count();
+    fn check(&self, table: &FaultTable) -> Result<()> {
+        self.fault()?;
+        self.strikes()?;
+        table.spec(self)?;
+        let restores = self.steps.iter().filter(|step| *step == "restore").count();
         ensure!(restores == 1, "has {restores} steps `restore`; write one");
-        self.steps(row).map(drop)
+        table.steps(self).map(drop)
     }
+}
 
+impl FaultTable {
     fn steps(&self, row: &FaultRow) -> Result<Vec<(String, Step)>> {
         let steps = self.words.steps(&row.steps, None)?;
         ensure!(

@@ -45,7 +45,7 @@ impl Traps {
         let path = folder().join("traps.toml");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let traps: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        let table = Table::load(ROWS)?;
+        let table: Table = Table::load(ROWS)?;
         let shown: BTreeSet<&str> = table
             .row
             .iter()

@@ -65,8 +65,8 @@ pub struct CardStatus {
     pub present: bool,
     /// The host's knowledge of it.
     pub state: CardState,
-    /// Requests for this device in the removal under way.
-    pub requests: u32,
+    /// Number of times that the clients of this device were asked in the removal under way.
+    pub asked: u32,
 }
 
 /// The card of a slot as the host has it.
@@ -183,7 +183,7 @@ impl DeviceRef<'_> {
         CardStatus {
             present: self.power.is_occupied(),
             state: self.set.card.state,
-            requests: match self.state.leaving {
+            asked: match self.state.leaving {
                 Leaving::Asked { requests, .. } => requests,
                 Leaving::No | Leaving::Gone => 0,
             },

@@ -11,7 +11,7 @@ use super::{FaultTable, NAME};
 /// # Errors
 /// The table has a mistake.
 pub(in crate::table) fn make() -> Result<String> {
-    let table = FaultTable::load()?;
+    let table = FaultTable::load(NAME)?;
     let mut page = String::new();
     write!(
         page,

@@ -4,12 +4,15 @@ use super::*;
 
 /// Returns a table of one row with these keys.
 fn table(row: &str) -> Result<FaultTable> {
-    FaultTable::parse(&format!(
-        "title = ''\nintroduction = ''\nprofile = 'C'\nsection = [{{ rows = 'X', title = '' }}]\n\
+    FaultTable::parse(
+        NAME,
+        &format!(
+            "title = ''\nintroduction = ''\nprofile = 'C'\nsection = [{{ rows = 'X', title = '' }}]\n\
          [choices]\nsteady = ['identity.revision=2']\n\
          [words]\n'memory on' = ['cfg2 4 = 0002']\n\
          [[row]]\nid = 'X1'\nname = 'late'\nclient = ''\nlinux = ''\nsource = ''\n{row}\n"
-    ))
+        ),
+    )
 }
 
 fn shown(row: &str) -> Result<()> {
