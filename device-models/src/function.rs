@@ -74,6 +74,8 @@ use crate::violation::{Violation, ViolationReport};
 /// Timers of a device model that expire in one [`Function::advance`] at most. The rest follows in
 /// the next.
 const TIMERS_PER_ADVANCE: u32 = 1024;
+/// A bit for each BAR.
+const ALL_BARS: u8 = (1 << MAX_BARS) - 1;
 
 /// The destination of an access other than config space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,11 +222,13 @@ impl Function {
         memory.as_deref_mut()
     }
 
-    /// Shows shared BAR memory to clients that have it mapped, or hides it from them. This takes
-    /// effect with [`Self::advance_bars`].
-    pub fn set_bars_visible(&mut self, visible: bool) {
-        for ram in self.core.ram.iter_mut().flatten() {
-            ram.set_visible(visible);
+    /// Shows shared memory of the BARs whose bits are set to clients that have it mapped, and hides that of
+    /// the others from them. Bit n stands for BAR n. This takes effect with [`Self::advance_bars`].
+    pub fn set_bars_visible(&mut self, visible: u8) {
+        for (bar, ram) in self.core.ram.iter_mut().enumerate() {
+            if let Some(ram) = ram {
+                ram.set_visible(visible & 1 << bar != 0);
+            }
         }
     }
 
@@ -261,6 +265,16 @@ impl Function {
         self.core.state == PowerState::D0
             && self.core.memory_space_enable()
             && !self.core.hides_memory()
+    }
+
+    /// Returns the memory BARs that decode. Bit n stands for BAR n.
+    #[must_use]
+    pub fn decoding_bars(&self) -> u8 {
+        if self.decodes_memory() {
+            ALL_BARS & !self.core.hidden_bars()
+        } else {
+            0
+        }
     }
 
     /// Removes and returns the oldest effect.

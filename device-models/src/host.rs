@@ -192,7 +192,7 @@ struct Device {
     /// The faults of the host's operations, if there are any.
     faults: Option<Box<FaultList>>,
     /// Clients that have shared BARs mapped can touch them.
-    bars_visible: bool,
+    bars_visible: u8,
     /// The virtual functions of the device.
     sriov: Sriov,
     /// The function is a virtual one of this one.
@@ -273,7 +273,7 @@ impl Device {
             errors: ErrorMessages::default(),
             contained: false,
             faults: None,
-            bars_visible: false,
+            bars_visible: 0,
             sriov: Sriov::default(),
             physical: slot.physical_function(),
             absent: !function.exists(),

@@ -196,14 +196,21 @@ impl Core {
         faults.is_some_and(|faults| faults.conditions.is_off(now, bar))
     }
 
-    /// Returns whether a fault hides memory that clients may have mapped.
+    /// Returns whether a fault hides all memory that clients may have mapped.
     pub(super) fn hides_memory(&self) -> bool {
+        let faults = self.faults.as_ref();
+        faults.is_some_and(|faults| faults.conditions.silent(faults.now).is_some())
+    }
+
+    /// Returns the BARs that a fault keeps from decoding although clients may have their memory mapped.
+    /// Bit n stands for BAR n.
+    pub(super) fn hidden_bars(&self) -> u8 {
         let Some(faults) = &self.faults else {
-            return false;
+            return 0;
         };
-        let mut mappable = self.mappable.iter();
-        faults.conditions.silent(faults.now).is_some()
-            || mappable.any(|shared| faults.conditions.is_off(faults.now, shared.bar))
+        let mappable = self.mappable.iter().map(|shared| shared.bar);
+        let off = mappable.filter(|bar| faults.conditions.is_off(faults.now, *bar));
+        off.fold(0, |bars, bar| bars | 1 << bar)
     }
 
     /// Returns the time for which the function stays silent, `None` if that is unknown.

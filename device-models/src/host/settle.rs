@@ -82,8 +82,11 @@ impl DeviceMut<'_> {
     /// Hides shared BARs from clients that have them mapped whenever vfio-pci would zap the
     /// mappings, and shows them again when it would let them fault in again.
     fn show_bars(&mut self) {
-        let visible =
-            self.memory_decodes() && self.slot.function().decodes_memory() && !self.is_engaged();
+        let visible = if self.memory_decodes() && !self.is_engaged() {
+            self.slot.function().decoding_bars()
+        } else {
+            0
+        };
         if visible != self.state.bars_visible {
             self.state.bars_visible = visible;
             self.slot.function_mut().set_bars_visible(visible);

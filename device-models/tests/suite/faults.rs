@@ -1,8 +1,11 @@
 //! Faults: they strike where their words say, at the same tick on every run, and go on after a restore.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pci_device_models::fault::{Fault, FaultError, MAX_FAULTS};
+use pci_device_models::function::BarMemory;
 use pci_device_models::host::{DeviceSet, Event, HostEvent, Output};
 use pci_device_models::model::Registry;
 use pci_device_models::model::backend::Backend;
@@ -485,4 +488,47 @@ fn a_transfer_to_a_wrong_address_needs_permission() {
     );
     let mut other = profile(&permission).device_set(&registry).unwrap();
     other.first_mut().restore(at(0), &saved).unwrap();
+}
+
+/// Memory of a BAR without bytes, which notes its visibility.
+#[derive(Debug)]
+struct Curtain(Arc<AtomicBool>);
+
+impl BarMemory for Curtain {
+    fn read(&self, _: u64, data: &mut [u8]) {
+        data.fill(0);
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) {}
+
+    fn reset(&mut self, _: u64) {}
+
+    fn set_visible(&mut self, visible: bool) {
+        self.0.store(visible, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_bar_that_does_not_decode_hides_no_other() {
+    let set_keys = [
+        ("host.view", "hardware"),
+        ("bar.0.size", "0x8000"),
+        ("bar.0.mappable", "[{ offset = 0x4000, size = 0x4000 }]"),
+        ("bar.2.mappable", "true"),
+    ];
+    let mut devices = profile(&set_keys).device_set(&Registry::builtin()).unwrap();
+    let visible = [0, 2].map(|bar| {
+        let visible = Arc::new(AtomicBool::new(false));
+        let memory = Box::new(Curtain(Arc::clone(&visible)));
+        devices.first_mut().share_bar(bar, memory);
+        visible
+    });
+    let seen = || visible.each_ref().map(|bar| bar.load(Ordering::Relaxed));
+    devices.first_mut().client_came(at(0)).unwrap();
+    write(&mut devices, 1, 4, &[2, 0]);
+    assert_eq!(seen(), [true, true]);
+    set(&mut devices, 2, "now", "bar-off 0 5ms");
+    assert_eq!(seen(), [false, true]);
+    devices.first_mut().advance(at(7));
+    assert_eq!(seen(), [true, true]);
 }
