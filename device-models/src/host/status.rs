@@ -243,7 +243,7 @@ mod tests {
             let mut devices = profile.device_set(&Registry::builtin()).unwrap();
             let status = devices.first_mut().status(Time::from_nanos(7_000_000));
             let mut expected = json!({
-                "card": { "present": true, "requests": 0, "state": "configured" },
+                "card": { "present": true, "asked": 0, "state": "configured" },
                 "control": "auto",
                 "counters": { "outside_d0": 0, "pm_pme": 0, "resets": 0 },
                 "d3cold_allowed": true,
