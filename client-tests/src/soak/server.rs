@@ -122,7 +122,7 @@ impl Served {
         })
     }
 
-    /// Returns the daemon's resources once it has closed what [`Self::wait_for_sockets`] connected, which
+    /// Returns the daemon's resources once it has closed the connections that waited for its sockets, which
     /// a daemon on a busy machine does late.
     ///
     /// # Errors
