@@ -47,6 +47,29 @@ pub enum Place {
 struct Command {
     memory: bool,
     disable: bool,
+    master: bool,
+    /// The bits that only a restore of ones sets.
+    rest: bool,
+}
+
+impl Command {
+    const ONES: Self = Self {
+        memory: true,
+        disable: true,
+        master: true,
+        rest: true,
+    };
+
+    fn word(self) -> u64 {
+        [
+            (self.memory, 0x2),
+            (self.disable, 0x400),
+            (self.master, 0x4),
+            (self.rest, 0x140),
+        ]
+        .into_iter()
+        .fold(0, |word, (set, bits)| if set { word | bits } else { word })
+    }
 }
 
 #[derive(Debug)]
@@ -317,11 +340,11 @@ impl Model {
     }
 
     fn save(&mut self) -> Option<Command> {
-        let ones = Command {
-            memory: true,
-            disable: true,
-        };
-        self.saved = Some(if self.gone() { ones } else { self.chip.command });
+        self.saved = Some(if self.gone() {
+            Command::ONES
+        } else {
+            self.chip.command
+        });
         self.saved
     }
 

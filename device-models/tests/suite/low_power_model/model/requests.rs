@@ -148,10 +148,9 @@ impl Model {
                         reset => reset.is_ok(),
                     };
                 // Enabling the device turns on the decoding of its BARs, all memory here.
-                let disable = self.chip.command.disable;
                 self.set_command(Command {
                     memory: true,
-                    disable,
+                    ..self.chip.command
                 });
                 self.at_open = Some(self.save());
                 self.blind = self.gone();
@@ -180,6 +179,10 @@ impl Model {
         self.intx.disabled = false;
         let from_d3hot = self.believed == Place::Hot;
         self.enter_d0();
+        self.set_command(Command {
+            master: false,
+            ..self.chip.command
+        });
         let offered = if self.vfio() {
             self.reset_works
         } else {
@@ -208,8 +211,6 @@ impl Model {
 
     fn access(&mut self, step: Step) -> Answer {
         let gone = self.chip.place == Place::Cold;
-        let command =
-            |command: Command| u64::from(command.memory) << 1 | u64::from(command.disable) << 10;
         match step {
             Step::ReadPmcsr => {
                 if self.blind {
@@ -245,18 +246,22 @@ impl Model {
             }
             Step::ReadCommand if self.vfio() => {
                 let disable = self.intx.disabled;
-                let memory = self.chip.command.memory;
-                let shown = command(Command { memory, disable });
+                let shown = Command {
+                    disable,
+                    ..self.chip.command
+                };
+                let shown = shown.word();
                 return Ok(if gone { 0xfbff | shown } else { shown });
             }
             Step::ReadCommand if gone => return Ok(0xffff),
-            Step::ReadCommand => return Ok(command(self.chip.command)),
+            Step::ReadCommand => return Ok(self.chip.command.word()),
             Step::WriteCommand(memory, disable) if self.vfio() => {
                 self.memory = memory;
                 let disabled = self.chip.command.disable;
                 self.set_command(Command {
                     memory,
                     disable: disabled,
+                    ..Command::default()
                 });
                 if std::mem::replace(&mut self.intx.disabled, disable) != disable {
                     if disable {
@@ -266,7 +271,11 @@ impl Model {
                     }
                 }
             }
-            Step::WriteCommand(memory, disable) => self.set_command(Command { memory, disable }),
+            Step::WriteCommand(memory, disable) => self.set_command(Command {
+                memory,
+                disable,
+                ..Command::default()
+            }),
             Step::ConfigFlr if self.vfio() => {
                 self.try_reset().ok();
             }
