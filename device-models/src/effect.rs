@@ -60,6 +60,9 @@ pub enum Effect {
     VirtualFunctions(VirtualFunctions, PowerState),
     /// The driver above the function notifies its clients.
     Notice(Notice),
+    /// The port above contains an error of the function, or does not any more. All functions of the slot are
+    /// behind its link.
+    Containment(bool),
     /// An event for observers.
     Event(FunctionEvent),
 }
@@ -109,7 +112,7 @@ pub enum FunctionEvent {
         /// The wake signal is asserted now.
         asserted: bool,
     },
-    /// The port above took the link down to contain an error, or brought it up again (PCIe Base §6.2.11).
+    /// The port above took the link down to contain errors, or brought it up again (PCIe Base §6.2.11).
     Containment {
         /// The link is down now.
         contained: bool,

@@ -33,10 +33,20 @@ pub(crate) struct Failure {
 pub(crate) enum LinkFailure {
     /// The link does not train.
     Down,
+    /// The port above keeps the link down to contain an error: one of the function itself, or one of another
+    /// function of the slot.
+    Contained { own: bool },
     /// The link has at most so many lanes.
     Width(u8),
     /// The link has at most this speed, in the encoding of Link Status.
     Speed(u8),
+}
+
+impl LinkFailure {
+    /// Returns whether the link is down.
+    pub(crate) const fn is_down(self) -> bool {
+        matches!(self, Self::Down | Self::Contained { .. })
+    }
 }
 
 /// The consequence of a fault that strikes.

@@ -30,8 +30,6 @@ pub(super) struct Conditions {
     pub(super) silence: Option<(Condition, bool)>,
     /// The function is off the bus. The flag: its slot has main power.
     pub(super) gone: Option<(Condition, bool)>,
-    /// The port above has taken the link down. The flag: for another function of the slot.
-    pub(super) contained: Option<(Condition, bool)>,
     /// The BARs that do not decode.
     pub(super) bars: Vec<(Condition, u8)>,
     /// `PME_Status` cannot be cleared.
@@ -45,7 +43,9 @@ pub(super) struct Conditions {
 pub(super) struct Ended {
     /// The function is back on the bus and has power there.
     pub(super) back: bool,
-    /// The link is up again.
+    /// The port contains no error of the function any more.
+    pub(super) own_contained: bool,
+    /// The port contains no error of any function any more: the link is up again.
     pub(super) released: bool,
 }
 
@@ -72,8 +72,6 @@ enum SavedUntil {
 pub(super) struct SavedConditions {
     silence: Option<Saved<bool>>,
     gone: Option<Saved<bool>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    contained: Option<Saved<bool>>,
     bars: Vec<Saved<u8>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pme: Vec<Saved<()>>,
@@ -136,7 +134,6 @@ impl Conditions {
     pub(super) const fn are_none(&self) -> bool {
         self.silence.is_none()
             && self.gone.is_none()
-            && self.contained.is_none()
             && self.bars.is_empty()
             && self.pme.is_empty()
             && self.links.is_empty()
@@ -145,7 +142,7 @@ impl Conditions {
     /// Returns whether the function is silent, and then whether it asks for a retry.
     pub(super) fn silent(&self, now: Time) -> Option<bool> {
         let lasts = |(condition, _): &&(Condition, bool)| !condition.until.is_over(now);
-        if self.is_unlinked(now) || self.contained.as_ref().filter(lasts).is_some() {
+        if self.is_unlinked(now) {
             return Some(false);
         }
         let (_, retry) = self.silence.as_ref().filter(lasts)?;
@@ -155,7 +152,7 @@ impl Conditions {
     /// Returns the time for which the function stays silent. `None` is for an unknown time.
     pub(super) fn silence_left(&self, now: Time) -> Option<Duration> {
         let mut left = self.link_down_left(now)?;
-        for (condition, _) in self.silence.iter().chain(&self.contained) {
+        if let Some((condition, _)) = &self.silence {
             left = left.max(condition.until.left(now)?);
         }
         Some(left)
@@ -163,11 +160,11 @@ impl Conditions {
 
     /// Brings the ends of the silence nearer.
     pub(super) fn shorten_silence(&mut self, span: Duration) {
-        for (condition, _) in self.silence.iter_mut().chain(&mut self.contained) {
+        if let Some((condition, _)) = &mut self.silence {
             condition.until.shorten(span);
         }
         for (condition, failure) in &mut self.links {
-            if *failure == LinkFailure::Down {
+            if failure.is_down() {
                 condition.until.shorten(span);
             }
         }
@@ -182,13 +179,23 @@ impl Conditions {
     /// Returns whether the link is down.
     pub(super) fn is_unlinked(&self, now: Time) -> bool {
         let mut failures = self.link_failures(now);
-        failures.any(|(failure, _)| failure == LinkFailure::Down)
+        failures.any(|(failure, _)| failure.is_down())
+    }
+
+    /// Returns whether the port contains errors, and whether some are of the function itself.
+    pub(super) fn contained(&self) -> (bool, bool) {
+        let links = self.links.iter();
+        let contained = links.filter_map(|(_, failure)| match failure {
+            LinkFailure::Contained { own } => Some(*own),
+            _ => None,
+        });
+        contained.fold((false, false), |(_, any_own), own| (true, any_own || own))
     }
 
     /// Returns the time for which the link stays down, zero if it is up. `None` is for an unknown time.
     pub(super) fn link_down_left(&self, now: Time) -> Option<Duration> {
         let down = self.link_failures(now);
-        let mut down = down.filter(|(failure, _)| *failure == LinkFailure::Down);
+        let mut down = down.filter(|(failure, _)| failure.is_down());
         down.try_fold(Duration::ZERO, |left, (_, until)| {
             Some(left.max(until.left(now)?))
         })
@@ -199,7 +206,7 @@ impl Conditions {
         let (mut speed, mut width): (Option<u8>, Option<u8>) = (None, None);
         for (failure, _) in self.link_failures(now) {
             let (place, limit) = match failure {
-                LinkFailure::Down => continue,
+                LinkFailure::Down | LinkFailure::Contained { .. } => continue,
                 LinkFailure::Speed(limit) => (&mut speed, limit),
                 LinkFailure::Width(limit) => (&mut width, limit),
             };
@@ -234,8 +241,7 @@ impl Conditions {
             earliest(first, condition.until.time())
         });
         let of_function = earliest(one(&self.silence), one(&self.gone));
-        let of_slot = earliest(links, one(&self.contained));
-        earliest(earliest(bars, of_slot), of_function)
+        earliest(earliest(bars, links), of_function)
     }
 
     /// Removes the conditions for which `over` holds.
@@ -243,12 +249,14 @@ impl Conditions {
         self.silence.take_if(|(condition, _)| over(condition));
         self.bars.retain(|(condition, _)| !over(condition));
         self.pme.retain(|(condition, ())| !over(condition));
+        let (was_contained, was_own) = self.contained();
         self.links.retain(|(condition, _)| !over(condition));
+        let (contained, own) = self.contained();
         let back = self.gone.take_if(|(condition, _)| over(condition));
-        let contained = self.contained.take_if(|(condition, _)| over(condition));
         Ended {
             back: back.is_some_and(|(_, powered)| powered),
-            released: contained.is_some(),
+            own_contained: was_own && !own,
+            released: was_contained && !contained,
         }
     }
 
@@ -256,7 +264,6 @@ impl Conditions {
         SavedConditions {
             silence: self.silence.as_ref().map(|place| save(now, place)),
             gone: self.gone.as_ref().map(|place| save(now, place)),
-            contained: self.contained.as_ref().map(|place| save(now, place)),
             bars: self.bars.iter().map(|place| save(now, place)).collect(),
             pme: self.pme.iter().map(|place| save(now, place)).collect(),
             links: self.links.iter().map(|place| save(now, place)).collect(),
@@ -267,7 +274,6 @@ impl Conditions {
         Self {
             silence: saved.silence.map(|saved| restored(now, saved)),
             gone: saved.gone.map(|saved| restored(now, saved)),
-            contained: saved.contained.map(|saved| restored(now, saved)),
             bars: saved
                 .bars
                 .into_iter()

@@ -2,63 +2,64 @@
 //! the link down, which is a hot reset (§2.9.1), and keeps it down.
 
 use super::Function;
-use super::conditions::{Condition, Until, extend};
+use super::conditions::{Condition, Ended, Until};
 use super::core::Core;
 use crate::effect::{Effect, FunctionEvent};
-use crate::register::ResetKind;
+use crate::fault::consequence::LinkFailure;
 use crate::time::Time;
 
-/// The name of the condition of a function whose link is down for another function of the slot.
-const BY_ANOTHER: &str = "containment of another function";
-
 impl Function {
-    /// Returns whether the link is down for a fault of this function, or `None` if it is up.
-    pub(crate) fn is_contained(&self) -> Option<bool> {
-        let faults = self.core.faults.as_ref()?;
-        let (_, by_another) = faults.conditions.contained.as_ref()?;
-        Some(!by_another)
-    }
-
-    /// Makes the function follow another one of its slot, whose containment begins or ends.
-    pub(crate) fn follow_containment(&mut self, now: Time, contained: bool) {
+    /// Makes the function follow another one of its slot, whose containment begins or ends. `other` tells it
+    /// from further ones, and from the names of faults.
+    pub(crate) fn follow_containment(&mut self, now: Time, other: &str, contained: bool) {
         if contained {
             let condition = Condition {
-                by: BY_ANOTHER.to_owned(),
+                by: other.to_owned(),
                 until: Until::Removed,
             };
-            self.contain(now, condition, true);
+            self.contain(now, condition, false);
         } else {
-            self.end_conditions(now, |condition| condition.by == BY_ANOTHER);
+            self.end_conditions(now, |condition| condition.by == other);
             self.drop_idle_faults();
         }
     }
 
-    /// Takes the link down.
-    pub(super) fn contain(&mut self, now: Time, condition: Condition, by_another: bool) {
-        let mut faults = self.core.faults.take().unwrap_or_default();
-        let was = faults.conditions.contained.is_some();
-        extend(&mut faults.conditions.contained, condition, by_another);
-        self.core.faults = Some(faults);
-        if was {
-            return;
+    /// Takes the link down, for an error of the function's `own` or of another function.
+    pub(super) fn contain(&mut self, now: Time, condition: Condition, own: bool) {
+        let faults = self.core.faults.as_ref();
+        let before = faults.map_or((false, false), |faults| faults.conditions.contained());
+        let (was_contained, was_own) = before;
+        self.add_link_failure(now, condition, LinkFailure::Contained { own });
+        if own && !was_own {
+            self.core.emit(Effect::Containment(true));
         }
-        if self.core.is_there() {
-            self.reset(now, ResetKind::Hot);
+        if !was_contained {
+            self.core.tell_contained(true);
         }
-        self.core.tell_contained(true);
     }
 
-    /// Notices that the link is up again.
-    pub(super) fn release(&mut self, now: Time) {
-        if self.core.is_there() {
+    /// Notices that containment is over. Whoever accesses the function then has to wait as after any hot
+    /// reset.
+    pub(super) fn release(&mut self, now: Time, ended: Ended) {
+        if ended.released && self.core.is_there() {
             self.core.start_reset_recovery(now);
         }
-        self.core.tell_contained(false);
+        self.core.tell_ended(ended);
     }
 }
 
 impl Core {
-    pub(super) fn tell_contained(&mut self, contained: bool) {
+    /// Tells the end of containment.
+    pub(super) fn tell_ended(&mut self, ended: Ended) {
+        if ended.own_contained {
+            self.emit(Effect::Containment(false));
+        }
+        if ended.released {
+            self.tell_contained(false);
+        }
+    }
+
+    fn tell_contained(&mut self, contained: bool) {
         self.emit(Effect::Event(FunctionEvent::Containment { contained }));
     }
 }

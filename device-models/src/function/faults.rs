@@ -241,9 +241,7 @@ impl Core {
                 .end(|condition| condition.until == Until::PowerOff);
         }
         let gone = faults.conditions.gone.is_some();
-        if ended.released {
-            self.tell_contained(false);
-        }
+        self.tell_ended(ended);
         gone
     }
 
@@ -451,7 +449,7 @@ impl Function {
             match waiting {
                 Waiting::Input(name) => self.input(now, &name),
                 Waiting::Vanish(condition) => self.vanish(now, condition),
-                Waiting::Contain(condition) => self.contain(now, condition, false),
+                Waiting::Contain(condition) => self.contain(now, condition, true),
                 Waiting::WakeEvent { again: false } => self.core.pme_event(now),
                 Waiting::WakeEvent { again: true } => self.core.pme_event_again(now),
                 Waiting::Detect(error) if self.core.is_there() => self.core.detect(&error),
@@ -543,9 +541,7 @@ impl Function {
         if ended.back {
             self.come_back(now);
         }
-        if ended.released {
-            self.release(now);
-        }
+        self.release(now, ended);
     }
 
     /// Forgets the faults if there are none, for the hooks to have nothing to do.

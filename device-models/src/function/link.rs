@@ -38,18 +38,28 @@ impl Function {
         failure: LinkFailure,
         lasting: Lasting,
     ) {
-        let faults = self.core.faults.get_or_insert_default();
-        faults.now = now;
-        let was_unlinked = faults.conditions.is_unlinked(now);
-        let links = &mut faults.conditions.links;
-        links.retain(|(condition, _)| condition.by != struck.name);
         let condition = Condition {
             by: struck.name.clone(),
             until: Until::new(struck.at, lasting),
         };
+        self.add_link_failure(now, condition, failure);
+    }
+
+    /// Adds a failure of the link, in the place of one by the same fault.
+    pub(super) fn add_link_failure(
+        &mut self,
+        now: Time,
+        condition: Condition,
+        failure: LinkFailure,
+    ) {
+        let faults = self.core.faults.get_or_insert_default();
+        faults.now = now;
+        let was_unlinked = faults.conditions.is_unlinked(now);
+        let links = &mut faults.conditions.links;
+        links.retain(|(other, _)| other.by != condition.by);
         links.push((condition, failure));
         let goes_down = !was_unlinked && faults.conditions.is_unlinked(now);
-        if goes_down && self.core.powered {
+        if goes_down && self.core.is_there() {
             self.reset(now, ResetKind::Hot);
         }
         self.core.show_link(now);

@@ -69,14 +69,12 @@ impl DeviceMut<'_> {
         }
     }
 
-    /// Makes all functions of the slot follow this one, whose link went down or came up. The port tells
-    /// the host.
+    /// Makes all functions of the slot follow this one, an error of which the port contains, or does not any
+    /// more. The port tells the host.
     pub(super) fn spread_containment(&mut self, now: Time, contained: bool) {
-        if contained && self.slot.function().is_contained() != Some(true) {
-            return;
-        }
         self.state.contained |= contained && self.state.options.aer;
         let own = self.slot.number();
+        let name = format!("containment of function {own}");
         let others: Vec<_> = self
             .slot
             .numbers()
@@ -84,7 +82,9 @@ impl DeviceMut<'_> {
             .collect();
         for number in others {
             if let Some(mut other) = self.slot.of_function(number) {
-                other.function_mut().follow_containment(now, contained);
+                other
+                    .function_mut()
+                    .follow_containment(now, &name, contained);
             }
             self.with_peer(number, |mut peer| peer.settle(now));
         }

@@ -35,18 +35,15 @@ impl DeviceMut<'_> {
                 Effect::Notice(notice) => {
                     self.notify(notice);
                 }
+                Effect::Containment(contained) => self.spread_containment(now, contained),
                 Effect::Event(event) => {
                     if event == (FunctionEvent::Wake { asserted: true })
                         || event == FunctionEvent::PmPme && self.port_reports_pme()
                     {
                         self.state.low_power.woken_by_platform = true;
                     }
-                    match event {
-                        FunctionEvent::ErrorMessage { severity } => self.state.note_error(severity),
-                        FunctionEvent::Containment { contained } => {
-                            self.spread_containment(now, contained);
-                        }
-                        _ => {}
+                    if let FunctionEvent::ErrorMessage { severity } = event {
+                        self.state.note_error(severity);
                     }
                     self.state
                         .outputs

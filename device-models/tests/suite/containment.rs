@@ -185,3 +185,22 @@ fn containment_is_saved_and_ends_on_time() {
     other.advance(at(130));
     assert!(answers(&other, 130, 0) && answers(&other, 130, 1));
 }
+
+#[test]
+fn the_link_is_down_until_all_containments_are_over() {
+    let mut devices = card();
+    contain(&mut devices, 0, "dpc 50ms");
+    let fault = Fault::new("now", "dpc 80ms").unwrap();
+    let mut second = devices.device_mut(number(1)).unwrap();
+    second.add_fault(at(10), fault).unwrap();
+    devices.advance(at(50));
+    assert!(!answers(&devices, 50, 0) && !answers(&devices, 50, 1));
+    devices.advance(at(89));
+    assert!(!answers(&devices, 89, 0) && !answers(&devices, 89, 1));
+    devices.advance(at(90));
+    for index in [0, 1] {
+        assert!(answers(&devices, 90, index), "{index}");
+        let events = events(&mut devices, index);
+        assert_eq!(containments(&events), [true, false], "{index}");
+    }
+}
